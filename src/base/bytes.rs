@@ -1,0 +1,65 @@
+//! What a socket is owed: bytes written once by the machine and taken away from the front by the
+//! shell as the kernel accepts them.
+
+/// A queue of bytes with a cursor. Space is given back when it runs empty.
+#[derive(Default)]
+pub struct Outbound {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+/// Above this much unused space, an emptied queue gives its memory back.
+const KEEP: usize = 4 * 1024;
+
+impl Outbound {
+    /// Adds bytes at the end.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// What is still owed, oldest first.
+    pub fn pending(&self) -> &[u8] {
+        &self.bytes[self.taken..]
+    }
+
+    /// The kernel took `n` bytes; more than were pending counts as all of them.
+    pub fn advance(&mut self, n: usize) {
+        self.taken = self.taken.saturating_add(n).min(self.bytes.len());
+        if self.taken < self.bytes.len() {
+            return;
+        }
+        self.taken = 0;
+        if self.bytes.capacity() > KEEP {
+            self.bytes = Vec::new();
+        } else {
+            self.bytes.clear();
+        }
+    }
+
+    /// How many bytes are owed.
+    pub fn len(&self) -> usize {
+        self.bytes.len() - self.taken
+    }
+
+    /// Whether nothing is owed.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_leave_from_the_front_and_memory_is_given_back() {
+        let mut owed = Outbound::default();
+        owed.push(&vec![b'x'; 3 * KEEP]);
+        owed.push(b"end");
+        owed.advance(3 * KEEP);
+        assert_eq!(owed.pending(), b"end");
+        owed.advance(99);
+        assert!(owed.is_empty());
+        assert_eq!(owed.bytes.capacity(), 0);
+    }
+}

@@ -1,0 +1,11 @@
+//! Floor 0: words every other floor speaks. Only `std`, no I/O, no clock.
+
+pub mod arena;
+pub mod bytes;
+pub mod clock;
+pub mod error;
+pub mod ids;
+pub mod limits;
+pub mod process;
+pub mod random;
+pub mod timers;

@@ -1,0 +1,2 @@
+//! gaffer
+fn main() {}

@@ -1,0 +1,2 @@
+//! gaffer_lookupd
+fn main() {}

@@ -1,0 +1,2 @@
+//! gafferd
+fn main() {}
