@@ -8,3 +8,39 @@ use std::time::Duration;
 pub const SESSION_NAME: usize = 64;
 /// Longest job label.
 pub const JOB_LABEL: usize = 128;
+
+// --- jobs --------------------------------------------------------------------------------------
+
+/// Most instances of one job: what a small host can hold, and what a slip of the finger in a
+/// scale request should not pass.
+pub const NUMPROCESSES: u32 = 10_000;
+/// Longest command line, argument or environment value: Linux's own limit for one string
+/// (MAX_ARG_STRLEN, execve(2)).
+pub const ARGUMENT: usize = 128 * 1024;
+/// Most custom streams of a process.
+pub const CUSTOM_STREAMS: usize = 16;
+/// Longest label of a stream.
+pub const STREAM_LABEL: usize = 64;
+/// Most unplanned exits an instance remembers for flapping.
+pub const FLAPPING_ATTEMPTS: usize = 1_000;
+/// Longest of all configurable times, ten days: a larger one is a mistake.
+pub const CONFIGURED_TIME: Duration = Duration::from_secs(864_000);
+/// Deaths remembered for each instance.
+pub const DEATHS: usize = 20;
+/// Lines of last words kept with a death.
+pub const LAST_LINES: usize = 20;
+/// Longest of those lines; the rest of it is cut, and the cut is marked.
+pub const LAST_LINE: usize = 512;
+/// How long the pipes of a process that is gone are read, when something that is not of its group
+/// still holds them open.
+pub const DRAIN: Duration = Duration::from_millis(200);
+/// How often a process group that outlives its leader is looked at, at first and at last. Most
+/// ends are seen by SIGCHLD; this is for members whose parent is neither us nor dead.
+pub const LINGER: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// How long after a KILL its process is looked at and killed again: one in uninterruptible sleep
+/// dies only when the kernel lets it.
+pub const KILL_AGAIN: Duration = Duration::from_secs(5);
+/// Unplanned restarts in a burst, over all jobs, before they are spread out,
+pub const RESTART_BURST: u32 = 50;
+/// and how many a second after that, so that many crashing jobs cannot take a small host down.
+pub const RESTARTS_PER_SECOND: u32 = 20;

@@ -6,6 +6,8 @@ pub mod clock;
 pub mod error;
 pub mod ids;
 pub mod limits;
+pub mod order;
 pub mod process;
 pub mod random;
+pub mod similar;
 pub mod timers;

@@ -1,1 +1,4 @@
-//! Floor 3: connections without sockets: byte machines that turn what arrived into requests and owe bytes.
+//! Floor 3: connections without sockets. Bytes come in, requests go out; answers come in, bytes are
+//! owed.
+
+pub mod conn;

@@ -1,1 +1,6 @@
-//! Floor 1: bytes to messages and back. No sockets, no clock, no state of the node.
+//! Floor 1: bytes to messages and back. No sockets, no files, no clock.
+
+pub mod dotenv;
+pub mod http;
+pub mod ini;
+pub mod procfile;

@@ -1,0 +1,65 @@
+//! One process to start, in plain values: what the supervisor orders and `sys/spawn.rs` carries out.
+
+use std::collections::BTreeMap;
+
+/// The ids a process runs with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// Where a stream of the child leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wiring {
+    /// To /dev/null.
+    Null,
+    /// To a pipe of ours.
+    Pipe,
+    /// Where stdout goes.
+    Stdout,
+}
+
+/// One process to start.
+#[derive(Clone, Debug)]
+pub struct SpawnOrder {
+    /// The program, looked up in the `PATH` of `env` if it has no slash.
+    pub program: String,
+    /// Its arguments, without its own name.
+    pub args: Vec<String>,
+    /// Its whole environment.
+    pub env: BTreeMap<String, String>,
+    /// Its working directory; the daemon's without one.
+    pub cwd: Option<String>,
+    /// Whom to become, if not who the daemon is.
+    pub identity: Option<Identity>,
+    /// File mode creation mask.
+    pub umask: Option<u32>,
+    /// Resource limits.
+    pub rlimits: Vec<Rlimit>,
+    /// Nice value.
+    pub nice: Option<i32>,
+    /// Stdin.
+    pub stdin: Wiring,
+    /// Stdout.
+    pub stdout: Wiring,
+    /// Stderr.
+    pub stderr: Wiring,
+    /// Number of custom streams, from descriptor 3.
+    pub custom: u16,
+}
+
+/// One resource limit (getrlimit(2)). `None` is unlimited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rlimit {
+    /// Linux's number of the resource.
+    pub resource: u32,
+    /// The limit in force.
+    pub soft: Option<u64>,
+    /// The ceiling to which the process may raise it.
+    pub hard: Option<u64>,
+}

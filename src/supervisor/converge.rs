@@ -1,0 +1,352 @@
+//! One function turns intent into action: [`Supervisor::converge`] spawns what is missing and stops
+//! what is too many, oldest first. Every verb and every fact ends here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use super::death::Cause;
+use super::effect::Effect;
+use super::ending::RunEnd;
+use super::event::Event;
+use super::instance::{Blocker, Commit, Instance, Role, Run, State, Why};
+use super::job::{Desired, Job};
+use super::order::{OrderError, Seat};
+use super::restart::Verdict;
+use super::tables::{Supervisor, Timer};
+use crate::base::clock::Now;
+use crate::base::ids::{InstanceId, JobId, Pid};
+use crate::base::order::SpawnOrder;
+
+impl Supervisor {
+    /// Brings a job closer to its intent.
+    pub(super) fn converge(&mut self, id: JobId, now: Now) {
+        let Some(job) = self.jobs.get(id) else { return };
+        if job.loaded && job.desired == Desired::Up && self.shutdown.is_none() {
+            self.trim(id, now);
+            self.fill(id, now);
+        }
+        self.forget_if_gone(id, now);
+    }
+
+    /// Stops what is too many: what does not run first, then the oldest.
+    fn trim(&mut self, id: JobId, now: Now) {
+        let Some(job) = self.jobs.get(id) else { return };
+        let target = usize::try_from(job.target).unwrap_or(usize::MAX);
+        let surplus = job.kept.len().saturating_sub(target);
+        if surplus == 0 {
+            return;
+        }
+        let rank = |id: &InstanceId| match self.instances.get(*id).map(|i| &i.state) {
+            Some(State::Starting | State::Running) => 2,
+            Some(State::Stopping(_)) => 1,
+            Some(_) | None => 0,
+        };
+        let mut victims = job.kept.clone();
+        victims.sort_by_key(rank);
+        victims.truncate(surplus);
+        for victim in victims {
+            self.tell_if_live(victim, Event::Reap);
+            self.send_away(victim, Why::Scale, now);
+        }
+    }
+
+    fn tell_if_live(&mut self, id: InstanceId, event: impl FnOnce(super::event::Subject) -> Event) {
+        if self.instances.get(id).is_some_and(Instance::is_live) {
+            self.tell(id, event);
+        }
+    }
+
+    /// Takes an instance out of its job for good; its process, if any, is asked to stop.
+    pub(super) fn send_away(&mut self, id: InstanceId, why: Why, now: Now) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        let once = instance.is_once();
+        let has_process = instance.run.is_some();
+        let Some(job) = self.jobs.get_mut(instance.job) else { return };
+        job.kept.retain(|kept| *kept != id);
+        job.committed.retain(|committed| *committed != id);
+        job.rolling.retain(|rolling| *rolling != id);
+        if has_process {
+            instance.role = Role::Leaving { once };
+            if !job.leaving.contains(&id) {
+                job.leaving.push(id);
+            }
+            self.begin_stop(id, why, now);
+            return;
+        }
+        if let Some(instance) = self.instances.remove(id) {
+            for death in instance.deaths.iter() {
+                job.departed.push(death.clone());
+            }
+        }
+        self.clear_timers(id);
+    }
+
+    /// Starts what is missing.
+    fn fill(&mut self, id: JobId, now: Now) {
+        let Some(job) = self.jobs.get(id) else { return };
+        let target = usize::try_from(job.target).unwrap_or(usize::MAX);
+        let missing = target.saturating_sub(job.kept.len());
+        let mut to_start: Vec<InstanceId> = Vec::new();
+        for kept in &job.kept {
+            let Some(instance) = self.instances.get(*kept) else { continue };
+            match instance.state {
+                State::Stopped | State::Waiting(Blocker::Predecessor) => to_start.push(*kept),
+                State::Waiting(Blocker::RestartRate)
+                | State::Starting
+                | State::Running
+                | State::Stopping(_)
+                | State::Backoff { .. }
+                | State::Exited { .. }
+                | State::Failed { .. } => {}
+            }
+        }
+        if missing > 0 {
+            let numbers = self.free_numbers(job, missing);
+            for number in numbers {
+                to_start.push(self.new_kept(id, number));
+            }
+        }
+        for instance in to_start {
+            self.start(instance, now);
+        }
+    }
+
+    /// The smallest places that neither a kept nor a still leaving instance has: what is leaving
+    /// may hold the place's port until it is gone.
+    fn free_numbers(&self, job: &Job, count: usize) -> Vec<u32> {
+        let number = |id| self.instances.get(id).map(|instance| instance.number);
+        let taken: BTreeSet<u32> =
+            job.kept.iter().chain(&job.leaving).filter_map(|id| number(*id)).collect();
+        (1..).filter(|number| !taken.contains(number)).take(count).collect()
+    }
+
+    /// Adds a kept instance, stopped for now.
+    pub(super) fn new_kept(&mut self, job_id: JobId, number: u32) -> InstanceId {
+        let id = self.instances.insert(Instance::new(job_id, number, Role::Kept));
+        if let Some(job) = self.jobs.get_mut(job_id) {
+            job.kept.push(id);
+        }
+        id
+    }
+
+    /// Starts an instance that somebody wants up, unless the job's former processes are in the way.
+    fn start(&mut self, id: InstanceId, now: Now) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        let Some(job) = self.jobs.get(instance.job) else { return };
+        if self.predecessors.contains_key(&job.name) {
+            instance.state = State::Waiting(Blocker::Predecessor);
+            return;
+        }
+        self.spawn(id, now);
+    }
+
+    /// Starts an instance again after an unplanned exit, when the node's restart rate allows it.
+    pub(super) fn restart(&mut self, id: InstanceId, now: Now) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        match self.rate.take(now.mono) {
+            Ok(()) => {
+                instance.restarts += 1;
+                self.spawn(id, now);
+            }
+            Err(at) => {
+                instance.state = State::Waiting(Blocker::RestartRate);
+                self.restart_queue.push_back(id);
+                if self.timers.due_at(Timer::RestartRate).is_none() {
+                    self.timers.set(Timer::RestartRate, at);
+                }
+            }
+        }
+    }
+
+    /// Lets waiting restarts go as the rate allows.
+    pub(super) fn admit_restarts(&mut self, now: Now) {
+        while let Some(id) = self.restart_queue.front().copied() {
+            let waits = |i: &Instance| matches!(i.state, State::Waiting(Blocker::RestartRate));
+            if !self.instances.get(id).is_some_and(waits) {
+                self.restart_queue.pop_front();
+                continue;
+            }
+            if let Err(at) = self.rate.take(now.mono) {
+                self.timers.set(Timer::RestartRate, at);
+                return;
+            }
+            self.restart_queue.pop_front();
+            if let Some(instance) = self.instances.get_mut(id) {
+                instance.restarts += 1;
+            }
+            self.spawn(id, now);
+        }
+    }
+
+    /// Asks for the process of an instance that has none.
+    pub(super) fn spawn(&mut self, id: InstanceId, now: Now) {
+        let pid = self.next_pid();
+        let Some(instance) = self.instances.get(id) else { return };
+        let Some(job) = self.jobs.get_mut(instance.job) else { return };
+        let commit = match &instance.role {
+            Role::Committed(commit) => commit.clone(),
+            Role::Kept | Role::Leaving { .. } | Role::Straggler { .. } => Commit::default(),
+        };
+        if let Some(at) = job.kept.iter().position(|kept| *kept == id) {
+            // Kept instances stand in the order in which their runs began.
+            job.kept.remove(at);
+            job.kept.push(id);
+        }
+        let spec = Rc::clone(&job.spec);
+        let seat = Seat { name: &job.name, number: instance.number, pid, extra: &commit.env };
+        let ordered = self.host.order(&spec, seat);
+        let claimed = spec.detach.then(|| (job.name.clone(), instance.number));
+        let claimed = claimed.and_then(|key| self.detached.remove(&key));
+        let run = new_run(pid, spec, &ordered, commit.graceful_timeout, now);
+        self.pids.insert(pid, id);
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        self.timers.cancel(Timer::Backoff(id));
+        self.timers.set(Timer::Stable(id), now.mono + run.spec.rules.min_uptime);
+        instance.run = Some(run);
+        instance.state = State::Starting;
+        match (claimed, ordered) {
+            (Some(running), _) => self.effects.push(Effect::Adopt {
+                id,
+                os_pid: running.os_pid,
+                start_time: running.start_time,
+            }),
+            (None, Ok(order)) => self.effects.push(Effect::Spawn { id, order: Box::new(order) }),
+            (None, Err(error)) => self.run_ended(id, Cause::Order(error.to_string()), now),
+        }
+    }
+
+    /// What follows an unplanned exit of a kept instance.
+    pub(super) fn judge(&mut self, id: InstanceId, end: &RunEnd, now: Now) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        let verdict =
+            instance.history.judge(&end.spec.rules, end.outcome, now.mono, &mut self.random);
+        let subject = end.subject.clone();
+        match verdict {
+            Verdict::Again => self.restart(id, now),
+            Verdict::After(delay) | Verdict::Pause(delay) => {
+                let flapping = matches!(verdict, Verdict::Pause(_));
+                instance.state = State::Backoff { retry_at: now.wall + delay, flapping };
+                self.timers.set(Timer::Backoff(id), now.mono + delay);
+                if flapping {
+                    self.events.push(Event::Flap(subject));
+                }
+            }
+            Verdict::Done => {
+                instance.state = match &end.cause {
+                    // What could not even be started is no end that anybody wanted.
+                    Cause::Spawn { .. } | Cause::Order(_) => {
+                        State::Failed { reason: end.cause.to_string() }
+                    }
+                    Cause::Exit(_) => State::Exited { success: end.outcome.success },
+                };
+                self.stop_rolling(id);
+            }
+            Verdict::GiveUp { episodes } => {
+                let reason =
+                    format!("gave up after {episodes} episodes of flapping: {}", end.cause);
+                instance.state = State::Failed { reason: reason.clone() };
+                self.stop_rolling(id);
+                self.events.push(Event::Flap(subject.clone()));
+                self.events.push(Event::Failed { subject, reason });
+            }
+        }
+    }
+
+    /// A rolling restart ends at an instance that does not come up again.
+    fn stop_rolling(&mut self, id: InstanceId) {
+        let Some(instance) = self.instances.get(id) else { return };
+        if let Some(job) = self.jobs.get_mut(instance.job) {
+            if job.rolling.front() == Some(&id) {
+                job.rolling.clear();
+            }
+        }
+    }
+
+    /// The process has run for `min_uptime`.
+    pub(super) fn became_stable(&mut self, id: InstanceId, now: Now) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        if !matches!(instance.state, State::Starting) {
+            return;
+        }
+        instance.state = State::Running;
+        let job_id = instance.job;
+        let Some(job) = self.jobs.get_mut(job_id) else { return };
+        if job.rolling.front() == Some(&id) {
+            job.rolling.pop_front();
+            self.roll(job_id, now);
+        }
+    }
+
+    /// Restarts the next instance of a rolling restart.
+    pub(super) fn roll(&mut self, job_id: JobId, now: Now) {
+        loop {
+            let Some(job) = self.jobs.get_mut(job_id) else { return };
+            let Some(next) = job.rolling.front().copied() else { return };
+            if job.kept.contains(&next) {
+                self.begin_stop(next, Why::Restart, now);
+                return;
+            }
+            job.rolling.pop_front();
+        }
+    }
+
+    /// An unloaded job whose last process has ended is forgotten, and its successor may start.
+    pub(super) fn forget_if_gone(&mut self, id: JobId, now: Now) {
+        let Some(job) = self.jobs.get(id) else { return };
+        if job.loaded {
+            return;
+        }
+        let blocks = |id: InstanceId| {
+            let role = self.instances.get(id).map(|instance| &instance.role);
+            !matches!(role, Some(Role::Straggler { blocks: false }) | None)
+        };
+        let name = job.name.clone();
+        let still_blocks = job.instances().any(blocks);
+        if job.instances().next().is_none() {
+            self.jobs.remove(id);
+        }
+        if still_blocks {
+            return;
+        }
+        let Some(waited_for) = self.predecessors.get_mut(&name) else { return };
+        waited_for.retain(|predecessor| *predecessor != id);
+        if waited_for.is_empty() {
+            self.predecessors.remove(&name);
+            if let Some(successor) = self.names.get(&name).copied() {
+                self.converge(successor, now);
+            }
+        }
+    }
+
+    /// Cancels every timer an instance can have.
+    pub(super) fn clear_timers(&mut self, id: InstanceId) {
+        self.timers.cancel(Timer::Stable(id));
+        self.timers.cancel(Timer::Backoff(id));
+        self.timers.cancel(Timer::Grace(id));
+        self.timers.cancel(Timer::Linger(id));
+        self.timers.cancel(Timer::Drain(id));
+    }
+}
+
+fn new_run(
+    pid: Pid,
+    spec: Rc<super::JobSpec>,
+    ordered: &Result<SpawnOrder, OrderError>,
+    grace: Option<std::time::Duration>,
+    now: Now,
+) -> Run {
+    let grace = grace.unwrap_or(spec.graceful_timeout);
+    let order = ordered.as_ref().ok();
+    let ids = order.and_then(|order| order.identity.as_ref()).map(|who| (who.uid, who.gid));
+    Run {
+        pid,
+        os_pid: None,
+        spec,
+        started: now,
+        program: order.map(|order| order.program.clone()).unwrap_or_default(),
+        args: order.map(|order| order.args.clone()).unwrap_or_default(),
+        env: order.map_or_else(BTreeMap::new, |order| order.env.clone()),
+        ids,
+        grace,
+    }
+}

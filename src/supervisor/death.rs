@@ -1,0 +1,107 @@
+//! Death records: why each run of an instance ended, with its last words. The last few of each are
+//! kept, for `GET /jobs/S/L/deaths` and for people who ask why.
+
+use std::collections::VecDeque;
+use std::time::{Duration, SystemTime};
+
+use crate::base::error::{Errno, Stage};
+use crate::base::ids::{OsPid, Pid};
+use crate::base::limits;
+use crate::base::process::ExitStatus;
+
+/// Why a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cause {
+    /// The kernel's word.
+    Exit(ExitStatus),
+    /// It never ran.
+    Spawn {
+        /// How far it came.
+        stage: Stage,
+        /// What the kernel said.
+        errno: Errno,
+    },
+    /// It never ran, because no order could be made for it.
+    Order(String),
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exit(status) => status.fmt(f),
+            Self::Spawn { stage, errno } => write!(f, "{stage}: {errno}"),
+            Self::Order(text) => f.write_str(text),
+        }
+    }
+}
+
+/// One ended run.
+#[derive(Clone, Debug)]
+pub struct Death {
+    /// The instance's place in its job.
+    pub number: u32,
+    /// The run's own number.
+    pub pid: Pid,
+    /// The kernel's number, if it ever ran.
+    pub os_pid: Option<OsPid>,
+    /// When it began.
+    pub started_at: SystemTime,
+    /// When its exit was complete.
+    pub ended_at: SystemTime,
+    /// How long it ran.
+    pub ran: Duration,
+    /// Why it ended.
+    pub cause: Cause,
+    /// Whether it was asked to end.
+    pub planned: bool,
+    /// Whether it counts as a success.
+    pub success: bool,
+    /// Whether members of its group outlived it and had to be ended.
+    pub outlived: bool,
+    /// The last lines of its output.
+    pub last_lines: Vec<String>,
+}
+
+/// The last few deaths, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct Deaths {
+    kept: VecDeque<Death>,
+    count: u64,
+}
+
+impl Deaths {
+    /// Adds one; the oldest above the limit is dropped.
+    pub fn push(&mut self, death: Death) {
+        self.count += 1;
+        self.kept.push_back(death);
+        if self.kept.len() > limits::DEATHS {
+            self.kept.pop_front();
+        }
+    }
+
+    /// The kept ones, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Death> {
+        self.kept.iter()
+    }
+
+    /// The newest.
+    pub fn last(&self) -> Option<&Death> {
+        self.kept.back()
+    }
+
+    /// Gives the newest death of this run its last words.
+    pub fn attach(&mut self, pid: Pid, lines: Vec<String>) -> Option<Vec<String>> {
+        match self.kept.iter_mut().rev().find(|death| death.pid == pid) {
+            Some(death) => {
+                death.last_lines = lines;
+                None
+            }
+            None => Some(lines),
+        }
+    }
+
+    /// How many there ever were.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+}

@@ -1,0 +1,85 @@
+//! What the supervisor asks of the kernel. The shell performs these in order, in the turn in which
+//! they were asked, and answers with facts.
+
+use std::time::Duration;
+
+use super::name::JobName;
+use crate::base::ids::{InstanceId, OsPid, Pid};
+use crate::base::order::SpawnOrder;
+use crate::base::process::Signal;
+
+/// One request to the shell.
+#[derive(Debug)]
+pub enum Effect {
+    /// Start this process; answered by `spawned` or `spawn_failed`.
+    Spawn {
+        /// For which instance.
+        id: InstanceId,
+        /// What to start.
+        order: Box<SpawnOrder>,
+    },
+    /// Take a running process over that was not started by this daemon's life; its end is told by
+    /// `exited`. A process that is gone already is told as exited too.
+    Adopt {
+        /// For which instance.
+        id: InstanceId,
+        /// Which process.
+        os_pid: OsPid,
+        /// When it started, in clock ticks since boot, so that no other is taken for it.
+        start_time: u64,
+    },
+    /// Send a signal; nobody there is no error.
+    Signal {
+        /// To whose process.
+        id: InstanceId,
+        /// Which.
+        signal: Signal,
+        /// To how much of it.
+        whom: Whom,
+    },
+    /// Look whether the process group is empty; answered by `group_gone` if it is.
+    Survey(InstanceId),
+    /// The run is over: close its streams and forget it.
+    Release(InstanceId),
+    /// Write this down, so that the next daemon finds what this one leaves.
+    Record(Record),
+}
+
+/// How much of a process tree gets a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// The process gaffer started, alone.
+    Leader,
+    /// Its process group.
+    Group,
+}
+
+/// A line of the record of what runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// A process was started.
+    Started(Running),
+    /// It is gone.
+    Ended(OsPid),
+}
+
+/// A process as the record knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Its job.
+    pub job: JobName,
+    /// Its place there.
+    pub number: u32,
+    /// Gaffer's number of it.
+    pub pid: Pid,
+    /// The kernel's.
+    pub os_pid: OsPid,
+    /// When it started, in clock ticks since boot.
+    pub start_time: u64,
+    /// Whether it is to survive the daemon.
+    pub detach: bool,
+    /// How it is asked to stop,
+    pub stop_signal: Signal,
+    /// and how long it has to do so.
+    pub graceful_timeout: Duration,
+}

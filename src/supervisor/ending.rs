@@ -1,0 +1,324 @@
+//! How a run ends: stop signal to the group, grace, KILL to the group, until nobody of the group is
+//! left; then the streams are drained for a bounded time; then, and only then, the exit is told.
+//! A run that ends by itself goes the same way from its middle.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::death::{Cause, Death};
+use super::effect::{Effect, Record, Whom};
+use super::event::{Event, Subject};
+use super::instance::{Instance, Role, State, Step, Stopping, Why};
+use super::restart::Outcome;
+use super::tables::{Ended, Supervisor, Timer};
+use super::JobSpec;
+use crate::base::clock::Now;
+use crate::base::ids::{InstanceId, OsPid, Pid};
+use crate::base::limits;
+use crate::base::process::{ExitStatus, Signal};
+
+/// A run that is over, as its judges see it.
+pub(super) struct RunEnd {
+    pub(super) subject: Subject,
+    pub(super) spec: Rc<JobSpec>,
+    pub(super) cause: Cause,
+    pub(super) outcome: Outcome,
+}
+
+impl Supervisor {
+    /// Asks an instance to go down. Without a process it is down at once; one that is already
+    /// ending goes on as it does, but from now on by our wish.
+    pub(super) fn begin_stop(&mut self, id: InstanceId, why: Why, now: Now) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        match &mut instance.state {
+            State::Starting | State::Running => {
+                self.timers.cancel(Timer::Stable(id));
+                instance.state = State::Stopping(Stopping::new(why));
+                self.ask(id, now);
+            }
+            State::Stopping(stopping) => {
+                // The weightiest wish is the one shown: an unload is not undone by a restart.
+                if !stopping.planned() || !matches!(stopping.why, Why::Unload | Why::Shutdown) {
+                    stopping.why = why;
+                }
+            }
+            State::Waiting(_)
+            | State::Backoff { .. }
+            | State::Stopped
+            | State::Exited { .. }
+            | State::Failed { .. } => {
+                self.timers.cancel(Timer::Backoff(id));
+                instance.state = State::Stopped;
+            }
+        }
+    }
+
+    /// Sends the stop signal and starts the grace period; without one, kills at once.
+    fn ask(&mut self, id: InstanceId, now: Now) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        let Some(run) = &instance.run else { return };
+        let (signal, grace) = (run.spec.stop_signal, run.grace);
+        if grace.is_zero() || signal == Signal::KILL {
+            self.kill_tree(id, now);
+            return;
+        }
+        if let Some(stopping) = instance.stopping_mut() {
+            stopping.step = Step::Asked(signal);
+        }
+        self.timers.set(Timer::Grace(id), now.mono + grace);
+        self.effects.push(Effect::Signal { id, signal, whom: Whom::Group });
+        if signal != Signal::CONT {
+            // A process that is stopped (SIGSTOP) would never see the signal before.
+            self.effects.push(Effect::Signal { id, signal: Signal::CONT, whom: Whom::Group });
+        }
+    }
+
+    /// Goes to the last step now.
+    pub(super) fn kill_tree(&mut self, id: InstanceId, now: Now) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        let Some(stopping) = instance.stopping_mut() else { return };
+        if stopping.group_empty {
+            return;
+        }
+        stopping.step = Step::Killed;
+        let leader_gone = stopping.exit.is_some();
+        self.timers.set(Timer::Grace(id), now.mono + limits::KILL_AGAIN);
+        self.effects.push(Effect::Signal { id, signal: Signal::KILL, whom: Whom::Group });
+        if leader_gone {
+            self.effects.push(Effect::Survey(id));
+        }
+    }
+
+    /// The grace period is over, or a killed process is still there.
+    pub(super) fn next_step(&mut self, id: InstanceId, now: Now) {
+        self.kill_tree(id, now);
+    }
+
+    /// A second request to stop goes to the next step at once.
+    pub(super) fn hurry(&mut self, id: InstanceId, now: Now) {
+        let asked = |s: &Stopping| matches!(s.step, Step::Asked(_));
+        if self.instances.get(id).and_then(Instance::stopping).is_some_and(asked) {
+            self.kill_tree(id, now);
+        }
+    }
+
+    /// The leader is gone, and its streams were read dry first.
+    pub(super) fn leader_gone(
+        &mut self,
+        id: InstanceId,
+        cause: Cause,
+        group_alive: bool,
+        streams_open: bool,
+        now: Now,
+    ) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        match instance.state {
+            State::Starting | State::Running => {
+                self.timers.cancel(Timer::Stable(id));
+                instance.state = State::Stopping(Stopping::new(Why::Itself));
+            }
+            State::Stopping(_) => {}
+            State::Waiting(_)
+            | State::Backoff { .. }
+            | State::Stopped
+            | State::Exited { .. }
+            | State::Failed { .. } => return,
+        }
+        let Some(stopping) = instance.stopping_mut() else { return };
+        if stopping.exit.is_some() {
+            return;
+        }
+        stopping.exit = Some(cause);
+        stopping.exited = Some(now);
+        stopping.streams_open = streams_open;
+        if !group_alive {
+            self.group_gone(id, now);
+            return;
+        }
+        stopping.outlived = true;
+        self.timers.set(Timer::Linger(id), now.mono + stopping.linger);
+        if stopping.step == Step::Nothing {
+            self.ask(id, now);
+        }
+    }
+
+    /// Looks at a group that outlives its leader, less and less often.
+    pub(super) fn look_again(&mut self, id: InstanceId, now: Now) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        let Some(stopping) = instance.stopping_mut() else { return };
+        stopping.linger = (stopping.linger * 2).min(limits::LINGER.1);
+        self.timers.set(Timer::Linger(id), now.mono + stopping.linger);
+        self.effects.push(Effect::Survey(id));
+    }
+
+    /// Nobody of the group is left.
+    pub fn group_gone(&mut self, id: InstanceId, now: Now) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        let Some(stopping) = instance.stopping_mut() else { return };
+        if stopping.exit.is_none() || stopping.group_empty {
+            return;
+        }
+        stopping.group_empty = true;
+        let streams_open = stopping.streams_open;
+        self.timers.cancel(Timer::Grace(id));
+        self.timers.cancel(Timer::Linger(id));
+        if streams_open {
+            self.timers.set(Timer::Drain(id), now.mono + limits::DRAIN);
+        } else {
+            self.finish(id, now);
+        }
+    }
+
+    /// All output streams of a run have ended.
+    pub fn drained(&mut self, id: InstanceId, now: Now) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        let Some(stopping) = instance.stopping_mut() else { return };
+        if stopping.exit.is_none() {
+            // The exit brings its own word on the streams.
+            return;
+        }
+        stopping.streams_open = false;
+        if stopping.group_empty {
+            self.finish(id, now);
+        }
+    }
+
+    /// The exit is complete: last words are read, nobody is left.
+    pub(super) fn finish(&mut self, id: InstanceId, now: Now) {
+        let Some(stopping) = self.instances.get_mut(id).and_then(Instance::stopping_mut) else {
+            return;
+        };
+        let cause = stopping.exit.clone().unwrap_or(Cause::Exit(ExitStatus::Unknown));
+        self.run_ended(id, cause, now);
+    }
+
+    /// Closes a run's book: its event, its death record, and what becomes of the instance.
+    pub(super) fn run_ended(&mut self, id: InstanceId, cause: Cause, now: Now) {
+        self.clear_timers(id);
+        let Some(subject) = self.subject(id) else { return };
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        let success = instance.succeeded(&cause);
+        let Some(run) = instance.run.take() else { return };
+        let stopping = instance.stopping();
+        let exited = stopping.and_then(|s| s.exited).unwrap_or(now);
+        let planned = stopping.is_some_and(Stopping::planned);
+        let outlived = stopping.is_some_and(|s| s.outlived);
+        let ran = exited.mono.saturating_duration_since(run.started.mono);
+        let spawn_failed = !matches!(cause, Cause::Exit(_));
+        let death = Death {
+            number: instance.number,
+            pid: run.pid,
+            os_pid: run.os_pid,
+            started_at: run.started.wall,
+            ended_at: exited.wall,
+            ran,
+            cause: cause.clone(),
+            planned,
+            success,
+            outlived,
+            last_lines: Vec::new(),
+        };
+        instance.state = State::Stopped;
+        self.pids.remove(&run.pid);
+        self.effects.push(Effect::Release(id));
+        if let Some(os_pid) = run.os_pid {
+            self.effects.push(Effect::Record(Record::Ended(os_pid)));
+        }
+        let outcome = Outcome { success, spawn_failed, ran };
+        let end = RunEnd { subject, spec: run.spec, cause, outcome };
+        self.settle(id, end, death, now);
+    }
+
+    fn settle(&mut self, id: InstanceId, end: RunEnd, death: Death, now: Now) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        let job_id = instance.job;
+        let kept = matches!(instance.role, Role::Kept);
+        let straggler = matches!(instance.role, Role::Straggler { .. });
+        self.ended.push(Ended { id, job: job_id, pid: death.pid, gone: !kept });
+        if !straggler {
+            let (status, reason) = match &end.cause {
+                Cause::Exit(status) => (Some(*status), end.cause.to_string()),
+                Cause::Spawn { .. } | Cause::Order(_) => (None, end.cause.to_string()),
+            };
+            self.events.push(Event::Exit { subject: end.subject.clone(), status, reason });
+        }
+        let planned = death.planned;
+        if kept {
+            instance.deaths.push(death);
+            if !planned {
+                self.judge(id, &end, now);
+            }
+        } else {
+            self.instances.remove(id);
+            self.remember_departed(job_id, id, death, straggler);
+        }
+        self.converge(job_id, now);
+    }
+
+    /// The death of an instance that goes with it belongs to its replacement, if it has one.
+    fn remember_departed(
+        &mut self,
+        job_id: crate::base::ids::JobId,
+        id: InstanceId,
+        death: Death,
+        straggler: bool,
+    ) {
+        let Some(job) = self.jobs.get_mut(job_id) else { return };
+        job.leaving.retain(|leaving| *leaving != id);
+        job.committed.retain(|committed| *committed != id);
+        if straggler {
+            return;
+        }
+        let same_place = |kept: &&InstanceId| {
+            self.instances.get(**kept).is_some_and(|instance| instance.number == death.number)
+        };
+        let replacement = job.kept.iter().find(same_place).copied();
+        match replacement.and_then(|kept| self.instances.get_mut(kept)) {
+            Some(instance) => instance.deaths.push(death),
+            None => job.departed.push(death),
+        }
+    }
+
+    /// Takes over a process that is to be ended: one that a killed daemon left, or a descendant
+    /// that left its group.
+    pub(super) fn end_straggler(
+        &mut self,
+        job: crate::base::ids::JobId,
+        straggler: Straggler,
+        now: Now,
+    ) -> InstanceId {
+        let role = Role::Straggler { blocks: straggler.blocks };
+        let mut instance = Instance::new(job, straggler.number, role);
+        let pid: Pid = self.next_pid();
+        instance.state = State::Stopping(Stopping::new(Why::Leftover));
+        instance.run = Some(super::instance::Run {
+            pid,
+            os_pid: Some(straggler.os_pid),
+            spec: straggler.spec,
+            started: now,
+            program: String::new(),
+            args: Vec::new(),
+            env: std::collections::BTreeMap::new(),
+            ids: None,
+            grace: straggler.grace,
+        });
+        let id = self.instances.insert(instance);
+        if let Some(job) = self.jobs.get_mut(job) {
+            job.leaving.push(id);
+        }
+        let (os_pid, start_time) = (straggler.os_pid, straggler.start_time);
+        self.effects.push(Effect::Adopt { id, os_pid, start_time });
+        self.ask(id, now);
+        id
+    }
+}
+
+/// A process to be ended that is no run of ours.
+pub(super) struct Straggler {
+    pub(super) number: u32,
+    pub(super) os_pid: OsPid,
+    pub(super) start_time: u64,
+    pub(super) spec: Rc<JobSpec>,
+    pub(super) grace: Duration,
+    pub(super) blocks: bool,
+}

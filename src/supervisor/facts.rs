@@ -1,0 +1,116 @@
+//! What the kernel says: spawned, spawn failed, exited, strayed. Facts are never refused; one about
+//! something that is gone changes nothing.
+
+use std::rc::Rc;
+
+use super::death::Cause;
+use super::effect::{Effect, Record, Running};
+use super::ending::Straggler;
+use super::event::Event;
+use super::instance::{Role, State};
+use super::name::JobName;
+use super::tables::Supervisor;
+use crate::base::clock::Now;
+use crate::base::error::{Errno, Stage};
+use crate::base::ids::{InstanceId, OsPid, Pid};
+use crate::base::process::ExitStatus;
+
+/// What is known of a leader's end.
+#[derive(Clone, Copy, Debug)]
+pub struct Exit {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Whether members of its group are left.
+    pub group_alive: bool,
+    /// Whether somebody still holds its output streams.
+    pub streams_open: bool,
+}
+
+impl Supervisor {
+    /// The process of this instance runs.
+    pub fn spawned(&mut self, id: InstanceId, os_pid: OsPid, start_time: u64, now: Now) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        let straggler = matches!(instance.role, Role::Straggler { .. });
+        let Some(run) = &mut instance.run else { return };
+        run.os_pid = Some(os_pid);
+        let number = instance.number;
+        let spec = Rc::clone(&run.spec);
+        let (pid, grace) = (run.pid, run.grace);
+        let at_once = spec.rules.min_uptime.is_zero();
+        let Some(job) = self.jobs.get(instance.job) else { return };
+        self.effects.push(Effect::Record(Record::Started(Running {
+            job: job.name.clone(),
+            number,
+            pid,
+            os_pid,
+            start_time,
+            detach: spec.detach && !straggler,
+            stop_signal: spec.stop_signal,
+            graceful_timeout: grace,
+        })));
+        self.tell(id, Event::Spawn);
+        if at_once {
+            self.timers.cancel(super::tables::Timer::Stable(id));
+            self.became_stable(id, now);
+        }
+    }
+
+    /// The process of this instance never became its program.
+    pub fn spawn_failed(&mut self, id: InstanceId, stage: Stage, errno: Errno, now: Now) {
+        let Some(instance) = self.instances.get(id) else { return };
+        match instance.state {
+            State::Starting | State::Stopping(_) => {
+                self.run_ended(id, Cause::Spawn { stage, errno }, now);
+            }
+            State::Waiting(_)
+            | State::Running
+            | State::Backoff { .. }
+            | State::Stopped
+            | State::Exited { .. }
+            | State::Failed { .. } => {}
+        }
+    }
+
+    /// The leader of this instance's group ended, after its output was read dry.
+    pub fn exited(&mut self, id: InstanceId, exit: Exit, now: Now) {
+        let cause = Cause::Exit(exit.status);
+        self.leader_gone(id, cause, exit.group_alive, exit.streams_open, now);
+    }
+
+    /// An orphan of ours carries the mark of a run. If that run is over, the orphan is one of its
+    /// descendants that left the group, and is ended too; while the run lives it is its own affair.
+    /// Those of detached jobs are left alone.
+    pub fn strayed(&mut self, stray: Stray, now: Now) {
+        if stray.run.is_some_and(|pid| self.pids.contains_key(&pid)) {
+            return;
+        }
+        let job_id = self.job_or_placeholder(&stray.job);
+        let Some(job) = self.jobs.get(job_id) else { return };
+        let spec = Rc::clone(&job.spec);
+        let known = |other: InstanceId| self.os_pid(other) == Some(stray.os_pid);
+        if spec.detach || job.instances().any(known) {
+            self.forget_if_gone(job_id, now);
+            return;
+        }
+        let grace = spec.graceful_timeout;
+        let (os_pid, start_time) = (stray.os_pid, stray.start_time);
+        let straggler =
+            Straggler { number: stray.number, os_pid, start_time, spec, grace, blocks: false };
+        self.end_straggler(job_id, straggler, now);
+    }
+}
+
+/// An orphan with the mark of a run.
+#[derive(Clone, Debug)]
+pub struct Stray {
+    /// The job its mark names.
+    pub job: JobName,
+    /// The place in it.
+    pub number: u32,
+    /// The run, if it is one of this daemon's life.
+    pub run: Option<Pid>,
+    /// The process.
+    pub os_pid: OsPid,
+    /// When it started, in clock ticks since boot.
+    pub start_time: u64,
+}

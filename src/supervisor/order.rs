@@ -1,0 +1,195 @@
+//! From a specification to a spawn order: everything the kernel must be told to start one process,
+//! with environment merged, arguments expanded and accounts resolved. The host's facts it needs
+//! come through [`Host`], so that this stays pure.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+
+use super::expand::{expand, ExpandError};
+use super::name::JobName;
+use super::spec::{Command, JobSpec};
+use crate::base::ids::Pid;
+use crate::base::order::{Identity, SpawnOrder, Wiring};
+
+/// What an order needs to know of the host.
+pub struct Host {
+    /// The daemon's own environment.
+    pub environ: BTreeMap<String, String>,
+    /// The users and groups of the system.
+    pub accounts: Rc<dyn Accounts>,
+    /// Names this node's processes among all on the machine; part of `GAFFER_RUN`.
+    pub node: String,
+}
+
+/// The system's users and groups.
+pub trait Accounts {
+    /// Who a process with this `uid` and `gid` is. `Ok(None)` when neither is given.
+    ///
+    /// # Errors
+    /// A text for people: an unknown name, or a change that the daemon may not make.
+    fn resolve(&self, uid: Option<&str>, gid: Option<&str>) -> Result<Option<Identity>, String>;
+}
+
+/// Which process of which job an order is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Seat<'a> {
+    /// The job.
+    pub name: &'a JobName,
+    /// Its place there, from 1.
+    pub number: u32,
+    /// Its own number.
+    pub pid: Pid,
+    /// Further variables for this process alone.
+    pub extra: &'a BTreeMap<String, String>,
+}
+
+/// Why no order can be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OrderError {
+    /// An argument cannot be expanded.
+    Argument {
+        /// The argument as it was written.
+        argument: String,
+        /// Why.
+        error: ExpandError,
+    },
+    /// A user or group cannot be had.
+    Account(String),
+}
+
+impl fmt::Display for OrderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argument { argument, error } => write!(f, "argument {argument:?}: {error}"),
+            Self::Account(text) => f.write_str(text),
+        }
+    }
+}
+
+/// The variable that tells which run of which node a process belongs to. It is what finds the
+/// descendants of a process that has gone, and the processes of a daemon that was killed.
+pub const RUN_VARIABLE: &str = "GAFFER_RUN";
+
+impl Host {
+    /// The value of [`RUN_VARIABLE`] for a process of this node.
+    pub fn run_mark(&self, pid: Pid) -> String {
+        format!("{}:{pid}", self.node)
+    }
+
+    /// Makes the order for one process.
+    ///
+    /// # Errors
+    /// An argument names a variable that is not there, or the account is unknown or not to be had.
+    pub fn order(&self, spec: &JobSpec, seat: Seat<'_>) -> Result<SpawnOrder, OrderError> {
+        let env = self.environment(spec, seat);
+        let (program, args) = match &spec.command {
+            Command::Shell(line) => ("sh".to_owned(), vec!["-c".to_owned(), line.clone()]),
+            Command::Program { program, args } => (program.clone(), expanded(args, &env)?),
+        };
+        let identity = self.accounts.resolve(spec.uid.as_deref(), spec.gid.as_deref());
+        let wired = |label: Option<&String>| {
+            if label.is_some() || !spec.detach {
+                Wiring::Pipe
+            } else {
+                Wiring::Null
+            }
+        };
+        Ok(SpawnOrder {
+            program,
+            args,
+            env,
+            cwd: spec.cwd.clone(),
+            identity: identity.map_err(OrderError::Account)?,
+            umask: spec.umask,
+            rlimits: spec.rlimits.clone(),
+            nice: spec.nice,
+            stdin: if spec.redirect_input { Wiring::Pipe } else { Wiring::Null },
+            stdout: wired(spec.redirect_output.first()),
+            stderr: if spec.merges_stderr() {
+                Wiring::Stdout
+            } else {
+                wired(spec.redirect_output.get(1))
+            },
+            custom: u16::try_from(spec.custom_streams.len()).unwrap_or(u16::MAX),
+        })
+    }
+
+    /// The daemon's variables (with `os_env`), below the job's, below this process's own.
+    fn environment(&self, spec: &JobSpec, seat: Seat<'_>) -> BTreeMap<String, String> {
+        let nothing = spec.env.is_empty() && seat.extra.is_empty();
+        // As the original did it, a job that says nothing of its environment has the daemon's.
+        let mut env = if spec.os_env || nothing { self.environ.clone() } else { BTreeMap::new() };
+        env.extend(spec.env.clone());
+        env.extend(seat.extra.clone());
+        let number = seat.number.to_string();
+        if let Some(base) = spec.port {
+            let port = u32::from(base) + seat.number.saturating_sub(1);
+            env.insert("PORT".into(), port.to_string());
+        }
+        env.insert("GAFFER_SESSION".into(), seat.name.session().into());
+        env.insert("GAFFER_JOB".into(), seat.name.label().into());
+        env.insert("GAFFER_INSTANCE".into(), number);
+        env.insert(RUN_VARIABLE.into(), self.run_mark(seat.pid));
+        env
+    }
+}
+
+fn expanded(args: &[String], env: &BTreeMap<String, String>) -> Result<Vec<String>, OrderError> {
+    let lookup = |name: &str| env.get(name).map(String::as_str);
+    let one = |argument: &String| {
+        expand(argument, &lookup)
+            .map_err(|error| OrderError::Argument { argument: argument.clone(), error })
+    };
+    args.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervisor::spec_read;
+    use serde_json::json;
+
+    struct Nobody;
+
+    impl Accounts for Nobody {
+        fn resolve(&self, uid: Option<&str>, _: Option<&str>) -> Result<Option<Identity>, String> {
+            match uid {
+                None => Ok(None),
+                Some(name) => Err(format!("uid: there is no user {name:?}")),
+            }
+        }
+    }
+
+    fn order(config: serde_json::Value) -> Result<SpawnOrder, OrderError> {
+        let environ = BTreeMap::from([("PATH".into(), "/bin".into()), ("A".into(), "os".into())]);
+        let host = Host { environ, accounts: Rc::new(Nobody), node: "n".into() };
+        let spec = spec_read::read(config.as_object().expect("an object")).expect("valid");
+        let name = JobName::parse("s.web").expect("valid");
+        host.order(&spec, Seat { name: &name, number: 2, pid: Pid(7), extra: &BTreeMap::new() })
+    }
+
+    #[test]
+    fn the_jobs_environment_wins_and_the_seat_is_told() {
+        let made = order(json!({
+            "cmd": "echo $A $PORT", "env": {"A": "job"}, "os_env": true, "port": 5000
+        }));
+        let made = made.expect("valid");
+        assert_eq!(made.args, ["job", "5001"]);
+        assert_eq!(made.env.get("PATH").map(String::as_str), Some("/bin"));
+        assert_eq!(made.env.get("GAFFER_RUN").map(String::as_str), Some("n:7"));
+        let bare = order(json!({"cmd": "true", "env": {"B": "1"}})).expect("valid");
+        assert!(!bare.env.contains_key("PATH"), "os_env is off");
+        let silent = order(json!({"cmd": "echo $A"})).expect("valid");
+        assert_eq!(silent.args, ["os"]);
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_refused() {
+        let text = |config| order(config).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(
+            text(json!({"cmd": "echo $NOPE"})).starts_with("argument \"$NOPE\": $NOPE is not in")
+        );
+        assert_eq!(text(json!({"cmd": "a", "uid": "x"})), "uid: there is no user \"x\"");
+    }
+}

@@ -1,0 +1,199 @@
+//! The daemon's own beginning and end: what a former daemon left is ended before its job starts
+//! again, and at shutdown everything stops but what is detached.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::Map;
+
+use super::death::Deaths;
+use super::effect::{Effect, Running};
+use super::ending::Straggler;
+use super::facts::Stray;
+use super::instance::{Instance, Why};
+use super::job::{Desired, Job, Origin};
+use super::name::JobName;
+use super::restart::Rules;
+use super::spec::{self, Command, JobSpec};
+use super::tables::Supervisor;
+use crate::base::clock::Now;
+use crate::base::ids::{InstanceId, JobId};
+use crate::base::process::Signal;
+
+/// How fast the daemon ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Every process has its grace period.
+    Graceful,
+    /// Everything is killed.
+    Hurried,
+}
+
+impl Supervisor {
+    /// Takes over what an earlier daemon left running, before any job is loaded. A detached process
+    /// waits for its job to claim it; everything else is ended, and its job waits for that.
+    pub fn recovered(&mut self, running: Running, now: Now) {
+        if running.detach {
+            self.detached.insert((running.job.clone(), running.number), running);
+        } else {
+            self.end_left_over(running, now);
+        }
+    }
+
+    fn end_left_over(&mut self, running: Running, now: Now) {
+        let spec = Rc::new(placeholder(running.stop_signal, running.graceful_timeout));
+        let job = self.insert_placeholder(running.job, Rc::clone(&spec), true);
+        let straggler = Straggler {
+            number: running.number,
+            os_pid: running.os_pid,
+            start_time: running.start_time,
+            grace: spec.graceful_timeout,
+            spec,
+            blocks: true,
+        };
+        self.end_straggler(job, straggler, now);
+    }
+
+    /// A process that carries the mark of an earlier daemon, but is on no record: its job waits for
+    /// its end.
+    pub fn recovered_stray(&mut self, stray: Stray, now: Now) {
+        let known = self.instances.iter().any(|(_, instance)| {
+            instance.run.as_ref().is_some_and(|run| run.os_pid == Some(stray.os_pid))
+        });
+        let detached = self.detached.values().any(|running| running.os_pid == stray.os_pid);
+        if known || detached {
+            return;
+        }
+        let spec = Rc::new(placeholder(Signal::TERM, spec::GRACEFUL_TIMEOUT));
+        let job = self.insert_placeholder(stray.job, Rc::clone(&spec), true);
+        let straggler = Straggler {
+            number: stray.number,
+            os_pid: stray.os_pid,
+            start_time: stray.start_time,
+            grace: spec.graceful_timeout,
+            spec,
+            blocks: true,
+        };
+        self.end_straggler(job, straggler, now);
+    }
+
+    /// Ends the detached processes whose jobs did not come back.
+    pub fn end_unclaimed(&mut self, now: Now) -> usize {
+        let unclaimed = std::mem::take(&mut self.detached);
+        let count = unclaimed.len();
+        for running in unclaimed.into_values() {
+            self.end_left_over(running, now);
+        }
+        count
+    }
+
+    /// The loaded job of this name, one that is ending, or else an entry that lives only as long as
+    /// a straggler does.
+    pub(super) fn job_or_placeholder(&mut self, name: &JobName) -> JobId {
+        let ending = self.predecessors.get(name).and_then(|ids| ids.last());
+        if let Some(id) = self.names.get(name).or(ending) {
+            return *id;
+        }
+        let spec = Rc::new(placeholder(Signal::TERM, spec::GRACEFUL_TIMEOUT));
+        self.insert_placeholder(name.clone(), spec, false)
+    }
+
+    fn insert_placeholder(&mut self, name: JobName, spec: Rc<JobSpec>, blocks: bool) -> JobId {
+        let id = self.jobs.insert(Job {
+            name: name.clone(),
+            spec,
+            origin: Origin::File,
+            desired: Desired::Down,
+            target: 0,
+            loaded: false,
+            kept: Vec::new(),
+            committed: Vec::new(),
+            leaving: Vec::new(),
+            departed: Deaths::default(),
+            rolling: VecDeque::new(),
+            order: 0,
+        });
+        if blocks {
+            self.predecessors.entry(name).or_default().push(id);
+        }
+        id
+    }
+
+    /// Begins to end the daemon; asked again, it kills everything.
+    pub fn shutdown(&mut self, now: Now) {
+        if self.shutdown.is_some() {
+            self.shutdown = Some(Pace::Hurried);
+            let all: Vec<InstanceId> = self.instances.iter().map(|(id, _)| id).collect();
+            for id in all {
+                self.kill_tree(id, now);
+            }
+            return;
+        }
+        self.shutdown = Some(Pace::Graceful);
+        let jobs: Vec<JobId> = self.jobs.iter().map(|(id, _)| id).collect();
+        for id in jobs {
+            self.let_go_of_detached(id);
+            self.stop_all(id, Why::Shutdown, false, now);
+        }
+    }
+
+    /// Detached processes stay, on record, for the next daemon to find.
+    fn let_go_of_detached(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(id) else { return };
+        for instance in job.instances().collect::<Vec<_>>() {
+            let stays = |i: &Instance| i.run.as_ref().is_some_and(|run| run.spec.detach);
+            if !self.instances.get(instance).is_some_and(stays) {
+                continue;
+            }
+            self.clear_timers(instance);
+            self.effects.push(Effect::Release(instance));
+            let gone = self.instances.remove(instance);
+            if let Some(run) = gone.and_then(|instance| instance.run) {
+                self.pids.remove(&run.pid);
+            }
+            if let Some(job) = self.jobs.get_mut(id) {
+                job.kept.retain(|other| *other != instance);
+                job.committed.retain(|other| *other != instance);
+                job.leaving.retain(|other| *other != instance);
+            }
+        }
+    }
+
+    /// Whether the daemon is ending, and how fast.
+    pub fn pace(&self) -> Option<Pace> {
+        self.shutdown
+    }
+
+    /// How many processes are left to end.
+    pub fn processes_left(&self) -> usize {
+        self.instances.iter().filter(|(_, instance)| instance.run.is_some()).count()
+    }
+}
+
+/// The specification of a process whose job is not known any more: enough to end it.
+fn placeholder(stop_signal: Signal, graceful_timeout: Duration) -> JobSpec {
+    JobSpec {
+        command: Command::Shell(String::new()),
+        env: BTreeMap::new(),
+        os_env: false,
+        uid: None,
+        gid: None,
+        cwd: None,
+        detach: false,
+        numprocesses: 0,
+        priority: 0,
+        graceful_timeout,
+        redirect_output: Vec::new(),
+        redirect_input: false,
+        custom_streams: Vec::new(),
+        rules: Rules::default(),
+        success_codes: std::collections::BTreeSet::new(),
+        stop_signal,
+        umask: None,
+        rlimits: Vec::new(),
+        nice: None,
+        port: None,
+        config: Map::new(),
+    }
+}

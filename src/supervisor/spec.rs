@@ -1,0 +1,135 @@
+//! What a job is: its specification, parsed once and immutable from then on. A [`JobSpec`] that
+//! exists is valid; `spec_read` makes it of JSON and says what is wrong, key by key.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::restart::Rules;
+use crate::base::ids::StreamNo;
+use crate::base::order::Rlimit;
+use crate::base::process::Signal;
+
+/// How long a process has between the stop signal and KILL, unless its job says otherwise.
+pub const GRACEFUL_TIMEOUT: Duration = Duration::from_secs(10);
+/// A run at least this long did not fail quickly, unless the job says otherwise.
+pub const MIN_UPTIME: Duration = Duration::from_secs(1);
+/// What stdout and stderr are called when a job does not name them.
+pub const OUTPUT_LABELS: [&str; 2] = ["out", "err"];
+
+/// A job's specification.
+#[derive(Clone, Debug)]
+pub struct JobSpec {
+    /// What to run.
+    pub command: Command,
+    /// Its own environment variables.
+    pub env: BTreeMap<String, String>,
+    /// Whether the daemon's environment lies below them.
+    pub os_env: bool,
+    /// User to run as: a name or a number.
+    pub uid: Option<String>,
+    /// Group to run as: a name or a number.
+    pub gid: Option<String>,
+    /// Working directory; the daemon's without one.
+    pub cwd: Option<String>,
+    /// Whether its processes survive the daemon.
+    pub detach: bool,
+    /// How many instances to keep.
+    pub numprocesses: u32,
+    /// Start order among the jobs of files, smallest first.
+    pub priority: i64,
+    /// Time between the stop signal and KILL.
+    pub graceful_timeout: Duration,
+    /// Labels under which stdout and stderr are published. Two equal ones merge the two.
+    pub redirect_output: Vec<String>,
+    /// Whether stdin is a pipe of ours, instead of /dev/null.
+    pub redirect_input: bool,
+    /// Labels of further streams, both ways, from descriptor 3.
+    pub custom_streams: Vec<String>,
+    /// Restart policy, delays and flapping.
+    pub rules: Rules,
+    /// Exit codes that count as success.
+    pub success_codes: BTreeSet<i32>,
+    /// What asks a process to stop.
+    pub stop_signal: Signal,
+    /// File mode creation mask; the daemon's without one.
+    pub umask: Option<u32>,
+    /// Resource limits.
+    pub rlimits: Vec<Rlimit>,
+    /// Nice value.
+    pub nice: Option<i32>,
+    /// Base port: instance n finds `port + n - 1` in `PORT`.
+    pub port: Option<u16>,
+    /// The configuration as it was given, shown by the API.
+    pub config: Map<String, Value>,
+}
+
+/// What a process runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A program and its arguments, in which variables are expanded.
+    Program {
+        /// Looked up in the `PATH` of the process.
+        program: String,
+        /// Not yet expanded.
+        args: Vec<String>,
+    },
+    /// A line for `sh -c`, which expands it.
+    Shell(String),
+}
+
+/// Linux's resources by name, as `ulimit` and systemd know them.
+pub const RESOURCES: [(&str, u32); 16] = [
+    ("cpu", 0),
+    ("fsize", 1),
+    ("data", 2),
+    ("stack", 3),
+    ("core", 4),
+    ("rss", 5),
+    ("nproc", 6),
+    ("nofile", 7),
+    ("memlock", 8),
+    ("as", 9),
+    ("locks", 10),
+    ("sigpending", 11),
+    ("msgqueue", 12),
+    ("nice", 13),
+    ("rtprio", 14),
+    ("rttime", 15),
+];
+
+impl JobSpec {
+    /// The labels and numbers of the streams that come out of its processes, custom ones last.
+    pub fn outputs(&self) -> Vec<(StreamNo, &str)> {
+        let named = |n: usize| self.redirect_output.get(n).map(String::as_str);
+        let mut outputs = Vec::with_capacity(2 + self.custom_streams.len());
+        let captured = !self.detach;
+        for (n, default) in OUTPUT_LABELS.iter().enumerate() {
+            let label = named(n).or(captured.then_some(*default));
+            if let Some(label) = label.filter(|_| !(n == 1 && self.merges_stderr())) {
+                outputs.push((if n == 0 { StreamNo::STDOUT } else { StreamNo::STDERR }, label));
+            }
+        }
+        let custom = (StreamNo::FIRST_CUSTOM.0..).zip(&self.custom_streams);
+        outputs.extend(custom.map(|(number, label)| (StreamNo(number), label.as_str())));
+        outputs
+    }
+
+    /// Whether stderr goes where stdout goes, because both have the same label.
+    pub fn merges_stderr(&self) -> bool {
+        matches!(self.redirect_output.as_slice(), [out, err] if out == err)
+    }
+}
+
+/// A job as a file or a client asks for it.
+#[derive(Clone, Debug)]
+pub struct JobEntry {
+    /// Its name.
+    pub name: super::JobName,
+    /// What it is.
+    pub spec: Rc<JobSpec>,
+    /// Whether to start it at once.
+    pub start: bool,
+}

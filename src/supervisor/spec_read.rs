@@ -1,0 +1,694 @@
+//! From JSON to a [`JobSpec`]. One table lists every key with what it expects; unknown keys, wrong
+//! types and bad values are refused by the key's name. Configuration files come through here too,
+//! after their text was made the JSON of the key's kind by [`value_of_text`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Map, Number, Value};
+
+use super::restart::{Backoff, Flapping, RestartPolicy, Rules};
+use super::spec::{self, Command, JobSpec, RESOURCES};
+use crate::base::limits;
+use crate::base::order::Rlimit;
+use crate::base::process::Signal;
+use crate::base::similar;
+
+/// The form of a key's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text.
+    Text,
+    /// Text, or a number.
+    Account,
+    /// True or false.
+    Flag,
+    /// A whole number.
+    Whole,
+    /// A number of seconds.
+    Seconds,
+    /// A list of texts, or one text that is split like a shell does.
+    Words,
+    /// A list of labels.
+    Labels,
+    /// A list of whole numbers.
+    Codes,
+    /// Names and values.
+    Table,
+    /// Named numbers; in a file also by position.
+    Numbers(&'static [&'static str]),
+    /// Accepted and without effect.
+    Unused,
+}
+
+/// One key of a job's configuration.
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// The form of its value.
+    pub kind: Kind,
+    /// What it expects, for messages and documentation.
+    pub expects: &'static str,
+}
+
+const FLAPPING: &[&str] = &["attempts", "window", "retry_in", "max_retry"];
+const BACKOFF: &[&str] = &["base", "factor", "max", "jitter", "reset_after"];
+
+/// Every key of a job's configuration.
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    Key { name: "name", kind: Kind::Text, expects: "a job name" },
+    Key { name: "cmd", kind: Kind::Text, expects: "a command line" },
+    Key { name: "args", kind: Kind::Words, expects: "a list of texts, or one text" },
+    Key { name: "env", kind: Kind::Table, expects: "an object of names and texts" },
+    Key { name: "os_env", kind: Kind::Flag, expects: "true or false" },
+    Key { name: "uid", kind: Kind::Account, expects: "a user's name or number" },
+    Key { name: "gid", kind: Kind::Account, expects: "a group's name or number" },
+    Key { name: "cwd", kind: Kind::Text, expects: "a directory" },
+    Key { name: "shell", kind: Kind::Flag, expects: "true or false" },
+    Key { name: "detach", kind: Kind::Flag, expects: "true or false" },
+    Key { name: "numprocesses", kind: Kind::Whole, expects: "a whole number from 0 to 10000" },
+    Key { name: "start", kind: Kind::Flag, expects: "true or false" },
+    Key { name: "priority", kind: Kind::Whole, expects: "a whole number" },
+    Key { name: "graceful_timeout", kind: Kind::Seconds, expects: "seconds from 0 to 864000" },
+    Key { name: "flapping", kind: Kind::Numbers(FLAPPING), expects: "attempts, window, retry_in and max_retry" },
+    Key { name: "redirect_output", kind: Kind::Labels, expects: "a list of at most 2 labels" },
+    Key { name: "redirect_input", kind: Kind::Flag, expects: "true or false" },
+    Key { name: "custom_streams", kind: Kind::Labels, expects: "a list of labels" },
+    Key { name: "restart", kind: Kind::Text, expects: "always, on-failure, on-success or never" },
+    Key { name: "success_codes", kind: Kind::Codes, expects: "a list of exit codes from 0 to 255" },
+    Key { name: "stop_signal", kind: Kind::Account, expects: "a signal's name or number" },
+    Key { name: "min_uptime", kind: Kind::Seconds, expects: "seconds from 0 to 864000" },
+    Key { name: "backoff", kind: Kind::Numbers(BACKOFF), expects: "base, factor, max, jitter and reset_after" },
+    Key { name: "umask", kind: Kind::Text, expects: "an octal text such as \"022\"" },
+    Key { name: "rlimits", kind: Kind::Table, expects: "an object of resources, each a number, \"unlimited\" or [soft, hard]" },
+    Key { name: "nice", kind: Kind::Whole, expects: "a whole number from -20 to 19" },
+    Key { name: "port", kind: Kind::Whole, expects: "a port number from 1 to 65535" },
+    Key { name: "group", kind: Kind::Unused, expects: "nothing: it has no effect" },
+];
+
+/// What is wrong with a job's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SpecError {
+    /// A key that does not exist.
+    Unknown {
+        /// As it was written.
+        key: String,
+        /// What was probably meant.
+        meant: Option<&'static str>,
+    },
+    /// A key that must be there.
+    Missing(&'static str),
+    /// A value of the wrong type or out of bounds.
+    Bad {
+        /// Where, with the way into nested values.
+        key: String,
+        /// What it expects.
+        expects: String,
+        /// What was found.
+        found: String,
+    },
+}
+
+impl fmt::Display for SpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { key, meant: Some(meant) } => {
+                write!(f, "unknown key {key:?}; did you mean {meant:?}?")
+            }
+            Self::Unknown { key, meant: None } => write!(f, "unknown key {key:?}"),
+            Self::Missing(key) => write!(f, "{key} is missing"),
+            Self::Bad { key, expects, found } => {
+                write!(f, "{key}: expected {expects}, found {found}")
+            }
+        }
+    }
+}
+
+/// The table's entry for this key.
+pub fn key(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+fn unknown(name: &str, known: impl IntoIterator<Item = &'static str>) -> SpecError {
+    SpecError::Unknown { key: name.into(), meant: similar::nearest(name, known) }
+}
+
+/// Reads a specification. `start` is checked here but is no part of it; see [`wants_start`].
+///
+/// # Errors
+/// The first key that is unknown, missing or has a bad value.
+pub fn read(config: &Map<String, Value>) -> Result<JobSpec, SpecError> {
+    for name in config.keys() {
+        if key(name).is_none() {
+            return Err(unknown(name, KEYS.iter().map(|key| key.name)));
+        }
+    }
+    let fields = Fields { map: config, at: "" };
+    let wants_start = fields.flag("start")?;
+    debug_assert!(wants_start.is_none() || config.contains_key("start"));
+    let mut echo = config.clone();
+    echo.remove("start");
+    Ok(JobSpec {
+        command: command(&fields)?,
+        env: environment(&fields)?,
+        os_env: fields.flag("os_env")?.unwrap_or(false),
+        uid: account(&fields, "uid")?,
+        gid: account(&fields, "gid")?,
+        cwd: fields.text("cwd")?.map(str::to_owned),
+        detach: fields.flag("detach")?.unwrap_or(false),
+        numprocesses: fields
+            .whole("numprocesses", 0, i64::from(limits::NUMPROCESSES))?
+            .unwrap_or(1),
+        priority: fields.whole("priority", i64::MIN, i64::MAX)?.unwrap_or(i64::MAX),
+        graceful_timeout: fields.seconds("graceful_timeout")?.unwrap_or(spec::GRACEFUL_TIMEOUT),
+        redirect_output: labels(&fields, "redirect_output", 2)?,
+        redirect_input: fields.flag("redirect_input")?.unwrap_or(false),
+        custom_streams: labels(&fields, "custom_streams", limits::CUSTOM_STREAMS)?,
+        rules: rules(&fields)?,
+        success_codes: success_codes(&fields)?,
+        stop_signal: signal(&fields)?,
+        umask: umask(&fields)?,
+        rlimits: rlimits(&fields)?,
+        nice: fields.whole("nice", -20, 19)?,
+        port: fields.whole("port", 1, i64::from(u16::MAX))?,
+        config: echo,
+    })
+}
+
+/// Whether the configuration asks for the job to be started: yes unless it says no.
+pub fn wants_start(config: &Map<String, Value>) -> bool {
+    config.get("start").and_then(Value::as_bool).unwrap_or(true)
+}
+
+/// Access to an object's members by type. A member that is null is one that is not there.
+struct Fields<'a> {
+    map: &'a Map<String, Value>,
+    /// The key of this object in its parent, for messages.
+    at: &'static str,
+}
+
+impl<'a> Fields<'a> {
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.map.get(name).filter(|value| !value.is_null())
+    }
+
+    fn bad(&self, name: &str, found: &Value) -> SpecError {
+        let (path, expects) = if self.at.is_empty() {
+            (name.to_owned(), key(name).map_or("another value", |key| key.expects))
+        } else {
+            (format!("{}.{name}", self.at), "a number in its bounds")
+        };
+        SpecError::Bad { key: path, expects: expects.into(), found: shown(found) }
+    }
+
+    fn text(&self, name: &str) -> Result<Option<&'a str>, SpecError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let text = value.as_str().filter(|text| is_argument(text));
+        text.map(Some).ok_or_else(|| self.bad(name, value))
+    }
+
+    fn flag(&self, name: &str) -> Result<Option<bool>, SpecError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        value.as_bool().map(Some).ok_or_else(|| self.bad(name, value))
+    }
+
+    fn whole<T: TryFrom<i64>>(
+        &self,
+        name: &str,
+        min: i64,
+        max: i64,
+    ) -> Result<Option<T>, SpecError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let number = value.as_i64().filter(|n| (min..=max).contains(n));
+        let number = number.and_then(|n| T::try_from(n).ok());
+        number.map(Some).ok_or_else(|| self.bad(name, value))
+    }
+
+    fn number(&self, name: &str, min: f64, max: f64) -> Result<Option<f64>, SpecError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let number = value.as_f64().filter(|n| (min..=max).contains(n));
+        number.map(Some).ok_or_else(|| self.bad(name, value))
+    }
+
+    fn seconds(&self, name: &str) -> Result<Option<Duration>, SpecError> {
+        let max = limits::CONFIGURED_TIME.as_secs_f64();
+        Ok(self.number(name, 0.0, max)?.map(Duration::from_secs_f64))
+    }
+
+    /// The members of an object whose keys are all among `known`.
+    fn nested(
+        &self,
+        name: &'static str,
+        known: &'static [&str],
+    ) -> Result<Option<Fields<'a>>, SpecError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let map = value.as_object().ok_or_else(|| self.bad(name, value))?;
+        if let Some(stranger) = map.keys().find(|key| !known.contains(&key.as_str())) {
+            let meant = similar::nearest(stranger, known.iter().copied());
+            return Err(SpecError::Unknown { key: format!("{name}.{stranger}"), meant });
+        }
+        Ok(Some(Fields { map, at: name }))
+    }
+
+    fn texts(&self, name: &str) -> Result<Option<Vec<&'a str>>, SpecError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let list = value.as_array().ok_or_else(|| self.bad(name, value))?;
+        let texts = list.iter().map(|item| item.as_str().filter(|text| is_argument(text)));
+        texts.collect::<Option<Vec<_>>>().map(Some).ok_or_else(|| self.bad(name, value))
+    }
+}
+
+/// A value as a message shows it: short.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= 60 {
+        return text;
+    }
+    text.chars().take(57).chain("...".chars()).collect()
+}
+
+/// What execve(2) can take as one string.
+fn is_argument(text: &str) -> bool {
+    text.len() < limits::ARGUMENT && !text.contains('\0')
+}
+
+fn command(fields: &Fields<'_>) -> Result<Command, SpecError> {
+    let cmd = fields.text("cmd")?.filter(|cmd| !cmd.trim().is_empty());
+    let cmd = cmd.ok_or(SpecError::Missing("cmd"))?;
+    let args = fields.get("args");
+    let bad = |name: &str| fields.bad(name, fields.get(name).unwrap_or(&Value::Null));
+    if fields.flag("shell")? == Some(true) {
+        let mut line = cmd.to_owned();
+        if let Some(text) = args.and_then(Value::as_str) {
+            line = format!("{line} {text}");
+        } else if let Some(words) = fields.texts("args")? {
+            // Words of a list arrive as they are, so they are quoted for the shell.
+            let quoted = shlex::try_join(words).map_err(|_| bad("args"))?;
+            line = format!("{line} {quoted}");
+        }
+        return Ok(Command::Shell(line));
+    }
+    let split = |name: &str, text: &str| shlex::split(text).ok_or_else(|| bad(name));
+    let mut words = split("cmd", cmd)?.into_iter();
+    let program = words.next().filter(|p| !p.is_empty()).ok_or(SpecError::Missing("cmd"))?;
+    let mut all: Vec<String> = words.collect();
+    match args {
+        Some(Value::String(text)) if is_argument(text) => all.extend(split("args", text)?),
+        Some(_) => {
+            let listed = fields.texts("args")?.unwrap_or_default();
+            all.extend(listed.into_iter().map(str::to_owned));
+        }
+        None => {}
+    }
+    Ok(Command::Program { program, args: all })
+}
+
+fn environment(fields: &Fields<'_>) -> Result<BTreeMap<String, String>, SpecError> {
+    fields.get("env").map_or(Ok(BTreeMap::new()), read_env)
+}
+
+/// Reads an object of environment variables.
+///
+/// # Errors
+/// When it is not an object of texts, or a name could not be one of a variable.
+pub fn read_env(value: &Value) -> Result<BTreeMap<String, String>, SpecError> {
+    let bad = |at: &str, found: &Value, expects: &str| SpecError::Bad {
+        key: at.into(),
+        expects: expects.into(),
+        found: shown(found),
+    };
+    let map = value.as_object().ok_or_else(|| bad("env", value, "an object of names and texts"))?;
+    let mut env = BTreeMap::new();
+    for (name, value) in map {
+        let at = format!("env.{name}");
+        if name.is_empty() || name.contains('=') || !is_argument(name) {
+            return Err(bad(&at, value, "a variable's name without \"=\""));
+        }
+        let text = value.as_str().filter(|text| is_argument(text));
+        let text = text.ok_or_else(|| bad(&at, value, "a text"))?;
+        env.insert(name.clone(), text.to_owned());
+    }
+    Ok(env)
+}
+
+fn account(fields: &Fields<'_>, name: &str) -> Result<Option<String>, SpecError> {
+    match fields.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) if !text.trim().is_empty() => Ok(Some(text.trim().to_owned())),
+        Some(Value::Number(number)) if number.as_u64().is_some_and(|n| n < u64::from(u32::MAX)) => {
+            Ok(Some(number.to_string()))
+        }
+        Some(other) => Err(fields.bad(name, other)),
+    }
+}
+
+fn labels(fields: &Fields<'_>, name: &str, most: usize) -> Result<Vec<String>, SpecError> {
+    let Some(labels) = fields.texts(name)? else { return Ok(Vec::new()) };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.+-".contains(c);
+    let good = |label: &&str| {
+        !label.is_empty() && label.len() <= limits::STREAM_LABEL && label.chars().all(plain)
+    };
+    if labels.len() > most || !labels.iter().all(good) {
+        return Err(fields.bad(name, fields.get(name).unwrap_or(&Value::Null)));
+    }
+    Ok(labels.into_iter().map(str::to_owned).collect())
+}
+
+fn rules(fields: &Fields<'_>) -> Result<Rules, SpecError> {
+    let policy = match fields.text("restart")? {
+        None | Some("always") => RestartPolicy::Always,
+        Some("on-failure" | "on_failure") => RestartPolicy::OnFailure,
+        Some("on-success" | "on_success") => RestartPolicy::OnSuccess,
+        Some("never" | "no") => RestartPolicy::Never,
+        Some(other) => return Err(fields.bad("restart", &Value::from(other))),
+    };
+    let min_uptime = fields.seconds("min_uptime")?.unwrap_or(spec::MIN_UPTIME);
+    Ok(Rules { policy, backoff: backoff(fields)?, flapping: flapping(fields)?, min_uptime })
+}
+
+fn flapping(fields: &Fields<'_>) -> Result<Option<Flapping>, SpecError> {
+    let Some(given) = fields.nested("flapping", FLAPPING)? else { return Ok(None) };
+    let default = Flapping::default();
+    let most = i64::try_from(limits::FLAPPING_ATTEMPTS).unwrap_or(i64::MAX);
+    let max_retry = match given.whole::<i64>("max_retry", -1, i64::from(u32::MAX))? {
+        None => default.max_retry,
+        Some(number) => u32::try_from(number).ok(),
+    };
+    Ok(Some(Flapping {
+        attempts: given.whole("attempts", 1, most)?.unwrap_or(default.attempts),
+        window: given.seconds("window")?.unwrap_or(default.window),
+        retry_in: given.seconds("retry_in")?.unwrap_or(default.retry_in),
+        max_retry,
+    }))
+}
+
+fn backoff(fields: &Fields<'_>) -> Result<Option<Backoff>, SpecError> {
+    let Some(given) = fields.nested("backoff", BACKOFF)? else { return Ok(None) };
+    let default = Backoff::default();
+    let base = given.seconds("base")?.unwrap_or(default.base);
+    Ok(Some(Backoff {
+        base,
+        factor: given.number("factor", 1.0, 1000.0)?.unwrap_or(default.factor),
+        max: given.seconds("max")?.unwrap_or(default.max).max(base),
+        jitter: given.number("jitter", 0.0, 1.0)?.unwrap_or(default.jitter),
+        reset_after: given.seconds("reset_after")?.unwrap_or(default.reset_after),
+    }))
+}
+
+fn success_codes(fields: &Fields<'_>) -> Result<BTreeSet<i32>, SpecError> {
+    let Some(value) = fields.get("success_codes") else { return Ok(BTreeSet::from([0])) };
+    let code = |item: &Value| {
+        item.as_i64().filter(|n| (0..=255).contains(n)).and_then(|n| i32::try_from(n).ok())
+    };
+    let codes = value.as_array().and_then(|list| list.iter().map(code).collect());
+    codes.ok_or_else(|| fields.bad("success_codes", value))
+}
+
+fn signal(fields: &Fields<'_>) -> Result<Signal, SpecError> {
+    let Some(value) = fields.get("stop_signal") else { return Ok(Signal::TERM) };
+    signal_of(value).ok_or_else(|| fields.bad("stop_signal", value))
+}
+
+/// A signal as JSON gives it: a number, or a text that [`Signal::parse`] reads.
+pub fn signal_of(value: &Value) -> Option<Signal> {
+    match value {
+        Value::Number(number) => number.as_i64().and_then(Signal::from_number),
+        Value::String(text) => Signal::parse(text),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn umask(fields: &Fields<'_>) -> Result<Option<u32>, SpecError> {
+    let Some(text) = fields.text("umask")? else { return Ok(None) };
+    let mask = u32::from_str_radix(text.trim(), 8).ok().filter(|mask| *mask <= 0o777);
+    mask.map(Some).ok_or_else(|| fields.bad("umask", &Value::from(text)))
+}
+
+fn rlimits(fields: &Fields<'_>) -> Result<Vec<Rlimit>, SpecError> {
+    let Some(value) = fields.get("rlimits") else { return Ok(Vec::new()) };
+    let map = value.as_object().ok_or_else(|| fields.bad("rlimits", value))?;
+    let mut all = Vec::with_capacity(map.len());
+    for (name, value) in map {
+        let lower = name.to_ascii_lowercase();
+        let plain = lower.strip_prefix("rlimit_").unwrap_or(&lower);
+        let known = RESOURCES.iter().find(|(resource, _)| *resource == plain);
+        let Some((_, resource)) = known else {
+            let meant = similar::nearest(plain, RESOURCES.iter().map(|(name, _)| *name));
+            return Err(SpecError::Unknown { key: format!("rlimits.{name}"), meant });
+        };
+        let pair = match value {
+            Value::Array(pair) => pair
+                .first()
+                .and_then(limit)
+                .zip(pair.get(1).and_then(limit))
+                .filter(|_| pair.len() == 2),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Object(_) => limit(value).map(|both| (both, both)),
+        };
+        let within = |(soft, hard): &(Option<u64>, Option<u64>)| {
+            hard.is_none_or(|hard| soft.is_some_and(|soft| soft <= hard))
+        };
+        let (soft, hard) = pair.filter(within).ok_or_else(|| SpecError::Bad {
+            key: format!("rlimits.{name}"),
+            expects: "a number, \"unlimited\" or [soft, hard]".into(),
+            found: shown(value),
+        })?;
+        all.push(Rlimit { resource: *resource, soft, hard });
+    }
+    Ok(all)
+}
+
+/// One limit: a number, or `None` for unlimited; the outer `None` if it is neither.
+fn limit(value: &Value) -> Option<Option<u64>> {
+    match value {
+        Value::String(text) if text == "unlimited" => Some(None),
+        Value::Number(number) => number.as_u64().map(Some),
+        Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            None
+        }
+    }
+}
+
+/// Makes the text of a configuration file the JSON that the key's kind wants.
+///
+/// # Errors
+/// An unknown key, or text that cannot be a value of that kind.
+pub fn value_of_text(name: &str, text: &str) -> Result<Value, SpecError> {
+    let Some(key) = key(name) else {
+        return Err(unknown(name, KEYS.iter().map(|key| key.name)));
+    };
+    let text = text.trim();
+    let bad = || SpecError::Bad {
+        key: name.into(),
+        expects: key.expects.into(),
+        found: shown(&Value::from(text)),
+    };
+    if text.is_empty() {
+        return Ok(Value::Null);
+    }
+    let parts = || text.split([',', ' ', '\t', '\n']).filter(|part| !part.is_empty());
+    let value = match key.kind {
+        Kind::Text | Kind::Account | Kind::Words | Kind::Unused => Value::from(text),
+        Kind::Flag => match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" => Value::from(true),
+            "false" | "no" | "off" | "0" => Value::from(false),
+            _ => return Err(bad()),
+        },
+        Kind::Whole => Value::from(text.parse::<i64>().map_err(|_| bad())?),
+        Kind::Seconds => number_of(text).ok_or_else(bad)?,
+        Kind::Labels => parts().map(Value::from).collect(),
+        Kind::Codes => {
+            parts().map(number_of).collect::<Option<Vec<_>>>().map(Value::Array).ok_or_else(bad)?
+        }
+        Kind::Table => Value::Object(table(parts()).ok_or_else(bad)?),
+        Kind::Numbers(names) => Value::Object(numbers(parts(), names).ok_or_else(bad)?),
+    };
+    Ok(value)
+}
+
+/// A number as JSON; whole ones stay whole.
+fn number_of(text: &str) -> Option<Value> {
+    if let Ok(whole) = text.parse::<i64>() {
+        return Some(Value::from(whole));
+    }
+    Number::from_f64(text.parse().ok()?).map(Value::Number)
+}
+
+/// `name=value` or `name=soft:hard` in a row.
+fn table<'a>(parts: impl Iterator<Item = &'a str>) -> Option<Map<String, Value>> {
+    let limit = |text: &str| number_of(text).unwrap_or_else(|| Value::from(text));
+    parts
+        .map(|part| {
+            let (name, value) = part.split_once('=')?;
+            let value = match value.split_once(':') {
+                Some((soft, hard)) => Value::Array(vec![limit(soft), limit(hard)]),
+                None => limit(value),
+            };
+            Some((name.to_owned(), value))
+        })
+        .collect()
+}
+
+/// Numbers by position (`2, 1., 7., 5`) or by name (`attempts=2`). A whole number written with a
+/// point counts as whole.
+fn numbers<'a>(parts: impl Iterator<Item = &'a str>, names: &[&str]) -> Option<Map<String, Value>> {
+    let mut map = Map::new();
+    for (position, part) in parts.enumerate() {
+        let (name, text) = match part.split_once('=') {
+            Some((name, text)) => (name, text),
+            None => (*names.get(position)?, part),
+        };
+        let whole = text.trim_end_matches('0').strip_suffix('.').filter(|w| !w.is_empty());
+        map.insert(name.to_owned(), number_of(whole.unwrap_or(text))?);
+    }
+    Some(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn spec(value: Value) -> Result<JobSpec, String> {
+        read(value.as_object().expect("an object")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_command_is_split_and_arguments_follow() {
+        let program = |value| match spec(value).expect("valid").command {
+            Command::Program { program, args } => (program, args.join("|")),
+            Command::Shell(line) => ("sh".into(), line),
+        };
+        let cases = [
+            (json!({"cmd": "cat -n 'a b'"}), ("cat", "-n|a b")),
+            (json!({"cmd": "echo a", "args": ["b c", "d"]}), ("echo", "a|b c|d")),
+            (json!({"cmd": "echo", "args": "b 'c d'"}), ("echo", "b|c d")),
+            (json!({"cmd": "a && b", "shell": true, "args": ["x y"]}), ("sh", "a && b 'x y'")),
+            (json!({"cmd": "a", "shell": true, "args": "> f"}), ("sh", "a > f")),
+        ];
+        for (value, (name, args)) in cases {
+            assert_eq!(program(value), (name.to_owned(), args.to_owned()));
+        }
+    }
+
+    #[test]
+    fn wrong_keys_types_and_values_are_refused_by_name() {
+        for (value, message) in [
+            (json!({}), "cmd is missing"),
+            (json!({"cmd": ""}), "cmd is missing"),
+            (json!({"cmd": 1}), "cmd: expected a command line, found 1"),
+            (json!({"cmd": "a 'b"}), "cmd: expected a command line, found \"a 'b\""),
+            (json!({"cmd": "a\u{0}"}), "cmd: expected a command line, found \"a\\u0000\""),
+            (
+                json!({"cmd": "a", "numproceses": 2}),
+                "unknown key \"numproceses\"; did you mean \"numprocesses\"?",
+            ),
+            (json!({"cmd": "a", "banana": 2}), "unknown key \"banana\""),
+            (
+                json!({"cmd": "a", "numprocesses": -1}),
+                "numprocesses: expected a whole number from 0 to 10000, found -1",
+            ),
+            (
+                json!({"cmd": "a", "numprocesses": 10_001}),
+                "numprocesses: expected a whole number from 0 to 10000, found 10001",
+            ),
+            (json!({"cmd": "a", "env": {"A": 1}}), "env.A: expected a text, found 1"),
+            (
+                json!({"cmd": "a", "flapping": {"atempts": 1}}),
+                "unknown key \"flapping.atempts\"; did you mean \"attempts\"?",
+            ),
+            (
+                json!({"cmd": "a", "flapping": {"window": -1}}),
+                "flapping.window: expected a number in its bounds, found -1",
+            ),
+            (
+                json!({"cmd": "a", "umask": "9"}),
+                "umask: expected an octal text such as \"022\", found \"9\"",
+            ),
+            (
+                json!({"cmd": "a", "rlimits": {"nofiles": 1}}),
+                "unknown key \"rlimits.nofiles\"; did you mean \"nofile\"?",
+            ),
+            (
+                json!({"cmd": "a", "rlimits": {"nofile": [2, 1]}}),
+                "rlimits.nofile: expected a number, \"unlimited\" or [soft, hard], found [2,1]",
+            ),
+            (
+                json!({"cmd": "a", "redirect_output": ["a", "b", "c"]}),
+                "redirect_output: expected a list of at most 2 labels, found [\"a\",\"b\",\"c\"]",
+            ),
+            (
+                json!({"cmd": "a", "uid": 4_294_967_295_u32}),
+                "uid: expected a user's name or number, found 4294967295",
+            ),
+            (json!({"cmd": "a", "start": "no"}), "start: expected true or false, found \"no\""),
+        ] {
+            assert_eq!(spec(value).err().as_deref(), Some(message));
+        }
+    }
+
+    #[test]
+    fn null_is_as_good_as_nothing() {
+        let nulls: Map<String, Value> =
+            KEYS.iter().map(|key| (key.name.to_owned(), Value::Null)).collect();
+        let mut config = nulls;
+        config.insert("cmd".into(), json!("true"));
+        assert!(read(&config).is_ok());
+    }
+
+    #[test]
+    fn the_text_of_files_becomes_the_values_of_keys() {
+        for (key, text, expected) in [
+            (
+                "flapping",
+                "2, 1., 7., 5",
+                json!({"attempts": 2, "window": 1, "retry_in": 7, "max_retry": 5}),
+            ),
+            (
+                "flapping",
+                "2. 1.5 7 -1",
+                json!({"attempts": 2, "window": 1.5, "retry_in": 7, "max_retry": -1}),
+            ),
+            ("backoff", "base=0.1 max=5", json!({"base": 0.1, "max": 5})),
+            (
+                "rlimits",
+                "nofile=10:20, core=unlimited",
+                json!({"nofile": [10, 20], "core": "unlimited"}),
+            ),
+            ("redirect_output", "out, err", json!(["out", "err"])),
+            ("shell", "Yes", json!(true)),
+            ("success_codes", "0 3", json!([0, 3])),
+            ("cwd", "", json!(null)),
+            ("graceful_timeout", "2.5", json!(2.5)),
+        ] {
+            assert_eq!(value_of_text(key, text), Ok(expected), "{key} = {text}");
+        }
+        assert!(value_of_text("flapping", "1 2 3 4 5").is_err());
+        assert!(value_of_text("shell", "maybe").is_err());
+        assert!(value_of_text("shel", "true").is_err());
+    }
+
+    #[test]
+    fn streams_have_their_numbers_and_labels() {
+        let outputs = |value| {
+            let spec = spec(value).expect("valid");
+            spec.outputs()
+                .into_iter()
+                .map(|(n, label)| format!("{}{label}", n.0))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(outputs(json!({"cmd": "a"})), ["1out", "2err"]);
+        assert_eq!(outputs(json!({"cmd": "a", "redirect_output": ["x"]})), ["1x", "2err"]);
+        assert_eq!(outputs(json!({"cmd": "a", "redirect_output": ["x", "x"]})), ["1x"]);
+        assert_eq!(
+            outputs(json!({"cmd": "a", "custom_streams": ["c", "d"]})),
+            ["1out", "2err", "3c", "4d"]
+        );
+        assert!(outputs(json!({"cmd": "a", "detach": true})).is_empty());
+    }
+}

@@ -1,0 +1,289 @@
+//! The supervisor's tables and what every other file of this floor does with them: find, note an
+//! effect, tell an event. Verbs are in `verbs`, the kernel's facts in `facts`, decisions in
+//! `converge` and `ending`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::time::Instant;
+
+use super::effect::{Effect, Running};
+use super::event::{Event, Subject};
+use super::instance::{Instance, Role};
+use super::job::Job;
+use super::name::JobName;
+use super::order::Host;
+use super::shutdown::Pace;
+use crate::base::arena::Arena;
+use crate::base::clock::Now;
+use crate::base::ids::{InstanceId, JobId, OsPid, Pid};
+use crate::base::limits;
+use crate::base::random::Random;
+use crate::base::timers::Timers;
+
+/// All jobs and instances of a node, and what is decided about them.
+pub struct Supervisor {
+    pub(super) jobs: Arena<JobId, Job>,
+    pub(super) instances: Arena<InstanceId, Instance>,
+    /// Loaded jobs by name.
+    pub(super) names: BTreeMap<JobName, JobId>,
+    /// Loaded jobs in the order of loading.
+    pub(super) order: BTreeMap<u64, JobId>,
+    /// Unloaded jobs whose processes have not all ended, by their former name.
+    pub(super) predecessors: BTreeMap<JobName, Vec<JobId>>,
+    /// Live runs by their number.
+    pub(super) pids: BTreeMap<Pid, InstanceId>,
+    pub(super) timers: Timers<Timer>,
+    pub(super) rate: RestartRate,
+    /// Instances in `Waiting(RestartRate)`, in the order in which they came.
+    pub(super) restart_queue: VecDeque<InstanceId>,
+    /// Detached processes of an earlier daemon that no job has claimed yet.
+    pub(super) detached: BTreeMap<(JobName, u32), Running>,
+    pub(super) host: Host,
+    pub(super) random: Random,
+    pub(super) last_pid: u64,
+    pub(super) last_order: u64,
+    pub(super) shutdown: Option<Pace>,
+    pub(super) effects: Vec<Effect>,
+    pub(super) events: Vec<Event>,
+    pub(super) ended: Vec<Ended>,
+}
+
+/// Whose timer it is. A timer is set where its state is entered and cancelled where it is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// `Starting` becomes `Running`.
+    Stable(InstanceId),
+    /// `Backoff` is over.
+    Backoff(InstanceId),
+    /// `Stopping`: the next step.
+    Grace(InstanceId),
+    /// `Stopping`, leader gone: look at its group again.
+    Linger(InstanceId),
+    /// `Stopping`, group gone: stop waiting for the streams.
+    Drain(InstanceId),
+    /// The next restart of the queue may go.
+    RestartRate,
+}
+
+/// A run that is over, for whoever keeps something of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The instance.
+    pub id: InstanceId,
+    /// Its job.
+    pub job: JobId,
+    /// The run.
+    pub pid: Pid,
+    /// Whether the instance is gone with it.
+    pub gone: bool,
+}
+
+/// Why a verb was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such job, session or process.
+    NotFound,
+    /// A job of this name is loaded.
+    Exists,
+    /// What was asked for cannot be; the text says why.
+    Invalid(String),
+    /// The daemon is ending.
+    ShuttingDown,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("no such job or process"),
+            Self::Exists => f.write_str("a job of this name is loaded already"),
+            Self::Invalid(reason) => f.write_str(reason),
+            Self::ShuttingDown => f.write_str("the daemon is shutting down"),
+        }
+    }
+}
+
+/// A token bucket over all unplanned restarts.
+pub struct RestartRate {
+    tokens: f64,
+    filled: Option<Instant>,
+}
+
+impl Default for RestartRate {
+    fn default() -> Self {
+        Self { tokens: f64::from(limits::RESTART_BURST), filled: None }
+    }
+}
+
+impl RestartRate {
+    /// Takes a token, or says when there will be one.
+    pub(super) fn take(&mut self, now: Instant) -> Result<(), Instant> {
+        let rate = f64::from(limits::RESTARTS_PER_SECOND);
+        if let Some(filled) = self.filled {
+            let gained = now.duration_since(filled).as_secs_f64() * rate;
+            self.tokens = (self.tokens + gained).min(f64::from(limits::RESTART_BURST));
+        }
+        self.filled = Some(now);
+        if self.tokens >= 1.0 {
+            self.tokens -= 1.0;
+            return Ok(());
+        }
+        // A millisecond more than needed, so that rounding cannot wake us a hair too early.
+        let wait = (1.0 - self.tokens) / rate + 0.001;
+        Err(now + std::time::Duration::from_secs_f64(wait))
+    }
+}
+
+impl Supervisor {
+    /// A supervisor without jobs. The seed makes its jitter reproducible.
+    pub fn new(host: Host, seed: u64) -> Self {
+        Self {
+            jobs: Arena::default(),
+            instances: Arena::default(),
+            names: BTreeMap::new(),
+            order: BTreeMap::new(),
+            predecessors: BTreeMap::new(),
+            pids: BTreeMap::new(),
+            timers: Timers::default(),
+            rate: RestartRate::default(),
+            restart_queue: VecDeque::new(),
+            detached: BTreeMap::new(),
+            host,
+            random: Random::seeded(seed),
+            last_pid: 0,
+            last_order: 0,
+            shutdown: None,
+            effects: Vec::new(),
+            events: Vec::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    /// What the shell has to do, in order. Taken once a turn.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// What clients are to be told.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Which runs are over.
+    pub fn take_ended(&mut self) -> Vec<Ended> {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// When [`Supervisor::on_time`] wants to be called.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// The loaded job of this name.
+    pub fn job_id(&self, name: &JobName) -> Result<JobId, Refusal> {
+        self.names.get(name).copied().ok_or(Refusal::NotFound)
+    }
+
+    /// The instance whose live run has this number.
+    pub fn instance_id(&self, pid: Pid) -> Result<InstanceId, Refusal> {
+        self.pids.get(&pid).copied().ok_or(Refusal::NotFound)
+    }
+
+    /// A job, loaded or not.
+    pub fn job(&self, id: JobId) -> Option<&Job> {
+        self.jobs.get(id)
+    }
+
+    /// An instance.
+    pub fn instance(&self, id: InstanceId) -> Option<&Instance> {
+        self.instances.get(id)
+    }
+
+    /// The names of all loaded jobs in the order of loading.
+    pub fn job_names(&self) -> impl Iterator<Item = &JobName> {
+        self.order.values().filter_map(|id| self.jobs.get(*id)).map(|job| &job.name)
+    }
+
+    /// The numbers of all live runs.
+    pub fn live_pids(&self) -> impl Iterator<Item = Pid> + '_ {
+        let live = |id: &InstanceId| self.instances.get(*id).is_some_and(Instance::is_live);
+        self.pids.iter().filter(move |(_, id)| live(id)).map(|(pid, _)| *pid)
+    }
+
+    /// Gives a death its last words.
+    pub fn attach_last_words(&mut self, ended: Ended, lines: Vec<String>) {
+        let mut lines = Some(lines);
+        if let Some(instance) = self.instances.get_mut(ended.id) {
+            lines = instance.deaths.attach(ended.pid, lines.take().unwrap_or_default());
+        }
+        let Some(job) = self.jobs.get_mut(ended.job) else { return };
+        if let Some(rest) = lines {
+            lines = job.departed.attach(ended.pid, rest);
+        }
+        let Some(mut rest) = lines else { return };
+        // A replaced instance's death is with its replacement.
+        for id in &job.kept {
+            let Some(instance) = self.instances.get_mut(*id) else { continue };
+            match instance.deaths.attach(ended.pid, rest) {
+                None => return,
+                Some(back) => rest = back,
+            }
+        }
+    }
+
+    /// Refuses a change while the daemon ends.
+    pub(super) fn refuse_when_ending(&self) -> Result<(), Refusal> {
+        match self.shutdown {
+            Some(_) => Err(Refusal::ShuttingDown),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn next_pid(&mut self) -> Pid {
+        self.last_pid += 1;
+        Pid(self.last_pid)
+    }
+
+    /// What events say of an instance's run; `None` when it has none.
+    pub(super) fn subject(&self, id: InstanceId) -> Option<Subject> {
+        let instance = self.instances.get(id)?;
+        let run = instance.run.as_ref()?;
+        let name = self.jobs.get(instance.job)?.name.clone();
+        Some(Subject {
+            name,
+            number: instance.number,
+            pid: run.pid,
+            os_pid: run.os_pid,
+            once: instance.is_once(),
+        })
+    }
+
+    /// Tells an event about an instance's run. Stragglers are no processes of the API.
+    pub(super) fn tell(&mut self, id: InstanceId, event: impl FnOnce(Subject) -> Event) {
+        let straggler = |i: &Instance| matches!(i.role, Role::Straggler { .. });
+        if self.instances.get(id).is_some_and(straggler) {
+            return;
+        }
+        if let Some(subject) = self.subject(id) {
+            self.events.push(event(subject));
+        }
+    }
+
+    /// The process of an instance, for the shell.
+    pub fn os_pid(&self, id: InstanceId) -> Option<OsPid> {
+        self.instances.get(id)?.run.as_ref()?.os_pid
+    }
+
+    /// Calls what is due.
+    pub fn on_time(&mut self, now: Now) {
+        while let Some(timer) = self.timers.pop_due(now.mono) {
+            match timer {
+                Timer::Stable(id) => self.became_stable(id, now),
+                Timer::Backoff(id) => self.restart(id, now),
+                Timer::Grace(id) => self.next_step(id, now),
+                Timer::Linger(id) => self.look_again(id, now),
+                Timer::Drain(id) => self.finish(id, now),
+                Timer::RestartRate => self.admit_restarts(now),
+            }
+        }
+    }
+}

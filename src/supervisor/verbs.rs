@@ -1,0 +1,447 @@
+//! What operators and files ask for. A verb changes intent and converges; it never waits, and it
+//! never fails half way: it is checked whole before it changes anything.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::death::Deaths;
+use super::effect::{Effect, Whom};
+use super::event::Event;
+use super::instance::{Commit, Instance, Role, State, Step, Why};
+use super::job::{Desired, Job, Origin};
+use super::name::JobName;
+use super::order::Seat;
+use super::restart::History;
+use super::spec::{JobEntry, JobSpec};
+use super::tables::{Refusal, Supervisor};
+use crate::base::clock::Now;
+use crate::base::ids::{InstanceId, JobId, Pid};
+use crate::base::limits;
+use crate::base::process::Signal;
+
+/// How a target number is to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// By so many; never below 0.
+    By(i64),
+    /// To this many.
+    To(i64),
+}
+
+impl Supervisor {
+    /// Checks that a process of this job could be ordered: its variables and its account exist.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] with the reason.
+    pub fn check(&self, name: &JobName, spec: &JobSpec, extra: &Commit) -> Result<(), Refusal> {
+        let pid = Pid(self.last_pid + 1);
+        let seat = Seat { name, number: 1, pid, extra: &extra.env };
+        let order = self.host.order(spec, seat);
+        order.map(|_| ()).map_err(|error| Refusal::Invalid(error.to_string()))
+    }
+
+    /// Loads a job and, if its entry says so, starts it.
+    ///
+    /// # Errors
+    /// The name is taken, or no process of it could be ordered. Nothing is loaded then.
+    pub fn load(&mut self, entry: JobEntry, origin: Origin, now: Now) -> Result<(), Refusal> {
+        self.refuse_when_ending()?;
+        if self.names.contains_key(&entry.name) {
+            return Err(Refusal::Exists);
+        }
+        self.check(&entry.name, &entry.spec, &Commit::default())?;
+        let target = entry.spec.numprocesses;
+        let desired = if entry.start { Desired::Up } else { Desired::Hold };
+        let id = self.insert_job(entry, origin, desired, target);
+        if desired == Desired::Up {
+            self.tell_started(id);
+        }
+        self.converge(id, now);
+        Ok(())
+    }
+
+    /// Loads a job as it was when the daemon ended: with its intent.
+    ///
+    /// # Errors
+    /// As [`Supervisor::load`].
+    pub fn restore(
+        &mut self,
+        entry: JobEntry,
+        desired: Desired,
+        target: u32,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        if self.names.contains_key(&entry.name) {
+            return Err(Refusal::Exists);
+        }
+        self.check(&entry.name, &entry.spec, &Commit::default())?;
+        let id = self.insert_job(entry, Origin::Api, desired, target);
+        self.converge(id, now);
+        Ok(())
+    }
+
+    fn insert_job(
+        &mut self,
+        entry: JobEntry,
+        origin: Origin,
+        desired: Desired,
+        target: u32,
+    ) -> JobId {
+        self.last_order += 1;
+        let id = self.jobs.insert(Job {
+            name: entry.name.clone(),
+            spec: entry.spec,
+            origin,
+            desired,
+            target,
+            loaded: true,
+            kept: Vec::new(),
+            committed: Vec::new(),
+            leaving: Vec::new(),
+            departed: Deaths::default(),
+            rolling: VecDeque::new(),
+            order: self.last_order,
+        });
+        self.order.insert(self.last_order, id);
+        self.names.insert(entry.name.clone(), id);
+        self.events.push(Event::Load(entry.name));
+        id
+    }
+
+    fn tell_started(&mut self, id: JobId) {
+        if let Some(job) = self.jobs.get(id) {
+            self.events.push(Event::Start(job.name.clone()));
+        }
+    }
+
+    /// Takes a job away. Its name is free at once; a job loaded under it waits until the last
+    /// process of this one has ended.
+    ///
+    /// # Errors
+    /// No such job.
+    pub fn unload(&mut self, name: &JobName, now: Now) -> Result<(), Refusal> {
+        self.refuse_when_ending()?;
+        let id = self.job_id(name)?;
+        self.names.remove(name);
+        let Some(job) = self.jobs.get_mut(id) else { return Err(Refusal::NotFound) };
+        job.loaded = false;
+        job.rolling.clear();
+        self.order.remove(&job.order);
+        let all: Vec<InstanceId> = job.instances().collect();
+        self.predecessors.entry(name.clone()).or_default().push(id);
+        self.events.push(Event::Unload(name.clone()));
+        self.events.push(Event::Stop(name.clone()));
+        for instance in all {
+            self.tell_stop(instance);
+            self.send_away(instance, Why::Unload, now);
+        }
+        self.converge(id, now);
+        Ok(())
+    }
+
+    /// Tells `stop_process` for an instance that is about to be stopped for the first time.
+    fn tell_stop(&mut self, id: InstanceId) {
+        let runs = |i: &Instance| matches!(i.state, State::Starting | State::Running);
+        if self.instances.get(id).is_some_and(runs) {
+            self.tell(id, Event::StopProcess);
+        }
+    }
+
+    /// Wants a job up, with its configured number, and forgets its failures.
+    ///
+    /// # Errors
+    /// No such job.
+    pub fn start_job(&mut self, name: &JobName, now: Now) -> Result<(), Refusal> {
+        self.refuse_when_ending()?;
+        let id = self.job_id(name)?;
+        let Some(job) = self.jobs.get_mut(id) else { return Err(Refusal::NotFound) };
+        job.desired = Desired::Up;
+        job.target = job.spec.numprocesses;
+        self.forgive(id);
+        self.tell_started(id);
+        self.converge(id, now);
+        Ok(())
+    }
+
+    /// Brings every instance without a process back to a fresh start, its failures forgotten.
+    fn forgive(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(id) else { return };
+        for kept in job.kept.clone() {
+            let Some(instance) = self.instances.get_mut(kept) else { continue };
+            instance.history = History::default();
+            match instance.state {
+                State::Waiting(_)
+                | State::Backoff { .. }
+                | State::Exited { .. }
+                | State::Failed { .. } => {
+                    instance.state = State::Stopped;
+                    self.clear_timers(kept);
+                }
+                State::Starting | State::Running | State::Stopping(_) | State::Stopped => {}
+            }
+        }
+    }
+
+    /// Wants a job down, one-offs too. Asked again while it stops, it kills at once.
+    ///
+    /// # Errors
+    /// No such job.
+    pub fn stop_job(&mut self, name: &JobName, now: Now) -> Result<(), Refusal> {
+        self.refuse_when_ending()?;
+        let id = self.job_id(name)?;
+        let Some(job) = self.jobs.get_mut(id) else { return Err(Refusal::NotFound) };
+        let again = job.desired == Desired::Down;
+        job.desired = Desired::Down;
+        job.target = 0;
+        job.rolling.clear();
+        self.events.push(Event::Stop(name.clone()));
+        self.stop_all(id, Why::Stop, again, now);
+        self.converge(id, now);
+        Ok(())
+    }
+
+    /// Stops every instance; those that are stopping already go to the next step if `again`.
+    pub(super) fn stop_all(&mut self, id: JobId, why: Why, again: bool, now: Now) {
+        let Some(job) = self.jobs.get(id) else { return };
+        for instance in job.instances().collect::<Vec<_>>() {
+            if again {
+                self.hurry(instance, now);
+            }
+            self.tell_stop(instance);
+            self.begin_stop(instance, why, now);
+        }
+    }
+
+    /// Changes the target number and gives the new one. A stopped job stays stopped.
+    ///
+    /// # Errors
+    /// No such job, or more than the limit.
+    pub fn scale(&mut self, name: &JobName, scale: Scale, now: Now) -> Result<u32, Refusal> {
+        self.refuse_when_ending()?;
+        let id = self.job_id(name)?;
+        let Some(job) = self.jobs.get_mut(id) else { return Err(Refusal::NotFound) };
+        let wanted = match scale {
+            Scale::By(by) => i64::from(job.target).saturating_add(by),
+            Scale::To(to) => to,
+        };
+        let target = u32::try_from(wanted.max(0)).ok().filter(|n| *n <= limits::NUMPROCESSES);
+        job.target = target.ok_or_else(|| {
+            Refusal::Invalid(format!("at most {} processes a job", limits::NUMPROCESSES))
+        })?;
+        let target = job.target;
+        self.events.push(Event::Update(name.clone()));
+        self.converge(id, now);
+        Ok(target)
+    }
+
+    /// Replaces a job's specification: its processes stop and come back with the new one. The
+    /// target number never shrinks by this. With `start` a stopped job is started.
+    ///
+    /// # Errors
+    /// No such job, or no process of it could be ordered; nothing is changed then.
+    pub fn update(&mut self, entry: JobEntry, now: Now) -> Result<(), Refusal> {
+        self.refuse_when_ending()?;
+        let id = self.job_id(&entry.name)?;
+        self.check(&entry.name, &entry.spec, &Commit::default())?;
+        let Some(job) = self.jobs.get_mut(id) else { return Err(Refusal::NotFound) };
+        if job.desired == Desired::Up || entry.start {
+            job.target = job.target.max(entry.spec.numprocesses);
+        }
+        if entry.start {
+            job.desired = Desired::Up;
+        }
+        self.replace_spec(id, entry.spec, now);
+        Ok(())
+    }
+
+    /// Takes a changed file's word for a job: the new specification, but a number that was scaled
+    /// and a stop that was asked for stay.
+    ///
+    /// # Errors
+    /// As [`Supervisor::update`].
+    pub fn reconfigure(&mut self, entry: JobEntry, now: Now) -> Result<(), Refusal> {
+        self.refuse_when_ending()?;
+        let id = self.job_id(&entry.name)?;
+        self.check(&entry.name, &entry.spec, &Commit::default())?;
+        let Some(job) = self.jobs.get_mut(id) else { return Err(Refusal::NotFound) };
+        if job.desired != Desired::Down && job.target == job.spec.numprocesses {
+            job.target = entry.spec.numprocesses;
+        }
+        if job.desired == Desired::Hold && entry.start {
+            job.desired = Desired::Up;
+        }
+        self.replace_spec(id, entry.spec, now);
+        Ok(())
+    }
+
+    fn replace_spec(&mut self, id: JobId, spec: Rc<JobSpec>, now: Now) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        job.spec = spec;
+        job.rolling.clear();
+        self.events.push(Event::Update(job.name.clone()));
+        self.forgive(id);
+        self.stop_all(id, Why::Reload, false, now);
+        self.converge(id, now);
+    }
+
+    /// Replaces every process at once: new ones are started while the old ones stop. A stopped job
+    /// stays stopped.
+    ///
+    /// # Errors
+    /// No such job.
+    pub fn reload(&mut self, name: &JobName, now: Now) -> Result<(), Refusal> {
+        self.refuse_when_ending()?;
+        let id = self.job_id(name)?;
+        let Some(job) = self.jobs.get_mut(id) else { return Err(Refusal::NotFound) };
+        if job.desired == Desired::Up {
+            job.target = job.spec.numprocesses;
+        }
+        job.rolling.clear();
+        let (kept, committed) = (job.kept.clone(), job.committed.clone());
+        self.forgive(id);
+        for old in kept {
+            if self.instances.get(old).is_some_and(Instance::is_live) {
+                self.replace(id, old, now);
+            }
+        }
+        for once in committed {
+            self.tell_stop(once);
+            self.begin_stop(once, Why::Reload, now);
+        }
+        self.converge(id, now);
+        Ok(())
+    }
+
+    /// Puts a fresh instance in an old one's place, with its memory, and sends the old one away.
+    fn replace(&mut self, job: JobId, old: InstanceId, now: Now) {
+        let Some(leaving) = self.instances.get_mut(old) else { return };
+        let number = leaving.number;
+        let deaths = std::mem::take(&mut leaving.deaths);
+        let restarts = leaving.restarts;
+        self.tell_stop(old);
+        self.send_away(old, Why::Reload, now);
+        let fresh = self.new_kept(job, number);
+        if let Some(instance) = self.instances.get_mut(fresh) {
+            instance.deaths = deaths;
+            instance.restarts = restarts;
+        }
+    }
+
+    /// Restarts a job one instance after the other: the next only when the one before runs again.
+    /// Instances without a process are started at once.
+    ///
+    /// # Errors
+    /// No such job, or it is not up.
+    pub fn restart_job(&mut self, name: &JobName, now: Now) -> Result<(), Refusal> {
+        self.refuse_when_ending()?;
+        let id = self.job_id(name)?;
+        let Some(job) = self.jobs.get(id) else { return Err(Refusal::NotFound) };
+        if job.desired != Desired::Up {
+            return Err(Refusal::Invalid(format!("{name} is not started")));
+        }
+        let live = |id: &InstanceId| self.instances.get(*id).is_some_and(Instance::is_live);
+        let rolling: VecDeque<InstanceId> = job.kept.iter().copied().filter(live).collect();
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.rolling = rolling;
+        }
+        self.forgive(id);
+        self.converge(id, now);
+        self.roll(id, now);
+        Ok(())
+    }
+
+    /// Starts one process more, which is not kept alive and not counted.
+    ///
+    /// # Errors
+    /// No such job, or it could not be ordered.
+    pub fn commit(&mut self, name: &JobName, commit: Commit, now: Now) -> Result<Pid, Refusal> {
+        self.refuse_when_ending()?;
+        let id = self.job_id(name)?;
+        let Some(job) = self.jobs.get(id) else { return Err(Refusal::NotFound) };
+        self.check(name, &job.spec, &commit)?;
+        let number = |id: &InstanceId| self.instances.get(*id).map(|instance| instance.number);
+        let taken: Vec<u32> = job.committed.iter().filter_map(number).collect();
+        let instance = Instance::new(id, Job::free_number(&taken), Role::Committed(commit));
+        let instance = self.instances.insert(instance);
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.committed.push(instance);
+        }
+        self.spawn(instance, now);
+        Ok(Pid(self.last_pid))
+    }
+
+    /// Stops one process. A kept one is replaced when it has ended. Asked again, it kills at once.
+    ///
+    /// # Errors
+    /// No such live process.
+    pub fn stop_process(&mut self, pid: Pid, now: Now) -> Result<(), Refusal> {
+        let id = self.live(pid)?;
+        let asked = |i: &Instance| i.stopping().is_some_and(|s| s.step != Step::Nothing);
+        if self.instances.get(id).is_some_and(asked) {
+            self.hurry(id, now);
+            return Ok(());
+        }
+        self.tell_stop(id);
+        self.begin_stop(id, Why::StopProcess, now);
+        Ok(())
+    }
+
+    /// Stops every process of a job; kept ones are replaced when they have ended.
+    ///
+    /// # Errors
+    /// No such job.
+    pub fn stop_processes(&mut self, name: &JobName, now: Now) -> Result<(), Refusal> {
+        let id = self.job_id(name)?;
+        self.stop_all(id, Why::StopProcess, false, now);
+        self.converge(id, now);
+        Ok(())
+    }
+
+    /// Sends a signal to one process, and to it alone: not to its group.
+    ///
+    /// # Errors
+    /// No such live process.
+    pub fn kill(&mut self, pid: Pid, signal: Signal) -> Result<(), Refusal> {
+        let id = self.live(pid)?;
+        self.effects.push(Effect::Signal { id, signal, whom: Whom::Leader });
+        self.tell(id, |subject| Event::Kill(subject, signal));
+        Ok(())
+    }
+
+    /// Sends a signal to every process of a job, one-offs included, then tops the job up.
+    ///
+    /// # Errors
+    /// No such job.
+    pub fn kill_job(&mut self, name: &JobName, signal: Signal, now: Now) -> Result<(), Refusal> {
+        let id = self.job_id(name)?;
+        self.events.push(Event::KillJob(name.clone(), signal));
+        let Some(job) = self.jobs.get(id) else { return Err(Refusal::NotFound) };
+        for instance in job.instances().collect::<Vec<_>>() {
+            if let Some(pid) = self.live_pid(instance) {
+                self.kill(pid, signal)?;
+            }
+        }
+        self.converge(id, now);
+        Ok(())
+    }
+
+    /// The number of an instance's live run.
+    pub fn live_pid(&self, id: InstanceId) -> Option<Pid> {
+        let instance = self.instances.get(id).filter(|instance| instance.is_live())?;
+        let straggler = matches!(instance.role, Role::Straggler { .. });
+        instance.run.as_ref().filter(|_| !straggler).map(|run| run.pid)
+    }
+
+    fn live(&self, pid: Pid) -> Result<InstanceId, Refusal> {
+        let id = self.instance_id(pid)?;
+        self.live_pid(id).map(|_| id).ok_or(Refusal::NotFound)
+    }
+}
+
+impl Commit {
+    /// A one-off with these variables and this grace period; one of 0 is the job's own.
+    pub fn new(env: BTreeMap<String, String>, graceful_timeout: Option<Duration>) -> Self {
+        Self { env, graceful_timeout: graceful_timeout.filter(|grace| !grace.is_zero()) }
+    }
+}
