@@ -1,0 +1,7 @@
+//! Tests without sockets, children or a clock: properties of the parsers, the replayed fuzz corpus,
+//! and the machine under simulation in virtual time.
+
+mod fuzz_corpus;
+mod http_properties;
+mod simulation;
+mod text_properties;
