@@ -44,3 +44,20 @@ pub const KILL_AGAIN: Duration = Duration::from_secs(5);
 pub const RESTART_BURST: u32 = 50;
 /// and how many a second after that, so that many crashing jobs cannot take a small host down.
 pub const RESTARTS_PER_SECOND: u32 = 20;
+
+// --- files -------------------------------------------------------------------------------------
+
+/// Largest configuration file, Procfile or .env file. Ten thousand jobs fit; a log or a binary
+/// named by mistake does not fill the memory.
+pub const TEXT_FILE: usize = 1024 * 1024;
+/// How deep `%(key)s` may lead to values that refer to others: CPython's
+/// `configparser.MAX_INTERPOLATION_DEPTH`, so what it reads, we read. It also ends circles.
+pub const INTERPOLATION_DEPTH: usize = 10;
+/// Most memory for the entries of one INI file after inheritance and interpolation. Ten levels that
+/// each name the next a hundred times, or a thousand sections that inherit a thousand keys, would
+/// otherwise be more than any host has.
+pub const INTERPOLATED: usize = 32 * TEXT_FILE;
+/// Most bytes of names and values of one .env file: Linux's usual room for arguments and
+/// environment together (a quarter of an 8 MiB stack, execve(2)). Lines that double each other
+/// reach it before they fill the memory.
+pub const ENVIRONMENT: usize = 2 * 1024 * 1024;

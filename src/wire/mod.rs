@@ -4,3 +4,4 @@ pub mod dotenv;
 pub mod http;
 pub mod ini;
 pub mod procfile;
+pub mod text;

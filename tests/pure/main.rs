@@ -3,5 +3,6 @@
 
 mod fuzz_corpus;
 mod http_properties;
+mod ini_oracle;
 mod simulation;
 mod text_properties;
