@@ -164,9 +164,9 @@ impl Reader {
         match self.seen.entry((place, key.clone())) {
             Slot::Occupied(first) => {
                 let message = format!(
-                    "{} is already set in [{}], on line {}; remove one of the two",
+                    "{} is already set in section {}, on line {}; remove one of the two",
                     quoted(&key),
-                    section.name,
+                    quoted(&section.name),
                     first.get()
                 );
                 return Err(ParseError::at(line, message));
@@ -290,10 +290,10 @@ impl Resolver<'_> {
         self.charge(value.len())?;
         if depth > limits::INTERPOLATION_DEPTH {
             return Err(format!(
-                "references lead more than {} deep in [{}], perhaps in a circle; write the value \
+                "references lead more than {} deep in section {}, perhaps in a circle; write the value \
                  itself somewhere on the way",
                 limits::INTERPOLATION_DEPTH,
-                self.name
+                quoted(self.name)
             ));
         }
         let mut rest = value;
@@ -314,10 +314,10 @@ impl Resolver<'_> {
             rest = end;
             let Some(named) = self.values.get(key.to_lowercase().as_str()) else {
                 return Err(format!(
-                    "%(…)s refers to {}, which is no key of [{}] or [DEFAULT]; add the key, or \
+                    "%(…)s refers to {}, which is no key of section {} or [DEFAULT]; add the key, or \
                      write %% for a plain %",
                     quoted(key),
-                    self.name
+                    quoted(self.name)
                 ));
             };
             if named.value.contains('%') {
@@ -423,11 +423,11 @@ mod tests {
             ("[a] b", 1, "line of its own"),
             ("[a]\nb = 1\n\nc\n", 4, "key = value"),
             ("[a]\n= 1\n", 2, "key = value"),
-            ("[a]\nb = 1\nB : 2\n", 3, "\"b\" is already set in [a], on line 2"),
+            ("[a]\nb = 1\nB : 2\n", 3, "\"b\" is already set in section \"a\", on line 2"),
             ("[a]\nb = 1\n[c]\n[a]\nb = 2\n", 5, "on line 2"),
-            ("[DEFAULT]\nb = 1\nb = 2\n", 3, "[DEFAULT]"),
-            ("[a]\nb = 1\nc = %(d)s\n", 3, "\"d\", which is no key of [a]"),
-            ("[DEFAULT]\nc = %(d)s\n[a]\nd = 1\n[b]\n", 2, "[b]"),
+            ("[DEFAULT]\nb = 1\nb = 2\n", 3, "\"DEFAULT\""),
+            ("[a]\nb = 1\nc = %(d)s\n", 3, "\"d\", which is no key of section \"a\""),
+            ("[DEFAULT]\nc = %(d)s\n[a]\nd = 1\n[b]\n", 2, "section \"b\""),
             ("[a]\nb = 50%\n", 2, "write %%"),
             ("[a]\nb = %(c)d\n", 2, "write %%"),
             ("[a]\nb = %()s\n", 2, "write %%"),

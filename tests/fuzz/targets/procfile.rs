@@ -1,0 +1,4 @@
+//! Fuzzes the Procfile parser.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| harness::text::procfile(data));
