@@ -12,9 +12,23 @@ pub struct Outbound {
 const KEEP: usize = 4 * 1024;
 
 impl Outbound {
-    /// Adds bytes at the end.
+    /// Adds bytes at the end. A queue that never runs empty does not grow for ever: once half of it
+    /// is taken, the rest moves down, which costs at most one move for every byte taken.
     pub fn push(&mut self, bytes: &[u8]) {
+        if self.taken > KEEP && self.taken >= self.bytes.len() / 2 {
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+        }
         self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Adds bytes at the end, without a copy if nothing else is owed.
+    pub fn push_owned(&mut self, bytes: Vec<u8>) {
+        if self.is_empty() {
+            *self = Self { bytes, taken: 0 };
+        } else {
+            self.push(&bytes);
+        }
     }
 
     /// What is still owed, oldest first.
@@ -61,5 +75,25 @@ mod tests {
         owed.advance(99);
         assert!(owed.is_empty());
         assert_eq!(owed.bytes.capacity(), 0);
+    }
+
+    #[test]
+    fn a_queue_that_never_runs_empty_stays_small() {
+        let mut owed = Outbound::default();
+        for _ in 0..1000 {
+            owed.push(&[b'x'; 1000]);
+            owed.advance(owed.len() - 1);
+        }
+        assert_eq!(owed.len(), 1);
+        assert!(owed.bytes.capacity() <= 4 * KEEP, "{}", owed.bytes.capacity());
+    }
+
+    #[test]
+    fn owned_bytes_come_behind_those_still_owed() {
+        let mut owed = Outbound::default();
+        owed.push_owned(b"one".to_vec());
+        owed.advance(1);
+        owed.push_owned(b" two".to_vec());
+        assert_eq!(owed.pending(), b"ne two");
     }
 }
