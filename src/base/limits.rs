@@ -61,3 +61,43 @@ pub const INTERPOLATED: usize = 32 * TEXT_FILE;
 /// environment together (a quarter of an 8 MiB stack, execve(2)). Lines that double each other
 /// reach it before they fill the memory.
 pub const ENVIRONMENT: usize = 2 * 1024 * 1024;
+// --- http --------------------------------------------------------------------------------------
+
+/// Longest request head, from its first byte to its blank line (431): room for large cookies and
+/// tokens, and what one client can make us hold before we know what it wants.
+pub const HTTP_HEAD: usize = 64 * 1024;
+/// Most header fields of a request (431): browsers send about 20.
+pub const HTTP_FIELDS: usize = 100;
+/// Longest request target (414): RFC 9112 section 3 asks for at least 8000 bytes.
+pub const HTTP_TARGET: usize = 8 * 1024;
+/// Longest request line. Above the target it needs room for the method and the version.
+pub const HTTP_REQUEST_LINE: usize = HTTP_TARGET + 64;
+/// Largest Content-Length that is a number to us: every JSON reader can hold it exactly.
+pub const HTTP_CONTENT_LENGTH: u64 = 1 << 53;
+/// Longest request body where a route says nothing else (413): job specs are a few kilobytes.
+pub const HTTP_BODY: usize = 1024 * 1024;
+/// Longest extension of one chunk: nobody uses them, and without a bound they are free traffic.
+pub const HTTP_CHUNK_EXTENSION: usize = 256;
+/// Most bytes of trailers behind a chunked body. They are discarded.
+pub const HTTP_TRAILERS: usize = 4 * 1024;
+/// Above this much output owed, a connection is not read and its next request waits.
+pub const HTTP_OUTPUT_PAUSE: usize = 64 * 1024;
+/// Above this much input behind the request being answered, a connection is not read.
+pub const HTTP_INPUT_AHEAD: usize = 64 * 1024;
+/// A fresh connection says something within this time, or is closed silently.
+pub const HTTP_FIRST_BYTE: Duration = Duration::from_secs(10);
+/// A whole request head comes within this time from its first byte (408): ends slow drips.
+pub const HTTP_HEAD_TIME: Duration = Duration::from_secs(10);
+/// A body is measured over windows of this length (408),
+pub const HTTP_BODY_WINDOW: Duration = Duration::from_secs(10);
+/// and in each of them it ends or brings this many bytes: 1 KiB a second, slower than any modem.
+pub const HTTP_BODY_PER_WINDOW: usize = 10 * 1024;
+/// An idle connection is kept this long, then closed silently.
+pub const HTTP_KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// A client that takes none of its output for this long is gone.
+pub const HTTP_OUTPUT_TIME: Duration = Duration::from_secs(60);
+/// After a refusal this much input is read and discarded, so that the peer sees the answer and not
+/// a reset (RFC 9112 section 9.6),
+pub const HTTP_DISCARD: usize = 64 * 1024;
+/// and for no longer than this.
+pub const HTTP_DISCARD_TIME: Duration = Duration::from_secs(2);
