@@ -2,3 +2,5 @@
 //! owed.
 
 pub mod conn;
+pub mod request;
+pub mod response;

@@ -1,0 +1,260 @@
+//! An answer as a handler gives it, and what is added to every answer on its way out: the entity tag
+//! and its 304, the headers that keep browsers from misusing it, and the framing.
+
+use std::io;
+use std::time::SystemTime;
+
+use serde::Serialize;
+use serde_json::ser::Formatter;
+use serde_json::{json, Value};
+
+use crate::wire::http::{phrase, Head, Method, Persistence, ResponseHead};
+
+/// One complete answer. Framing, `Date`, entity tag and the security headers are added on its way
+/// out; a header that is set here is not set again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// 200 to 599.
+    pub status: u16,
+    /// Without framing: no Content-Length, Transfer-Encoding, Connection or Date.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body. Not sent with 204 and 304, nor to HEAD.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// JSON, with the separators of Python's `json.dumps`, as gaffer has always written it.
+    pub fn json(status: u16, value: &Value) -> Self {
+        let mut body = Vec::new();
+        let mut serializer = serde_json::Serializer::with_formatter(&mut body, PythonSeparators);
+        value.serialize(&mut serializer).expect("a JSON value is written to memory without fail");
+        Self::typed(status, "application/json", body)
+    }
+
+    /// Plain text.
+    pub fn text(status: u16, text: impl Into<String>) -> Self {
+        Self::typed(status, "text/plain; charset=UTF-8", text.into().into_bytes())
+    }
+
+    /// A page.
+    pub fn html(status: u16, text: impl Into<String>) -> Self {
+        Self::typed(status, "text/html; charset=UTF-8", text.into().into_bytes())
+    }
+
+    /// No body, and so no type.
+    pub fn empty(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// An error of the protocol rather than of a job: `{"error": 400, "reason": "bad_request"}`, and
+    /// `"detail"` with what exactly was wrong, where there is something to say.
+    pub fn error(status: u16, detail: Option<&str>) -> Self {
+        let reason = match status {
+            400 => "bad_request",
+            401 => "unauthorized",
+            403 => "forbidden",
+            404 => "not_found",
+            409 => "conflict",
+            _ => phrase(status),
+        };
+        let mut body = json!({ "error": status, "reason": reason });
+        if let Some(detail) = detail {
+            body["detail"] = detail.into();
+        }
+        Self::json(status, &body)
+    }
+
+    /// Sets a header, in addition to those of the same name.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    fn typed(status: u16, kind: &str, body: Vec<u8>) -> Self {
+        Self { status, headers: vec![("Content-Type", kind.to_string())], body }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+    }
+
+    fn set_default(&mut self, name: &'static str, value: &str) {
+        if !self.has(name) {
+            self.headers.push((name, value.to_string()));
+        }
+    }
+}
+
+/// What must be known of a request to write its answer.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) persistence: Persistence,
+    /// All its If-None-Match fields as one list.
+    pub(super) none_match: Option<Box<str>>,
+}
+
+impl Asked {
+    pub(super) fn by(head: &Head) -> Self {
+        let lists: Vec<&str> = head.headers.get_all("if-none-match").collect();
+        let none_match = (!lists.is_empty()).then(|| lists.join(",").into_boxed_str());
+        Self { method: head.method, persistence: head.persistence(), none_match }
+    }
+
+    /// For an answer to a request that could not be read.
+    pub(super) fn unread(method: Method) -> Self {
+        Self { method, persistence: Persistence::Close, none_match: None }
+    }
+
+    /// The whole answer as it goes over the wire, in one piece.
+    pub(super) fn answer(&self, mut response: Response, date: SystemTime) -> Vec<u8> {
+        let reads = matches!(self.method, Method::Get | Method::Head);
+        if reads && response.status == 200 {
+            if !response.has("ETag") {
+                let digest = sha1_smol::Sha1::from(&response.body).digest();
+                response.headers.push(("ETag", format!("\"{digest}\"")));
+            }
+            if self.has_it_already(&response) {
+                response.status = 304;
+                response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("Content-Type"));
+            }
+        }
+        response.set_default("X-Content-Type-Options", "nosniff");
+        response.set_default("Cross-Origin-Resource-Policy", "same-origin");
+        response.set_default("Cache-Control", "no-cache");
+        let bodiless = matches!(response.status, 204 | 304);
+        let head = ResponseHead {
+            status: response.status,
+            headers: &response.headers,
+            length: (!bodiless).then_some(response.body.len()),
+            persistence: self.persistence,
+            date,
+        };
+        let body = if bodiless || self.method == Method::Head { &[] } else { &*response.body };
+        let mut out = Vec::with_capacity(HEAD_ROOM + body.len());
+        head.write(&mut out);
+        out.extend_from_slice(body);
+        out
+    }
+
+    /// Weak comparison with each tag of If-None-Match (RFC 9110 section 13.1.2). No tag holds a
+    /// quote, so every second piece between quotes is one, whatever commas it holds.
+    fn has_it_already(&self, response: &Response) -> bool {
+        let Some(list) = &self.none_match else { return false };
+        if list.trim() == "*" {
+            return true;
+        }
+        let tags = response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("ETag"));
+        tags.map(|(_, tag)| tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"'))
+            .any(|ours| list.split('"').skip(1).step_by(2).any(|theirs| theirs == ours))
+    }
+}
+
+/// What most response heads fit into.
+const HEAD_ROOM: usize = 512;
+
+/// `", "` between elements and `": "` behind keys.
+struct PythonSeparators;
+
+impl Formatter for PythonSeparators {
+    fn begin_array_value<W: ?Sized + io::Write>(
+        &mut self,
+        w: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        if first {
+            Ok(())
+        } else {
+            w.write_all(b", ")
+        }
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(
+        &mut self,
+        w: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        if first {
+            Ok(())
+        } else {
+            w.write_all(b", ")
+        }
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, w: &mut W) -> io::Result<()> {
+        w.write_all(b": ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::UNIX_EPOCH;
+
+    fn asked(method: Method, none_match: Option<&str>) -> Asked {
+        let none_match = none_match.map(Into::into);
+        Asked { method, persistence: Persistence::Implied, none_match }
+    }
+
+    fn answer(asked: &Asked, response: Response) -> String {
+        String::from_utf8(asked.answer(response, UNIX_EPOCH)).unwrap()
+    }
+
+    #[test]
+    fn json_has_pythons_separators() {
+        let value = json!({"a": [1, 2, {}], "b": {"c": "d, e: f"}, "e": []});
+        let written = Response::json(200, &value);
+        assert_eq!(written.body, br#"{"a": [1, 2, {}], "b": {"c": "d, e: f"}, "e": []}"#);
+        let error = Response::error(413, None);
+        assert_eq!(error.body, br#"{"error": 413, "reason": "Content Too Large"}"#);
+        let error = Response::error(400, Some("why"));
+        assert_eq!(error.body, br#"{"detail": "why", "error": 400, "reason": "bad_request"}"#);
+    }
+
+    #[test]
+    fn what_the_client_has_already_is_not_sent_again() {
+        let tag = "a9993e364706816aba3e25717850c26c9cd0d89d";
+        let abc = || Response::text(200, "abc");
+        let fresh = answer(&asked(Method::Get, None), abc());
+        assert!(fresh.contains(&format!("ETag: \"{tag}\"\r\n")), "{fresh}");
+        for list in [&format!("\"{tag}\""), &format!("\"x,y\", W/\"{tag}\" ,\"z\""), " * "] {
+            let spared = answer(&asked(Method::Get, Some(list)), abc());
+            assert!(spared.starts_with("HTTP/1.1 304 Not Modified\r\n"), "{list}: {spared}");
+            assert!(spared.contains(tag) && spared.ends_with("\r\n\r\n"), "{spared}");
+            assert!(!spared.contains("\nContent-"), "{spared}");
+        }
+        for list in ["\"x\"", tag, "", ","] {
+            let sent = answer(&asked(Method::Get, Some(list)), abc());
+            assert!(sent.ends_with("\r\n\r\nabc"), "{list}: {sent}");
+        }
+        for (method, status) in [(Method::Post, 200), (Method::Get, 201), (Method::Get, 404)] {
+            let sent = answer(&asked(method, Some("*")), Response::text(status, "abc"));
+            assert!(sent.ends_with("\r\n\r\nabc") && !sent.contains("ETag"), "{sent}");
+        }
+        let own = answer(&asked(Method::Get, Some("\"v1\"")), abc().with("etag", "W/\"v1\""));
+        assert!(own.starts_with("HTTP/1.1 304 "), "{own}");
+    }
+
+    #[test]
+    fn some_answers_have_no_body() {
+        let head = answer(&asked(Method::Head, None), Response::text(200, "abc"));
+        assert!(head.contains("Content-Length: 3\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+        let none = answer(&asked(Method::Post, None), Response::text(204, "abc"));
+        assert!(!none.contains("Content-Length") && none.ends_with("\r\n\r\n"), "{none}");
+    }
+
+    #[test]
+    fn every_answer_is_safe_for_browsers_unless_it_says_otherwise() {
+        let plain = answer(&asked(Method::Post, None), Response::empty(404));
+        for line in [
+            "X-Content-Type-Options: nosniff\r\n",
+            "Cross-Origin-Resource-Policy: same-origin\r\n",
+            "Cache-Control: no-cache\r\n",
+        ] {
+            assert!(plain.contains(line), "{plain}");
+        }
+        let cached = Response::empty(200).with("cache-control", "max-age=60");
+        assert!(!answer(&asked(Method::Post, None), cached).contains("no-cache"));
+    }
+}
