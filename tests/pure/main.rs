@@ -4,5 +4,6 @@
 mod fuzz_corpus;
 mod http_properties;
 mod ini_oracle;
+mod http_traces;
 mod simulation;
 mod text_properties;
