@@ -101,3 +101,20 @@ pub const HTTP_OUTPUT_TIME: Duration = Duration::from_secs(60);
 pub const HTTP_DISCARD: usize = 64 * 1024;
 /// and for no longer than this.
 pub const HTTP_DISCARD_TIME: Duration = Duration::from_secs(2);
+// --- the kernel --------------------------------------------------------------------------------
+
+/// Most that is read of a process's environment, in bytes: the kernel itself takes no more for
+/// arguments and environment together (three quarters of its default stack limit, execve(2)).
+pub const ENVIRON: u64 = 6 * 1024 * 1024;
+/// Stack of a child between its making and its program, in bytes. It needs less than two pages; an
+/// unmapped page below catches what would go beyond.
+pub const CHILD_STACK: usize = 64 * 1024;
+/// Descriptors closed one by one where the kernel has no close_range(2) (before Linux 5.9). All of
+/// ours are closed by execve(2) anyway, so this bounds the time and not the safety.
+pub const CLOSE_ONE_BY_ONE: i32 = 4096;
+/// Most supplementary groups of a process: NGROUPS_MAX of Linux.
+pub const GROUPS: usize = 65_536;
+/// How often a lock file that is replaced under our hands is opened again.
+pub const LOCK_ATTEMPTS: u32 = 16;
+/// Most bytes read of a lock file to find its holder's pid.
+pub const LOCK_TEXT: u64 = 64;

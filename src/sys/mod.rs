@@ -1,10 +1,28 @@
 //! Floor 0: the kernel. The only floor with unsafe code; each block is one operation and says why
-//! it is sound.
+//! it is sound. Nothing here decides anything: it does what it is told and reports the errno.
+//!
+//! No function here calls the name service switch (getpwnam(3) and its kin): in a static binary
+//! glibc loads shared objects for it and crashes. `users` reads the files itself.
 
+mod child;
 pub mod daemonize;
+pub mod entropy;
+pub mod localtime;
 pub mod lock;
 pub mod procfs;
+mod program;
 pub mod reap;
 pub mod sockets;
 pub mod spawn;
+pub mod startup;
+#[cfg(test)]
+mod testing;
 pub mod users;
+mod wires;
+
+use crate::base::error::Errno;
+
+/// The errno that the last call of this thread left.
+fn last_errno() -> Errno {
+    Errno::of(&std::io::Error::last_os_error())
+}

@@ -1,1 +1,261 @@
-//! (being written)
+//! What /proc tells of processes (proc(5)). Everything here is a look at one moment: by the time
+//! the caller reads it, the process may be gone, so an absence is an answer and never an error.
+//!
+//! A pid alone names no process, because the kernel uses it again; a pid with its `start_time`
+//! does, until the next boot.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+use crate::base::ids::OsPid;
+use crate::base::limits;
+
+/// One line of /proc/PID/stat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// The process.
+    pub os_pid: OsPid,
+    /// Its parent; 0 for the first process and for one whose parent is outside our namespace.
+    pub ppid: i32,
+    /// Its process group.
+    pub pgrp: i32,
+    /// Its session.
+    pub session: i32,
+    /// `R` running, `S` sleeping, `D` in uninterruptible sleep, `T` stopped, `Z` zombie and so on.
+    pub state: u8,
+    /// Processor time it has used, user and system, of all its threads, in clock ticks.
+    pub cpu_ticks: u64,
+    /// Number of its threads.
+    pub threads: u32,
+    /// When it started, in clock ticks since boot.
+    pub start_time: u64,
+    /// Virtual memory, in bytes.
+    pub vms_bytes: u64,
+    /// Resident memory, in bytes.
+    pub rss_bytes: u64,
+}
+
+/// What is known of one process; `None` if there is none with this pid. A zombie still counts.
+pub fn stat(os_pid: OsPid) -> Option<Stat> {
+    let mut line = Vec::new();
+    read_into(Path::new(&format!("/proc/{os_pid}/stat")), &mut line)?;
+    parse_stat(&line, page_size())
+}
+
+/// All processes that can be seen, in no particular order.
+pub fn sweep() -> Vec<Stat> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let page_size = page_size();
+    let mut line = Vec::new();
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let is_pid = name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
+        if !is_pid || read_into(&entry.path().join("stat"), &mut line).is_none() {
+            continue;
+        }
+        found.extend(parse_stat(&line, page_size));
+    }
+    found
+}
+
+/// How many descriptors a process has open; `None` if it is gone or not ours to look at.
+pub fn count_fds(os_pid: OsPid) -> Option<usize> {
+    let path = format!("/proc/{os_pid}/fd");
+    // Linux 6.2 and later answer the number as the directory's size; older ones say 0.
+    let entries = fs::read_dir(&path).ok()?;
+    let told = fs::metadata(&path).ok().and_then(|meta| usize::try_from(meta.len()).ok());
+    match told {
+        Some(number) if number > 0 => Some(number),
+        Some(_) | None => Some(entries.count()),
+    }
+}
+
+/// The value of a variable in the environment with which a process was started. One that has only
+/// just been spawned may not show it yet: the kernel lets the parent go on a moment earlier.
+pub fn environ_value(os_pid: OsPid, name: &str) -> Option<String> {
+    let mut block = Vec::new();
+    let file = File::open(format!("/proc/{os_pid}/environ")).ok()?;
+    file.take(limits::ENVIRON).read_to_end(&mut block).ok()?;
+    let value = block
+        .split(|byte| *byte == 0)
+        .find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+    Some(String::from_utf8_lossy(value).into_owned())
+}
+
+/// Our own children, dead ones that nobody has reaped included. A child that ends while this looks
+/// may hide another; a second look finds it.
+pub fn own_children() -> Vec<OsPid> {
+    if let Some(children) = listed_children() {
+        return children;
+    }
+    // A kernel without CONFIG_PROC_CHILDREN.
+    let own = i64::from(std::process::id());
+    let is_ours = |stat: &Stat| i64::from(stat.ppid) == own;
+    sweep().into_iter().filter(is_ours).map(|stat| stat.os_pid).collect()
+}
+
+/// Names this boot of the machine: a new one each time.
+pub fn boot_id() -> Option<String> {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned())
+}
+
+/// How many clock ticks of [`Stat`] make a second, usually 100.
+pub fn clock_ticks_per_second() -> u64 {
+    configured(libc::_SC_CLK_TCK).unwrap_or(100)
+}
+
+/// The machine's memory, in bytes; 0 if the system does not say.
+pub fn physical_memory() -> u64 {
+    configured(libc::_SC_PHYS_PAGES).unwrap_or(0).saturating_mul(page_size())
+}
+
+fn page_size() -> u64 {
+    configured(libc::_SC_PAGESIZE).unwrap_or(4096)
+}
+
+/// A value of sysconf(3), if it has one.
+fn configured(name: libc::c_int) -> Option<u64> {
+    // SAFETY: sysconf takes a number and touches no memory of ours.
+    let value = unsafe { libc::sysconf(name) };
+    u64::try_from(value).ok().filter(|value| *value > 0)
+}
+
+fn listed_children() -> Option<Vec<OsPid>> {
+    let mut children = Vec::new();
+    for task in fs::read_dir("/proc/self/task").ok()?.flatten() {
+        let text = match fs::read_to_string(task.path().join("children")) {
+            Ok(text) => text,
+            // The thread ended meanwhile, unless the whole kind of file is missing.
+            Err(_) if task.path().exists() => return None,
+            Err(_) => continue,
+        };
+        children.extend(text.split_ascii_whitespace().flat_map(str::parse).map(OsPid));
+    }
+    Some(children)
+}
+
+/// Replaces what is in `buffer` by the file.
+fn read_into(path: &Path, buffer: &mut Vec<u8>) -> Option<()> {
+    buffer.clear();
+    // These lines have a few hundred bytes; to say so spares the read that asks for their size.
+    buffer.reserve(1024);
+    File::open(path).ok()?.read_to_end(buffer).ok()?;
+    Some(())
+}
+
+/// Reads the line `42 (its name) S 1 …`. The name may hold spaces and parentheses, so the fields
+/// are counted from the last closing one.
+fn parse_stat(line: &[u8], page_size: u64) -> Option<Stat> {
+    let (pid, fields) = split_stat(line)?;
+    let mut fields = fields.split_ascii_whitespace();
+    // The numbers are those of proc(5); `nth` counts from where the one before stopped.
+    let state = *fields.next()?.as_bytes().first()?; // 3
+    let ppid = fields.next()?.parse().ok()?; // 4
+    let pgrp = fields.next()?.parse().ok()?; // 5
+    let session = fields.next()?.parse().ok()?; // 6
+    let user: u64 = fields.nth(7)?.parse().ok()?; // 14
+    let system: u64 = fields.next()?.parse().ok()?; // 15
+    let threads = fields.nth(4)?.parse().ok()?; // 20
+    let start_time = fields.nth(1)?.parse().ok()?; // 22
+    let vms_bytes = fields.next()?.parse().ok()?; // 23
+    let rss_pages: u64 = fields.next()?.parse().ok()?; // 24
+    Some(Stat {
+        os_pid: OsPid(pid),
+        ppid,
+        pgrp,
+        session,
+        state,
+        cpu_ticks: user.saturating_add(system),
+        threads,
+        start_time,
+        vms_bytes,
+        rss_bytes: rss_pages.saturating_mul(page_size),
+    })
+}
+
+/// The pid, and what follows the name.
+fn split_stat(line: &[u8]) -> Option<(i32, &str)> {
+    let open = line.iter().position(|byte| *byte == b'(')?;
+    let close = line.iter().rposition(|byte| *byte == b')')?;
+    let pid = std::str::from_utf8(line.get(..open)?).ok()?.trim().parse().ok()?;
+    let fields = std::str::from_utf8(line.get(close + 1..)?).ok()?;
+    Some((pid, fields))
+}
+
+/// A field of our own /proc/self/stat by its number in proc(5), from 3.
+pub(super) fn own_stat_field(number: usize) -> Option<u64> {
+    let mut line = Vec::new();
+    read_into(Path::new("/proc/self/stat"), &mut line)?;
+    let (_, fields) = split_stat(&line)?;
+    fields.split_ascii_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::order::Wiring;
+    use crate::sys::testing;
+    use std::io::Write;
+
+    fn own() -> OsPid {
+        OsPid(i32::try_from(std::process::id()).expect("a pid"))
+    }
+
+    #[test]
+    fn a_name_with_spaces_and_parentheses_shifts_no_field() {
+        let line =
+            b"42 (a) S 9 (\xffb)) R 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22";
+        let stat = parse_stat(line, 4096).expect("a stat line");
+        assert_eq!((stat.os_pid, stat.state), (OsPid(42), b'R'));
+        assert_eq!((stat.ppid, stat.pgrp, stat.session), (1, 2, 3));
+        assert_eq!(stat.cpu_ticks, 11 + 12);
+        assert_eq!((stat.threads, stat.start_time), (17, 19));
+        assert_eq!((stat.vms_bytes, stat.rss_bytes), (20, 21 * 4096));
+        for broken in [&b""[..], b"42", b"42 (a", b"42 (a)", b"x (a) R 1 2 3", b")(", b"1 )("] {
+            assert_eq!(parse_stat(broken, 4096), None, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn we_find_ourselves() {
+        let stat = stat(own()).expect("we live");
+        assert_eq!(stat.os_pid, own());
+        assert!(stat.threads >= 1 && stat.rss_bytes > 0 && stat.vms_bytes >= stat.rss_bytes);
+        assert!(sweep().iter().any(|seen| seen.os_pid == own()
+            && seen.start_time == stat.start_time
+            && seen.session == stat.session));
+        assert_eq!(own_stat_field(22), Some(stat.start_time));
+        assert!(super::stat(OsPid(i32::MAX)).is_none());
+    }
+
+    #[test]
+    fn descriptors_environment_and_children_of_a_process_are_seen() {
+        let mut spawner = testing::spawner();
+        let mut order = testing::order("cat", &[]);
+        order.env.insert("GAFFER_RUN".into(), "node:7=x".into());
+        (order.stdin, order.stdout) = (Wiring::Pipe, Wiring::Pipe);
+        let child = spawner.spawn(&order).expect("cat starts");
+        let mut stdin = File::from(child.streams[0].1.try_clone().expect("a descriptor is free"));
+        stdin.write_all(b"are you there\n").expect("room");
+        assert_eq!(testing::read_line(&child.streams[1].1), "are you there\n");
+        drop(stdin);
+        assert_eq!(environ_value(child.os_pid, "GAFFER_RUN").as_deref(), Some("node:7=x"));
+        assert_eq!(environ_value(child.os_pid, "GAFFER"), None);
+        assert_eq!(count_fds(child.os_pid), Some(3));
+        assert!(own_children().contains(&child.os_pid));
+        assert_eq!(stat(child.os_pid).map(|stat| stat.start_time), Some(child.start_time));
+        drop(child.streams);
+        testing::wait(child.os_pid);
+        assert_eq!(count_fds(child.os_pid), None);
+    }
+
+    #[test]
+    fn the_machine_says_what_it_is() {
+        assert_eq!(boot_id().map(|id| id.len()), Some(36));
+        assert!(clock_ticks_per_second() >= 1);
+        assert!(physical_memory() > 1 << 20);
+    }
+}

@@ -1,0 +1,107 @@
+//! What the tests of this floor share: plain orders, and waiting for real processes with a
+//! deadline. Tests run in threads of one process, so each waits for its own children only, and one
+//! that changes or counts what the process has runs in a process of its own.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::process::Command;
+
+use super::reap;
+use super::spawn::Spawner;
+use crate::base::ids::OsPid;
+use crate::base::order::{SpawnOrder, Wiring};
+use crate::base::process::ExitStatus;
+
+/// How long anything is waited for, in milliseconds.
+const DEADLINE: i32 = 30_000;
+/// Set in the process of a test that runs alone.
+const ALONE: &str = "GAFFER_TEST_ALONE";
+
+pub(super) fn spawner() -> Spawner {
+    Spawner::new(None).expect("a stack and /dev/null")
+}
+
+/// An order that wires nothing.
+pub(super) fn order(program: &str, args: &[&str]) -> SpawnOrder {
+    SpawnOrder {
+        program: program.to_owned(),
+        args: args.iter().map(|argument| (*argument).to_owned()).collect(),
+        env: BTreeMap::new(),
+        cwd: None,
+        identity: None,
+        umask: None,
+        rlimits: Vec::new(),
+        nice: None,
+        stdin: Wiring::Null,
+        stdout: Wiring::Null,
+        stderr: Wiring::Null,
+        custom: 0,
+    }
+}
+
+/// Starts the order, and returns all its stdout and how it ended.
+pub(super) fn output(order: &SpawnOrder) -> (String, ExitStatus) {
+    let order = SpawnOrder { stdout: Wiring::Pipe, ..order.clone() };
+    let mut child = spawner().spawn(&order).expect("it starts");
+    let text = read_all(&child.streams.remove(0).1);
+    (text, wait(child.os_pid))
+}
+
+/// Runs `body` in a process where it is the only test. `name` is the test's full name.
+pub(super) fn alone(name: &str, body: impl FnOnce()) {
+    if std::env::var_os(ALONE).is_some() {
+        return body();
+    }
+    let program = std::env::current_exe().expect("a test binary");
+    let mut command = Command::new(program);
+    command.args(["--exact", name, "--test-threads=1", "--nocapture"]).env(ALONE, "1");
+    let done = command.output().expect("it starts");
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{name} alone: {}\n{out}\n{err}", done.status);
+    assert!(out.contains("1 passed"), "there is no test {name}:\n{out}");
+}
+
+/// Waits until a child of ours has ended, and does not reap it.
+pub(super) fn await_end(os_pid: OsPid) {
+    let pidfd = reap::open_pidfd(os_pid).expect("a child of ours");
+    await_readable(&pidfd);
+}
+
+/// Waits until a child of ours has ended, and reaps it.
+pub(super) fn wait(os_pid: OsPid) -> ExitStatus {
+    await_end(os_pid);
+    reap::reap(os_pid).expect("it has ended")
+}
+
+/// Waits until there is something to read, or the end.
+pub(super) fn await_readable(fd: &OwnedFd) {
+    let mut polled = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one entry, which is ours to write.
+    let ready = unsafe { libc::poll(&mut polled, 1, DEADLINE) };
+    assert_eq!(ready, 1, "nothing within {DEADLINE} ms");
+}
+
+/// All there is until the end.
+pub(super) fn read_all(fd: &OwnedFd) -> String {
+    let mut text = Vec::new();
+    while read_some(fd, &mut text) {}
+    String::from_utf8(text).expect("UTF-8")
+}
+
+/// What there is until the end of a line.
+pub(super) fn read_line(fd: &OwnedFd) -> String {
+    let mut text = Vec::new();
+    while !text.ends_with(b"\n") && read_some(fd, &mut text) {}
+    String::from_utf8(text).expect("UTF-8")
+}
+
+fn read_some(fd: &OwnedFd, text: &mut Vec<u8>) -> bool {
+    await_readable(fd);
+    let mut chunk = [0; 4096];
+    let mut file = File::from(fd.try_clone().expect("a descriptor is free"));
+    let read = file.read(&mut chunk).expect("readable");
+    text.extend(&chunk[..read]);
+    read > 0
+}
