@@ -1,1 +1,180 @@
-//! (being written)
+//! A file that one process at a time holds locked (flock(2)): the state directory's, so that two
+//! daemons never share it, and the pidfile. What counts is the lock, which the kernel drops with
+//! its holder, and never what the file says; that is for people, and to name the holder.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::last_errno;
+use crate::base::error::Errno;
+use crate::base::limits;
+
+/// A locked file. Dropped, it is unlocked and stays where it is.
+#[derive(Debug)]
+pub struct Locked {
+    file: File,
+    path: PathBuf,
+}
+
+/// Why a file cannot be locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockError {
+    /// Another process holds it.
+    Held {
+        /// The pid it has written there.
+        pid: Option<i32>,
+    },
+    /// The file cannot be opened: ELOOP for a symbolic link, EINVAL for what is not a file.
+    Io(Errno),
+}
+
+impl fmt::Display for LockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held { pid: Some(pid) } => write!(f, "held by process {pid}"),
+            Self::Held { pid: None } => f.write_str("held by another process"),
+            Self::Io(errno) => errno.fmt(f),
+        }
+    }
+}
+
+/// Locks the file at `path`, which is made with `mode` if it is not there. Symbolic links are not
+/// followed. Never waits.
+///
+/// # Errors
+/// See [`LockError`].
+pub fn lock(path: &Path, mode: u32) -> Result<Locked, LockError> {
+    let io = |error: io::Error| LockError::Io(Errno::of(&error));
+    // A holder that lets go removes the file, so the one locked may be another than the one that
+    // is there by then.
+    for _ in 0..limits::LOCK_ATTEMPTS {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(mode)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK)
+            .open(path)
+            .map_err(io)?;
+        if !file.metadata().map_err(io)?.is_file() {
+            return Err(LockError::Io(Errno(libc::EINVAL)));
+        }
+        // SAFETY: flock touches no memory.
+        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } < 0 {
+            return Err(match last_errno() {
+                Errno(libc::EWOULDBLOCK) => LockError::Held { pid: written_pid(&file) },
+                errno => LockError::Io(errno),
+            });
+        }
+        if is_at(&file, path) {
+            return Ok(Locked { file, path: path.to_owned() });
+        }
+    }
+    Err(LockError::Held { pid: None })
+}
+
+impl Locked {
+    /// Replaces what the file says by this line.
+    ///
+    /// # Errors
+    /// The kernel's: ENOSPC, EDQUOT, EIO.
+    pub fn write_line(&self, text: &str) -> Result<(), Errno> {
+        let write = || {
+            self.file.set_len(0)?;
+            self.file.write_all_at(format!("{text}\n").as_bytes(), 0)
+        };
+        write().map_err(|error| Errno::of(&error))
+    }
+
+    /// Removes the file and lets go of it, in this order, so that nobody locks one that is about
+    /// to go.
+    pub fn release(self) {
+        if is_at(&self.file, &self.path) {
+            // If it cannot be removed it stays, unlocked, and the next holder takes it over.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // To close it is not enough while a child that is just being made still has a copy.
+        // SAFETY: flock touches no memory.
+        unsafe { libc::flock(self.file.as_raw_fd(), libc::LOCK_UN) };
+    }
+}
+
+/// Whether the open file is the one that is at `path` now.
+fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(open), Ok(there)) = (file.metadata(), fs::symlink_metadata(path)) else { return false };
+    (open.dev(), open.ino()) == (there.dev(), there.ino())
+}
+
+/// The pid in a lock file.
+fn written_pid(file: &File) -> Option<i32> {
+    let mut text = String::new();
+    file.take(limits::LOCK_TEXT).read_to_string(&mut text).ok()?;
+    text.split_ascii_whitespace().next()?.parse().ok().filter(|pid| *pid > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{symlink, PermissionsExt};
+
+    fn held(path: &Path) -> Option<LockError> {
+        lock(path, 0o600).err()
+    }
+
+    #[test]
+    fn the_second_is_told_who_holds_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("lock");
+        let first = lock(&path, 0o600).expect("nobody holds it");
+        assert_eq!(held(&path), Some(LockError::Held { pid: None }));
+        first.write_line("a longer line than the next").expect("room");
+        assert_eq!(held(&path), Some(LockError::Held { pid: None }));
+        first.write_line("4711 node").expect("room");
+        assert_eq!(fs::read_to_string(&path).expect("a file"), "4711 node\n");
+        assert_eq!(held(&path), Some(LockError::Held { pid: Some(4711) }));
+        let mode = fs::metadata(&path).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        drop(first);
+        let second = lock(&path, 0o600).expect("the first has let go");
+        assert_eq!(fs::read_to_string(&path).expect("it stayed"), "4711 node\n");
+        second.release();
+        assert!(!path.exists());
+        assert!(lock(&path, 0o644).is_ok());
+    }
+
+    #[test]
+    fn only_a_file_is_locked_and_no_link_is_followed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let link = directory.path().join("link");
+        symlink(directory.path().join("target"), &link).expect("ours");
+        assert_eq!(held(&link), Some(LockError::Io(Errno(libc::ELOOP))));
+        assert!(!directory.path().join("target").exists());
+        assert_eq!(held(directory.path()), Some(LockError::Io(Errno(libc::EISDIR))));
+        assert_eq!(held(Path::new("/dev/null")), Some(LockError::Io(Errno(libc::EINVAL))));
+        let missing = held(&directory.path().join("no/lock"));
+        assert_eq!(missing, Some(LockError::Io(Errno(libc::ENOENT))));
+    }
+
+    #[test]
+    fn a_file_that_another_put_there_is_not_removed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("pid");
+        let first = lock(&path, 0o644).expect("nobody holds it");
+        fs::remove_file(&path).expect("ours");
+        let second = lock(&path, 0o644).expect("a new file");
+        first.release();
+        assert!(path.exists());
+        assert_eq!(held(&path), Some(LockError::Held { pid: None }));
+        second.release();
+    }
+}
