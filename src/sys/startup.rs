@@ -65,3 +65,58 @@ pub fn set_title(title: &str) {
     // zero at the end of each argument, if perhaps an earlier one.
     unsafe { ptr::copy_nonoverlapping(text.as_ptr(), place, room) };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::testing;
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn what_was_inherited_is_not_passed_on() {
+        testing::alone("sys::startup::tests::what_was_inherited_is_not_passed_on", || {
+            let file = File::open("/dev/null").expect("a descriptor is free");
+            // SAFETY: this only clears the close-on-exec flag of our own descriptor.
+            unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFD, 0) };
+            close_inherited();
+            // SAFETY: this only reads flags.
+            let flags = |fd| unsafe { libc::fcntl(fd, libc::F_GETFD) };
+            assert_eq!(flags(file.as_raw_fd()), libc::FD_CLOEXEC);
+            assert_eq!([0, 1, 2].map(flags), [0; 3]);
+        });
+    }
+
+    #[test]
+    fn the_title_takes_the_place_of_the_arguments() {
+        testing::alone("sys::startup::tests::the_title_takes_the_place_of_the_arguments", || {
+            let cmdline = || fs::read("/proc/self/cmdline").expect("/proc");
+            let room = cmdline().len();
+            set_title("gafferd: 3 jobs");
+            assert_eq!(cmdline().len(), room);
+            assert_eq!(cmdline().split(|byte| *byte == 0).next(), Some(&b"gafferd: 3 jobs"[..]));
+            let comm = fs::read_to_string("/proc/thread-self/comm").expect("/proc");
+            assert_eq!(comm, "gafferd: 3 jobs\n");
+            set_title(&"x".repeat(room * 2));
+            let expected = format!("{}\0", "x".repeat(room - 1));
+            assert_eq!(String::from_utf8(cmdline()), Ok(expected), "cut to the room there is");
+            set_title("a\0b");
+            assert!(cmdline().starts_with(b"a b\0\0"));
+            assert!(std::env::args().count() > 1, "reading the pieces does no harm");
+        });
+    }
+
+    #[test]
+    fn the_limit_of_descriptors_rises_to_the_ceiling() {
+        testing::alone(
+            "sys::startup::tests::the_limit_of_descriptors_rises_to_the_ceiling",
+            || {
+                let limit = libc::rlimit64 { rlim_cur: 100, rlim_max: 300 };
+                // SAFETY: the kernel reads `limit`.
+                assert_eq!(unsafe { libc::setrlimit64(libc::RLIMIT_NOFILE, &limit) }, 0);
+                assert_eq!(raise_nofile(), Some((100, 300)));
+                assert_eq!(nofile(), Some((300, 300)));
+            },
+        );
+    }
+}
