@@ -205,11 +205,7 @@ impl Supervisor {
         instance.run = Some(run);
         instance.state = State::Starting;
         match (claimed, ordered) {
-            (Some(running), _) => self.effects.push(Effect::Adopt {
-                id,
-                os_pid: running.os_pid,
-                start_time: running.start_time,
-            }),
+            (Some(running), _) => self.adopt(id, running.os_pid, running.start_time),
             (None, Ok(order)) => self.effects.push(Effect::Spawn { id, order: Box::new(order) }),
             (None, Err(error)) => self.run_ended(id, Cause::Order(error.to_string()), now),
         }

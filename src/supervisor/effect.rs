@@ -18,8 +18,8 @@ pub enum Effect {
         /// What to start.
         order: Box<SpawnOrder>,
     },
-    /// Take a running process over that was not started by this daemon's life; its end is told by
-    /// `exited`. A process that is gone already is told as exited too.
+    /// Take a running process over that was not started by this daemon's life. Only its end is
+    /// told, by `exited`; a process that is gone already is told as exited too.
     Adopt {
         /// For which instance.
         id: InstanceId,

@@ -293,7 +293,7 @@ impl Supervisor {
         instance.state = State::Stopping(Stopping::new(Why::Leftover));
         instance.run = Some(super::instance::Run {
             pid,
-            os_pid: Some(straggler.os_pid),
+            os_pid: None,
             spec: straggler.spec,
             started: now,
             program: String::new(),
@@ -306,8 +306,7 @@ impl Supervisor {
         if let Some(job) = self.jobs.get_mut(job) {
             job.leaving.push(id);
         }
-        let (os_pid, start_time) = (straggler.os_pid, straggler.start_time);
-        self.effects.push(Effect::Adopt { id, os_pid, start_time });
+        self.adopt(id, straggler.os_pid, straggler.start_time);
         self.ask(id, now);
         id
     }

@@ -9,7 +9,7 @@ use super::ending::Straggler;
 use super::event::Event;
 use super::instance::{Role, State};
 use super::name::JobName;
-use super::tables::Supervisor;
+use super::tables::{Supervisor, Timer};
 use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
 use crate::base::ids::{InstanceId, OsPid, Pid};
@@ -29,30 +29,37 @@ pub struct Exit {
 impl Supervisor {
     /// The process of this instance runs.
     pub fn spawned(&mut self, id: InstanceId, os_pid: OsPid, start_time: u64, now: Now) {
+        self.has_process(id, os_pid, start_time);
+        let spec = self.instances.get(id).and_then(|i| i.run.as_ref()).map(|run| &run.spec);
+        if spec.is_some_and(|spec| spec.rules.min_uptime.is_zero()) {
+            self.timers.cancel(Timer::Stable(id));
+            self.became_stable(id, now);
+        }
+    }
+
+    /// Makes a process that runs already the run of an instance.
+    pub(super) fn adopt(&mut self, id: InstanceId, os_pid: OsPid, start_time: u64) {
+        self.effects.push(Effect::Adopt { id, os_pid, start_time });
+        self.has_process(id, os_pid, start_time);
+    }
+
+    /// Puts a process on record, for the next daemon if this one is killed, and tells of it.
+    fn has_process(&mut self, id: InstanceId, os_pid: OsPid, start_time: u64) {
         let Some(instance) = self.instances.get_mut(id) else { return };
-        let straggler = matches!(instance.role, Role::Straggler { .. });
-        let Some(run) = &mut instance.run else { return };
+        let Some(run) = instance.run.as_mut().filter(|run| run.os_pid.is_none()) else { return };
         run.os_pid = Some(os_pid);
-        let number = instance.number;
-        let spec = Rc::clone(&run.spec);
-        let (pid, grace) = (run.pid, run.grace);
-        let at_once = spec.rules.min_uptime.is_zero();
         let Some(job) = self.jobs.get(instance.job) else { return };
         self.effects.push(Effect::Record(Record::Started(Running {
             job: job.name.clone(),
-            number,
-            pid,
+            number: instance.number,
+            pid: run.pid,
             os_pid,
             start_time,
-            detach: spec.detach && !straggler,
-            stop_signal: spec.stop_signal,
-            graceful_timeout: grace,
+            detach: run.spec.detach && !matches!(instance.role, Role::Straggler { .. }),
+            stop_signal: run.spec.stop_signal,
+            graceful_timeout: run.grace,
         })));
         self.tell(id, Event::Spawn);
-        if at_once {
-            self.timers.cancel(super::tables::Timer::Stable(id));
-            self.became_stable(id, now);
-        }
     }
 
     /// The process of this instance never became its program.
