@@ -7,7 +7,7 @@ use super::death::Cause;
 use super::effect::{Effect, Record, Running};
 use super::ending::Straggler;
 use super::event::Event;
-use super::instance::{Role, State};
+use super::instance::Role;
 use super::name::JobName;
 use super::tables::{Supervisor, Timer};
 use crate::base::clock::Now;
@@ -64,17 +64,9 @@ impl Supervisor {
 
     /// The process of this instance never became its program.
     pub fn spawn_failed(&mut self, id: InstanceId, stage: Stage, errno: Errno, now: Now) {
-        let Some(instance) = self.instances.get(id) else { return };
-        match instance.state {
-            State::Starting | State::Stopping(_) => {
-                self.run_ended(id, Cause::Spawn { stage, errno }, now);
-            }
-            State::Waiting(_)
-            | State::Running
-            | State::Backoff { .. }
-            | State::Stopped
-            | State::Exited { .. }
-            | State::Failed { .. } => {}
+        let run = self.instances.get(id).and_then(|instance| instance.run.as_ref());
+        if run.is_some_and(|run| run.os_pid.is_none()) {
+            self.run_ended(id, Cause::Spawn { stage, errno }, now);
         }
     }
 
