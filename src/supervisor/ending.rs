@@ -220,7 +220,9 @@ impl Supervisor {
         };
         instance.state = State::Stopped;
         self.pids.remove(&run.pid);
-        self.effects.push(Effect::Release(id));
+        if !matches!(cause, Cause::Order(_)) {
+            self.effects.push(Effect::Release(id));
+        }
         if let Some(os_pid) = run.os_pid {
             self.effects.push(Effect::Record(Record::Ended(os_pid)));
         }
