@@ -66,7 +66,9 @@ impl Supervisor {
         job.committed.retain(|committed| *committed != id);
         job.rolling.retain(|rolling| *rolling != id);
         if has_process {
-            instance.role = Role::Leaving { once };
+            if !matches!(instance.role, Role::Straggler { .. }) {
+                instance.role = Role::Leaving { once };
+            }
             if !job.leaving.contains(&id) {
                 job.leaving.push(id);
             }
