@@ -1,5 +1,6 @@
-//! One function turns intent into action: [`Supervisor::converge`] spawns what is missing and stops
-//! what is too many, oldest first. Every verb and every fact ends here.
+//! One function turns intent into action: `converge` spawns what is missing and stops
+//! what is too many, oldest first. Every verb ends there. A fact is about one instance and ends in
+//! that instance's share of it: `fill_again` or `judge`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -20,12 +21,24 @@ use crate::base::order::SpawnOrder;
 impl Supervisor {
     /// Brings a job closer to its intent.
     pub(super) fn converge(&mut self, id: JobId, now: Now) {
-        let Some(job) = self.jobs.get(id) else { return };
-        if job.loaded && job.desired == Desired::Up && self.shutdown.is_none() {
+        if self.wants_up(id) {
             self.trim(id, now);
             self.fill(id, now);
         }
         self.forget_if_gone(id, now);
+    }
+
+    /// Brings one instance, whose process was asked to end and did, closer to its job's intent.
+    /// The rest of the job is as it was, so that the cost of an exit does not grow with the job.
+    pub(super) fn fill_again(&mut self, id: InstanceId, now: Now) {
+        if self.instances.get(id).is_some_and(|instance| self.wants_up(instance.job)) {
+            self.start(id, now);
+        }
+    }
+
+    fn wants_up(&self, id: JobId) -> bool {
+        let up = |job: &Job| job.loaded && job.desired == Desired::Up;
+        self.shutdown.is_none() && self.jobs.get(id).is_some_and(up)
     }
 
     /// Stops what is too many: what does not run first, then the oldest.

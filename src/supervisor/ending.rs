@@ -244,17 +244,19 @@ impl Supervisor {
             };
             self.events.push(Event::Exit { subject: end.subject.clone(), status, reason });
         }
-        let planned = death.planned;
-        if kept {
-            instance.deaths.push(death);
-            if !planned {
-                self.judge(id, &end, now);
-            }
-        } else {
+        if !kept {
             self.instances.remove(id);
             self.remember_departed(job_id, id, death, straggler);
+            self.forget_if_gone(job_id, now);
+            return;
         }
-        self.converge(job_id, now);
+        let planned = death.planned;
+        instance.deaths.push(death);
+        if planned {
+            self.fill_again(id, now);
+        } else {
+            self.judge(id, &end, now);
+        }
     }
 
     /// The death of an instance that goes with it belongs to its replacement, if it has one.

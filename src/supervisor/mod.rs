@@ -3,8 +3,8 @@
 //!
 //! **Intent and observation are apart.** A job's intent is [`Desired`](job::Desired) and a target
 //! number; verbs change only that. What is observed are instances with their states. Every verb
-//! and every fact ends in [`converge`](Supervisor), which spawns what is missing and
-//! stops what is too many.
+//! ends in [`converge`], which spawns what is missing and stops what is too many; every fact in the
+//! same for its one instance.
 //!
 //! Read in this order: `spec` (what a job is), `job` and `instance` (the two tables), `restart`
 //! (what follows an exit), `converge`, `verbs`, `facts`, `ending`.
