@@ -245,8 +245,9 @@ impl Supervisor {
             self.events.push(Event::Exit { subject: end.subject.clone(), status, reason });
         }
         if !kept {
-            self.instances.remove(id);
-            self.remember_departed(job_id, id, death, straggler);
+            if let Some(departed) = self.instances.remove(id) {
+                self.remember_departed(id, &departed, death);
+            }
             self.forget_if_gone(job_id, now);
             return;
         }
@@ -259,24 +260,19 @@ impl Supervisor {
         }
     }
 
-    /// The death of an instance that goes with it belongs to its replacement, if it has one.
-    fn remember_departed(
-        &mut self,
-        job_id: crate::base::ids::JobId,
-        id: InstanceId,
-        death: Death,
-        straggler: bool,
-    ) {
-        let Some(job) = self.jobs.get_mut(job_id) else { return };
+    /// An instance that is no more: the death of a kept one belongs to its replacement, if it has
+    /// one; a one-off has none.
+    fn remember_departed(&mut self, id: InstanceId, departed: &Instance, death: Death) {
+        let Some(job) = self.jobs.get_mut(departed.job) else { return };
         job.leaving.retain(|leaving| *leaving != id);
         job.committed.retain(|committed| *committed != id);
-        if straggler {
+        if matches!(departed.role, Role::Straggler { .. }) {
             return;
         }
         let same_place = |kept: &&InstanceId| {
             self.instances.get(**kept).is_some_and(|instance| instance.number == death.number)
         };
-        let replacement = job.kept.iter().find(same_place).copied();
+        let replacement = job.kept.iter().find(same_place).filter(|_| !departed.is_once()).copied();
         match replacement.and_then(|kept| self.instances.get_mut(kept)) {
             Some(instance) => instance.deaths.push(death),
             None => job.departed.push(death),
