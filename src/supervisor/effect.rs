@@ -76,7 +76,8 @@ pub struct Running {
     pub os_pid: OsPid,
     /// When it started, in clock ticks since boot.
     pub start_time: u64,
-    /// Whether it is to survive the daemon.
+    /// Whether it is to survive the daemon: a kept process of a detached job, as one-offs have no
+    /// place in which the next daemon could claim them.
     pub detach: bool,
     /// How it is asked to stop,
     pub stop_signal: Signal,

@@ -55,7 +55,7 @@ impl Supervisor {
             pid: run.pid,
             os_pid,
             start_time,
-            detach: run.spec.detach && !matches!(instance.role, Role::Straggler { .. }),
+            detach: run.spec.detach && matches!(instance.role, Role::Kept),
             stop_signal: run.spec.stop_signal,
             graceful_timeout: run.grace,
         })));

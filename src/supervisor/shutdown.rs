@@ -11,7 +11,7 @@ use super::death::Deaths;
 use super::effect::{Effect, Running};
 use super::ending::Straggler;
 use super::facts::Stray;
-use super::instance::{Instance, Why};
+use super::instance::{Instance, State, Why};
 use super::job::{Desired, Job, Origin};
 use super::name::JobName;
 use super::restart::Rules;
@@ -138,24 +138,25 @@ impl Supervisor {
         }
     }
 
-    /// Detached processes stay, on record, for the next daemon to find.
+    /// Detached processes stay, on record, for the next daemon to find. That is for those that are
+    /// kept in a place, which a job can claim again, and that nobody asked to stop.
     fn let_go_of_detached(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get(id) else { return };
-        for instance in job.instances().collect::<Vec<_>>() {
-            let stays = |i: &Instance| i.run.as_ref().is_some_and(|run| run.spec.detach);
-            if !self.instances.get(instance).is_some_and(stays) {
-                continue;
-            }
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        let stays = |i: &Instance| {
+            let runs = matches!(i.state, State::Starting | State::Running);
+            // A process that is ordered and not yet there could not be put on record any more.
+            runs && i.run.as_ref().is_some_and(|run| run.spec.detach && run.os_pid.is_some())
+        };
+        let (staying, rest) =
+            job.kept.iter().partition(|id| self.instances.get(**id).is_some_and(stays));
+        job.kept = rest;
+        let staying: Vec<InstanceId> = staying;
+        for instance in staying {
             self.clear_timers(instance);
             self.effects.push(Effect::Release(instance));
             let gone = self.instances.remove(instance);
             if let Some(run) = gone.and_then(|instance| instance.run) {
                 self.pids.remove(&run.pid);
-            }
-            if let Some(job) = self.jobs.get_mut(id) {
-                job.kept.retain(|other| *other != instance);
-                job.committed.retain(|other| *other != instance);
-                job.leaving.retain(|other| *other != instance);
             }
         }
     }
