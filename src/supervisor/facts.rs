@@ -7,7 +7,7 @@ use super::death::Cause;
 use super::effect::{Effect, Record, Running};
 use super::ending::Straggler;
 use super::event::Event;
-use super::instance::Role;
+use super::instance::{Instance, Role};
 use super::name::JobName;
 use super::tables::{Supervisor, Timer};
 use crate::base::clock::Now;
@@ -83,11 +83,13 @@ impl Supervisor {
         if stray.run.is_some_and(|pid| self.pids.contains_key(&pid)) {
             return;
         }
+        if self.is_known(stray.os_pid) {
+            return;
+        }
         let job_id = self.job_or_placeholder(&stray.job);
         let Some(job) = self.jobs.get(job_id) else { return };
         let spec = Rc::clone(&job.spec);
-        let known = |other: InstanceId| self.os_pid(other) == Some(stray.os_pid);
-        if spec.detach || job.instances().any(known) {
+        if spec.detach {
             self.forget_if_gone(job_id, now);
             return;
         }
@@ -96,6 +98,13 @@ impl Supervisor {
         let straggler =
             Straggler { number: stray.number, os_pid, start_time, spec, grace, blocks: false };
         self.end_straggler(job_id, straggler, now);
+    }
+
+    /// Whether this process is in our tables already. Strays are few, so a scan is good enough.
+    pub(super) fn is_known(&self, os_pid: OsPid) -> bool {
+        let runs = |instance: &Instance| instance.run.as_ref().and_then(|run| run.os_pid);
+        self.instances.iter().any(|(_, instance)| runs(instance) == Some(os_pid))
+            || self.detached.values().any(|running| running.os_pid == os_pid)
     }
 }
 

@@ -58,11 +58,7 @@ impl Supervisor {
     /// A process that carries the mark of an earlier daemon, but is on no record: its job waits for
     /// its end.
     pub fn recovered_stray(&mut self, stray: Stray, now: Now) {
-        let known = self.instances.iter().any(|(_, instance)| {
-            instance.run.as_ref().is_some_and(|run| run.os_pid == Some(stray.os_pid))
-        });
-        let detached = self.detached.values().any(|running| running.os_pid == stray.os_pid);
-        if known || detached {
+        if self.is_known(stray.os_pid) {
             return;
         }
         let spec = Rc::new(placeholder(Signal::TERM, spec::GRACEFUL_TIMEOUT));
