@@ -57,9 +57,16 @@ impl Supervisor {
         let mut victims = job.kept.clone();
         victims.sort_by_key(rank);
         victims.truncate(surplus);
+        let under_way = job.rolling.front().copied();
         for victim in victims {
             self.tell_if_live(victim, Event::Reap);
             self.send_away(victim, Why::Scale, now);
+        }
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        let kept = |i: &Instance| matches!(i.role, Role::Kept);
+        job.rolling.retain(|id| self.instances.get(*id).is_some_and(kept));
+        if job.rolling.front().copied() != under_way {
+            self.roll(id, now);
         }
     }
 
@@ -77,7 +84,6 @@ impl Supervisor {
         let Some(job) = self.jobs.get_mut(instance.job) else { return };
         job.kept.retain(|kept| *kept != id);
         job.committed.retain(|committed| *committed != id);
-        job.rolling.retain(|rolling| *rolling != id);
         if has_process {
             if !matches!(instance.role, Role::Straggler { .. }) {
                 instance.role = Role::Leaving { once };
@@ -288,12 +294,12 @@ impl Supervisor {
         }
     }
 
-    /// Restarts the next instance of a rolling restart.
+    /// Restarts the next instance of a rolling restart. One that has no process by now comes back,
+    /// or not, by the exit rule; a process of before the restart it has no more.
     pub(super) fn roll(&mut self, job_id: JobId, now: Now) {
-        loop {
-            let Some(job) = self.jobs.get_mut(job_id) else { return };
-            let Some(next) = job.rolling.front().copied() else { return };
-            if job.kept.contains(&next) {
+        let Some(job) = self.jobs.get_mut(job_id) else { return };
+        while let Some(next) = job.rolling.front().copied() {
+            if self.instances.get(next).is_some_and(|instance| instance.run.is_some()) {
                 self.begin_stop(next, Why::Restart, now);
                 return;
             }

@@ -340,10 +340,15 @@ impl Supervisor {
         if job.desired != Desired::Up {
             return Err(Refusal::Invalid(format!("{name} is not started")));
         }
-        let live = |id: &InstanceId| self.instances.get(*id).is_some_and(Instance::is_live);
-        let rolling: VecDeque<InstanceId> = job.kept.iter().copied().filter(live).collect();
+        let runs = |id: &InstanceId| self.instances.get(*id).is_some_and(|i| i.run.is_some());
+        let mut rolling: Vec<InstanceId> = job.kept.iter().copied().filter(runs).collect();
+        // What is not up first, so that never two are down by our doing.
+        let up = |id: &InstanceId| {
+            self.instances.get(*id).is_some_and(|i| matches!(i.state, State::Running))
+        };
+        rolling.sort_by_key(up);
         if let Some(job) = self.jobs.get_mut(id) {
-            job.rolling = rolling;
+            job.rolling = rolling.into();
         }
         self.forgive(id);
         self.converge(id, now);
