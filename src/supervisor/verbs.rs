@@ -397,9 +397,14 @@ impl Supervisor {
     /// # Errors
     /// No such job.
     pub fn stop_processes(&mut self, name: &JobName, now: Now) -> Result<(), Refusal> {
-        let id = self.job_id(name)?;
-        self.stop_all(id, Why::StopProcess, false, now);
-        self.converge(id, now);
+        let job = self.job(self.job_id(name)?).ok_or(Refusal::NotFound)?;
+        for instance in job.instances().collect::<Vec<_>>() {
+            // Whose process ended by itself waits out its delay: there is nothing to stop.
+            if self.instances.get(instance).is_some_and(|i| i.run.is_some()) {
+                self.tell_stop(instance);
+                self.begin_stop(instance, Why::StopProcess, now);
+            }
+        }
         Ok(())
     }
 
