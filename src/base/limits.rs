@@ -118,3 +118,55 @@ pub const GROUPS: usize = 65_536;
 pub const LOCK_ATTEMPTS: u32 = 16;
 /// Most bytes read of a lock file to find its holder's pid.
 pub const LOCK_TEXT: u64 = 64;
+// --- state ---------------------------------------------------------------------------------------
+
+/// A state file below this size is never worth replacing.
+pub const JOURNAL_KEEP: usize = 64 * 1024;
+/// What an entry of a state file takes, roughly: what is judged is the factor, not the bytes.
+pub const JOURNAL_LINE: usize = 512;
+/// How long after a failed write of a state file it is tried again.
+pub const STATE_RETRY: Duration = Duration::from_secs(5);
+
+// --- output --------------------------------------------------------------------------------------
+
+/// What is kept of each stream of an instance in memory, bookkeeping included.
+pub const OUTPUT_RING: usize = 64 * 1024;
+
+// --- waiting -------------------------------------------------------------------------------------
+
+/// How long `?wait=` waits when no `timeout` is given: longer than most programs need to start or
+/// to stop, and shorter than most clients' own patience.
+pub const WAIT_DEFAULT: Duration = Duration::from_secs(60);
+/// Longest `timeout` of a request that waits.
+pub const WAIT_MOST: Duration = Duration::from_secs(3600);
+
+// --- the node ------------------------------------------------------------------------------------
+
+/// Most client connections at a time: each is a descriptor, and children need theirs.
+pub const CONNECTIONS: usize = 16_384;
+/// A line of output longer than this is told on the console in pieces.
+pub const CONSOLE_LINE: usize = 8 * 1024;
+
+// --- the loop ------------------------------------------------------------------------------------
+
+/// The buffer into which everything is read: what a pipe holds.
+pub const READ_BUFFER: usize = 64 * 1024;
+/// What one client may send in a turn before the others have theirs,
+pub const CONN_READ_SHARE: usize = 64 * 1024;
+/// and what it may be sent.
+pub const CONN_WRITE_SHARE: usize = 64 * 1024;
+/// What is read of one stream of a child in a turn.
+pub const PIPE_SHARE: usize = 256 * 1024;
+/// What is read of a stream when its process has ended: all that a pipe can hold, and then some,
+/// but not for ever, where somebody else still writes into it.
+pub const LAST_WORDS: usize = 1024 * 1024;
+/// Clients accepted in a turn.
+pub const ACCEPT_SHARE: usize = 64;
+/// Processes started in a turn: each costs about a tenth of a millisecond.
+pub const SPAWN_SHARE: usize = 64;
+/// Rounds of effects and their results in a turn.
+pub const EFFECT_ROUNDS: usize = 16;
+/// A turn longer than this is told in the log.
+pub const SLOW_TURN: Duration = Duration::from_millis(50);
+/// How long the end of the daemon waits for clients to take their last answers.
+pub const FAREWELL: Duration = Duration::from_secs(1);

@@ -76,8 +76,12 @@ impl Signal {
     pub const HUP: Self = Self(1);
     /// Interrupt from the keyboard.
     pub const INT: Self = Self(2);
+    /// Quit from the keyboard.
+    pub const QUIT: Self = Self(3);
     /// Kill, which cannot be caught.
     pub const KILL: Self = Self(9);
+    /// For the program's own use.
+    pub const USR1: Self = Self(10);
     /// Terminate.
     pub const TERM: Self = Self(15);
     /// Continue if stopped.

@@ -1,6 +1,9 @@
 //! Floor 3: connections without sockets. Bytes come in, requests go out; answers come in, bytes are
 //! owed.
 
+pub mod access;
 pub mod conn;
+pub mod peer;
 pub mod request;
 pub mod response;
+pub mod router;

@@ -22,6 +22,7 @@ pub mod job;
 pub mod name;
 pub mod order;
 pub mod restart;
+pub mod settled;
 pub mod shutdown;
 pub mod spec;
 pub mod spec_read;

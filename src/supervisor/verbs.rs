@@ -381,7 +381,7 @@ impl Supervisor {
     /// # Errors
     /// No such live process.
     pub fn stop_process(&mut self, pid: Pid, now: Now) -> Result<(), Refusal> {
-        let id = self.live(pid)?;
+        let id = self.live_instance(pid)?;
         let asked = |i: &Instance| i.stopping().is_some_and(|s| s.step != Step::Nothing);
         if self.instances.get(id).is_some_and(asked) {
             self.hurry(id, now);
@@ -413,7 +413,7 @@ impl Supervisor {
     /// # Errors
     /// No such live process.
     pub fn kill(&mut self, pid: Pid, signal: Signal) -> Result<(), Refusal> {
-        let id = self.live(pid)?;
+        let id = self.live_instance(pid)?;
         self.effects.push(Effect::Signal { id, signal, whom: Whom::Leader });
         self.tell(id, |subject| Event::Kill(subject, signal));
         Ok(())
@@ -443,7 +443,11 @@ impl Supervisor {
         instance.run.as_ref().filter(|_| !straggler).map(|run| run.pid)
     }
 
-    fn live(&self, pid: Pid) -> Result<InstanceId, Refusal> {
+    /// The instance of a live process.
+    ///
+    /// # Errors
+    /// No such live process.
+    pub fn live_instance(&self, pid: Pid) -> Result<InstanceId, Refusal> {
         let id = self.instance_id(pid)?;
         self.live_pid(id).map(|_| id).ok_or(Refusal::NotFound)
     }

@@ -7,6 +7,7 @@
 mod child;
 pub mod daemonize;
 pub mod entropy;
+pub mod fds;
 pub mod localtime;
 pub mod lock;
 pub mod procfs;

@@ -1,0 +1,55 @@
+//! Small things done to open descriptors.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+
+/// Whether a write of up to PIPE_BUF bytes would not wait (poll(2)). A terminal that is held (^S),
+/// or a pipe that nobody reads, is not writable.
+pub fn is_writable(fd: BorrowedFd<'_>) -> bool {
+    let mut asked = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    // SAFETY: one pollfd of ours is read and written; the timeout of 0 does not wait.
+    let ready = unsafe { libc::poll(&mut asked, 1, 0) };
+    ready > 0 && asked.revents & libc::POLLOUT != 0
+}
+
+/// Makes one descriptor lead where another one leads, close-on-exec, in one step: whoever writes to
+/// it writes to the new file from now on.
+///
+/// # Errors
+/// As dup3(2).
+pub fn replace_fd(old: &impl AsFd, new: &impl AsFd) -> io::Result<()> {
+    let (new, old) = (new.as_fd().as_raw_fd(), old.as_fd().as_raw_fd());
+    // SAFETY: both are open, and `old` stays open for its owner.
+    match unsafe { libc::dup3(new, old, libc::O_CLOEXEC) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+
+    #[test]
+    fn a_full_pipe_is_not_writable() {
+        let (reader, mut writer) = io::pipe().expect("a pipe");
+        while is_writable(writer.as_fd()) {
+            writer.write_all(&[0; 4096]).expect("there is room");
+        }
+        drop(reader);
+    }
+
+    #[test]
+    fn a_replaced_descriptor_leads_elsewhere() {
+        let (mut reader, writer) = io::pipe().expect("a pipe");
+        let (_other_reader, mut old) = io::pipe().expect("a pipe");
+        replace_fd(&old, &writer).expect("both are open");
+        drop(writer);
+        old.write_all(b"x").expect("there is room");
+        drop(old);
+        let mut got = String::new();
+        reader.read_to_string(&mut got).expect("it ends");
+        assert_eq!(got, "x");
+    }
+}
