@@ -1,0 +1,279 @@
+//! Endpoints about sessions and jobs. Shapes and status codes are the original's; every change is
+//! checked whole before anything is changed.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::{json, Map, Value};
+
+use super::api_pids::signal_in;
+use super::ctx::{Answer, Call, Ctx, Measure};
+use super::reply::{self, bad_request, manager_error, no_such_job};
+use crate::base::limits;
+use crate::front::response::Response;
+use crate::supervisor::instance::Commit;
+use crate::supervisor::job::Origin;
+use crate::supervisor::name::JobName;
+use crate::supervisor::spec::JobEntry;
+use crate::supervisor::spec_read::{self, SpecError};
+use crate::supervisor::tables::Refusal;
+use crate::supervisor::verbs::Scale;
+
+/// `GET /sessions`: their names, in the order in which they appeared.
+pub fn sessions(ctx: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
+    let mut sessions: Vec<&str> = Vec::new();
+    for name in ctx.supervisor.job_names() {
+        if !sessions.contains(&name.session()) {
+            sessions.push(name.session());
+        }
+    }
+    Ok(reply::value(&json!({"sessions": sessions})).into())
+}
+
+/// `GET /jobs`: the names of all jobs.
+pub fn all(ctx: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
+    let jobs: Vec<String> = ctx.supervisor.job_names().map(JobName::to_string).collect();
+    Ok(reply::value(&json!({"jobs": jobs})).into())
+}
+
+/// `GET /jobs/S`: the names of a session's jobs.
+pub fn of_session(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
+    let names = ctx.supervisor.job_names().filter(|name| name.session() == call.session());
+    let jobs: Vec<String> = names.map(JobName::to_string).collect();
+    if jobs.is_empty() {
+        return Err(manager_error(&Refusal::NotFound));
+    }
+    Ok(reply::value(&json!({"sessionid": call.session(), "jobs": jobs})).into())
+}
+
+/// `POST /jobs/S`: loads a job and, unless told otherwise, starts it.
+pub fn load(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
+    let wish = call.wish()?;
+    let config = call.object()?;
+    let label = match config.get("name") {
+        Some(Value::String(label)) => label,
+        None | Some(Value::Null) => return Err(bad_request("name is missing")),
+        Some(_) => return Err(bad_request("name: expected a text")),
+    };
+    let name = JobName::new(call.session(), label);
+    let name = name.map_err(|error| bad_request(&error.to_string()))?;
+    let entry = entry(name.clone(), &config).map_err(|error| bad_request(&error.to_string()))?;
+    let loaded = ctx.supervisor.load(entry, Origin::Api, ctx.now);
+    loaded.map_err(|refusal| manager_error(&refusal))?;
+    Ok(wish.job(&name, reply::ok(200)))
+}
+
+fn entry(name: JobName, config: &Map<String, Value>) -> Result<JobEntry, SpecError> {
+    let spec = Rc::new(spec_read::read(config)?);
+    Ok(JobEntry { name, spec, start: spec_read::wants_start(config) })
+}
+
+/// The job in the path, if it is loaded.
+fn loaded(ctx: &Ctx<'_>, call: &Call<'_>) -> Result<JobName, Refusal> {
+    let name = call.job()?;
+    ctx.supervisor.job_id(&name).map(|_| name)
+}
+
+/// `GET /jobs/S/L`: one job.
+pub fn show(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
+    let name = loaded(ctx, call).map_err(|_| no_such_job())?;
+    let view = ctx.supervisor.view_job(&name, ctx.now).map_err(|_| no_such_job())?;
+    Ok(reply::value(&json!(view)).into())
+}
+
+/// `PUT /jobs/S/L`: a new configuration; all processes stop and come back with it.
+pub fn update(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
+    let wish = call.wish()?;
+    let name = loaded(ctx, call).map_err(|refusal| manager_error(&refusal))?;
+    let config = call.object()?;
+    let same_name = match config.get("name") {
+        None | Some(Value::Null) => true,
+        Some(given) => given.as_str() == Some(name.label()),
+    };
+    if !same_name {
+        return Err(bad_request("template name conflict with the path"));
+    }
+    let entry = entry(name.clone(), &config).map_err(|error| match error {
+        SpecError::Missing(_) => bad_request("invalid process config"),
+        SpecError::Unknown { .. } | SpecError::Bad { .. } => bad_request(&error.to_string()),
+    })?;
+    ctx.supervisor.update(entry, ctx.now).map_err(|refusal| manager_error(&refusal))?;
+    Ok(wish.job(&name, reply::ok(201)))
+}
+
+/// `DELETE /jobs/S/L`: stops a job's processes and takes it away.
+pub fn unload(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
+    let wish = call.wish()?;
+    let name = loaded(ctx, call).map_err(|_| no_such_job())?;
+    ctx.supervisor.unload(&name, ctx.now).map_err(|refusal| manager_error(&refusal))?;
+    Ok(wish.job(&name, reply::ok(200)))
+}
+
+/// `GET /jobs/S/L/stats`.
+pub fn stats(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
+    let name = loaded(ctx, call).map_err(|refusal| manager_error(&refusal))?;
+    Ok(Answer::Measure(Measure::Job(name)))
+}
+
+/// `GET /jobs/S/L/numprocesses`: the wanted number.
+pub fn number(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
+    let id = call.job().and_then(|name| ctx.supervisor.job_id(&name));
+    let id = id.map_err(|refusal| manager_error(&refusal))?;
+    let target = ctx.supervisor.job(id).map_or(0, |job| job.target);
+    Ok(reply::value(&json!({"numprocesses": target})).into())
+}
+
+/// `POST /jobs/S/L/numprocesses`: changes the wanted number.
+pub fn scale(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
+    let wish = call.wish()?;
+    let name = loaded(ctx, call).map_err(|refusal| manager_error(&refusal))?;
+    let body = call.object()?;
+    let scale = body.get("scale").and_then(scale_of).ok_or_else(|| {
+        bad_request("scale: expected a whole number, or a text such as \"+1\", \"-1\" or \"=3\"")
+    })?;
+    let target = ctx.supervisor.scale(&name, scale, ctx.now);
+    let target = target.map_err(|refusal| manager_error(&refusal))?;
+    Ok(wish.job(&name, reply::value(&json!({"numprocesses": target}))))
+}
+
+/// Reads a wish to scale: a number adds, whatever its form; only `=N` sets.
+pub fn scale_of(value: &Value) -> Option<Scale> {
+    match value {
+        Value::Number(number) => number.as_i64().map(Scale::By),
+        Value::String(text) => {
+            let digits = |text: &str| {
+                let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+                text.parse::<i64>().ok().filter(|_| plain)
+            };
+            if let Some(set) = text.strip_prefix('=') {
+                digits(set).map(Scale::To)
+            } else if let Some(less) = text.strip_prefix('-') {
+                digits(less).map(|less| Scale::By(-less))
+            } else {
+                digits(text.strip_prefix('+').unwrap_or(text)).map(Scale::By)
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// `GET /jobs/S/L/state`: `1` if some process runs, else `0`.
+pub fn state(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
+    let live = call.job().and_then(|name| ctx.supervisor.live_instances(&name));
+    let live = live.map_err(|refusal| manager_error(&refusal))?;
+    Ok(Response::html(200, if live.is_empty() { "0" } else { "1" }).into())
+}
+
+/// `POST /jobs/S/L/state`: `1` starts, `0` stops, `2` replaces all processes at once.
+pub fn set_state(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
+    let wish = call.wish()?;
+    let name = loaded(ctx, call).map_err(|refusal| manager_error(&refusal))?;
+    let done = match call.request.body.trim_ascii() {
+        b"0" => ctx.supervisor.stop_job(&name, ctx.now),
+        b"1" => ctx.supervisor.start_job(&name, ctx.now),
+        b"2" => ctx.supervisor.reload(&name, ctx.now),
+        _ => {
+            return Err(bad_request("expected a body of one character: 0 stop, 1 start, 2 reload"));
+        }
+    };
+    done.map_err(|refusal| manager_error(&refusal))?;
+    Ok(wish.job(&name, reply::ok(202)))
+}
+
+/// `GET /jobs/S/L/pids`: the numbers of the kept processes, oldest first.
+pub fn pids(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
+    let pids = call.job().and_then(|name| ctx.supervisor.kept_pids(&name));
+    let pids = pids.map_err(|refusal| manager_error(&refusal))?;
+    Ok(reply::value(&json!({"pids": pids})).into())
+}
+
+/// `GET /jobs/S/L/deaths`: how its last runs ended, newest first.
+pub fn deaths(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
+    let name = loaded(ctx, call).map_err(|refusal| manager_error(&refusal))?;
+    let deaths = ctx.supervisor.view_deaths(&name);
+    let deaths = deaths.map_err(|refusal| manager_error(&refusal))?;
+    Ok(reply::value(&json!({"name": name.to_string(), "deaths": deaths})).into())
+}
+
+/// `POST /jobs/S/L/signal`: sends a signal to all its processes.
+pub fn signal(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
+    let name = loaded(ctx, call).map_err(|refusal| manager_error(&refusal))?;
+    let signal = signal_in(&call.object()?)?;
+    let sent = ctx.supervisor.kill_job(&name, signal, ctx.now);
+    sent.map_err(|refusal| manager_error(&refusal))?;
+    Ok(reply::ok(202).into())
+}
+
+/// `POST /jobs/S/L/commit`: starts a one-off.
+pub fn commit(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
+    let name = loaded(ctx, call).map_err(|refusal| manager_error(&refusal))?;
+    let body = call.object()?;
+    if let Some(stranger) =
+        body.keys().find(|key| !["graceful_timeout", "env"].contains(&key.as_str()))
+    {
+        return Err(bad_request(&format!(
+            "unknown key {stranger:?}; known are graceful_timeout, env"
+        )));
+    }
+    let grace =
+        match body.get("graceful_timeout").filter(|value| !value.is_null()) {
+            None => None,
+            Some(value) => Some(seconds(value).ok_or_else(|| {
+                bad_request("graceful_timeout: expected seconds from 0 to 864000")
+            })?),
+        };
+    let env = match body.get("env").filter(|value| !value.is_null()) {
+        None => std::collections::BTreeMap::new(),
+        Some(value) => {
+            spec_read::read_env(value).map_err(|error| bad_request(&error.to_string()))?
+        }
+    };
+    let pid = ctx.supervisor.commit(&name, Commit::new(env, grace), ctx.now);
+    let pid = pid.map_err(|refusal| manager_error(&refusal))?;
+    Ok(reply::value(&json!({"pid": pid.0})).into())
+}
+
+fn seconds(value: &Value) -> Option<Duration> {
+    let duration = Duration::try_from_secs_f64(value.as_f64()?).ok()?;
+    (duration <= limits::CONFIGURED_TIME).then_some(duration)
+}
+
+/// `POST /jobs/S/L/restart`: restarts its instances one after the other.
+pub fn restart(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
+    let wish = call.wish()?;
+    let name = loaded(ctx, call).map_err(|refusal| manager_error(&refusal))?;
+    ctx.supervisor.restart_job(&name, ctx.now).map_err(|refusal| manager_error(&refusal))?;
+    Ok(wish.job(&name, reply::ok(202)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_equals_sign_sets_the_number() {
+        for (value, scale) in [
+            (json!(3), Some(Scale::By(3))),
+            (json!(-2), Some(Scale::By(-2))),
+            (json!(0), Some(Scale::By(0))),
+            (json!("3"), Some(Scale::By(3))),
+            (json!("+1"), Some(Scale::By(1))),
+            (json!("-1"), Some(Scale::By(-1))),
+            (json!("=3"), Some(Scale::To(3))),
+        ] {
+            assert_eq!(scale_of(&value), scale, "{value}");
+        }
+        for bad in [
+            json!(null),
+            json!(1.5),
+            json!(""),
+            json!("="),
+            json!("+-1"),
+            json!("x"),
+            json!(true),
+            json!("99999999999999999999"),
+        ] {
+            assert_eq!(scale_of(&bad), None, "{bad}");
+        }
+    }
+}

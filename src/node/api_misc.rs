@@ -1,0 +1,27 @@
+//! Endpoints about the node itself.
+
+use serde_json::json;
+
+use super::ctx::{Answer, Call, Ctx};
+use super::reply;
+use crate::front::response::Response;
+use crate::VERSION;
+
+/// `GET /`: who we are.
+pub fn welcome(ctx: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
+    let mut welcome = json!({"welcome": "gaffer", "version": VERSION});
+    if ctx.degraded {
+        welcome["degraded"] = json!("the state directory cannot be written");
+    }
+    Ok(reply::value(&welcome).into())
+}
+
+/// `GET /ping`: we live.
+pub fn ping(_: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
+    Ok(Response::html(200, "OK").into())
+}
+
+/// `GET /version`.
+pub fn version(_: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
+    Ok(reply::value(&json!({"name": "gaffer", "version": VERSION})).into())
+}

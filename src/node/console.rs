@@ -1,0 +1,137 @@
+//! What the daemon tells on its own standard output when it is asked to (`-v`, `-vv`): the life of
+//! jobs as it happens, in the original's lines, and with `-vv` what the processes write.
+
+use std::collections::BTreeMap;
+
+use log::{debug, info, warn};
+
+use super::machine::Effect;
+use crate::base::clock::Now;
+use crate::base::ids::{InstanceId, StreamNo};
+use crate::base::limits;
+use crate::supervisor::event::Event;
+use crate::supervisor::Supervisor;
+
+/// How much is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Nothing.
+    #[default]
+    Silent,
+    /// Starts, stops and exits.
+    Events,
+    /// Every event, and output.
+    Output,
+}
+
+/// The console and the lines that are not complete yet.
+#[derive(Default)]
+pub struct Console {
+    verbosity: Verbosity,
+    partial: BTreeMap<(InstanceId, StreamNo), Vec<u8>>,
+}
+
+impl Console {
+    /// A console that tells so much.
+    pub fn new(verbosity: Verbosity) -> Self {
+        Self { verbosity, partial: BTreeMap::new() }
+    }
+
+    /// Tells an event.
+    pub fn event(&mut self, event: &Event, _: Now, effects: &mut Vec<Effect>) {
+        if self.verbosity == Verbosity::Silent {
+            return;
+        }
+        if let Some(text) = words(event, self.verbosity) {
+            effects.push(Effect::Print(format!("{} | {text}", event.job())));
+        }
+    }
+
+    /// Tells what a process wrote, line by line; a line without an end waits for it.
+    pub fn output(
+        &mut self,
+        supervisor: &Supervisor,
+        id: InstanceId,
+        stream: StreamNo,
+        bytes: &[u8],
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.verbosity < Verbosity::Output {
+            return;
+        }
+        let partial = self.partial.entry((id, stream)).or_default();
+        partial.extend_from_slice(bytes);
+        let whole = match partial.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => end + 1,
+            None if partial.len() > limits::CONSOLE_LINE => partial.len(),
+            None => return,
+        };
+        let lines: Vec<u8> = partial.drain(..whole).collect();
+        if partial.is_empty() {
+            self.partial.remove(&(id, stream));
+        }
+        let Some(name) = process_name(supervisor, id) else { return };
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            let text = String::from_utf8_lossy(line);
+            effects.push(Effect::Print(format!("{name} | {}", printable(&text))));
+        }
+    }
+
+    /// The instance is gone, and with it the ends of its lines.
+    pub fn forget(&mut self, id: InstanceId) {
+        self.partial.retain(|(other, _), _| *other != id);
+    }
+}
+
+/// Writes an event to the log: what needs somebody as a warning, the life of jobs, and the rest for
+/// those who look closely.
+pub fn log(event: &Event) {
+    let job = event.job();
+    match (event, words(event, Verbosity::Events)) {
+        (Event::Failed { subject, .. }, Some(text)) => warn!("{job}.{}: {text}", subject.number),
+        (_, Some(text)) => info!("{job}: {text}"),
+        (_, None) => debug!("{job}: {}", words(event, Verbosity::Output).unwrap_or_default()),
+    }
+}
+
+fn process_name(supervisor: &Supervisor, id: InstanceId) -> Option<String> {
+    let instance = supervisor.instance(id)?;
+    let job = supervisor.job(instance.job)?;
+    Some(format!("{}.{}", job.name, instance.number))
+}
+
+/// A line without its end and without anything that would command a terminal.
+fn printable(line: &str) -> String {
+    let line = line.trim_end_matches(['\n', '\r']);
+    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+fn words(event: &Event, verbosity: Verbosity) -> Option<String> {
+    let all = verbosity >= Verbosity::Output;
+    let text = match event {
+        Event::Start(name) => format!("start {name}"),
+        Event::Stop(name) => format!("stop {name}"),
+        Event::Spawn(subject) => format!("spawn process with pid {}", subject.pid),
+        Event::Reap(subject) => format!("reap process with pid {}", subject.pid),
+        Event::Exit { subject, reason, .. } => {
+            format!("exit process with pid {}: {reason}", subject.pid)
+        }
+        Event::Flap(subject) => format!("flap process with pid {}", subject.pid),
+        Event::Failed { reason, .. } => format!("failed: {reason}"),
+        Event::Load(name) if all => format!("load {name}"),
+        Event::Unload(name) if all => format!("unload {name}"),
+        Event::Update(name) if all => format!("update {name}"),
+        Event::StopProcess(subject) if all => format!("stop process with pid {}", subject.pid),
+        Event::Kill(subject, signal) if all => {
+            format!("send {signal} to process with pid {}", subject.pid)
+        }
+        Event::KillJob(name, signal) if all => format!("send {signal} to {name}"),
+        Event::Load(_)
+        | Event::Unload(_)
+        | Event::Update(_)
+        | Event::StopProcess(_)
+        | Event::Kill(..)
+        | Event::KillJob(..) => return None,
+    };
+    Some(text)
+}

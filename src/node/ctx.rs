@@ -1,0 +1,178 @@
+//! What an endpoint gets, and what it may answer. It reaches no socket and cannot wait: an answer
+//! that needs time says what it waits for.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::body;
+use super::reply;
+use crate::base::clock::Now;
+use crate::base::ids::Pid;
+use crate::base::limits;
+use crate::front::request::Request;
+use crate::front::response::Response;
+use crate::supervisor::name::JobName;
+use crate::supervisor::settled::Goal;
+use crate::supervisor::tables::Refusal;
+use crate::supervisor::Supervisor;
+
+/// One endpoint.
+pub type Endpoint = fn(&mut Ctx<'_>, &Call<'_>) -> Result<Answer, Response>;
+
+/// The node, as an endpoint may touch it.
+pub struct Ctx<'a> {
+    /// All jobs and processes.
+    pub supervisor: &'a mut Supervisor,
+    /// What time it is.
+    pub now: Now,
+    /// Whether the node can keep its state on disk at present.
+    pub degraded: bool,
+}
+
+/// One request to an endpoint.
+pub struct Call<'a> {
+    /// As it came.
+    pub request: &'a Request,
+    /// What the route's pattern left open, in order.
+    pub open: Vec<String>,
+}
+
+/// What an endpoint answers.
+pub enum Answer {
+    /// This, now.
+    Now(Response),
+    /// This, once something has come about.
+    When(Wait),
+    /// Statistics of these, once they are measured.
+    Measure(Measure),
+}
+
+/// Something waited for.
+pub struct Wait {
+    /// What.
+    pub until: Until,
+    /// For how long at the most.
+    pub timeout: Duration,
+    /// The answer then.
+    pub then: Response,
+}
+
+/// What is waited for.
+#[derive(Clone, Debug)]
+pub enum Until {
+    /// A job comes to a goal.
+    Job(JobName, Goal),
+    /// A process is gone.
+    Gone(Pid),
+}
+
+/// Whose statistics are asked for.
+#[derive(Clone, Debug)]
+pub enum Measure {
+    /// Those of all processes of a job.
+    Job(JobName),
+    /// Those of one process.
+    Process(Pid),
+}
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Self {
+        Self::Now(response)
+    }
+}
+
+impl Call<'_> {
+    fn part(&self, position: usize) -> &str {
+        self.open.get(position).map(String::as_str).unwrap_or_default()
+    }
+
+    /// The session in the path, whether or not there is one of that name.
+    pub fn session(&self) -> &str {
+        self.part(0)
+    }
+
+    /// The job in the path, of which both parts may be anything.
+    ///
+    /// # Errors
+    /// The path names no possible job, so there is none.
+    pub fn job(&self) -> Result<JobName, Refusal> {
+        JobName::new(self.part(0), self.part(1)).map_err(|_| Refusal::NotFound)
+    }
+
+    /// The process number in the path.
+    ///
+    /// # Errors
+    /// It is larger than any process's number.
+    pub fn pid(&self) -> Result<Pid, Refusal> {
+        self.part(0).parse().map(Pid).map_err(|_| Refusal::NotFound)
+    }
+
+    /// The body as a JSON object.
+    ///
+    /// # Errors
+    /// The 400 to answer.
+    pub fn object(&self) -> Result<Map<String, Value>, Response> {
+        body::object(self.request)
+    }
+
+    fn query(&self, name: &str) -> Result<Option<String>, Response> {
+        self.request.query_value(name).map_err(|error| reply::bad_request(&error.to_string()))
+    }
+
+    /// Answers at once, or as `?wait=running|stopped&timeout=SECONDS` wishes. Read before anything
+    /// is done, so that a bad wish changes nothing.
+    ///
+    /// # Errors
+    /// The 400 to answer.
+    pub fn wish(&self) -> Result<Wish, Response> {
+        let timeout = match self.query("timeout")? {
+            None => limits::WAIT_DEFAULT,
+            Some(text) => {
+                let seconds = text.parse::<f64>().ok();
+                let duration = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
+                duration.filter(|d| *d <= limits::WAIT_MOST).ok_or_else(|| {
+                    let most = limits::WAIT_MOST.as_secs();
+                    reply::bad_request(&format!("timeout: expected seconds from 0 to {most}"))
+                })?
+            }
+        };
+        let goal = match self.query("wait")?.as_deref() {
+            None => None,
+            Some("running") => Some(Goal::Running),
+            Some("stopped") => Some(Goal::Stopped),
+            Some(_) => return Err(reply::bad_request("wait: expected running or stopped")),
+        };
+        Ok(Wish { goal, timeout })
+    }
+}
+
+/// What a client wishes to wait for.
+pub struct Wish {
+    goal: Option<Goal>,
+    timeout: Duration,
+}
+
+impl Wish {
+    /// The answer for a job, as the client wishes it.
+    pub fn job(self, name: &JobName, then: Response) -> Answer {
+        match self.goal {
+            None => Answer::Now(then),
+            Some(goal) => {
+                let until = Until::Job(name.clone(), goal);
+                Answer::When(Wait { until, timeout: self.timeout, then })
+            }
+        }
+    }
+
+    /// The answer for a process that is stopped, as the client wishes it; of `job` is waited for,
+    /// if it is to run again.
+    pub fn process(self, pid: Pid, job: &JobName, then: Response) -> Answer {
+        let until = match self.goal {
+            None => return Answer::Now(then),
+            Some(Goal::Stopped) => Until::Gone(pid),
+            Some(Goal::Running) => Until::Job(job.clone(), Goal::Running),
+        };
+        Answer::When(Wait { until, timeout: self.timeout, then })
+    }
+}

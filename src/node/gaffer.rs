@@ -1,0 +1,381 @@
+//! The node: one machine that owns all state. Every input ends in [`Gaffer::pump`], which turns
+//! what the supervisor decided into effects, gives deaths their last words, writes down what has to
+//! outlive us and answers who waited.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use log::{error, info, warn};
+use serde_json::{Map, Value};
+
+use super::console::{self, Console};
+use super::ctx::Endpoint;
+use super::machine::{Effect, StateFile};
+use super::outputs::Outputs;
+use super::routes;
+use super::state::{State, StoredJob};
+use super::stats::Stats;
+use super::waits::Waits;
+use crate::base::arena::Arena;
+use crate::base::clock::Now;
+use crate::base::ids::ConnId;
+use crate::base::process::Signal;
+use crate::base::timers::Timers;
+use crate::front::access::Access;
+use crate::front::conn::Conn;
+use crate::front::peer::Peer;
+use crate::front::router::Router;
+use crate::supervisor::effect::{Effect as Asked, Running};
+use crate::supervisor::facts::Stray;
+use crate::supervisor::job::{Job, Origin};
+use crate::supervisor::name::JobName;
+use crate::supervisor::order::Host;
+use crate::supervisor::spec::JobEntry;
+use crate::supervisor::{spec_read, Event, Supervisor};
+
+/// The node.
+pub struct Gaffer {
+    pub(super) supervisor: Supervisor,
+    pub(super) outputs: Outputs,
+    pub(super) stats: Stats,
+    pub(super) clients: Arena<ConnId, Client>,
+    /// When each connection wants to be looked at.
+    pub(super) patience: Timers<ConnId>,
+    pub(super) dirty: BTreeSet<ConnId>,
+    pub(super) access: Access,
+    pub(super) routes: Router<Endpoint>,
+    pub(super) waits: Waits,
+    pub(super) state: State,
+    pub(super) console: Console,
+    pub(super) effects: Vec<Effect>,
+    /// The jobs of files as they were read last, to tell at the next reading what changed.
+    files: BTreeMap<JobName, FileJob>,
+    node: String,
+    ended: bool,
+}
+
+/// One client.
+pub(super) struct Client {
+    pub(super) conn: Conn,
+    pub(super) peer: Peer,
+}
+
+#[derive(PartialEq)]
+struct FileJob {
+    config: Map<String, Value>,
+    start: bool,
+}
+
+/// What a node has to be told of its world.
+pub struct Setup {
+    /// The host's facts for starting processes.
+    pub host: Host,
+    /// Makes the jitter reproducible.
+    pub seed: u64,
+    /// Who may talk to the node.
+    pub access: Access,
+    /// Physical memory in bytes.
+    pub memory: u64,
+    /// How much is told on the console.
+    pub console: Console,
+    /// Facts in the header of the record of what runs: the machine's boot.
+    pub boot_id: String,
+}
+
+/// What the daemon before this one left.
+#[derive(Debug, Default)]
+pub struct Legacy {
+    /// Jobs that were loaded over the API: key and value of the state file.
+    pub jobs: Vec<(String, Value)>,
+    /// Processes on its record that still run.
+    pub running: Vec<Running>,
+    /// Processes that carry this node's mark, but are on no record.
+    pub strays: Vec<Stray>,
+}
+
+impl Gaffer {
+    /// A node without jobs.
+    pub fn new(setup: Setup) -> Self {
+        let node = setup.host.node.clone();
+        let header = Map::from_iter([("boot_id".to_owned(), Value::from(setup.boot_id))]);
+        Self {
+            supervisor: Supervisor::new(setup.host, setup.seed),
+            outputs: Outputs::default(),
+            stats: Stats::new(setup.memory),
+            clients: Arena::default(),
+            patience: Timers::default(),
+            dirty: BTreeSet::new(),
+            access: setup.access,
+            routes: routes::router(),
+            waits: Waits::default(),
+            state: State::new(header),
+            console: setup.console,
+            effects: Vec::new(),
+            files: BTreeMap::new(),
+            node,
+            ended: false,
+        }
+    }
+
+    /// Begins: ends what an earlier daemon left, then loads the jobs of files and those that were
+    /// loaded over the API.
+    pub fn begin(&mut self, legacy: Legacy, files: Vec<JobEntry>, now: Now) {
+        for running in &legacy.running {
+            self.state.restore_running(running);
+        }
+        for (key, value) in &legacy.jobs {
+            self.state.restore_job(key.clone(), value.clone());
+        }
+        self.state.begin(&mut self.effects);
+        for running in legacy.running {
+            info!("{}.{}: found running as {}", running.job, running.number, running.os_pid);
+            self.supervisor.recovered(running, now);
+        }
+        for stray in legacy.strays {
+            info!("{}.{}: found running as {}", stray.job, stray.number, stray.os_pid);
+            self.supervisor.recovered_stray(stray, now);
+        }
+        self.load_files(files, now);
+        for (key, value) in legacy.jobs {
+            if let Err(reason) = self.restore(&key, &value, now) {
+                error!("the job {key} of the last run is not loaded: {reason}; it is kept on disk");
+            }
+        }
+        let unclaimed = self.supervisor.end_unclaimed(now);
+        if unclaimed > 0 {
+            warn!("{unclaimed} detached processes belong to no job any more and are ended");
+        }
+        self.pump(now);
+    }
+
+    fn restore(&mut self, key: &str, value: &Value, now: Now) -> Result<(), String> {
+        let name = JobName::parse(key).map_err(|error| error.to_string())?;
+        let stored = StoredJob::from_value(value).ok_or("its entry is damaged")?;
+        let spec = spec_read::read(&stored.config).map_err(|error| error.to_string())?;
+        let entry = JobEntry { name, spec: spec.into(), start: false };
+        let restored = self.supervisor.restore(entry, stored.desired, stored.target, now);
+        restored.map_err(|refusal| refusal.to_string())
+    }
+
+    /// Loads jobs of files that are not loaded, in their order.
+    fn load_files(&mut self, entries: Vec<JobEntry>, now: Now) {
+        for entry in entries {
+            let name = entry.name.clone();
+            self.remember(&entry);
+            if let Err(refusal) = self.supervisor.load(entry, Origin::File, now) {
+                error!("{name} is not loaded: {refusal}");
+            }
+        }
+    }
+
+    fn remember(&mut self, entry: &JobEntry) {
+        let job = FileJob { config: entry.spec.config.clone(), start: entry.start };
+        self.files.insert(entry.name.clone(), job);
+    }
+
+    /// Takes a newly read configuration: what did not change is not touched; what was stopped or
+    /// scaled by hand stays so. Nothing is changed when anything in it is wrong.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(super) fn take_configuration(
+        &mut self,
+        entries: Vec<JobEntry>,
+        now: Now,
+    ) -> Result<(), String> {
+        let changed: Vec<JobEntry> =
+            entries.iter().filter(|e| self.is_changed(e)).cloned().collect();
+        for entry in &changed {
+            let sound = self.supervisor.check(&entry.name, &entry.spec, &Default::default());
+            sound.map_err(|refusal| format!("{}: {refusal}", entry.name))?;
+        }
+        let named: BTreeSet<&JobName> = entries.iter().map(|entry| &entry.name).collect();
+        let gone: Vec<JobName> =
+            self.files.keys().filter(|name| !named.contains(name)).cloned().collect();
+        info!(
+            "configuration read again: {} jobs changed or new, {} gone",
+            changed.len(),
+            gone.len()
+        );
+        for name in gone {
+            self.files.remove(&name);
+            if self.origin(&name) == Some(Origin::File) {
+                let unloaded = self.supervisor.unload(&name, now);
+                unloaded.map_err(|refusal| format!("{name}: {refusal}"))?;
+            }
+        }
+        for entry in changed {
+            let name = entry.name.clone();
+            self.remember(&entry);
+            let done = match self.origin(&name) {
+                None => self.supervisor.load(entry, Origin::File, now),
+                Some(Origin::File) => self.supervisor.reconfigure(entry, now),
+                Some(Origin::Api) => {
+                    warn!("{name} was loaded over the API and stays as it is");
+                    Ok(())
+                }
+            };
+            if let Err(refusal) = done {
+                error!("{name}: {refusal}");
+            }
+        }
+        Ok(())
+    }
+
+    fn is_changed(&self, entry: &JobEntry) -> bool {
+        let same = |job: &FileJob| job.config == entry.spec.config && job.start == entry.start;
+        !self.files.get(&entry.name).is_some_and(same)
+    }
+
+    fn origin(&self, name: &JobName) -> Option<Origin> {
+        let id = self.supervisor.job_id(name).ok()?;
+        self.supervisor.job(id).map(|job| job.origin)
+    }
+
+    /// Begins to end; asked again, it kills at once.
+    pub(super) fn end(&mut self, signal: Signal, now: Now) {
+        match self.supervisor.pace() {
+            None => info!("{signal}: stopping all jobs"),
+            Some(_) => warn!("{signal} again: killing what is left"),
+        }
+        self.supervisor.shutdown(now);
+    }
+
+    /// The word in the environment of every process of this node.
+    pub(super) fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// Carries on with everything that an input has caused.
+    pub(super) fn pump(&mut self, now: Now) {
+        for ended in self.supervisor.take_ended() {
+            let lines = self.outputs.end_run(ended.id);
+            self.supervisor.attach_last_words(ended, lines);
+            self.stats.forget(ended.id);
+            if ended.gone {
+                self.outputs.forget(ended.id);
+            }
+        }
+        for effect in self.supervisor.take_effects() {
+            self.pass_on(effect);
+        }
+        let events = self.supervisor.take_events();
+        if !events.is_empty() {
+            self.observe(&events, now);
+        }
+        if !self.waits.is_empty() {
+            for (conn, response) in self.waits.take_ready(&self.supervisor, now) {
+                self.answer(conn, response, now);
+            }
+        }
+        if self.supervisor.pace().is_some() && self.supervisor.processes_left() == 0 && !self.ended
+        {
+            self.ended = true;
+            info!("all jobs have stopped");
+            self.effects.push(Effect::Exit(0));
+        }
+    }
+
+    fn pass_on(&mut self, effect: Asked) {
+        let effect = match effect {
+            Asked::Spawn { id, order } => Effect::Spawn { id, order },
+            Asked::Adopt { id, os_pid, start_time } => Effect::Adopt { id, os_pid, start_time },
+            Asked::Signal { id, signal, whom } => Effect::Signal { id, signal, whom },
+            Asked::Survey(id) => Effect::Survey(id),
+            Asked::Release(id) => Effect::Release(id),
+            Asked::Record(record) => {
+                self.state.record(&record, &mut self.effects);
+                return;
+            }
+        };
+        self.effects.push(effect);
+    }
+
+    /// Tells events, and keeps what they changed of the jobs of the API.
+    fn observe(&mut self, events: &[Event], now: Now) {
+        let mut touched = BTreeSet::new();
+        for event in events {
+            console::log(event);
+            self.console.event(event, now, &mut self.effects);
+            if changes_job(event) {
+                touched.insert(event.job().clone());
+            }
+        }
+        for name in touched {
+            let job = self.supervisor.job_id(&name).ok().and_then(|id| self.supervisor.job(id));
+            match job {
+                Some(job) if job.origin == Origin::Api => {
+                    let stored = stored(job);
+                    self.state.job(&name, Some(&stored), &mut self.effects);
+                }
+                // One of a file may hide one of the API that could not be loaded: that stays.
+                Some(_) => {}
+                None => self.state.job(&name, None, &mut self.effects),
+            }
+        }
+    }
+
+    /// The earliest time at which something wants to happen by itself.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let all = [
+            self.supervisor.deadline(),
+            self.patience.next(),
+            self.waits.deadline(),
+            self.state.deadline(),
+        ];
+        all.into_iter().flatten().min()
+    }
+
+    /// What became of a write of the state.
+    pub(super) fn note_stored(
+        &mut self,
+        file: StateFile,
+        result: Result<(), crate::base::error::Errno>,
+        now: Now,
+    ) {
+        self.state.stored(file, result, now);
+    }
+
+    /// Checks the supervisor's invariants and the node's own.
+    ///
+    /// # Errors
+    /// The first that does not hold, in words.
+    pub fn sweep(&self) -> Result<(), String> {
+        self.supervisor.sweep()?;
+        for (id, client) in self.clients.iter() {
+            if self.patience.due_at(id) != client.conn.deadline() {
+                return Err(format!(
+                    "{id:?} waits for {:?}, not its own time",
+                    self.patience.due_at(id)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The supervisor, to look at.
+    pub fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
+    }
+}
+
+fn stored(job: &Job) -> StoredJob {
+    StoredJob { config: job.spec.config.clone(), desired: job.desired, target: job.target }
+}
+
+/// Whether a job's configuration or intent may have changed with this event.
+fn changes_job(event: &Event) -> bool {
+    match event {
+        Event::Load(_) | Event::Unload(_) | Event::Start(_) | Event::Stop(_) | Event::Update(_) => {
+            true
+        }
+        Event::Spawn(_)
+        | Event::Reap(_)
+        | Event::StopProcess(_)
+        | Event::Exit { .. }
+        | Event::Flap(_)
+        | Event::Failed { .. }
+        | Event::KillJob(..)
+        | Event::Kill(..) => false,
+    }
+}

@@ -1,0 +1,241 @@
+//! State files as journals: a header line, then one line a change, each with its own checksum. A
+//! line is written with one append, so that after a kill or a full disk at most the last one is
+//! torn, and a torn line is known by its checksum and costs nothing but itself.
+//!
+//! A journal is a table of keys and values in the order of their first appearance; a line puts a
+//! key or takes it away. When it has grown to a multiple of what it means, it is replaced whole.
+
+use std::collections::BTreeMap;
+
+use serde_json::{json, Map, Value};
+
+use crate::base::limits;
+
+/// Which format this program writes. A file of a later one is set aside, not guessed at.
+const VERSION: u64 = 1;
+
+/// The encoder of one journal, and what its file means now.
+pub struct Journal {
+    kind: &'static str,
+    /// Facts about the whole file, in its header.
+    header: Map<String, Value>,
+    entries: BTreeMap<String, (u64, Value)>,
+    last_order: u64,
+    /// Bytes in the file.
+    size: usize,
+}
+
+/// What was read from a file.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The header's facts.
+    pub header: Map<String, Value>,
+    /// Keys and values, in the order in which the keys appeared.
+    pub entries: Vec<(String, Value)>,
+    /// What was wrong with it, for people. The rest is good all the same.
+    pub damage: Vec<String>,
+}
+
+/// Why a file is no journal that we can read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// Its first line is no header of this kind.
+    Header,
+    /// It was written by a later version of the program.
+    Newer(u64),
+}
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Header => f.write_str("its first line is damaged"),
+            Self::Newer(version) => write!(
+                f,
+                "it has format {version} of a later gaffer; this one knows format {VERSION}"
+            ),
+        }
+    }
+}
+
+/// One line: checksum, blank, JSON.
+fn line(value: &Value) -> Vec<u8> {
+    let text = value.to_string();
+    format!("{} {text}\n", checksum(text.as_bytes())).into_bytes()
+}
+
+/// The first eight hexadecimal digits of the SHA-1: against accidents, not against people.
+fn checksum(bytes: &[u8]) -> String {
+    sha1_smol::Sha1::from(bytes).digest().to_string().chars().take(8).collect()
+}
+
+fn parse_line(line: &[u8]) -> Option<Value> {
+    let (sum, text) = (line.get(..8)?, line.get(9..)?);
+    if line.get(8) != Some(&b' ') || checksum(text).as_bytes() != sum {
+        return None;
+    }
+    serde_json::from_slice(text).ok()
+}
+
+impl Journal {
+    /// An empty journal. `kind` names it in its header.
+    pub fn new(kind: &'static str, header: Map<String, Value>) -> Self {
+        Self { kind, header, entries: BTreeMap::new(), last_order: 0, size: 0 }
+    }
+
+    /// Puts a key, without a line: the file holds it already, or will be replaced.
+    pub fn restore(&mut self, key: String, value: Value) {
+        self.last_order += 1;
+        let order = self.entries.get(&key).map_or(self.last_order, |(order, _)| *order);
+        self.entries.insert(key, (order, value));
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.entries.get(key).map(|(_, value)| value)
+    }
+
+    /// The line that puts a key.
+    pub fn put(&mut self, key: &str, value: Value) -> Vec<u8> {
+        let bytes = line(&json!({"put": key, "value": &value}));
+        self.restore(key.to_owned(), value);
+        self.size += bytes.len();
+        bytes
+    }
+
+    /// The line that takes a key away; none if it is not there.
+    pub fn remove(&mut self, key: &str) -> Option<Vec<u8>> {
+        self.entries.remove(key)?;
+        let bytes = line(&json!({"remove": key}));
+        self.size += bytes.len();
+        Some(bytes)
+    }
+
+    /// Whether the file holds so much that is over that it should be replaced.
+    pub fn is_bloated(&self) -> bool {
+        let live = self.entries.len().saturating_mul(limits::JOURNAL_LINE);
+        self.size > limits::JOURNAL_KEEP.max(live.saturating_mul(4))
+    }
+
+    /// The whole file, with nothing in it that is over.
+    pub fn whole(&mut self) -> Vec<u8> {
+        let mut header = self.header.clone();
+        header.insert("gaffer".into(), json!(self.kind));
+        header.insert("format".into(), json!(VERSION));
+        let mut bytes = line(&Value::Object(header));
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_by_key(|(_, (order, _))| *order);
+        for (key, (_, value)) in entries {
+            bytes.extend(line(&json!({"put": key, "value": value})));
+        }
+        self.size = bytes.len();
+        bytes
+    }
+
+    /// Reads a file's bytes.
+    ///
+    /// # Errors
+    /// When it is not a journal of this kind and format. Damaged lines are no error.
+    pub fn load(kind: &str, bytes: &[u8]) -> Result<Loaded, Unreadable> {
+        let mut lines = bytes.split(|byte| *byte == b'\n');
+        let Some(Value::Object(header)) = lines.next().and_then(parse_line) else {
+            return Err(Unreadable::Header);
+        };
+        let format = header.get("format").and_then(Value::as_u64).unwrap_or(0);
+        if format > VERSION {
+            return Err(Unreadable::Newer(format));
+        }
+        if header.get("gaffer").and_then(Value::as_str) != Some(kind) {
+            return Err(Unreadable::Header);
+        }
+        let mut journal = Self::new("", Map::new());
+        let mut damage = Vec::new();
+        for (number, text) in (2..).zip(lines).filter(|(_, text)| !text.is_empty()) {
+            let entry = parse_line(text);
+            let member = |name: &str| entry.as_ref().and_then(|entry| entry.get(name));
+            match (member("put").and_then(Value::as_str), member("remove").and_then(Value::as_str))
+            {
+                (Some(key), _) => {
+                    let value = member("value").cloned().unwrap_or(Value::Null);
+                    journal.restore(key.to_owned(), value);
+                }
+                (None, Some(key)) => drop(journal.entries.remove(key)),
+                (None, None) => damage.push(format!("line {number} is damaged")),
+            }
+        }
+        let mut entries: Vec<_> = journal.entries.into_iter().collect();
+        entries.sort_by_key(|(_, (order, _))| *order);
+        let entries = entries.into_iter().map(|(key, (_, value))| (key, value)).collect();
+        Ok(Loaded { header, entries, damage })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written() -> (Journal, Vec<u8>) {
+        let mut journal = Journal::new("test", Map::new());
+        let mut file = journal.whole();
+        file.extend(journal.put("b", json!(1)));
+        file.extend(journal.put("a", json!(2)));
+        file.extend(journal.put("b", json!(3)));
+        file.extend(journal.remove("a").expect("it is there"));
+        file.extend(journal.put("c", json!("x")));
+        (journal, file)
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let (mut journal, file) = written();
+        let loaded = Journal::load("test", &file).expect("sound");
+        assert_eq!(loaded.entries, [("b".into(), json!(3)), ("c".into(), json!("x"))]);
+        assert!(loaded.damage.is_empty());
+        let whole = Journal::load("test", &journal.whole()).expect("sound");
+        assert_eq!(whole.entries, loaded.entries);
+    }
+
+    #[test]
+    fn a_torn_tail_costs_only_itself() {
+        let (_, file) = written();
+        let full = Journal::load("test", &file).expect("sound");
+        let last_line = file[..file.len() - 1].iter().rposition(|b| *b == b'\n').expect("lines");
+        for cut in last_line + 2..file.len() - 1 {
+            let torn = Journal::load("test", &file[..cut]).expect("header is whole");
+            assert_eq!(torn.entries, full.entries[..1], "cut at {cut}");
+            assert_eq!(torn.damage.len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_damaged_middle_costs_only_its_line() {
+        let (_, mut file) = written();
+        let middle = file.iter().position(|b| *b == b'\n').expect("lines") + 12;
+        file[middle] ^= 1;
+        let loaded = Journal::load("test", &file).expect("header is whole");
+        assert_eq!(loaded.damage, ["line 2 is damaged"]);
+        assert_eq!(loaded.entries.len(), 2);
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        let (_, file) = written();
+        assert_eq!(Journal::load("other", &file).err(), Some(Unreadable::Header));
+        assert_eq!(Journal::load("test", b"").err(), Some(Unreadable::Header));
+        let newer = line(&json!({"gaffer": "test", "format": 99}));
+        assert_eq!(Journal::load("test", &newer).err(), Some(Unreadable::Newer(99)));
+    }
+
+    #[test]
+    fn a_journal_of_many_changes_is_bloated() {
+        let mut journal = Journal::new("test", Map::new());
+        journal.whole();
+        assert!(!journal.is_bloated());
+        let mut written = 0;
+        while written <= limits::JOURNAL_KEEP {
+            written += journal.put("a", json!("x".repeat(1000))).len();
+        }
+        assert!(journal.is_bloated());
+        journal.whole();
+        assert!(!journal.is_bloated());
+    }
+}

@@ -1,0 +1,173 @@
+//! The door between a machine and its shell. Facts go in with the time, effects come out; the
+//! shell performs them in the same turn and brings their results back as facts. Nothing else
+//! passes: a machine has no descriptor, no clock and no thread.
+
+use std::time::Instant;
+
+use crate::base::clock::Now;
+use crate::base::error::{Errno, Stage};
+use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
+use crate::base::order::SpawnOrder;
+use crate::base::process::Signal;
+use crate::front::peer::Peer;
+use crate::supervisor::effect::Whom;
+use crate::supervisor::facts::{Exit, Stray};
+use crate::supervisor::spec::JobEntry;
+
+/// What a machine asks of its shell.
+#[derive(Debug)]
+pub enum Effect {
+    /// Start this process; answered by `spawned` or `spawn_failed`.
+    Spawn {
+        /// For which instance.
+        id: InstanceId,
+        /// What to start.
+        order: Box<SpawnOrder>,
+    },
+    /// Watch a process that is no child of ours; answered by `exited` when it is gone.
+    Adopt {
+        /// For which instance.
+        id: InstanceId,
+        /// Which process.
+        os_pid: OsPid,
+        /// When it started, in clock ticks since boot.
+        start_time: u64,
+    },
+    /// Send a signal; nobody there is no error.
+    Signal {
+        /// To whose process.
+        id: InstanceId,
+        /// Which.
+        signal: Signal,
+        /// To how much of it.
+        whom: Whom,
+    },
+    /// Look whether the process group is empty; answered by `group_gone` if it is.
+    Survey(InstanceId),
+    /// The run is over: close its streams and forget it.
+    Release(InstanceId),
+    /// Measure these processes with their groups; answered by `sampled`.
+    Sample {
+        /// Comes back with the answer.
+        ticket: u64,
+        /// Which.
+        targets: Vec<(InstanceId, OsPid)>,
+    },
+    /// Write to a state file; answered by `stored`.
+    Store {
+        /// Which file.
+        file: StateFile,
+        /// What to do with it.
+        write: Write,
+    },
+    /// Read the configuration again; answered by `reconfigured`.
+    ReadConfig,
+    /// Write a line to standard output, with the time before it.
+    Print(String),
+    /// Open the log file again.
+    ReopenLog,
+    /// End the program with this code, after what is owed to clients is sent.
+    Exit(u8),
+}
+
+/// The files of the state directory that a machine writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StateFile {
+    /// Jobs loaded over the API.
+    Jobs,
+    /// Processes that run.
+    Running,
+}
+
+impl StateFile {
+    /// Its name in the state directory.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jobs => "jobs",
+            Self::Running => "running",
+        }
+    }
+}
+
+/// A change of a state file.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Add these bytes at the end.
+    Append(Vec<u8>),
+    /// Put these bytes in the place of all that is there, or of nothing: never of half of it.
+    Replace(Vec<u8>),
+}
+
+/// What a group of processes uses now.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Resident memory in bytes.
+    pub rss: u64,
+    /// Virtual memory in bytes.
+    pub vms: u64,
+    /// User and system time since the start of each process, in seconds.
+    pub cpu_time: f64,
+    /// Threads.
+    pub threads: u64,
+    /// Open descriptors, where the kernel lets us count them.
+    pub fds: u64,
+    /// Processes.
+    pub processes: u64,
+}
+
+/// A pure machine inside the shell. Every method takes facts in; none waits.
+pub trait Machine {
+    /// A client connected. `None` refuses it.
+    fn accepted(&mut self, peer: Peer, now: Now) -> Option<ConnId>;
+    /// A client sent bytes.
+    fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now);
+    /// A client will send no more, but may still read.
+    fn input_ended(&mut self, conn: ConnId, now: Now);
+    /// A client is gone.
+    fn closed(&mut self, conn: ConnId, now: Now);
+    /// Whether the machine takes more bytes of this client now.
+    fn wants_input(&self, conn: ConnId) -> bool;
+    /// What a client is owed.
+    fn transmit(&self, conn: ConnId) -> &[u8];
+    /// The kernel took so many of those bytes.
+    fn sent(&mut self, conn: ConnId, count: usize, now: Now);
+    /// Whether nothing more will be owed, so that the client can be told.
+    fn output_ended(&self, conn: ConnId) -> bool;
+    /// Whether this connection is to be closed when nothing is owed on it.
+    fn is_finished(&self, conn: ConnId) -> bool;
+    /// The connections on which something changed since the last call.
+    fn take_dirty(&mut self) -> Vec<ConnId>;
+
+    /// A process was started.
+    fn spawned(&mut self, id: InstanceId, os_pid: OsPid, start_time: u64, now: Now);
+    /// A process could not be started.
+    fn spawn_failed(&mut self, id: InstanceId, stage: Stage, errno: Errno, now: Now);
+    /// A process wrote something.
+    fn output(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], now: Now);
+    /// All output streams of a process have ended.
+    fn drained(&mut self, id: InstanceId, now: Now);
+    /// The leader of a process group ended, and its output was read as far as it went.
+    fn exited(&mut self, id: InstanceId, exit: Exit, now: Now);
+    /// Nobody of a process group is left.
+    fn group_gone(&mut self, id: InstanceId, now: Now);
+    /// A process that lost its parent became our child.
+    fn strayed(&mut self, stray: Stray, now: Now);
+    /// The node's word for finding its own processes by their mark.
+    fn node_mark(&self) -> &str;
+
+    /// The measurements that were asked for; processes that are gone are missing.
+    fn sampled(&mut self, ticket: u64, usages: Vec<(InstanceId, Usage)>, now: Now);
+    /// What became of a write.
+    fn stored(&mut self, file: StateFile, result: Result<(), Errno>, now: Now);
+    /// The configuration, read again: its jobs, or what is wrong with it.
+    fn reconfigured(&mut self, jobs: Result<Vec<JobEntry>, String>, now: Now);
+    /// The daemon got a signal.
+    fn signalled(&mut self, signal: Signal, now: Now);
+
+    /// When `on_time` wants to be called.
+    fn deadline(&self) -> Option<Instant>;
+    /// Time has passed.
+    fn on_time(&mut self, now: Now);
+    /// What the shell has to do, in order.
+    fn take_effects(&mut self) -> Vec<Effect>;
+}

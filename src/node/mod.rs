@@ -1,0 +1,24 @@
+//! Floor 4: what gafferd is, without a socket or a descriptor: one machine that takes facts in and
+//! hands effects out.
+//!
+//! Read in this order: `machine` (the door to the shell), `gaffer` (the machine), `inputs` and `clients`, `ctx` and
+//! `routes` (what an endpoint gets), `api_jobs`, `api_pids`, `api_misc`, then `outputs`, `stats`,
+//! `waits` and `state`.
+
+pub mod api_jobs;
+pub mod api_misc;
+pub mod api_pids;
+pub mod body;
+mod clients;
+pub mod console;
+pub mod ctx;
+pub mod gaffer;
+mod inputs;
+pub mod journal;
+pub mod machine;
+pub mod outputs;
+pub mod reply;
+pub mod routes;
+pub mod state;
+pub mod stats;
+pub mod waits;

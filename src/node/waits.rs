@@ -1,0 +1,122 @@
+//! Requests that are answered later: when a job has come to a goal, or when processes are measured.
+//! A client has at most one, since the next request of a connection is read only after the answer.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::ctx::{Measure, Until, Wait};
+use crate::base::clock::Now;
+use crate::base::ids::{ConnId, InstanceId, OsPid, Pid};
+use crate::front::response::Response;
+use crate::supervisor::settled::Progress;
+use crate::supervisor::Supervisor;
+
+/// All of them.
+#[derive(Default)]
+pub struct Waits {
+    pending: BTreeMap<ConnId, Pending>,
+    last_ticket: u64,
+}
+
+enum Pending {
+    Wait { wait: Wait, deadline: Instant },
+    Measure { ticket: u64, measuring: Measuring },
+}
+
+/// A measurement under way.
+#[derive(Clone, Debug)]
+pub struct Measuring {
+    /// What was asked for.
+    pub measure: Measure,
+    /// Which processes that means.
+    pub targets: Vec<(InstanceId, Pid, OsPid)>,
+}
+
+impl Waits {
+    /// Parks a request.
+    pub fn park(&mut self, conn: ConnId, wait: Wait, now: Now) {
+        let deadline = now.mono + wait.timeout;
+        self.pending.insert(conn, Pending::Wait { wait, deadline });
+    }
+
+    /// Parks a request until its measurement is in; gives the measurement's ticket.
+    pub fn measure(&mut self, conn: ConnId, measuring: Measuring) -> u64 {
+        self.last_ticket += 1;
+        let ticket = self.last_ticket;
+        self.pending.insert(conn, Pending::Measure { ticket, measuring });
+        ticket
+    }
+
+    /// Who waits for this measurement.
+    pub fn measured(&mut self, ticket: u64) -> Option<(ConnId, Measuring)> {
+        let waits = |pending: &Pending| matches!(pending, Pending::Measure { ticket: this, .. } if *this == ticket);
+        let conn =
+            self.pending.iter().find(|(_, pending)| waits(pending)).map(|(conn, _)| *conn)?;
+        match self.pending.remove(&conn)? {
+            Pending::Measure { measuring, .. } => Some((conn, measuring)),
+            Pending::Wait { .. } => None,
+        }
+    }
+
+    /// The client is gone.
+    pub fn forget(&mut self, conn: ConnId) {
+        self.pending.remove(&conn);
+    }
+
+    /// When the first wait is over.
+    pub fn deadline(&self) -> Option<Instant> {
+        let deadline = |pending: &Pending| match pending {
+            Pending::Wait { deadline, .. } => Some(*deadline),
+            Pending::Measure { .. } => None,
+        };
+        self.pending.values().filter_map(deadline).min()
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Takes out what can be answered now.
+    pub fn take_ready(&mut self, supervisor: &Supervisor, now: Now) -> Vec<(ConnId, Response)> {
+        let mut answers: Vec<(ConnId, Option<Response>)> = Vec::new();
+        for (conn, pending) in &self.pending {
+            let Pending::Wait { wait, deadline } = pending else { continue };
+            match progress(supervisor, &wait.until) {
+                Progress::Reached => answers.push((*conn, None)),
+                Progress::Never(reason) => answers.push((*conn, Some(failed(&reason)))),
+                Progress::NotYet(reason) if *deadline <= now.mono => {
+                    answers.push((*conn, Some(timed_out(&reason))));
+                }
+                Progress::NotYet(_) => {}
+            }
+        }
+        let mut ready = Vec::with_capacity(answers.len());
+        for (conn, instead) in answers {
+            if let Some(Pending::Wait { wait, .. }) = self.pending.remove(&conn) {
+                ready.push((conn, instead.unwrap_or(wait.then)));
+            }
+        }
+        ready
+    }
+}
+
+fn progress(supervisor: &Supervisor, until: &Until) -> Progress {
+    match until {
+        Until::Job(name, goal) => supervisor.settled(name, *goal),
+        Until::Gone(pid) => match supervisor.instance_id(*pid) {
+            Ok(_) => Progress::NotYet(format!("process {pid} is still ending")),
+            Err(_) => Progress::Reached,
+        },
+    }
+}
+
+fn failed(reason: &str) -> Response {
+    Response::json(409, &json!({"error": "failed", "errno": 409, "reason": reason}))
+}
+
+fn timed_out(reason: &str) -> Response {
+    Response::json(504, &json!({"error": "timeout", "errno": 504, "reason": reason}))
+}
