@@ -1,0 +1,344 @@
+//! The children of this daemon as the kernel has them: their process groups, their streams, and
+//! which of them have ended. Output is read before an end is told, so that no last line is lost.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+
+use log::debug;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry};
+
+use super::token::{Source, SourceId};
+use crate::base::arena::Arena;
+use crate::base::clock::Now;
+use crate::base::error::Errno;
+use crate::base::ids::{InstanceId, OsPid, StreamNo};
+use crate::base::limits;
+use crate::base::order::SpawnOrder;
+use crate::base::process::{ExitStatus, Signal};
+use crate::node::machine::Machine;
+use crate::supervisor::effect::Whom;
+use crate::supervisor::facts::Exit;
+use crate::sys::spawn::{SpawnError, Spawner};
+use crate::sys::{procfs, reap};
+
+/// All children, and processes that were taken over.
+pub struct Children {
+    by_id: BTreeMap<InstanceId, Child>,
+    by_os_pid: BTreeMap<OsPid, InstanceId>,
+    spawner: Spawner,
+    buffer: Vec<u8>,
+    /// Children whose leader is gone and whose group is not, or was not when last looked at.
+    lingering: Vec<InstanceId>,
+}
+
+/// One child.
+struct Child {
+    os_pid: OsPid,
+    /// What it writes, by its own descriptor.
+    outputs: BTreeMap<StreamNo, Pipe>,
+    /// Its standard input, held open until it is gone.
+    _stdin: Option<OwnedFd>,
+    /// Set for a process that is not our child: told by the poll when it ends.
+    watch: Option<(OwnedFd, SourceId)>,
+    leader_gone: bool,
+    /// Whether it leads a group of its own.
+    leads: bool,
+}
+
+struct Pipe {
+    file: File,
+    source: SourceId,
+    readable: bool,
+}
+
+/// What reading a stream came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// There is nothing more now.
+    Dry,
+    /// It had its share of this turn.
+    Again,
+    /// It has ended.
+    Ended,
+}
+
+type Sources = Arena<SourceId, Source>;
+
+impl Children {
+    /// No children yet.
+    pub fn new(spawner: Spawner) -> Self {
+        Self {
+            by_id: BTreeMap::new(),
+            by_os_pid: BTreeMap::new(),
+            spawner,
+            buffer: vec![0; limits::READ_BUFFER],
+            lingering: Vec::new(),
+        }
+    }
+
+    /// Starts a process.
+    ///
+    /// # Errors
+    /// How far it came and why it did not go on.
+    pub fn spawn(
+        &mut self,
+        id: InstanceId,
+        order: &SpawnOrder,
+        (registry, sources): (&Registry, &mut Sources),
+    ) -> Result<(OsPid, u64), SpawnError> {
+        let born = self.spawner.spawn(order)?;
+        let mut child = Child::new(born.os_pid, true);
+        for (stream, fd) in born.streams {
+            if stream == StreamNo::STDIN {
+                child._stdin = Some(fd);
+                continue;
+            }
+            let source = sources.insert(Source::Pipe(id, stream));
+            let pipe = Pipe { file: File::from(fd), source, readable: true };
+            let raw = pipe.file.as_raw_fd();
+            let registered =
+                registry.register(&mut SourceFd(&raw), source.token(), Interest::READABLE);
+            if let Err(error) = registered {
+                // The process runs; that it goes unheard is better than that it does not run.
+                log::error!("output of {} is not read: {error}", born.os_pid);
+                sources.remove(source);
+                continue;
+            }
+            child.outputs.insert(stream, pipe);
+        }
+        self.by_os_pid.insert(born.os_pid, id);
+        self.by_id.insert(id, child);
+        Ok((born.os_pid, born.start_time))
+    }
+
+    /// Takes a process over that is there already. False when it is gone, or another has its pid.
+    pub fn adopt(
+        &mut self,
+        id: InstanceId,
+        os_pid: OsPid,
+        start_time: u64,
+        (registry, sources): (&Registry, &mut Sources),
+    ) -> bool {
+        let same = |stat: &procfs::Stat| stat.start_time == start_time && stat.state != b'Z';
+        let Some(stat) = procfs::stat(os_pid).filter(same) else { return false };
+        let mut child = Child::new(os_pid, stat.pgrp == os_pid.0);
+        let own = i32::try_from(std::process::id()).unwrap_or(0);
+        if stat.ppid == own {
+            self.by_os_pid.insert(os_pid, id);
+            self.by_id.insert(id, child);
+            return true;
+        }
+        let Ok(pidfd) = reap::open_pidfd(os_pid) else { return false };
+        // The descriptor holds whoever had the pid when it was opened: look once more who that is.
+        if !procfs::stat(os_pid).is_some_and(|stat| same(&stat)) {
+            return false;
+        }
+        let source = sources.insert(Source::Watched(id));
+        let raw = pidfd.as_raw_fd();
+        if registry.register(&mut SourceFd(&raw), source.token(), Interest::READABLE).is_err() {
+            sources.remove(source);
+            return false;
+        }
+        child.watch = Some((pidfd, source));
+        self.by_id.insert(id, child);
+        true
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, id: InstanceId, signal: Signal, whom: Whom) {
+        let Some(child) = self.by_id.get(&id) else { return };
+        let result = match (whom, &child.watch) {
+            (Whom::Group, _) if child.leads => reap::signal_group(child.os_pid, signal),
+            (Whom::Leader | Whom::Group, _) if child.leader_gone => return,
+            (Whom::Leader | Whom::Group, Some((pidfd, _))) => reap::signal_pidfd(pidfd, signal),
+            (Whom::Leader | Whom::Group, None) => reap::signal(child.os_pid, signal),
+        };
+        match result {
+            Ok(()) | Err(Errno(libc::ESRCH)) => {}
+            Err(errno) => log::warn!("{signal} could not be sent to {}: {errno}", child.os_pid),
+        }
+    }
+
+    /// Notes that a stream may have something to read.
+    pub fn note(&mut self, id: InstanceId, stream: StreamNo) {
+        let pipe = self.by_id.get_mut(&id).and_then(|child| child.outputs.get_mut(&stream));
+        if let Some(pipe) = pipe {
+            pipe.readable = true;
+        }
+    }
+
+    /// Reads a stream up to a share, and closes it at its end.
+    pub fn read<M: Machine>(
+        &mut self,
+        (id, stream): (InstanceId, StreamNo),
+        share: usize,
+        machine: &mut M,
+        (registry, sources): (&Registry, &mut Sources),
+        now: Now,
+    ) -> Reading {
+        let pipe = self.by_id.get_mut(&id).and_then(|child| child.outputs.get_mut(&stream));
+        let Some(pipe) = pipe else { return Reading::Ended };
+        let mut left = share;
+        while pipe.readable {
+            if left == 0 {
+                return Reading::Again;
+            }
+            match pipe.file.read(&mut self.buffer) {
+                Ok(0) => break,
+                Ok(count) => {
+                    left = left.saturating_sub(count);
+                    machine.output(id, stream, &self.buffer[..count], now);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => pipe.readable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    debug!("stream {} of {id:?}: {error}", stream.0);
+                    break;
+                }
+            }
+        }
+        if !pipe.readable {
+            return Reading::Dry;
+        }
+        let Some(child) = self.by_id.get_mut(&id) else { return Reading::Ended };
+        if let Some(pipe) = child.outputs.remove(&stream) {
+            close(&pipe.file, pipe.source, registry, sources);
+        }
+        if child.outputs.is_empty() {
+            machine.drained(id, now);
+        }
+        Reading::Ended
+    }
+
+    /// Reads everything that a process left in its streams.
+    fn read_dry<M: Machine>(
+        &mut self,
+        id: InstanceId,
+        machine: &mut M,
+        (registry, sources): (&Registry, &mut Sources),
+        now: Now,
+    ) {
+        let Some(child) = self.by_id.get_mut(&id) else { return };
+        let streams: Vec<StreamNo> = child.outputs.keys().copied().collect();
+        for stream in streams {
+            self.note(id, stream);
+            self.read((id, stream), limits::LAST_WORDS, machine, (registry, sources), now);
+        }
+    }
+
+    /// Reaps every child that has ended, and tells of its end after its last words. True if any of
+    /// them was nobody's leader: then a group may have become empty.
+    pub fn reap<M: Machine>(
+        &mut self,
+        machine: &mut M,
+        (registry, sources): (&Registry, &mut Sources),
+        now: Now,
+    ) -> bool {
+        let mut strangers = false;
+        while let Some((os_pid, status)) = reap::reap_next() {
+            match self.by_os_pid.remove(&os_pid) {
+                Some(id) => self.leader_ended(id, status, machine, (registry, sources), now),
+                None => strangers = true,
+            }
+        }
+        strangers
+    }
+
+    /// A process that is no child of ours has ended.
+    pub fn watched_ended<M: Machine>(
+        &mut self,
+        id: InstanceId,
+        machine: &mut M,
+        shell: (&Registry, &mut Sources),
+        now: Now,
+    ) {
+        self.leader_ended(id, ExitStatus::Unknown, machine, shell, now);
+    }
+
+    fn leader_ended<M: Machine>(
+        &mut self,
+        id: InstanceId,
+        status: ExitStatus,
+        machine: &mut M,
+        (registry, sources): (&Registry, &mut Sources),
+        now: Now,
+    ) {
+        let Some(child) = self.by_id.get_mut(&id) else { return };
+        if std::mem::replace(&mut child.leader_gone, true) {
+            return;
+        }
+        if let Some((pidfd, source)) = child.watch.take() {
+            close(&pidfd, source, registry, sources);
+        }
+        self.read_dry(id, machine, (registry, sources), now);
+        let Some(child) = self.by_id.get(&id) else { return };
+        let group_alive = child.leads && reap::group_exists(child.os_pid);
+        let streams_open = !child.outputs.is_empty();
+        if group_alive {
+            self.lingering.push(id);
+        }
+        machine.exited(id, Exit { status, group_alive, streams_open }, now);
+    }
+
+    /// Looks whether the groups of gone leaders are empty now.
+    pub fn survey_lingering<M: Machine>(&mut self, machine: &mut M, now: Now) {
+        for id in std::mem::take(&mut self.lingering) {
+            self.survey(id, machine, now);
+        }
+    }
+
+    /// Looks whether a group is empty.
+    pub fn survey<M: Machine>(&mut self, id: InstanceId, machine: &mut M, now: Now) {
+        let Some(child) = self.by_id.get(&id) else { return };
+        if child.leads && reap::group_exists(child.os_pid) {
+            if child.leader_gone && !self.lingering.contains(&id) {
+                self.lingering.push(id);
+            }
+            return;
+        }
+        if child.leader_gone {
+            machine.group_gone(id, now);
+        }
+    }
+
+    /// Forgets a child, and closes what is open between it and us.
+    pub fn release(&mut self, id: InstanceId, registry: &Registry, sources: &mut Sources) {
+        let Some(child) = self.by_id.remove(&id) else { return };
+        self.lingering.retain(|other| *other != id);
+        if self.by_os_pid.get(&child.os_pid) == Some(&id) {
+            self.by_os_pid.remove(&child.os_pid);
+        }
+        for pipe in child.outputs.into_values() {
+            close(&pipe.file, pipe.source, registry, sources);
+        }
+        if let Some((pidfd, source)) = child.watch {
+            close(&pidfd, source, registry, sources);
+        }
+    }
+
+    /// Whether this process of the kernel is one that we know.
+    pub fn knows(&self, os_pid: OsPid) -> bool {
+        self.by_os_pid.contains_key(&os_pid)
+    }
+}
+
+impl Child {
+    fn new(os_pid: OsPid, leads: bool) -> Self {
+        let outputs = BTreeMap::new();
+        Self { os_pid, outputs, _stdin: None, watch: None, leader_gone: false, leads }
+    }
+}
+
+fn close(
+    fd: &impl std::os::fd::AsRawFd,
+    source: SourceId,
+    registry: &Registry,
+    sources: &mut Sources,
+) {
+    // The descriptor is closed by its owner right behind, which takes it out of the poll anyway.
+    let _ = registry.deregister(&mut SourceFd(&fd.as_raw_fd()));
+    sources.remove(source);
+}

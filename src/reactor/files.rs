@@ -1,0 +1,182 @@
+//! The files of the state directory. A line is appended at once, before any client is told of what
+//! it means; a whole file is written beside the old one and takes its name when it is complete, so
+//! that at no moment less is on disk than was promised. Writing through to the disk is the
+//! worker's, but at the start.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::work::{Done, Work, Worker};
+use crate::base::error::Errno;
+use crate::node::machine::{StateFile, Write};
+
+/// The open state files.
+pub struct Files {
+    directory: PathBuf,
+    open: BTreeMap<StateFile, Open>,
+}
+
+struct Open {
+    file: File,
+    /// A whole new file is being written; what is appended meanwhile goes to both.
+    replacing: Option<Vec<u8>>,
+    syncing: bool,
+    /// Written to since the running sync began.
+    unsynced: bool,
+}
+
+impl Files {
+    /// Files in this directory.
+    pub fn new(directory: PathBuf) -> Self {
+        Self { directory, open: BTreeMap::new() }
+    }
+
+    /// Carries a write out. `None` when its result comes later.
+    pub fn write(
+        &mut self,
+        file: StateFile,
+        write: Write,
+        worker: &mut Worker,
+    ) -> Option<Result<(), Errno>> {
+        let result = match write {
+            Write::Append(bytes) => self.append(file, &bytes, worker).map(|()| true),
+            Write::Replace(bytes) => self.replace(file, bytes, worker),
+        };
+        match result {
+            Ok(true) => Some(Ok(())),
+            Ok(false) => None,
+            Err(error) => Some(Err(Errno::of(&error))),
+        }
+    }
+
+    fn append(&mut self, file: StateFile, bytes: &[u8], worker: &mut Worker) -> io::Result<()> {
+        let Some(open) = self.open.get_mut(&file) else {
+            return Err(io::Error::from_raw_os_error(libc::EBADF));
+        };
+        if let Some(queued) = &mut open.replacing {
+            queued.extend_from_slice(bytes);
+        }
+        open.file.write_all(bytes)?;
+        open.sync_soon(file, worker)
+    }
+
+    /// True when it is complete at once.
+    fn replace(
+        &mut self,
+        file: StateFile,
+        bytes: Vec<u8>,
+        worker: &mut Worker,
+    ) -> io::Result<bool> {
+        let path = self.beside(file);
+        let mut fresh = create(&path)?;
+        match self.open.get_mut(&file) {
+            Some(open) if needs_disk(file) => {
+                open.replacing = Some(Vec::new());
+                worker.give(Work::Write { file, into: fresh, bytes })?;
+                Ok(false)
+            }
+            Some(_) | None => {
+                fresh.write_all(&bytes)?;
+                if needs_disk(file) {
+                    fresh.sync_all()?;
+                }
+                self.take_over(file, fresh)?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Lets a complete file take the old one's name.
+    fn take_over(&mut self, file: StateFile, fresh: File) -> io::Result<()> {
+        fs::rename(self.beside(file), self.directory.join(file.name()))?;
+        let open = Open { file: fresh, replacing: None, syncing: false, unsynced: false };
+        self.open.insert(file, open);
+        Ok(())
+    }
+
+    fn beside(&self, file: StateFile) -> PathBuf {
+        self.directory.join(format!("{}.new", file.name()))
+    }
+
+    /// What the worker did. Gives a result that the machine is to hear of.
+    pub fn done(
+        &mut self,
+        done: Done,
+        worker: &mut Worker,
+    ) -> Option<(StateFile, Result<(), Errno>)> {
+        match done {
+            Done::Written(file, Ok(fresh)) => {
+                let result = self.complete(file, fresh, worker);
+                Some((file, result.map_err(|error| Errno::of(&error))))
+            }
+            Done::Written(file, Err(errno)) => {
+                if let Some(open) = self.open.get_mut(&file) {
+                    open.replacing = None;
+                }
+                Some((file, Err(errno)))
+            }
+            Done::Synced(file, result) => {
+                let open = self.open.get_mut(&file)?;
+                open.syncing = false;
+                if std::mem::take(&mut open.unsynced) {
+                    let again = open.sync_soon(file, worker);
+                    let again = again.map_err(|error| Errno::of(&error));
+                    return result.and(again).err().map(|errno| (file, Err(errno)));
+                }
+                result.err().map(|errno| (file, Err(errno)))
+            }
+        }
+    }
+
+    fn complete(
+        &mut self,
+        file: StateFile,
+        mut fresh: File,
+        worker: &mut Worker,
+    ) -> io::Result<()> {
+        let queued = self.open.get_mut(&file).and_then(|open| open.replacing.take());
+        fresh.write_all(&queued.unwrap_or_default())?;
+        self.take_over(file, fresh)?;
+        worker.give(Work::SyncDirectory(self.directory.clone()))?;
+        match self.open.get_mut(&file) {
+            Some(open) => open.sync_soon(file, worker),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Open {
+    fn sync_soon(&mut self, file: StateFile, worker: &mut Worker) -> io::Result<()> {
+        if !needs_disk(file) {
+            return Ok(());
+        }
+        if self.syncing {
+            self.unsynced = true;
+            return Ok(());
+        }
+        self.syncing = true;
+        worker.give(Work::Sync { file, of: self.file.try_clone()? })
+    }
+}
+
+/// Whether a file means something after the machine has lost its power. What ran then, runs no more.
+fn needs_disk(file: StateFile) -> bool {
+    match file {
+        StateFile::Jobs => true,
+        StateFile::Running => false,
+    }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    // Whatever lies there is a rest of ours or a trap: never written through.
+    match fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    OpenOptions::new().append(true).create_new(true).mode(0o600).custom_flags(flags).open(path)
+}

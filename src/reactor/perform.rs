@@ -1,0 +1,130 @@
+//! Carries out what the machine asks for, and brings the results back to it in the same turn.
+
+use std::collections::VecDeque;
+
+use log::{error, warn};
+
+use super::sampler;
+use super::strays;
+use super::turn::{Farewell, Reactor};
+use crate::base::clock::Now;
+use crate::base::limits;
+use crate::base::process::ExitStatus;
+use crate::node::machine::{Effect, Machine};
+use crate::supervisor::facts::Exit;
+
+impl<M: Machine> Reactor<M> {
+    /// Takes effects and performs them until there are none, or this turn has done its share; the
+    /// rest stays in order for the next turn.
+    pub(super) fn perform_all(&mut self, now: Now) {
+        let mut spawns = limits::SPAWN_SHARE;
+        for _ in 0..limits::EFFECT_ROUNDS {
+            self.collect();
+            if self.effects.is_empty() {
+                break;
+            }
+            // What was done is written down before anybody is told of it.
+            let (writes, others): (VecDeque<Effect>, VecDeque<Effect>) =
+                std::mem::take(&mut self.effects).into_iter().partition(is_write);
+            for effect in writes {
+                self.perform(effect, now);
+            }
+            self.effects = others;
+            while let Some(effect) = self.effects.pop_front() {
+                if matches!(effect, Effect::Spawn { .. }) {
+                    if spawns == 0 {
+                        self.effects.push_front(effect);
+                        self.collect();
+                        return;
+                    }
+                    spawns -= 1;
+                }
+                self.perform(effect, now);
+            }
+            if std::mem::take(&mut self.released) {
+                self.look_for_strays(now);
+            }
+        }
+        self.collect();
+    }
+
+    fn collect(&mut self) {
+        self.effects.extend(self.machine.take_effects());
+    }
+
+    fn perform(&mut self, effect: Effect, now: Now) {
+        let shell = (self.poll.registry(), &mut self.sources);
+        match effect {
+            Effect::Spawn { id, order } => match self.children.spawn(id, &order, shell) {
+                Ok((os_pid, start_time)) => self.machine.spawned(id, os_pid, start_time, now),
+                Err(failed) => self.machine.spawn_failed(id, failed.stage, failed.errno, now),
+            },
+            Effect::Adopt { id, os_pid, start_time } => {
+                if self.children.adopt(id, os_pid, start_time, shell) {
+                    self.machine.spawned(id, os_pid, start_time, now);
+                } else {
+                    let status = ExitStatus::Unknown;
+                    let exit = Exit { status, group_alive: false, streams_open: false };
+                    self.machine.exited(id, exit, now);
+                }
+            }
+            Effect::Signal { id, signal, whom } => self.children.signal(id, signal, whom),
+            Effect::Survey(id) => self.children.survey(id, &mut self.machine, now),
+            Effect::Release(id) => {
+                self.children.release(id, shell.0, shell.1);
+                self.released = true;
+            }
+            Effect::Sample { ticket, targets } => {
+                let usages = sampler::sample(&targets);
+                self.machine.sampled(ticket, usages, now);
+            }
+            Effect::Store { file, write } => {
+                if let Some(result) = self.files.write(file, write, &mut self.worker) {
+                    self.machine.stored(file, result, now);
+                }
+            }
+            Effect::ReadConfig => {
+                let jobs = self.world.read_config();
+                self.machine.reconfigured(jobs, now);
+            }
+            Effect::Print(line) => self.world.print(&line, now),
+            Effect::ReopenLog => match self.world.reopen_log() {
+                Ok(()) => {}
+                Err(reason) => error!("the log file is not opened again: {reason}"),
+            },
+            Effect::Exit(code) => {
+                let until = now.mono + limits::FAREWELL;
+                self.farewell.get_or_insert(Farewell { code, until });
+            }
+        }
+    }
+
+    /// After a run is over, what escaped from it may have become our child.
+    fn look_for_strays(&mut self, now: Now) {
+        let known = |os_pid| self.children.knows(os_pid);
+        let strays = strays::among_own_children(self.machine.node_mark(), known);
+        for stray in strays {
+            self.machine.strayed(stray, now);
+        }
+    }
+
+    /// Closes a connection and tells the machine.
+    pub(super) fn close_conn(&mut self, conn: crate::base::ids::ConnId, now: Now) {
+        if let Some(source) = self.sockets.close(conn, self.poll.registry()) {
+            self.sources.remove(source);
+        }
+        self.machine.closed(conn, now);
+    }
+
+    /// Says which turn was long, and what it did.
+    pub(super) fn watch_turn(&self, did: &str) {
+        let took = self.clock.turn_took();
+        if took > limits::SLOW_TURN {
+            warn!("a turn of the loop took {} ms: {did}", took.as_millis());
+        }
+    }
+}
+
+fn is_write(effect: &Effect) -> bool {
+    matches!(effect, Effect::Store { .. })
+}

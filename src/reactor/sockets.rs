@@ -1,0 +1,275 @@
+//! Listening sockets and clients: accept, read, write, close. Bytes go to the machine and come from
+//! it; what they mean is no business of this file.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsFd as _;
+
+use log::{debug, warn};
+use mio::event::Source as _;
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use mio::{Interest, Registry};
+
+use super::token::SourceId;
+use crate::base::clock::Now;
+use crate::base::ids::ConnId;
+use crate::base::limits;
+use crate::front::peer::Peer;
+use crate::node::machine::Machine;
+use crate::sys::sockets::{peer_credentials, ReserveFd};
+
+/// A socket on which clients are accepted.
+pub enum Listener {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A unix socket.
+    Unix(UnixListener),
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// A client's socket.
+struct Socket {
+    stream: Stream,
+    source: SourceId,
+    /// An edge said that there is something to read, and the kernel has not said otherwise since.
+    readable: bool,
+    /// The same of writing.
+    writable: bool,
+    /// The other end has said that it sends no more.
+    closing: bool,
+    /// Nothing more is to be read.
+    ended: bool,
+    /// Nothing more will be written.
+    shut: bool,
+}
+
+/// All sockets.
+pub struct Sockets {
+    /// The listening ones.
+    pub listeners: Vec<Listener>,
+    conns: BTreeMap<ConnId, Socket>,
+    reserve: ReserveFd,
+    buffer: Vec<u8>,
+    /// Whether the last thing said about a lack of descriptors still holds.
+    starved: bool,
+}
+
+/// What became of a connection in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing more to do until the poll or the machine says so.
+    Rest,
+    /// It had its share of this turn and has more to do.
+    Again,
+    /// It is to be closed.
+    Close,
+}
+
+impl Default for Sockets {
+    fn default() -> Self {
+        Self {
+            listeners: Vec::new(),
+            conns: BTreeMap::new(),
+            reserve: ReserveFd::new(),
+            buffer: vec![0; limits::READ_BUFFER],
+            starved: false,
+        }
+    }
+}
+
+impl Sockets {
+    /// Accepts one client of this listener. `None` when none waits.
+    pub fn accept_next(&mut self, listener: usize) -> Option<io::Result<Accepted>> {
+        let accepted = match self.listeners.get(listener)? {
+            Listener::Tcp(socket) => socket.accept().map(|(stream, remote)| tcp(stream, remote)),
+            Listener::Unix(socket) => socket.accept().map(|(stream, _)| unix(stream)),
+        };
+        match accepted {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Err(error) if is_starved(&error) => Some(self.turn_away(listener, error)),
+            // A client that went away while it waited is no reason to stop.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => Some(Err(error)),
+            other => {
+                self.starved = false;
+                Some(other)
+            }
+        }
+    }
+
+    /// Out of descriptors: gives the spare one up to accept the client and to close at once, so
+    /// that it does not wait in vain and the listener does not wake us for it for ever.
+    fn turn_away(&mut self, listener: usize, error: io::Error) -> io::Result<Accepted> {
+        if !std::mem::replace(&mut self.starved, true) {
+            warn!("a client is turned away: {error}; raise the limit of open files (ulimit -n)");
+        }
+        let socket = self.listeners.get(listener);
+        self.reserve.lend(|| match socket {
+            Some(Listener::Tcp(socket)) => drop(socket.accept()),
+            Some(Listener::Unix(socket)) => drop(socket.accept()),
+            None => {}
+        });
+        Err(error)
+    }
+
+    /// Takes an accepted client into the table.
+    ///
+    /// # Errors
+    /// The poll does not take it.
+    pub fn add(
+        &mut self,
+        conn: ConnId,
+        source: SourceId,
+        mut accepted: Accepted,
+        registry: &Registry,
+    ) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        match &mut accepted.stream {
+            Stream::Tcp(stream) => stream.register(registry, source.token(), interest)?,
+            Stream::Unix(stream) => stream.register(registry, source.token(), interest)?,
+        }
+        let stream = accepted.stream;
+        let (readable, writable) = (false, true);
+        let (closing, ended, shut) = (false, false, false);
+        let socket = Socket { stream, source, readable, writable, closing, ended, shut };
+        self.conns.insert(conn, socket);
+        Ok(())
+    }
+
+    /// Notes an edge.
+    pub fn note(&mut self, conn: ConnId, event: &mio::event::Event) {
+        let Some(socket) = self.conns.get_mut(&conn) else { return };
+        socket.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        socket.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+        socket.closing |= event.is_read_closed() || event.is_error();
+    }
+
+    /// Reads from a client what the machine takes, up to a share of the turn.
+    pub fn read<M: Machine>(&mut self, conn: ConnId, machine: &mut M, now: Now) -> Step {
+        let mut share = limits::CONN_READ_SHARE;
+        loop {
+            let Some(socket) = self.conns.get_mut(&conn) else { return Step::Rest };
+            if !socket.readable || socket.ended || !machine.wants_input(conn) {
+                return Step::Rest;
+            }
+            if share == 0 {
+                return Step::Again;
+            }
+            let read = match &mut socket.stream {
+                Stream::Tcp(stream) => stream.read(&mut self.buffer),
+                Stream::Unix(stream) => stream.read(&mut self.buffer),
+            };
+            match read {
+                Ok(0) => {
+                    socket.ended = true;
+                    machine.input_ended(conn, now);
+                    return Step::Rest;
+                }
+                Ok(count) => {
+                    // A short read has emptied the socket, and more would come with a new edge.
+                    socket.readable = count == self.buffer.len() || socket.closing;
+                    share = share.saturating_sub(count);
+                    machine.received(conn, &self.buffer[..count], now);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    socket.readable = false;
+                    return Step::Rest;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    debug!("{conn:?}: {error}");
+                    return Step::Close;
+                }
+            }
+        }
+    }
+
+    /// Writes what a client is owed, up to a share of the turn.
+    pub fn write<M: Machine>(&mut self, conn: ConnId, machine: &mut M, now: Now) -> Step {
+        let mut share = limits::CONN_WRITE_SHARE;
+        loop {
+            let Some(socket) = self.conns.get_mut(&conn) else { return Step::Rest };
+            let owed = machine.transmit(conn);
+            if owed.is_empty() {
+                if machine.output_ended(conn) && !std::mem::replace(&mut socket.shut, true) {
+                    // The peer reads our last word and then our end, whatever it still sends.
+                    let _ = match &socket.stream {
+                        Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
+                        Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
+                    };
+                }
+                return if machine.is_finished(conn) { Step::Close } else { Step::Rest };
+            }
+            if !socket.writable {
+                return Step::Rest;
+            }
+            if share == 0 {
+                return Step::Again;
+            }
+            let chunk = &owed[..owed.len().min(share)];
+            let written = match &mut socket.stream {
+                Stream::Tcp(stream) => stream.write(chunk),
+                Stream::Unix(stream) => stream.write(chunk),
+            };
+            match written {
+                Ok(count) => {
+                    share -= count;
+                    machine.sent(conn, count, now);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    debug!("{conn:?}: {error}");
+                    return Step::Close;
+                }
+            }
+        }
+    }
+
+    /// Whether the machine would take what waits to be read.
+    pub fn is_readable(&self, conn: ConnId) -> bool {
+        self.conns.get(&conn).is_some_and(|socket| socket.readable && !socket.ended)
+    }
+
+    /// Closes a client's socket and gives the source to forget.
+    pub fn close(&mut self, conn: ConnId, registry: &Registry) -> Option<SourceId> {
+        let mut socket = self.conns.remove(&conn)?;
+        // The descriptor is closed right behind; an error here has nothing to tell.
+        let _ = match &mut socket.stream {
+            Stream::Tcp(stream) => stream.deregister(registry),
+            Stream::Unix(stream) => stream.deregister(registry),
+        };
+        Some(socket.source)
+    }
+
+    /// All clients.
+    pub fn conns(&self) -> impl Iterator<Item = ConnId> + '_ {
+        self.conns.keys().copied()
+    }
+}
+
+/// A client that was accepted.
+pub struct Accepted {
+    stream: Stream,
+    /// Who it is.
+    pub peer: Peer,
+}
+
+fn tcp(stream: TcpStream, remote: SocketAddr) -> Accepted {
+    // Without it every answer in two parts would wait for the client's delayed acknowledgement.
+    let _ = stream.set_nodelay(true);
+    Accepted { stream: Stream::Tcp(stream), peer: Peer::Tcp { remote } }
+}
+
+fn unix(stream: UnixStream) -> Accepted {
+    let uid = peer_credentials(stream.as_fd()).map(|peer| peer.uid);
+    Accepted { stream: Stream::Unix(stream), peer: Peer::Unix { uid } }
+}
+
+fn is_starved(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}

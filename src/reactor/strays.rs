@@ -1,0 +1,37 @@
+//! Processes that carry a run's mark in their environment but are no child that we started: orphans
+//! that became ours because we are their subreaper, and what an earlier daemon left.
+
+use crate::base::ids::{OsPid, Pid};
+use crate::supervisor::facts::Stray;
+use crate::supervisor::name::JobName;
+use crate::supervisor::order::RUN_VARIABLE;
+use crate::sys::procfs;
+
+/// Reads the mark of a process. `run` of the result is set when it is of this very life of the
+/// node, whose whole mark is `node`.
+pub fn marked(os_pid: OsPid, node: &str) -> Option<(String, Stray)> {
+    let mark = procfs::environ_value(os_pid, RUN_VARIABLE)?;
+    let (life, pid) = mark.split_once(':')?;
+    let value = |name: &str| procfs::environ_value(os_pid, name);
+    let job = JobName::new(&value("GAFFER_SESSION")?, &value("GAFFER_JOB")?).ok()?;
+    let stat = procfs::stat(os_pid).filter(|stat| stat.state != b'Z')?;
+    let run = pid.parse().map(Pid).ok().filter(|_| life == node);
+    let number = value("GAFFER_INSTANCE")?.parse().ok()?;
+    Some((life.to_owned(), Stray { job, number, run, os_pid, start_time: stat.start_time }))
+}
+
+/// Our children that we did not start, with the mark of this life of the node.
+pub fn among_own_children(node: &str, known: impl Fn(OsPid) -> bool) -> Vec<Stray> {
+    let strangers = procfs::own_children().into_iter().filter(|os_pid| !known(*os_pid));
+    strangers.filter_map(|os_pid| marked(os_pid, node)).map(|(_, stray)| stray).collect()
+}
+
+/// All processes of the system with the mark of an earlier life of this node: one whose mark begins
+/// with `family`.
+pub fn of_earlier_lives(family: &str, node: &str) -> Vec<Stray> {
+    let own = OsPid(i32::try_from(std::process::id()).unwrap_or(0));
+    let others = procfs::sweep().into_iter().map(|stat| stat.os_pid).filter(|pid| *pid != own);
+    let marked = others.filter_map(|os_pid| marked(os_pid, node));
+    let earlier = |(life, _): &(String, Stray)| life.starts_with(family) && life != node;
+    marked.filter(earlier).map(|(_, stray)| stray).collect()
+}

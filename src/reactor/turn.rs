@@ -1,0 +1,360 @@
+//! The loop. One turn: sleep, read the clock, take what came in, let time pass, perform what the
+//! machine asks for, write what clients are owed, tidy.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{debug, error};
+use mio::{Events, Interest, Poll, Waker};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
+use signal_hook_mio::v1_0::Signals;
+
+use super::children::{Children, Reading};
+use super::clock::Clock;
+use super::files::Files;
+use super::sockets::{Listener, Sockets, Step};
+use super::token::{Source, SourceId};
+use super::work::Worker;
+use crate::base::arena::Arena;
+use crate::base::clock::Now;
+use crate::base::ids::{ConnId, InstanceId, StreamNo};
+use crate::base::limits;
+use crate::base::process::Signal;
+use crate::node::machine::{Effect, Machine};
+use crate::supervisor::spec::JobEntry;
+use crate::sys::spawn::Spawner;
+
+/// What the shell needs of the program around it.
+pub trait World {
+    /// Reads the configuration again.
+    ///
+    /// # Errors
+    /// What is wrong with it, with file and line.
+    fn read_config(&mut self) -> Result<Vec<JobEntry>, String>;
+    /// Opens the log file again.
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    fn reopen_log(&mut self) -> Result<(), String>;
+    /// Writes a line to standard output.
+    fn print(&mut self, line: &str, now: Now);
+}
+
+/// The shell around a machine.
+pub struct Reactor<M: Machine> {
+    pub(super) poll: Poll,
+    pub(super) clock: Clock,
+    pub(super) machine: M,
+    pub(super) sources: Arena<SourceId, Source>,
+    pub(super) sockets: Sockets,
+    pub(super) children: Children,
+    pub(super) files: Files,
+    pub(super) worker: Worker,
+    pub(super) world: Box<dyn World>,
+    /// Asked for and not performed yet.
+    pub(super) effects: VecDeque<Effect>,
+    /// Sources that had their share and have more.
+    again: BTreeSet<Source>,
+    /// Clients to write to or to close.
+    owed: BTreeSet<ConnId>,
+    /// A run was over in this turn.
+    pub(super) released: bool,
+    pub(super) farewell: Option<Farewell>,
+    signals: Signals,
+    events: Events,
+}
+
+/// The end has come, and the last answers are on their way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Farewell {
+    pub(super) code: u8,
+    pub(super) until: Instant,
+}
+
+/// What the shell is made of.
+pub struct Parts {
+    /// Starts processes.
+    pub spawner: Spawner,
+    /// The state directory.
+    pub files: Files,
+    /// The program around the shell.
+    pub world: Box<dyn World>,
+}
+
+/// What came in with one sleep.
+#[derive(Default)]
+struct Inputs {
+    pipes: BTreeSet<(InstanceId, StreamNo)>,
+    watched: BTreeSet<InstanceId>,
+    conns: BTreeSet<ConnId>,
+    listeners: BTreeSet<usize>,
+    signals: bool,
+    woken: bool,
+}
+
+impl<M: Machine> Reactor<M> {
+    /// A shell around this machine. From here on the signals are ours.
+    ///
+    /// # Errors
+    /// The kernel gives no poll, or no signal handlers.
+    pub fn new(machine: M, parts: Parts) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mut sources = Arena::default();
+        let mut signals = Signals::new([SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1])?;
+        let source: SourceId = sources.insert(Source::Signals);
+        poll.registry().register(&mut signals, source.token(), Interest::READABLE)?;
+        let waker_source: SourceId = sources.insert(Source::Waker);
+        let waker = Arc::new(Waker::new(poll.registry(), waker_source.token())?);
+        Ok(Self {
+            poll,
+            clock: Clock::default(),
+            machine,
+            sources,
+            sockets: Sockets::default(),
+            children: Children::new(parts.spawner),
+            files: parts.files,
+            worker: Worker::new(waker),
+            world: parts.world,
+            effects: VecDeque::new(),
+            again: BTreeSet::new(),
+            owed: BTreeSet::new(),
+            released: false,
+            farewell: None,
+            signals,
+            events: Events::with_capacity(1024),
+        })
+    }
+
+    /// Adds a listening socket.
+    ///
+    /// # Errors
+    /// The poll does not take it.
+    pub fn listen(&mut self, mut listener: Listener) -> io::Result<()> {
+        let source = self.sources.insert(Source::Listener(self.sockets.listeners.len()));
+        let (registry, token) = (self.poll.registry(), source.token());
+        match &mut listener {
+            Listener::Tcp(socket) => registry.register(socket, token, Interest::READABLE)?,
+            Listener::Unix(socket) => registry.register(socket, token, Interest::READABLE)?,
+        }
+        self.sockets.listeners.push(listener);
+        Ok(())
+    }
+
+    /// The machine, and the time to tell it.
+    pub fn machine(&mut self) -> (&mut M, Now) {
+        let now = self.clock.tick();
+        (&mut self.machine, now)
+    }
+
+    /// Turns until the machine says that it is done; gives its exit code.
+    ///
+    /// # Errors
+    /// The poll failed.
+    pub fn run(&mut self) -> io::Result<u8> {
+        // What was asked for before the first turn must not wait for an event.
+        let now = self.clock.tick();
+        self.perform_all(now);
+        loop {
+            if let Some(code) = self.turn(None)? {
+                self.worker.finish();
+                return Ok(code);
+            }
+        }
+    }
+
+    /// One turn. It sleeps at most `longest`. Gives the exit code once there is nothing left to do.
+    ///
+    /// # Errors
+    /// The poll failed.
+    pub fn turn(&mut self, longest: Option<Duration>) -> io::Result<Option<u8>> {
+        let inputs = self.sleep(longest)?;
+        let now = self.clock.tick();
+        let did = inputs.summary(self.effects.len());
+        self.take_in(inputs, now);
+        if self.machine.deadline().is_some_and(|at| at <= now.mono) {
+            self.machine.on_time(now);
+        }
+        self.perform_all(now);
+        self.write_out(now);
+        self.watch_turn(&did);
+        Ok(self.farewell.filter(|farewell| self.may_leave(farewell, now)).map(|f| f.code))
+    }
+
+    fn may_leave(&self, farewell: &Farewell, now: Now) -> bool {
+        let owes = |conn| !self.machine.transmit(conn).is_empty();
+        self.effects.is_empty() && (farewell.until <= now.mono || !self.sockets.conns().any(owes))
+    }
+
+    /// The only place that sleeps.
+    fn sleep(&mut self, longest: Option<Duration>) -> io::Result<Inputs> {
+        let busy = !self.again.is_empty() || !self.effects.is_empty();
+        let farewell = self.farewell.map(|farewell| farewell.until);
+        let deadline = [self.machine.deadline(), farewell].into_iter().flatten().min();
+        let now = self.clock.tick().mono;
+        let until = deadline.map(|at| at.saturating_duration_since(now));
+        let timeout =
+            if busy { Some(Duration::ZERO) } else { longest.into_iter().chain(until).min() };
+        match self.poll.poll(&mut self.events, timeout.map(round_up)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => other?,
+        }
+        let mut inputs = Inputs::default();
+        for source in std::mem::take(&mut self.again) {
+            inputs.add(Some(source));
+        }
+        for event in &self.events {
+            let source = self.sources.get(SourceId::of(event.token())).copied();
+            match source {
+                Some(Source::Conn(conn)) => self.sockets.note(conn, event),
+                Some(Source::Pipe(id, stream)) => self.children.note(id, stream),
+                Some(
+                    Source::Listener(_) | Source::Signals | Source::Waker | Source::Watched(_),
+                )
+                | None => {}
+            }
+            inputs.add(source);
+        }
+        Ok(inputs)
+    }
+
+    /// Child output first, then exits, signals, clients, what the worker did, new clients.
+    fn take_in(&mut self, inputs: Inputs, now: Now) {
+        for pipe in inputs.pipes {
+            let shell = (self.poll.registry(), &mut self.sources);
+            let machine = &mut self.machine;
+            let reading = self.children.read(pipe, limits::PIPE_SHARE, machine, shell, now);
+            if reading == Reading::Again {
+                self.again.insert(Source::Pipe(pipe.0, pipe.1));
+            }
+        }
+        for id in inputs.watched {
+            let shell = (self.poll.registry(), &mut self.sources);
+            self.children.watched_ended(id, &mut self.machine, shell, now);
+        }
+        if inputs.signals {
+            self.take_signals(now);
+        }
+        for conn in inputs.conns {
+            self.read_conn(conn, now);
+        }
+        if inputs.woken {
+            for done in self.worker.take_done() {
+                if let Some((file, result)) = self.files.done(done, &mut self.worker) {
+                    self.machine.stored(file, result, now);
+                }
+            }
+        }
+        for listener in inputs.listeners {
+            self.accept(listener, now);
+        }
+    }
+
+    fn take_signals(&mut self, now: Now) {
+        let caught: Vec<i32> = self.signals.pending().collect();
+        if caught.contains(&SIGCHLD) {
+            let shell = (self.poll.registry(), &mut self.sources);
+            if self.children.reap(&mut self.machine, shell, now) {
+                self.children.survey_lingering(&mut self.machine, now);
+            }
+        }
+        for number in caught.into_iter().filter(|number| *number != SIGCHLD) {
+            if let Some(signal) = Signal::from_number(i64::from(number)) {
+                self.machine.signalled(signal, now);
+            }
+        }
+    }
+
+    fn accept(&mut self, listener: usize, now: Now) {
+        for _ in 0..limits::ACCEPT_SHARE {
+            let accepted = match self.sockets.accept_next(listener) {
+                None => return,
+                Some(Ok(accepted)) => accepted,
+                Some(Err(error)) => {
+                    debug!("accept: {error}");
+                    continue;
+                }
+            };
+            let peer = accepted.peer;
+            let Some(conn) = self.machine.accepted(peer, now) else {
+                debug!("{peer}: turned away, too many clients");
+                continue;
+            };
+            let source = self.sources.insert(Source::Conn(conn));
+            if let Err(error) = self.sockets.add(conn, source, accepted, self.poll.registry()) {
+                error!("{peer}: {error}");
+                self.sources.remove(source);
+                self.machine.closed(conn, now);
+            }
+        }
+        self.again.insert(Source::Listener(listener));
+    }
+
+    fn read_conn(&mut self, conn: ConnId, now: Now) {
+        match self.sockets.read(conn, &mut self.machine, now) {
+            Step::Rest => {}
+            Step::Again => drop(self.again.insert(Source::Conn(conn))),
+            Step::Close => self.close_conn(conn, now),
+        }
+        self.owed.insert(conn);
+    }
+
+    /// Writes what clients are owed, once a turn, after everything that may have added to it.
+    fn write_out(&mut self, now: Now) {
+        // An answer may let the next request of its connection be read, and that be answered, too;
+        // what has more to do than its share does it in the next turn.
+        for _ in 0..limits::EFFECT_ROUNDS {
+            self.owed.extend(self.machine.take_dirty());
+            if self.owed.is_empty() {
+                return;
+            }
+            for conn in std::mem::take(&mut self.owed) {
+                match self.sockets.write(conn, &mut self.machine, now) {
+                    Step::Rest => {}
+                    Step::Again => drop(self.again.insert(Source::Conn(conn))),
+                    Step::Close => {
+                        self.close_conn(conn, now);
+                        continue;
+                    }
+                }
+                if self.sockets.is_readable(conn) && self.machine.wants_input(conn) {
+                    self.again.insert(Source::Conn(conn));
+                }
+            }
+            self.perform_all(now);
+        }
+        self.owed.extend(self.machine.take_dirty());
+        self.again.extend(self.owed.iter().map(|conn| Source::Conn(*conn)));
+    }
+}
+
+impl Inputs {
+    fn add(&mut self, source: Option<Source>) {
+        match source {
+            Some(Source::Pipe(id, stream)) => drop(self.pipes.insert((id, stream))),
+            Some(Source::Watched(id)) => drop(self.watched.insert(id)),
+            Some(Source::Conn(conn)) => drop(self.conns.insert(conn)),
+            Some(Source::Listener(listener)) => drop(self.listeners.insert(listener)),
+            Some(Source::Signals) => self.signals = true,
+            Some(Source::Waker) => self.woken = true,
+            None => {}
+        }
+    }
+
+    fn summary(&self, effects: usize) -> String {
+        format!(
+            "{} streams, {} clients, {} effects left over{}",
+            self.pipes.len(),
+            self.conns.len(),
+            effects,
+            if self.signals { ", signals" } else { "" }
+        )
+    }
+}
+
+/// The poll counts in milliseconds: rounding down would wake us too early, again and again.
+fn round_up(timeout: Duration) -> Duration {
+    let millis = timeout.as_nanos().div_ceil(1_000_000);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+}

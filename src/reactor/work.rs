@@ -1,0 +1,119 @@
+//! One worker thread for what would make the loop wait: writing through to the disk. It is started
+//! when there is something for it, and its results come back as an input of the loop.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::mpsc::{channel, Receiver, Sender};
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use mio::Waker;
+
+use crate::base::error::Errno;
+use crate::node::machine::StateFile;
+
+/// Something slow to do.
+pub enum Work {
+    /// Write this file from its beginning, through to the disk.
+    Write {
+        /// Comes back with the result.
+        file: StateFile,
+        /// Where to.
+        into: File,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// Make sure that what was written to this file is on the disk.
+    Sync {
+        /// Comes back with the result.
+        file: StateFile,
+        /// Which.
+        of: File,
+    },
+    /// Make sure that the names in this directory are on the disk.
+    SyncDirectory(PathBuf),
+}
+
+/// Something slow that was done.
+pub enum Done {
+    /// A file was written.
+    Written(StateFile, Result<File, Errno>),
+    /// A file is on the disk, or not.
+    Synced(StateFile, Result<(), Errno>),
+}
+
+/// The worker.
+pub struct Worker {
+    waker: Arc<Waker>,
+    thread: Option<(Sender<Work>, JoinHandle<()>)>,
+    done: (Sender<Done>, Receiver<Done>),
+}
+
+impl Worker {
+    /// A worker that is not started yet, and that wakes the loop with this when it has a result.
+    pub fn new(waker: Arc<Waker>) -> Self {
+        Self { waker, thread: None, done: channel() }
+    }
+
+    /// Has something done.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn give(&mut self, work: Work) -> io::Result<()> {
+        if self.thread.is_none() {
+            self.thread = Some(start(self.done.0.clone(), Arc::clone(&self.waker))?);
+        }
+        match &self.thread {
+            Some((sender, _)) => {
+                sender.send(work).map_err(|_| io::Error::other("the worker ended"))
+            }
+            None => Err(io::Error::other("there is no worker")),
+        }
+    }
+
+    /// What was done since the last call.
+    pub fn take_done(&mut self) -> Vec<Done> {
+        self.done.1.try_iter().collect()
+    }
+
+    /// Waits until everything that was given is done.
+    pub fn finish(&mut self) {
+        if let Some((sender, thread)) = self.thread.take() {
+            drop(sender);
+            // A worker that panicked has said so, and there is nothing left to wait for.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn start(results: Sender<Done>, waker: Arc<Waker>) -> io::Result<(Sender<Work>, JoinHandle<()>)> {
+    let (sender, receiver) = channel::<Work>();
+    let thread = Builder::new().name("gaffer-worker".into()).spawn(move || {
+        for work in receiver {
+            if let Some(done) = perform(work) {
+                // Nobody listens any more when the daemon ends; the work is done all the same.
+                let _ = results.send(done);
+                let _ = waker.wake();
+            }
+        }
+    })?;
+    Ok((sender, thread))
+}
+
+fn perform(work: Work) -> Option<Done> {
+    match work {
+        Work::Write { file, mut into, bytes } => {
+            let written = into.write_all(&bytes).and_then(|()| into.sync_all());
+            Some(Done::Written(file, written.map(|()| into).map_err(|e| Errno::of(&e))))
+        }
+        Work::Sync { file, of } => {
+            Some(Done::Synced(file, of.sync_data().map_err(|error| Errno::of(&error))))
+        }
+        Work::SyncDirectory(path) => {
+            // A file system that cannot sync a directory does not need it.
+            let _ = File::open(path).and_then(|directory| directory.sync_all());
+            None
+        }
+    }
+}
