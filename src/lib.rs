@@ -1,7 +1,10 @@
 //! gaffer controls, watches and launches applications and jobs over HTTP.
 
 pub mod base;
+pub mod daemon;
 pub mod front;
+pub mod node;
+pub mod reactor;
 pub mod supervisor;
 #[expect(
     unsafe_code,
@@ -9,3 +12,6 @@ pub mod supervisor;
 )]
 pub mod sys;
 pub mod wire;
+
+/// The version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -3,7 +3,7 @@
 
 mod fuzz_corpus;
 mod http_properties;
-mod ini_oracle;
 mod http_traces;
+mod ini_oracle;
 mod simulation;
 mod text_properties;

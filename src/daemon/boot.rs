@@ -1,0 +1,208 @@
+//! From a command line to a running daemon, and from its end to an exit code. What can fail is
+//! tried before anything is started: the configuration, the addresses, the state directory, the
+//! pidfile.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::Path;
+use std::rc::Rc;
+
+use log::{info, warn};
+
+use super::config::{Config, Origins, Settings};
+use super::legacy::StateDirectory;
+use super::logger::Logger;
+use super::options::Options;
+use super::world::Daemon;
+use crate::base::error::Errno;
+use crate::base::order::Identity;
+use crate::node::console::{Console, Verbosity};
+use crate::node::gaffer::{Gaffer, Setup};
+use crate::reactor::files::Files;
+use crate::reactor::sockets::Listener;
+use crate::reactor::turn::{Parts, Reactor};
+use crate::supervisor::order::{Accounts, Host};
+use crate::sys::lock::{lock, LockError, Locked};
+use crate::sys::spawn::Spawner;
+use crate::sys::{daemonize, entropy, procfs, reap, sockets, startup, users};
+use crate::VERSION;
+
+/// Runs gafferd until it is told to end; gives its exit code.
+///
+/// # Errors
+/// Why it could not start, in words for its standard error.
+pub fn run(options: Options) -> Result<u8, String> {
+    let environ = environment();
+    let program = std::env::current_exe().ok();
+    let root = users::is_root();
+    let origins =
+        Origins { options: &options, environ: &environ, root, program: program.as_deref() };
+    let config = Config::read(&origins)?;
+    let settings = config.settings.clone();
+    startup::close_inherited();
+    let nofile = startup::raise_nofile();
+    let state = StateDirectory::take(&settings.state_dir)?;
+    let listeners = listen(&settings)?;
+    let log = Logger::open(settings.error_log.as_deref()).map_err(|error| {
+        let path = settings.error_log.clone().unwrap_or_default();
+        format!("the log file {}: {}", path.display(), Errno::of(&error))
+    })?;
+    let readiness = match settings.daemon {
+        true => {
+            let gone = daemonize::daemonize();
+            Some(gone.map_err(|errno| format!("cannot go to the background: {errno}"))?)
+        }
+        false => None,
+    };
+    // From here on the process has the number that it keeps.
+    let pidfile = settings.pidfile.as_deref().map(write_pidfile).transpose()?;
+    let log = log.install(settings.log_level)?;
+    info!("gafferd {VERSION}, state in {}", settings.state_dir.display());
+    state.sign();
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    let boot_id = procfs::boot_id().unwrap_or_default();
+    let legacy = state.legacy(&boot_id, options.forget);
+    let setup = setup(&settings, &options, &environ, state.node.clone(), boot_id)?;
+    let spawner =
+        Spawner::new(nofile).map_err(|errno| format!("cannot start processes: {errno}"))?;
+    if let Err(errno) = reap::become_subreaper() {
+        warn!("orphans of the jobs' processes will not be found: {errno}");
+    }
+    let world =
+        Daemon { options, environ, root, program, settings: settings.clone(), log, lost: 0 };
+    let files = Files::new(settings.state_dir.clone());
+    let parts = Parts { spawner, files, world: Box::new(world) };
+    let mut reactor = Reactor::new(Gaffer::new(setup), parts).map_err(|error| error.to_string())?;
+    let where_to_look = announce(&listeners, &settings);
+    for listener in listeners {
+        reactor.listen(listener).map_err(|error| error.to_string())?;
+    }
+    let (machine, now) = reactor.machine();
+    machine.begin(legacy, config.jobs, now);
+    startup::set_title("gafferd");
+    info!("{where_to_look}");
+    if let Some(readiness) = readiness {
+        readiness.ready().map_err(|errno| format!("cannot go to the background: {errno}"))?;
+    }
+    let code = reactor.run().map_err(|error| format!("the loop failed: {error}"))?;
+    drop(reactor);
+    leave(&settings, pidfile);
+    info!("gafferd ends");
+    Ok(code)
+}
+
+/// The environment as text. What is none is left out: no job could name it.
+fn environment() -> BTreeMap<String, String> {
+    let text = |part: OsString| String::from_utf8(part.into_vec()).ok();
+    std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
+}
+
+fn listen(settings: &Settings) -> Result<Vec<Listener>, String> {
+    let mut listeners = Vec::new();
+    for bind in &settings.binds {
+        let socket = sockets::listen_tcp(*bind, settings.backlog).map_err(|error| {
+            let cure = match error.raw_os_error() {
+                Some(libc::EADDRINUSE) => "; another program has it: choose another with --bind",
+                Some(libc::EACCES) => "; ports below 1024 are root's: choose another with --bind",
+                Some(libc::EADDRNOTAVAIL) => "; this machine has no such address",
+                Some(_) | None => "",
+            };
+            format!("cannot listen on {bind}: {}{cure}", Errno::of(&error))
+        })?;
+        listeners.push(Listener::Tcp(mio::net::TcpListener::from_std(socket)));
+    }
+    if let Some(path) = &settings.socket {
+        let socket = sockets::listen_unix(path, 0o600, settings.backlog).map_err(|error| {
+            format!(
+                "the unix socket {}: {error}; choose another with --socket PATH",
+                path.display()
+            )
+        })?;
+        listeners.push(Listener::Unix(mio::net::UnixListener::from_std(socket)));
+    }
+    if listeners.is_empty() {
+        return Err("nowhere to listen: give an address with --bind or a path with --socket".into());
+    }
+    Ok(listeners)
+}
+
+/// Where to look, in words.
+fn announce(listeners: &[Listener], settings: &Settings) -> String {
+    let mut places = Vec::new();
+    for listener in listeners {
+        match listener {
+            Listener::Tcp(socket) => {
+                places.extend(socket.local_addr().ok().map(|address| format!("http://{address}")));
+            }
+            Listener::Unix(_) => {
+                places.extend(settings.socket.as_ref().map(|path| path.display().to_string()));
+            }
+        }
+    }
+    let first = match (places.first(), &settings.socket) {
+        (Some(place), _) if place.starts_with("http") => format!("curl {place}/jobs"),
+        (_, Some(path)) => format!("curl --unix-socket {} http://localhost/jobs", path.display()),
+        (_, None) => String::new(),
+    };
+    format!("listening on {}; look with: {first}", places.join(" and "))
+}
+
+fn write_pidfile(path: &Path) -> Result<Locked, String> {
+    let shown = path.display();
+    let locked = lock(path, 0o644).map_err(|error| match error {
+        LockError::Held { pid } => {
+            let pid = pid.map(|pid| pid.to_string()).unwrap_or_else(|| "?".into());
+            format!("already running on PID {pid}: it holds the pidfile {shown}")
+        }
+        LockError::Io(errno) => format!("the pidfile {shown}: {errno}"),
+    })?;
+    let written = locked.write_line(&std::process::id().to_string());
+    written.map_err(|errno| format!("the pidfile {shown}: {errno}"))?;
+    Ok(locked)
+}
+
+fn setup(
+    settings: &Settings,
+    options: &Options,
+    environ: &BTreeMap<String, String>,
+    node: String,
+    boot_id: String,
+) -> Result<Setup, String> {
+    let mut seed = [0; 8];
+    entropy::random_bytes(&mut seed).map_err(|errno| format!("no random numbers: {errno}"))?;
+    let verbosity = match options.verbose {
+        0 => Verbosity::Silent,
+        1 => Verbosity::Events,
+        _ => Verbosity::Output,
+    };
+    Ok(Setup {
+        host: Host { environ: environ.clone(), accounts: Rc::new(SystemAccounts), node },
+        seed: u64::from_le_bytes(seed),
+        access: settings.access.clone(),
+        memory: procfs::physical_memory(),
+        console: Console::new(verbosity),
+        boot_id,
+    })
+}
+
+struct SystemAccounts;
+
+impl Accounts for SystemAccounts {
+    fn resolve(&self, uid: Option<&str>, gid: Option<&str>) -> Result<Option<Identity>, String> {
+        users::resolve(uid, gid)
+    }
+}
+
+/// Takes away what would only mislead: the socket and the pidfile of a daemon that is gone.
+fn leave(settings: &Settings, pidfile: Option<Locked>) {
+    if let Some(path) = &settings.socket {
+        // Somebody may have removed it already.
+        let _ = std::fs::remove_file(path);
+    }
+    if let Some(pidfile) = pidfile {
+        pidfile.release();
+    }
+}

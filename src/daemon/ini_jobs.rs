@@ -1,0 +1,275 @@
+//! What an INI configuration means: the sections of all its files in one table, later files over
+//! earlier ones, and the jobs in them. Every error has its file and line.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde_json::{Map, Value};
+
+use super::job_files::Placed;
+use crate::base::similar;
+use crate::supervisor::name::{JobName, NameError, DEFAULT_SESSION};
+use crate::supervisor::spec::JobEntry;
+use crate::supervisor::spec_read::{self, SpecError};
+use crate::wire::ini;
+
+/// All sections of all files, in the order of their first appearance.
+#[derive(Default)]
+pub struct Table {
+    sections: Vec<Section>,
+}
+
+/// One section, put together of all files.
+pub struct Section {
+    /// Its name, as it was written first.
+    pub name: String,
+    /// Where it begins.
+    pub place: String,
+    /// Its keys in lower case, in order.
+    pub entries: Vec<Entry>,
+}
+
+/// One key.
+pub struct Entry {
+    /// In lower case.
+    pub key: String,
+    /// As it was written.
+    pub raw_key: String,
+    /// Its value.
+    pub value: String,
+    /// Where.
+    pub place: String,
+    /// Whether it stands in `[DEFAULT]`, and so in every section.
+    pub inherited: bool,
+}
+
+/// Sections that the original knew and that mean nothing here yet.
+const WITHOUT_EFFECT: [&str; 4] = ["auth", "ssl", "lookup_ssl", "webhooks"];
+
+impl Table {
+    /// Adds a file. Its keys take the place of the same keys of files before it.
+    ///
+    /// # Errors
+    /// It is no INI file, with file and line.
+    pub fn add(&mut self, file: &str, text: &str) -> Result<(), String> {
+        let parsed = ini::parse(text)
+            .map_err(|error| format!("{file}:{}: {}", error.line, error.message))?;
+        for section in parsed.sections {
+            let place = format!("{file}:{}", section.line);
+            let known = self.sections.iter().position(|known| known.name == section.name);
+            let index = known.unwrap_or_else(|| {
+                let name = section.name.clone();
+                self.sections.push(Section { name, place, entries: Vec::new() });
+                self.sections.len() - 1
+            });
+            let entries = &mut self.sections[index].entries;
+            for entry in section.entries {
+                entries.retain(|known| known.key != entry.key);
+                let place = format!("{file}:{}", entry.line);
+                let ini::Entry { key, raw_key, value, inherited, .. } = entry;
+                entries.push(Entry { key, raw_key, value, place, inherited });
+            }
+        }
+        Ok(())
+    }
+
+    /// The section of this name.
+    pub fn section(&self, name: &str) -> Option<&Section> {
+        self.sections.iter().find(|section| section.name == name)
+    }
+
+    /// The jobs, those with the smallest priority first.
+    ///
+    /// # Errors
+    /// What is wrong, with file and line.
+    pub fn jobs(&self, warnings: &mut Vec<String>) -> Result<Vec<Placed>, String> {
+        let mut jobs: Vec<(JobName, &Section)> = Vec::new();
+        let mut envs: BTreeMap<JobName, &Section> = BTreeMap::new();
+        for section in &self.sections {
+            match kind(section, warnings)? {
+                Kind::Job(name) => jobs.push((name, section)),
+                Kind::Env(name) => drop(envs.insert(name, section)),
+                Kind::Other => {}
+            }
+        }
+        let mut placed = Vec::with_capacity(jobs.len());
+        for (name, section) in jobs {
+            let env = envs.remove(&name);
+            placed.push(Placed { entry: job(name, section, env)?, place: section.place.clone() });
+        }
+        for (name, section) in envs {
+            warnings
+                .push(format!("{}: there is no job {name} for this environment", section.place));
+        }
+        placed.sort_by_key(|job| job.entry.spec.priority);
+        Ok(placed)
+    }
+}
+
+enum Kind {
+    Job(JobName),
+    Env(JobName),
+    Other,
+}
+
+/// What a section is, by its name.
+fn kind(section: &Section, warnings: &mut Vec<String>) -> Result<Kind, String> {
+    let place = &section.place;
+    if let Some((prefix, rest)) = section.name.split_once(':') {
+        let name = || job_name(rest).map_err(|error| format!("{place}: {error}"));
+        match prefix {
+            "job" | "process" => return name().map(Kind::Job),
+            "env" => return name().map(Kind::Env),
+            _ => {}
+        }
+    }
+    if section.name == "gaffer" {
+        return Ok(Kind::Other);
+    }
+    if WITHOUT_EFFECT.contains(&section.name.as_str()) {
+        warnings.push(format!("{place}: [{}] has no effect in this version", section.name));
+        return Ok(Kind::Other);
+    }
+    let known = ["job", "process", "env", "gaffer"].into_iter().chain(WITHOUT_EFFECT);
+    let prefix = section.name.split(':').next().unwrap_or_default();
+    if let Some(meant) = similar::nearest(prefix, known) {
+        return Err(format!(
+            "{place}: unknown section [{}]; did you mean {meant:?}?",
+            section.name
+        ));
+    }
+    warnings.push(format!("{place}: unknown section [{}] is passed over", section.name));
+    Ok(Kind::Other)
+}
+
+/// `label`, or `session` and `label` parted by the first of `:`, `/` and `.`; session first.
+fn job_name(text: &str) -> Result<JobName, NameError> {
+    match text.split_once([':', '/', '.']) {
+        Some((session, label)) => JobName::new(session, label),
+        None => JobName::new(DEFAULT_SESSION, text),
+    }
+}
+
+fn job(name: JobName, section: &Section, env: Option<&Section>) -> Result<JobEntry, String> {
+    let mut config = Map::new();
+    let mut variables = Map::new();
+    for entry in env.into_iter().flat_map(|env| &env.entries).filter(|entry| !entry.inherited) {
+        // As the original did: it could not see how a key was written.
+        variables.insert(entry.raw_key.to_uppercase(), Value::from(entry.value.as_str()));
+    }
+    for entry in &section.entries {
+        if entry.key.starts_with("env:") {
+            let variable = entry.raw_key.split_once(':').map(|(_, name)| name.trim());
+            let variable = variable.unwrap_or_default().to_owned();
+            variables.insert(variable, Value::from(entry.value.as_str()));
+            continue;
+        }
+        if entry.key == "name" || entry.inherited && spec_read::key(&entry.key).is_none() {
+            // Defaults for some sections stand in all of them.
+            continue;
+        }
+        let value = spec_read::value_of_text(&entry.key, &entry.value);
+        let value = value.map_err(|error| format!("{}: {error}", entry.place))?;
+        config.insert(entry.key.clone(), value);
+    }
+    if !variables.is_empty() {
+        config.insert("env".into(), Value::Object(variables));
+    }
+    config.insert("name".into(), Value::from(name.label()));
+    config.entry("os_env").or_insert(Value::from(true));
+    let spec = spec_read::read(&config);
+    let spec = spec.map_err(|error| format!("{}: {error}", place_of(&error, section, env)))?;
+    let start = spec_read::wants_start(&config);
+    Ok(JobEntry { name, spec: Rc::new(spec), start })
+}
+
+/// Where an error about a key is: at the key, or at the section that lacks it.
+fn place_of<'a>(error: &SpecError, section: &'a Section, env: Option<&'a Section>) -> &'a str {
+    let key = match error {
+        SpecError::Missing(_) => return &section.place,
+        SpecError::Unknown { key, .. } | SpecError::Bad { key, .. } => key,
+    };
+    let top = key.split('.').next().unwrap_or(key);
+    let entry = section.entries.iter().find(|entry| entry.key == top);
+    let variable = key.strip_prefix("env.").and_then(|name| {
+        let all = env.into_iter().chain([section]).flat_map(|section| &section.entries);
+        let named = |entry: &&Entry| {
+            entry.raw_key.rsplit(':').next().is_some_and(|raw| raw.eq_ignore_ascii_case(name))
+        };
+        all.into_iter().find(named)
+    });
+    variable.or(entry).map_or(section.place.as_str(), |entry| entry.place.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jobs(text: &str) -> Result<Vec<Placed>, String> {
+        let mut table = Table::default();
+        table.add("g.ini", text)?;
+        table.jobs(&mut Vec::new())
+    }
+
+    fn names(text: &str) -> Vec<String> {
+        jobs(text).expect("valid").iter().map(|job| job.entry.name.to_string()).collect()
+    }
+
+    #[test]
+    fn sections_are_jobs_session_first() {
+        let text = "[job:web]\ncmd = a\n[process:site:api]\ncmd: b\n[job:s.x.1]\ncmd=c\n[job:t/y]\ncmd=d\n";
+        assert_eq!(names(text), ["default.web", "site.api", "s.x.1", "t.y"]);
+    }
+
+    #[test]
+    fn the_smallest_priority_comes_first_and_ties_keep_their_order() {
+        let text = "[job:a]\ncmd=a\n[job:b]\ncmd=b\npriority=1\n[job:c]\ncmd=c\n[job:d]\ncmd=d\npriority=-1\n";
+        assert_eq!(names(text), ["default.d", "default.b", "default.a", "default.c"]);
+    }
+
+    #[test]
+    fn environment_comes_from_both_places() {
+        let text = "[job:a]\ncmd=a\nenv:http_proxy = x\n[env:a]\npath = /bin\nb = 50%%\n";
+        let spec = &jobs(text).expect("valid")[0].entry.spec;
+        let env: Vec<_> = spec.env.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!(env, ["B=50%", "PATH=/bin", "http_proxy=x"]);
+        assert!(spec.os_env, "on in files");
+    }
+
+    #[test]
+    fn later_files_win_and_flapping_is_read_both_ways() {
+        let mut table = Table::default();
+        table.add("a", "[job:a]\ncmd=a\nflapping = 2, 1., 7., 5\n").expect("valid");
+        table.add("b", "[job:a]\ncmd=b\n").expect("valid");
+        let placed = table.jobs(&mut Vec::new()).expect("valid");
+        let spec = &placed[0].entry.spec;
+        assert_eq!(spec.config["cmd"], "b");
+        assert_eq!(spec.rules.flapping.map(|flapping| flapping.attempts), Some(2));
+    }
+
+    #[test]
+    fn faults_have_file_and_line() {
+        for (text, message) in [
+            ("[job:a]\nargs = x\n", "g.ini:1: cmd is missing"),
+            (
+                "[job:a]\ncmd = x\nnumproceses = 2\n",
+                "g.ini:3: unknown key \"numproceses\"; did you mean \"numprocesses\"?",
+            ),
+            (
+                "[job:a]\ncmd = x\nnumprocesses = two\n",
+                "g.ini:3: numprocesses: expected a whole number from 0 to 10000, found \"two\"",
+            ),
+            (
+                "[job:a]\ncmd = x\nnice = 99\n",
+                "g.ini:3: nice: expected a whole number from -20 to 19, found 99",
+            ),
+            ("[jbo:a]\ncmd = x\n", "g.ini:1: unknown section [jbo:a]; did you mean \"job\"?"),
+            (
+                "[job:a b:c]\ncmd = x\n",
+                "g.ini:1: \"a b\" is not a session name: 1 to 64 of A-Z a-z 0-9 _ + -",
+            ),
+        ] {
+            assert_eq!(jobs(text).err().as_deref(), Some(message));
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Jobs from Procfiles and from JSON files. Pure but for the reading itself: text comes in, entries
+//! with their places go out.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use serde_json::{json, Map, Value};
+
+use crate::node::body;
+use crate::supervisor::name::{check_session, JobName};
+use crate::supervisor::spec::JobEntry;
+use crate::supervisor::spec_read;
+use crate::wire::{dotenv, procfile};
+
+/// A job and where it is written, as `file:line` or as near as that.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// The job.
+    pub entry: JobEntry,
+    /// Where.
+    pub place: String,
+}
+
+/// A Procfile application, found and read.
+pub struct Application {
+    /// The session of its jobs.
+    pub session: String,
+    /// The folder of its Procfile, absolute.
+    pub root: PathBuf,
+    /// The Procfile.
+    pub path: PathBuf,
+    /// Its text.
+    pub procfile: String,
+    /// The `.env` beside it: path and text.
+    pub dotenv: Option<(PathBuf, String)>,
+}
+
+impl Application {
+    /// Reads `[NAME=]FILE` and the `.env` beside the file. Without a name the application is called
+    /// as its folder is.
+    ///
+    /// # Errors
+    /// A file cannot be read, or the name is none.
+    pub fn open(argument: &str) -> Result<Self, String> {
+        let (name, file) = match argument.split_once('=') {
+            Some((name, file)) if !name.contains('/') => (Some(name), file),
+            Some(_) | None => (None, argument),
+        };
+        let path = PathBuf::from(file);
+        let procfile = read(&path)?;
+        let absolute = std::path::absolute(&path).map_err(|error| format!("{file}: {error}"))?;
+        let root = absolute.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
+        let folder = root.canonicalize().unwrap_or_else(|_| root.clone());
+        let folder = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+        let session = name.map(str::to_owned).or(folder).unwrap_or_default();
+        check_session(&session).map_err(|error| {
+            format!("{file}: {error}; say the application's name with --procfile NAME={file}")
+        })?;
+        let env = root.join(".env");
+        let dotenv = if env.exists() { Some((env.clone(), read(&env)?)) } else { None };
+        Ok(Self { session, root, path, procfile, dotenv })
+    }
+
+    /// Its jobs. `base_port` is where its ports begin if neither `.env` nor `environ` says so.
+    ///
+    /// # Errors
+    /// What is wrong, with file and line.
+    pub fn jobs(
+        &self,
+        environ: &BTreeMap<String, String>,
+        base_port: u16,
+        warnings: &mut Vec<String>,
+    ) -> Result<Vec<Placed>, String> {
+        let at = |line: usize| format!("{}:{line}", self.path.display());
+        let parsed = procfile::parse(&self.procfile)
+            .map_err(|error| format!("{}: {}", at(error.line), error.message))?;
+        for (line, text) in &parsed.ignored {
+            warnings.push(format!("{}: ignored, not \"name: command\": {text:?}", at(*line)));
+        }
+        if parsed.processes.is_empty() {
+            return Err(format!("{}: no \"name: command\" line in it", self.path.display()));
+        }
+        let env = self.environment(environ)?;
+        let port = env.get("PORT").or_else(|| environ.get("PORT"));
+        let base_port = match port {
+            None => base_port,
+            Some(text) => text.parse().map_err(|_| format!("PORT is {text:?}, no port number"))?,
+        };
+        let mut jobs = Vec::new();
+        for (index, process) in parsed.processes.iter().enumerate() {
+            let place = at(process.line);
+            let port = procfile::port_of(base_port, index).ok_or_else(|| {
+                format!("{place}: its PORT would be above 65535; set a lower PORT")
+            })?;
+            let config = self.config(process, &env, port);
+            let name = JobName::new(&self.session, &process.name);
+            let name = name.map_err(|error| format!("{place}: {error}"))?;
+            let spec = spec_read::read(&config).map_err(|error| format!("{place}: {error}"))?;
+            let entry = JobEntry { name, spec: Rc::new(spec), start: true };
+            jobs.push(Placed { entry, place });
+        }
+        Ok(jobs)
+    }
+
+    fn environment(
+        &self,
+        environ: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, String> {
+        let Some((path, text)) = &self.dotenv else { return Ok(BTreeMap::new()) };
+        let parsed = dotenv::parse(text, &|name| environ.get(name).cloned());
+        let entries = parsed
+            .map_err(|error| format!("{}:{}: {}", path.display(), error.line, error.message))?;
+        Ok(entries.into_iter().collect())
+    }
+
+    fn config(
+        &self,
+        process: &procfile::Process,
+        env: &BTreeMap<String, String>,
+        port: u16,
+    ) -> Map<String, Value> {
+        let mut config = Map::new();
+        let mut set = |key: &str, value: Value| drop(config.insert(key.to_owned(), value));
+        set("name", json!(process.name));
+        set("cmd", json!(process.command));
+        set("shell", json!(procfile::needs_shell(&process.command)));
+        set("cwd", json!(self.root.to_string_lossy()));
+        set("env", json!(env));
+        set("os_env", json!(true));
+        set("port", json!(port));
+        set("redirect_output", json!(["out", "err"]));
+        let with_input = env.get("GAFFER_REDIRECT_INPUT").map(String::as_str).unwrap_or_default();
+        if with_input.split_whitespace().any(|name| name == process.name) {
+            set("redirect_input", json!(true));
+        }
+        for (key, variable) in [("uid", "GAFFER_UID"), ("gid", "GAFFER_GID")] {
+            if let Some(account) = env.get(variable).filter(|account| !account.is_empty()) {
+                set(key, json!(account));
+            }
+        }
+        config
+    }
+}
+
+/// Reads a file of text.
+///
+/// # Errors
+/// The path and why not.
+pub fn read(path: &Path) -> Result<String, String> {
+    let bytes = std::fs::read(path).map_err(|error| {
+        let text = crate::base::error::Errno::of(&error);
+        format!("{}: {text}", path.display())
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("{}:{line}: not UTF-8; save the file as UTF-8", path.display())
+    })
+}
+
+/// The jobs of a JSON file: one job, or `{"jobs": [...]}`.
+///
+/// # Errors
+/// What is wrong, with the file and the line or the job.
+pub fn json_jobs(path: &Path, text: &str) -> Result<Vec<Placed>, String> {
+    let file = path.display();
+    let value = body::parse(text.as_bytes())
+        .map_err(|error| format!("{file}:{}: {error}", error.line()))?;
+    let Value::Object(top) = value else {
+        return Err(format!("{file}: expected an object: one job, or {{\"jobs\": [...]}}"));
+    };
+    let list = match top.get("jobs") {
+        None => vec![Value::Object(top)],
+        Some(Value::Array(list)) if top.len() == 1 => list.clone(),
+        Some(Value::Array(_)) => {
+            return Err(format!("{file}: beside \"jobs\" nothing else is expected"));
+        }
+        Some(_) => return Err(format!("{file}: jobs: expected a list")),
+    };
+    let placed = |(number, value): (usize, &Value)| {
+        let place = format!("{file}: job {}", number + 1);
+        json_job(value).map(|entry| Placed { entry, place: place.clone() }).map_err(|error| {
+            let name = value.get("name").and_then(Value::as_str);
+            let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
+            format!("{place}{name}: {error}")
+        })
+    };
+    list.iter().enumerate().map(placed).collect()
+}
+
+fn json_job(value: &Value) -> Result<JobEntry, String> {
+    let mut config = value.as_object().ok_or("expected an object")?.clone();
+    let name = match config.get("name") {
+        Some(Value::String(name)) => JobName::parse(name).map_err(|error| error.to_string())?,
+        None | Some(_) => return Err("name: expected a text such as \"session.label\"".into()),
+    };
+    let start = spec_read::wants_start(&config);
+    config.insert("name".into(), json!(name.label()));
+    let spec = spec_read::read(&config).map_err(|error| error.to_string())?;
+    Ok(JobEntry { name, spec: Rc::new(spec), start })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervisor::spec::Command;
+
+    fn application(procfile: &str, dotenv: &str) -> Result<Vec<Placed>, String> {
+        let application = Application {
+            session: "app".into(),
+            root: "/srv/app".into(),
+            path: "Procfile".into(),
+            procfile: procfile.into(),
+            dotenv: Some((".env".into(), dotenv.into())),
+        };
+        application.jobs(&BTreeMap::new(), 5100, &mut Vec::new())
+    }
+
+    #[test]
+    fn a_procfile_becomes_jobs_with_ports_by_the_foreman_rule() {
+        let jobs = application("web: ./serve -p $PORT\nmy-job: work a\n", "A=1\n").expect("valid");
+        let ports: Vec<_> = jobs.iter().map(|job| job.entry.spec.port).collect();
+        assert_eq!(ports, [Some(5100), Some(5200)]);
+        assert_eq!(jobs[0].entry.spec.command, Command::Shell("./serve -p $PORT".into()));
+        assert_eq!(jobs[1].entry.name.to_string(), "app.my-job");
+        assert_eq!(jobs[1].entry.spec.env.get("A").map(String::as_str), Some("1"));
+        assert_eq!(jobs[1].place, "Procfile:2");
+        let jobs = application("web: a\n", "PORT=7000\nGAFFER_REDIRECT_INPUT=\"x web\"\n");
+        let spec = &jobs.expect("valid")[0].entry.spec;
+        assert_eq!((spec.port, spec.redirect_input), (Some(7000), true));
+    }
+
+    #[test]
+    fn faults_of_an_application_have_their_place() {
+        assert_eq!(
+            application("web: a\n", "x\n").err().map(|e| e.starts_with(".env:1: ")),
+            Some(true)
+        );
+        assert!(application("\n", "").is_err_and(|e| e.contains("no \"name: command\"")));
+        assert!(application("a: b\n", "PORT=x\n").is_err_and(|e| e.contains("no port number")));
+        assert!(application("a: b\na: c\n", "").is_err_and(|e| e.starts_with("Procfile:2: ")));
+    }
+
+    #[test]
+    fn json_files_have_one_job_or_many() {
+        let names = |text: &str| {
+            json_jobs(Path::new("f"), text)
+                .map(|jobs| jobs.iter().map(|job| job.entry.name.to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(names(r#"{"name": "a.b", "cmd": "x"}"#), Ok(vec!["a.b".into()]));
+        let many = r#"{"jobs": [{"name": "b", "cmd": "x"}, {"name": "s/c", "cmd": "x"}]}"#;
+        assert_eq!(names(many), Ok(vec!["default.b".into(), "s.c".into()]));
+        for (text, start) in [
+            ("{\n{", "f:2: "),
+            ("[]", "f: expected an object"),
+            (r#"{"jobs": 1}"#, "f: jobs: expected a list"),
+            (r#"{"jobs": [{"name": "a"}]}"#, "f: job 1 (a): cmd is missing"),
+            (r#"{"jobs": [{"cmd": "a"}]}"#, "f: job 1: name: expected"),
+        ] {
+            let error = names(text).err().unwrap_or_default();
+            assert!(error.starts_with(start), "{error}");
+        }
+    }
+}

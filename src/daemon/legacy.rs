@@ -1,0 +1,176 @@
+//! The state directory at the start: who owns it, and what the daemon before this one left in it.
+//! Whatever is damaged is set aside and told; nothing found here keeps the daemon from supervising.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use log::{error, warn};
+
+use crate::base::error::Errno;
+use crate::node::gaffer::Legacy;
+use crate::node::journal::{Journal, Loaded};
+use crate::node::machine::StateFile;
+use crate::node::state::running_from_value;
+use crate::reactor::strays;
+use crate::sys::entropy::random_bytes;
+use crate::sys::lock::{lock, LockError, Locked};
+use crate::sys::procfs;
+
+/// The state directory of this daemon, held by its lock.
+pub struct StateDirectory {
+    path: PathBuf,
+    _lock: Option<Locked>,
+    /// The node's own word, the same in all its lives.
+    family: String,
+    /// The word of this life: `family` and a part of its own.
+    pub node: String,
+}
+
+impl StateDirectory {
+    /// Takes the directory, which is made if it is not there.
+    ///
+    /// # Errors
+    /// Another daemon has it, or it cannot be had at all. A disk that is full or read-only is no
+    /// error: the daemon then runs without writing down what it does.
+    pub fn take(path: &Path) -> Result<Self, String> {
+        let shown = path.display();
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        let held = match made.map_err(|error| LockError::Io(Errno::of(&error))) {
+            Ok(()) => lock(&path.join("lock"), 0o600),
+            Err(error) => Err(error),
+        };
+        let lock = match held {
+            Ok(lock) => Some(lock),
+            Err(LockError::Held { pid }) => {
+                let pid = pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
+                return Err(format!(
+                    "{shown} is in use by another gafferd{pid}; choose another with --state-dir DIR"
+                ));
+            }
+            Err(LockError::Io(errno)) if is_disk_trouble(errno) => None,
+            Err(LockError::Io(errno)) => {
+                return Err(format!(
+                    "the state directory {shown}: {errno}; choose another with --state-dir DIR"
+                ));
+            }
+        };
+        if let Some(lock) = &lock {
+            // The pid is for people; the lock is what counts.
+            let _ = lock.write_line(&std::process::id().to_string());
+        }
+        let family = family(path);
+        let node = format!("{family}-{}", word());
+        Ok(Self { path: path.to_owned(), _lock: lock, family, node })
+    }
+
+    /// Says who holds the directory, once the process has its final number.
+    pub fn sign(&self) {
+        match &self._lock {
+            Some(lock) => drop(lock.write_line(&std::process::id().to_string())),
+            None => error!(
+                "the state directory {} cannot be written: what runs is not on record, and jobs \
+                 loaded over the API will not outlive this daemon",
+                self.path.display()
+            ),
+        }
+    }
+
+    /// What the daemon before this one left. `forget` leaves its jobs behind, but never its
+    /// processes.
+    pub fn legacy(&self, boot_id: &str, forget: bool) -> Legacy {
+        let mut legacy = Legacy::default();
+        if let Some(loaded) = self.load(StateFile::Jobs) {
+            if forget {
+                warn!("--forget: {} jobs of before are not loaded", loaded.entries.len());
+            } else {
+                legacy.jobs = loaded.entries;
+            }
+        }
+        if let Some(loaded) = self.load(StateFile::Running) {
+            let same_boot =
+                loaded.header.get("boot_id").and_then(|id| id.as_str()) == Some(boot_id);
+            let entries = loaded.entries.iter().filter(|_| same_boot);
+            let recorded = entries.filter_map(|(key, value)| running_from_value(key, value));
+            let alive =
+                |start: u64, stat: procfs::Stat| stat.start_time == start && stat.state != b'Z';
+            legacy.running = recorded
+                .filter(|running| {
+                    procfs::stat(running.os_pid).is_some_and(|stat| alive(running.start_time, stat))
+                })
+                .collect();
+        }
+        let known = |os_pid| legacy.running.iter().any(|running| running.os_pid == os_pid);
+        let strays = strays::of_earlier_lives(&self.family, &self.node);
+        let strays: Vec<_> = strays.into_iter().filter(|stray| !known(stray.os_pid)).collect();
+        legacy.strays = strays;
+        legacy
+    }
+
+    fn load(&self, file: StateFile) -> Option<Loaded> {
+        let path = self.path.join(file.name());
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                error!("{} cannot be read: {}", path.display(), Errno::of(&error));
+                return None;
+            }
+        };
+        match Journal::load(file.name(), &bytes) {
+            Ok(loaded) => {
+                if !loaded.damage.is_empty() {
+                    let aside = self.set_aside(&path, |from, to| fs::copy(from, to));
+                    error!("{}: {}; {aside}", path.display(), loaded.damage.join(", "));
+                }
+                Some(loaded)
+            }
+            Err(unreadable) => {
+                let aside = self.set_aside(&path, |from, to| fs::rename(from, to).map(|()| 0));
+                error!("{} is not read: {unreadable}; {aside}", path.display());
+                None
+            }
+        }
+    }
+
+    /// Keeps a damaged file under a name that nothing of ours will write over.
+    fn set_aside(&self, path: &Path, put: impl Fn(&Path, &Path) -> io::Result<u64>) -> String {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let to = self.path.join(format!("{name}.damaged-{}", word()));
+        match put(path, &to) {
+            Ok(_) => format!("it is kept as {}", to.display()),
+            Err(error) => format!("it could not be kept: {}", Errno::of(&error)),
+        }
+    }
+}
+
+/// The node's own word, from its file; made at its first start.
+fn family(directory: &Path) -> String {
+    let path = directory.join("node");
+    let plain = |text: &String| text.len() == 8 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let found = fs::read_to_string(&path).ok().map(|text| text.trim().to_owned());
+    if let Some(word) = found.filter(plain) {
+        return word;
+    }
+    let word = word();
+    let written = fs::write(&path, format!("{word}\n"));
+    if let Err(error) = written {
+        warn!("{} cannot be written: {}", path.display(), Errno::of(&error));
+    }
+    word
+}
+
+/// Eight random hexadecimal digits.
+fn word() -> String {
+    let mut bytes = [0; 4];
+    if random_bytes(&mut bytes).is_err() {
+        // What is told apart by it lives on this machine alone.
+        bytes = std::process::id().to_le_bytes();
+    }
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn is_disk_trouble(errno: Errno) -> bool {
+    matches!(errno.0, libc::ENOSPC | libc::EROFS | libc::EIO | libc::EDQUOT)
+}

@@ -1,0 +1,13 @@
+//! Floor 6: assembly. What the operator says, on the command line and in files, becomes a machine
+//! in its shell.
+
+pub mod boot;
+pub mod config;
+pub mod ini_jobs;
+pub mod job_files;
+pub mod legacy;
+pub mod logger;
+pub mod options;
+pub mod paths;
+pub mod places;
+pub mod world;

@@ -1,0 +1,228 @@
+//! gafferd's command line. One table makes the parser, `--help` and the check that the
+//! documentation names every option.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use lexopt::{Arg, Parser, ValueExt as _};
+
+/// One option of the table.
+pub struct Opt {
+    /// Its letter, if it has one.
+    pub short: Option<char>,
+    /// Its long name.
+    pub long: &'static str,
+    /// What its value is called; without one it takes none.
+    pub value: Option<&'static str>,
+    /// What it does.
+    pub help: &'static str,
+}
+
+const fn flag(short: Option<char>, long: &'static str, help: &'static str) -> Opt {
+    Opt { short, long, value: None, help }
+}
+
+const fn takes(
+    short: Option<char>,
+    long: &'static str,
+    value: &'static str,
+    help: &'static str,
+) -> Opt {
+    Opt { short, long, value: Some(value), help }
+}
+
+/// Every option.
+#[rustfmt::skip]
+pub const OPTIONS: &[Opt] = &[
+    takes(Some('c'), "config", "PATH", "gafferd.ini, or the directory it lies in"),
+    takes(None, "procfile", "[NAME=]FILE", "run a Procfile application, with the .env beside it (repeatable)"),
+    takes(None, "load", "FILE", "load jobs from a JSON file: one job, or {\"jobs\": [...]} (repeatable)"),
+    takes(None, "bind", "ADDR", "listen here: HOST:PORT, HOST, :PORT or [V6]:PORT (repeatable; default 127.0.0.1:5000)"),
+    takes(None, "socket", "PATH", "the unix socket; \"none\" for none (default in $XDG_RUNTIME_DIR/gaffer or /run/gaffer)"),
+    takes(None, "backlog", "N", "clients the kernel lets wait to be accepted (default 128)"),
+    takes(None, "state-dir", "DIR", "where running processes and jobs loaded over the API are on record"),
+    flag(None, "forget", "start without the jobs that were loaded over the API before"),
+    takes(None, "allowed-host", "NAME", "a further name under which clients may ask for this node; * for all (repeatable)"),
+    takes(None, "origin", "URL", "a web page's origin that may use the API, e.g. https://example.org (repeatable)"),
+    flag(None, "require-key", "demand an API key (refused: this version has no keys yet)"),
+    flag(None, "daemon", "go to the background once everything is started"),
+    takes(None, "pidfile", "FILE", "write the process id here; a second daemon with it is refused"),
+    takes(None, "error-log", "FILE", "log here instead of to stderr (\"-\"); opened again on SIGUSR1"),
+    takes(None, "log-level", "LEVEL", "critical, error, warning, info, debug or trace (default info)"),
+    flag(Some('v'), "verbose", "print what happens to jobs on stdout; -vv prints their output, too"),
+    flag(None, "version", "print the version and exit"),
+    flag(Some('h'), "help", "print this and exit"),
+];
+
+/// What was asked for. What was not said is `None` or empty, so that a file can say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// `--procfile`.
+    pub procfiles: Vec<String>,
+    /// `--load`.
+    pub loads: Vec<PathBuf>,
+    /// `--bind`.
+    pub binds: Vec<String>,
+    /// `--socket`.
+    pub socket: Option<PathBuf>,
+    /// `--backlog`.
+    pub backlog: Option<String>,
+    /// `--state-dir`.
+    pub state_dir: Option<PathBuf>,
+    /// `--forget`.
+    pub forget: bool,
+    /// `--allowed-host`.
+    pub allowed_hosts: Vec<String>,
+    /// `--origin`.
+    pub origins: Vec<String>,
+    /// `--require-key`.
+    pub require_key: bool,
+    /// `--daemon`.
+    pub daemon: bool,
+    /// `--pidfile`.
+    pub pidfile: Option<PathBuf>,
+    /// `--error-log`.
+    pub error_log: Option<PathBuf>,
+    /// `--log-level`.
+    pub log_level: Option<String>,
+    /// `-v`, counted.
+    pub verbose: u8,
+}
+
+/// What a command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command {
+    /// To run.
+    Run(Box<Options>),
+    /// The version.
+    Version,
+    /// The help.
+    Help,
+}
+
+/// Reads a command line, without the program's name.
+///
+/// # Errors
+/// The option that is unknown or lacks its value, in words.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
+    let mut parser = Parser::from_args(args);
+    let mut options = Options::default();
+    while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
+        let option = match arg {
+            Arg::Short(letter) => OPTIONS.iter().find(|option| option.short == Some(letter)),
+            Arg::Long(name) => OPTIONS.iter().find(|option| option.long == name),
+            Arg::Value(value) => {
+                return Err(format!("unexpected argument {value:?}; see gafferd --help"));
+            }
+        };
+        let Some(option) = option else { return Err(unknown(&arg)) };
+        let value = match option.value {
+            None => OsString::new(),
+            Some(_) => parser.value().map_err(|error| error.to_string())?,
+        };
+        match option.long {
+            "version" => return Ok(Command::Version),
+            "help" => return Ok(Command::Help),
+            long => options.set(long, value)?,
+        }
+    }
+    Ok(Command::Run(Box::new(options)))
+}
+
+fn unknown(arg: &Arg<'_>) -> String {
+    let (written, name) = match arg {
+        Arg::Short(letter) => (format!("-{letter}"), None),
+        Arg::Long(name) => (format!("--{name}"), Some(*name)),
+        Arg::Value(value) => (format!("{value:?}"), None),
+    };
+    let longs = OPTIONS.iter().map(|option| option.long);
+    match name.and_then(|name| crate::base::similar::nearest(name, longs)) {
+        Some(meant) => format!("unknown option {written}; did you mean --{meant}?"),
+        None => format!("unknown option {written}; see gafferd --help"),
+    }
+}
+
+impl Options {
+    fn set(&mut self, long: &str, value: OsString) -> Result<(), String> {
+        let text = |value: OsString| {
+            value.string().map_err(|_| format!("--{long}: its value is no UTF-8"))
+        };
+        match long {
+            "config" => self.config = Some(value.into()),
+            "procfile" => self.procfiles.push(text(value)?),
+            "load" => self.loads.push(value.into()),
+            "bind" => self.binds.push(text(value)?),
+            "socket" => self.socket = Some(value.into()),
+            "backlog" => self.backlog = Some(text(value)?),
+            "state-dir" => self.state_dir = Some(value.into()),
+            "forget" => self.forget = true,
+            "allowed-host" => self.allowed_hosts.push(text(value)?),
+            "origin" => self.origins.push(text(value)?),
+            "require-key" => self.require_key = true,
+            "daemon" => self.daemon = true,
+            "pidfile" => self.pidfile = Some(value.into()),
+            "error-log" => self.error_log = Some(value.into()),
+            "log-level" => self.log_level = Some(text(value)?),
+            "verbose" => self.verbose = self.verbose.saturating_add(1),
+            other => return Err(format!("--{other} is not handled")),
+        }
+        Ok(())
+    }
+}
+
+/// The text of `--help`.
+pub fn help() -> String {
+    let mut text = String::from(
+        "gafferd: launches jobs, keeps them alive, and is controlled over HTTP\n\n\
+         usage: gafferd [OPTION]...\n\n",
+    );
+    for option in OPTIONS {
+        let short = option.short.map(|letter| format!("-{letter}, ")).unwrap_or_default();
+        let value = option.value.map(|value| format!(" {value}")).unwrap_or_default();
+        let head = format!("  {short:>4}--{}{value}", option.long);
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{head:<32}  {}", option.help);
+    }
+    text.push_str(
+        "\nSignals: TERM, INT and QUIT stop everything, a second one at once; HUP reads the\n\
+         configuration again; USR1 opens the log file again.\n",
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(args: &[&str]) -> Result<Command, String> {
+        parse(args.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn every_option_of_the_table_is_handled() {
+        for option in OPTIONS {
+            let mut args = vec![format!("--{}", option.long)];
+            args.extend(option.value.map(|_| "1".to_owned()));
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            assert!(parsed(&args).is_ok(), "--{}", option.long);
+        }
+    }
+
+    #[test]
+    fn slips_are_told() {
+        assert_eq!(
+            parsed(&["--pidfle", "x"]),
+            Err("unknown option --pidfle; did you mean --pidfile?".into())
+        );
+        assert!(parsed(&["-x"]).is_err());
+        assert!(parsed(&["stray"]).is_err());
+        assert!(parsed(&["--bind"]).is_err());
+        let Ok(Command::Run(options)) = parsed(&["-vv", "--bind=:1", "-c", "x"]) else {
+            panic!("these are options");
+        };
+        assert_eq!((options.verbose, options.binds.len()), (2, 1));
+    }
+}
