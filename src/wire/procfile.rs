@@ -149,7 +149,8 @@ mod tests {
 
     #[test]
     fn dialects_table() {
-        let table: &[(&str, &[(&str, &str, usize)])] = &[
+        type Processes = &'static [(&'static str, &'static str, usize)];
+        let table: &[(&str, Processes)] = &[
             ("web: ruby app.rb\nworker:rake", &[("web", "ruby app.rb", 1), ("worker", "rake", 2)]),
             (
                 "\u{feff}web: a\r\n\r\n# x\r\ndb-1_B:\tb \r\n",
