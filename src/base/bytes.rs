@@ -50,6 +50,11 @@ impl Outbound {
         }
     }
 
+    /// How much memory it holds.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// How many bytes are owed.
     pub fn len(&self) -> usize {
         self.bytes.len() - self.taken

@@ -410,6 +410,7 @@ mod tests {
         assert!(answer.contains("Connection: close\r\n"), "{answer}");
         assert!(conn.take_request().is_none());
         assert!(conn.output_ended() && !conn.is_finished());
+        assert_eq!(conn.input.capacity(), 0);
     }
 
     #[test]
@@ -425,7 +426,7 @@ mod tests {
         }
         send_all(&mut conn, now);
         assert!(conn.is_idle());
-        assert_eq!(conn.input.capacity(), 0);
+        assert_eq!((conn.input.capacity(), conn.owed.capacity()), (0, 0));
         let size = size_of::<Conn>();
         assert!(size <= 256, "{size} bytes");
     }
@@ -506,6 +507,9 @@ mod tests {
         let full = limits::HTTP_BODY_PER_WINDOW;
         for (second, slow) in [(full, false), (full - 1, true)] {
             let mut conn = Conn::new(now);
+            let before = now.plus(limits::HTTP_FIRST_BYTE);
+            let now = before.plus(limits::HTTP_HEAD_TIME);
+            conn.received(b"\r\n", before);
             conn.received(POST, now);
             conn.received(&vec![b'x'; full], now);
             waits(&conn, now, limits::HTTP_BODY_WINDOW);
@@ -528,12 +532,14 @@ mod tests {
         let mut conn = Conn::new(now);
         conn.received(GET, now);
         assert!(conn.take_request().is_some());
+        let now = now.plus(Duration::from_secs(30));
         conn.answer(Response::text(200, "abc"), now);
         waits(&conn, now, limits::HTTP_OUTPUT_TIME);
         let later = now.plus(limits::HTTP_OUTPUT_TIME - Duration::from_secs(1));
         conn.sent(0, later);
         waits(&conn, now, limits::HTTP_OUTPUT_TIME);
         conn.sent(1, later);
+        waits(&conn, later, limits::HTTP_OUTPUT_TIME);
         conn.on_time(now.plus(limits::HTTP_OUTPUT_TIME));
         assert!(!conn.owed().is_empty());
         conn.on_time(later.plus(limits::HTTP_OUTPUT_TIME));
