@@ -48,34 +48,43 @@ impl fmt::Display for LockError {
 /// # Errors
 /// See [`LockError`].
 pub fn lock(path: &Path, mode: u32) -> Result<Locked, LockError> {
-    let io = |error: io::Error| LockError::Io(Errno::of(&error));
-    // A holder that lets go removes the file, so the one locked may be another than the one that
-    // is there by then.
     for _ in 0..limits::LOCK_ATTEMPTS {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(mode)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK)
-            .open(path)
-            .map_err(io)?;
-        if !file.metadata().map_err(io)?.is_file() {
-            return Err(LockError::Io(Errno(libc::EINVAL)));
-        }
-        // SAFETY: flock touches no memory.
-        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } < 0 {
-            return Err(match last_errno() {
-                Errno(libc::EWOULDBLOCK) => LockError::Held { pid: written_pid(&file) },
-                errno => LockError::Io(errno),
-            });
-        }
-        if is_at(&file, path) {
-            return Ok(Locked { file, path: path.to_owned() });
+        if let Some(locked) = take(open(path, mode)?, path)? {
+            return Ok(locked);
         }
     }
     Err(LockError::Held { pid: None })
+}
+
+fn open(path: &Path, mode: u32) -> Result<File, LockError> {
+    let io = |error: io::Error| LockError::Io(Errno::of(&error));
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(mode)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK)
+        .open(path)
+        .map_err(io)?;
+    if !file.metadata().map_err(io)?.is_file() {
+        return Err(LockError::Io(Errno(libc::EINVAL)));
+    }
+    Ok(file)
+}
+
+/// Locks an open file. A holder that lets go removes the file, so the one just locked may be
+/// another than the one that is at `path` by then: that is `None`.
+fn take(file: File, path: &Path) -> Result<Option<Locked>, LockError> {
+    // SAFETY: flock touches no memory.
+    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } < 0 {
+        return Err(match last_errno() {
+            Errno(libc::EWOULDBLOCK) => LockError::Held { pid: written_pid(&file) },
+            errno => LockError::Io(errno),
+        });
+    }
+    let is_there = is_at(&file, path);
+    Ok(is_there.then(|| Locked { file, path: path.to_owned() }))
 }
 
 impl Locked {
@@ -176,5 +185,19 @@ mod tests {
         assert!(path.exists());
         assert_eq!(held(&path), Some(LockError::Held { pid: None }));
         second.release();
+    }
+
+    #[test]
+    fn a_file_that_went_before_it_was_locked_counts_for_nothing() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("lock");
+        let first = lock(&path, 0o600).expect("nobody holds it");
+        let late = open(&path, 0o600).expect("ours");
+        first.release();
+        assert!(take(late, &path).expect("it is free").is_none());
+        let other = lock(&path, 0o600).expect("a new file");
+        let there = open(&path, 0o600).expect("ours");
+        assert_eq!(take(there, &path).err(), Some(LockError::Held { pid: None }));
+        drop(other);
     }
 }

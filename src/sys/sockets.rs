@@ -305,7 +305,7 @@ mod tests {
             let directory = tempfile::tempdir().expect("a directory");
             let mode_of =
                 |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
-            for (umask, mode) in [(0o000, 0o600), (0o177, 0o666), (0o022, 0o660)] {
+            for (umask, mode) in [(0o000, 0o600), (0o077, 0o666), (0o022, 0o660)] {
                 // SAFETY: umask touches no memory, and no other test runs in this process.
                 unsafe { libc::umask(umask) };
                 let path = directory.path().join(format!("{umask:o}/deep/socket"));

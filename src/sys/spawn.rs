@@ -433,6 +433,9 @@ mod tests {
                 (order.stdin, order.stdout, order.stderr) =
                     (Wiring::Pipe, Wiring::Pipe, Wiring::Pipe);
                 order.custom = 2;
+                // Under this limit, which leaves the shell the one it needs, none could be moved.
+                let nofile = libc::RLIMIT_NOFILE;
+                order.rlimits = vec![Rlimit { resource: nofile, soft: Some(11), hard: Some(11) }];
                 let spawned = spawner.spawn(&order);
                 let mut child = spawned.expect("it starts");
                 let numbers: Vec<i32> =

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::process::Command;
 
 use super::reap;
 use super::spawn::Spawner;
@@ -55,12 +54,13 @@ pub(super) fn alone(name: &str, body: impl FnOnce()) {
         return body();
     }
     let program = std::env::current_exe().expect("a test binary");
-    let mut command = Command::new(program);
-    command.args(["--exact", name, "--test-threads=1", "--nocapture"]).env(ALONE, "1");
-    let done = command.output().expect("it starts");
-    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    assert!(done.status.success(), "{name} alone: {}\n{out}\n{err}", done.status);
-    assert!(out.contains("1 passed"), "there is no test {name}:\n{out}");
+    let program = program.to_str().expect("UTF-8");
+    let mut order = order(program, &["--exact", name, "--test-threads=1", "--nocapture"]);
+    order.env = std::env::vars().chain([(ALONE.into(), "1".into())]).collect();
+    order.stderr = Wiring::Stdout;
+    let (text, ended) = output(&order);
+    assert_eq!(ended, ExitStatus::Code(0), "{name} alone:\n{text}");
+    assert!(text.contains("1 passed"), "there is no test {name}:\n{text}");
 }
 
 /// Waits until a child of ours has ended, and does not reap it.
