@@ -164,18 +164,11 @@ impl Supervisor {
     /// Starts an instance again after an unplanned exit, when the node's restart rate allows it.
     pub(super) fn restart(&mut self, id: InstanceId, now: Now) {
         let Some(instance) = self.instances.get_mut(id) else { return };
-        match self.rate.take(now.mono) {
-            Ok(()) => {
-                instance.restarts += 1;
-                self.spawn(id, now);
-            }
-            Err(at) => {
-                instance.state = State::Waiting(Blocker::RestartRate);
-                self.restart_queue.push_back(id);
-                if self.timers.due_at(Timer::RestartRate).is_none() {
-                    self.timers.set(Timer::RestartRate, at);
-                }
-            }
+        instance.state = State::Waiting(Blocker::RestartRate);
+        self.restart_queue.push_back(id);
+        // Where others wait, their timer is set and this one's turn comes after theirs.
+        if self.restart_queue.len() == 1 {
+            self.admit_restarts(now);
         }
     }
 
