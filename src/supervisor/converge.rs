@@ -32,7 +32,7 @@ impl Supervisor {
     /// The rest of the job is as it was, so that the cost of an exit does not grow with the job.
     pub(super) fn fill_again(&mut self, id: InstanceId, now: Now) {
         if self.instances.get(id).is_some_and(|instance| self.wants_up(instance.job)) {
-            self.start(id, now);
+            self.spawn(id, now);
         }
     }
 
@@ -128,7 +128,7 @@ impl Supervisor {
             }
         }
         for instance in to_start {
-            self.start(instance, now);
+            self.spawn(instance, now);
         }
     }
 
@@ -148,17 +148,6 @@ impl Supervisor {
             job.kept.push(id);
         }
         id
-    }
-
-    /// Starts an instance that somebody wants up, unless the job's former processes are in the way.
-    fn start(&mut self, id: InstanceId, now: Now) {
-        let Some(instance) = self.instances.get_mut(id) else { return };
-        let Some(job) = self.jobs.get(instance.job) else { return };
-        if self.predecessors.contains_key(&job.name) {
-            instance.state = State::Waiting(Blocker::Predecessor);
-            return;
-        }
-        self.spawn(id, now);
     }
 
     /// Starts an instance again after an unplanned exit, when the node's restart rate allows it.
@@ -192,11 +181,19 @@ impl Supervisor {
         }
     }
 
-    /// Asks for the process of an instance that has none.
+    /// Asks for the process of an instance that has none, unless processes of the job's former life
+    /// are in the way of a kept one.
     pub(super) fn spawn(&mut self, id: InstanceId, now: Now) {
-        let pid = self.next_pid();
-        let Some(instance) = self.instances.get(id) else { return };
+        let Some(instance) = self.instances.get_mut(id) else { return };
         let Some(job) = self.jobs.get_mut(instance.job) else { return };
+        self.timers.cancel(Timer::Backoff(id));
+        let kept = matches!(instance.role, Role::Kept);
+        if kept && self.predecessors.contains_key(&job.name) {
+            instance.state = State::Waiting(Blocker::Predecessor);
+            return;
+        }
+        self.last_pid += 1;
+        let pid = Pid(self.last_pid);
         let commit = match &instance.role {
             Role::Committed(commit) => commit.clone(),
             Role::Kept | Role::Leaving { .. } | Role::Straggler { .. } => Commit::default(),
@@ -209,12 +206,11 @@ impl Supervisor {
         let spec = Rc::clone(&job.spec);
         let seat = Seat { name: &job.name, number: instance.number, pid, extra: &commit.env };
         let ordered = self.host.order(&spec, seat);
-        let claimed = spec.detach.then(|| (job.name.clone(), instance.number));
+        let claimed = (kept && spec.detach).then(|| (job.name.clone(), instance.number));
         let claimed = claimed.and_then(|key| self.detached.remove(&key));
         let run = new_run(pid, spec, &ordered, commit.graceful_timeout, now);
         self.pids.insert(pid, id);
         let Some(instance) = self.instances.get_mut(id) else { return };
-        self.timers.cancel(Timer::Backoff(id));
         self.timers.set(Timer::Stable(id), now.mono + run.spec.rules.min_uptime);
         instance.run = Some(run);
         instance.state = State::Starting;

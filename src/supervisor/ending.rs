@@ -289,7 +289,8 @@ impl Supervisor {
     ) -> InstanceId {
         let role = Role::Straggler { blocks: straggler.blocks };
         let mut instance = Instance::new(job, straggler.number, role);
-        let pid: Pid = self.next_pid();
+        self.last_pid += 1;
+        let pid = Pid(self.last_pid);
         instance.state = State::Stopping(Stopping::new(Why::Leftover));
         instance.run = Some(super::instance::Run {
             pid,

@@ -57,6 +57,30 @@ pub struct Job {
 }
 
 impl Job {
+    /// A job without instances that has, for now, no name in the table of jobs.
+    pub(super) fn new(
+        name: JobName,
+        spec: Rc<JobSpec>,
+        origin: Origin,
+        desired: Desired,
+        target: u32,
+    ) -> Self {
+        Self {
+            name,
+            spec,
+            origin,
+            desired,
+            target,
+            loaded: false,
+            kept: Vec::new(),
+            committed: Vec::new(),
+            leaving: Vec::new(),
+            departed: Deaths::default(),
+            rolling: VecDeque::new(),
+            order: 0,
+        }
+    }
+
     /// All instances that belong to it.
     pub fn instances(&self) -> impl Iterator<Item = InstanceId> + '_ {
         self.kept.iter().chain(&self.committed).chain(&self.leaving).copied()

@@ -1,13 +1,12 @@
 //! The daemon's own beginning and end: what a former daemon left is ended before its job starts
 //! again, and at shutdown everything stops but what is detached.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Map;
 
-use super::death::Deaths;
 use super::effect::{Effect, Running};
 use super::ending::Straggler;
 use super::facts::Stray;
@@ -34,9 +33,24 @@ impl Supervisor {
     /// Takes over what an earlier daemon left running, before any job is loaded. A detached process
     /// waits for its job to claim it; everything else is ended, and its job waits for that.
     pub fn recovered(&mut self, running: Running, now: Now) {
-        if running.detach {
-            self.detached.insert((running.job.clone(), running.number), running);
-        } else {
+        if !running.detach {
+            self.end_left_over(running, now);
+            return;
+        }
+        // A reload was under way: the later of the two is the one to keep.
+        let place = (running.job.clone(), running.number);
+        if let Some(replaced) = self.detached.insert(place, running) {
+            self.end_left_over(replaced, now);
+        }
+    }
+
+    /// Ends the detached processes of a job that is detached no more, before it starts its own.
+    pub(super) fn end_once_detached(&mut self, name: &JobName, now: Now) {
+        let places = (name.clone(), 0)..=(name.clone(), u32::MAX);
+        let mine: Vec<_> = self.detached.range(places).map(|(place, _)| place.clone()).collect();
+        for running in
+            mine.iter().filter_map(|place| self.detached.remove(place)).collect::<Vec<_>>()
+        {
             self.end_left_over(running, now);
         }
     }
@@ -96,20 +110,8 @@ impl Supervisor {
     }
 
     fn insert_placeholder(&mut self, name: JobName, spec: Rc<JobSpec>, blocks: bool) -> JobId {
-        let id = self.jobs.insert(Job {
-            name: name.clone(),
-            spec,
-            origin: Origin::File,
-            desired: Desired::Down,
-            target: 0,
-            loaded: false,
-            kept: Vec::new(),
-            committed: Vec::new(),
-            leaving: Vec::new(),
-            departed: Deaths::default(),
-            rolling: VecDeque::new(),
-            order: 0,
-        });
+        let job = Job::new(name.clone(), spec, Origin::File, Desired::Down, 0);
+        let id = self.jobs.insert(job);
         if blocks {
             self.predecessors.entry(name).or_default().push(id);
         }

@@ -238,11 +238,6 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn next_pid(&mut self) -> Pid {
-        self.last_pid += 1;
-        Pid(self.last_pid)
-    }
-
     /// What events say of an instance's run; `None` when it has none.
     pub(super) fn subject(&self, id: InstanceId) -> Option<Subject> {
         let instance = self.instances.get(id)?;

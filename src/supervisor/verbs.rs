@@ -1,11 +1,10 @@
 //! What operators and files ask for. A verb changes intent and converges; it never waits, and it
 //! never fails half way: it is checked whole before it changes anything.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::death::Deaths;
 use super::effect::{Effect, Whom};
 use super::event::Event;
 use super::instance::{Commit, Instance, Role, State, Step, Why};
@@ -46,19 +45,9 @@ impl Supervisor {
     /// # Errors
     /// The name is taken, or no process of it could be ordered. Nothing is loaded then.
     pub fn load(&mut self, entry: JobEntry, origin: Origin, now: Now) -> Result<(), Refusal> {
-        self.refuse_when_ending()?;
-        if self.names.contains_key(&entry.name) {
-            return Err(Refusal::Exists);
-        }
-        self.check(&entry.name, &entry.spec, &Commit::default())?;
         let target = entry.spec.numprocesses;
         let desired = if entry.start { Desired::Up } else { Desired::Hold };
-        let id = self.insert_job(entry, origin, desired, target);
-        if desired == Desired::Up {
-            self.tell_started(id);
-        }
-        self.converge(id, now);
-        Ok(())
+        self.admit(entry, origin, desired, target, now)
     }
 
     /// Loads a job as it was when the daemon ended: with its intent.
@@ -72,41 +61,41 @@ impl Supervisor {
         target: u32,
         now: Now,
     ) -> Result<(), Refusal> {
-        if self.names.contains_key(&entry.name) {
-            return Err(Refusal::Exists);
-        }
-        self.check(&entry.name, &entry.spec, &Commit::default())?;
-        let id = self.insert_job(entry, Origin::Api, desired, target);
-        self.converge(id, now);
-        Ok(())
+        self.admit(entry, Origin::Api, desired, target, now)
     }
 
-    fn insert_job(
+    fn admit(
         &mut self,
         entry: JobEntry,
         origin: Origin,
         desired: Desired,
         target: u32,
-    ) -> JobId {
+        now: Now,
+    ) -> Result<(), Refusal> {
+        self.refuse_when_ending()?;
+        let JobEntry { name, spec, .. } = entry;
+        if self.names.contains_key(&name) {
+            return Err(Refusal::Exists);
+        }
+        self.check(&name, &spec, &Commit::default())?;
+        if !spec.detach {
+            self.end_once_detached(&name, now);
+        }
         self.last_order += 1;
-        let id = self.jobs.insert(Job {
-            name: entry.name.clone(),
-            spec: entry.spec,
-            origin,
-            desired,
-            target,
+        let job = Job {
             loaded: true,
-            kept: Vec::new(),
-            committed: Vec::new(),
-            leaving: Vec::new(),
-            departed: Deaths::default(),
-            rolling: VecDeque::new(),
             order: self.last_order,
-        });
+            ..Job::new(name.clone(), spec, origin, desired, target)
+        };
+        let id = self.jobs.insert(job);
         self.order.insert(self.last_order, id);
-        self.names.insert(entry.name.clone(), id);
-        self.events.push(Event::Load(entry.name));
-        id
+        self.names.insert(name.clone(), id);
+        self.events.push(Event::Load(name));
+        if desired == Desired::Up {
+            self.tell_started(id);
+        }
+        self.converge(id, now);
+        Ok(())
     }
 
     fn tell_started(&mut self, id: JobId) {
@@ -372,8 +361,10 @@ impl Supervisor {
         if let Some(job) = self.jobs.get_mut(id) {
             job.committed.push(instance);
         }
+        // A one-off waits for nothing, so the next number is its own.
+        let pid = Pid(self.last_pid + 1);
         self.spawn(instance, now);
-        Ok(Pid(self.last_pid))
+        Ok(pid)
     }
 
     /// Stops one process. A kept one is replaced when it has ended. Asked again, it kills at once.
