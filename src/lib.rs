@@ -1,4 +1,96 @@
 //! gaffer controls, watches and launches applications and jobs over HTTP.
+//!
+//! This is the architecture, kept true. It is a library with three programs in front of it:
+//! `gafferd` (the node), `gaffer` (the command line) and `gaffer_lookupd` (who runs what).
+//!
+//! # The picture
+//!
+//! ```text
+//!   sockets, pipes, signals, clock, files            the kernel
+//! ┌─────────────────────────────────────────────────────────────┐
+//! │ Reactor (reactor/)   owns every descriptor, sleeps in poll, │
+//! │                      moves bytes, performs effects          │
+//! │  facts ↓  ↑ effects, owed bytes                             │
+//! │ ┌─────────────────────────────────────────────────────────┐ │
+//! │ │ Gaffer (node/)   owns all state                         │ │
+//! │ │   Supervisor (supervisor/)   jobs, instances, timers    │ │
+//! │ │   clients: Conn (front/)     bytes ↔ requests           │ │
+//! │ │   outputs, stats, waits, state                          │ │
+//! │ └─────────────────────────────────────────────────────────┘ │
+//! └─────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! [`node::gaffer::Gaffer`] is one machine without I/O: facts come in as `&mut self` methods that
+//! take the time ([`node::machine::Machine`]), and [`node::machine::Effect`]s go out. The
+//! [`reactor::turn::Reactor`] is one thin shell around it on `mio`. A test puts a fake kernel in the
+//! shell's place and runs the whole node in virtual time.
+//!
+//! # The turn
+//!
+//! 1. sleep: `poll` until the machine's deadline, or not at all while something is left over
+//! 2. read the clock, once
+//! 3. take in: child output, exits (after their last words), signals, clients, the worker's
+//!    results, new clients
+//! 4. let time pass in the machine
+//! 5. perform effects and feed their results back, until there are none or the turn has done its
+//!    share; writes to the state directory come first
+//! 6. write what clients are owed
+//! 7. say so if the turn was long
+//!
+//! Sources are edge-triggered and registered once. One that had its share and has more is taken up
+//! again in the next turn. An idle node has no timer and no wake-up.
+//!
+//! # Supervision
+//!
+//! Intent and observation are apart. A job's intent is `desired` (up, down, hold) and a target
+//! number; requests change only that. What is observed are instances in the states `waiting`,
+//! `starting`, `running`, `stopping`, `backoff`, `stopped`, `exited` and `failed`, each with its
+//! reason. Every verb and every fact ends in `converge`, which spawns what is missing and stops what
+//! is too many. How a run ends is one way that all ends take: stop signal to the group, grace, KILL
+//! to the group, group empty, streams drained, exit told (`supervisor/ending.rs`).
+//!
+//! Each process carries `GAFFER_RUN` in its environment: the word of this node, of this life of it,
+//! and the run's number. With it, descendants that left their group are found when their run is
+//! over, and what a killed daemon left is found at the next start, together with the record of what
+//! runs in the state directory.
+//!
+//! # The floors
+//!
+//! A file imports from its own folder and from lower floors, and nothing else; a test checks it.
+//!
+//! | floor | what |
+//! |---|---|
+//! | 0 [`base`] | words every floor speaks: ids, arena, timers, limits, errors |
+//! | 0 [`sys`] | the kernel, and the only unsafe code |
+//! | 1 [`wire`] | bytes ↔ messages: HTTP, INI, Procfile, .env |
+//! | 2 [`supervisor`] | pure decisions about jobs |
+//! | 3 [`front`] | connections without sockets: requests, answers, routes, who may ask |
+//! | 4 [`node`] | the machine: endpoints, outputs, statistics, state |
+//! | 5 [`reactor`] | descriptors, clock, sleep |
+//! | 6 [`daemon`] | assembly: options, configuration, log, start and end |
+//! | `bin/` | the programs |
+//!
+//! # What is always so
+//!
+//! - Nothing below the reactor reads a clock, touches a descriptor or sleeps.
+//! - Nothing inside acts on an [`supervisor::Event`]: events are for clients.
+//! - Nothing is kept twice: a timer is set where its state is entered and cancelled where it is
+//!   left, in the same method.
+//! - Nothing grows without a limit from [`base::limits`].
+//! - Nothing a web page can do reaches an endpoint: [`front::access`] is asked first.
+//! - Only `converge` starts processes, and only `ending` stops them.
+//! - Only what is on disk, or will be written before the answer, is promised to a client.
+//! - Only `sys` has unsafe code.
+//!
+//! # Where to add
+//!
+//! - **an endpoint**: a function in `node/api_*.rs` and a line in [`node::routes::ROUTES`]
+//! - **a job option**: a line in [`supervisor::spec_read::KEYS`], a field of
+//!   [`supervisor::JobSpec`], and its use in `supervisor/order.rs` or `restart.rs`
+//! - **a key of `[gaffer]` or an option of gafferd**: `daemon/config.rs`, `daemon/options.rs`
+//! - **something the kernel is asked for**: an [`node::machine::Effect`], performed in
+//!   `reactor/perform.rs`, answered by a method of [`node::machine::Machine`]
+//! - **a limit**: [`base::limits`], with its reason, and a test at it and one beyond
 
 pub mod base;
 pub mod daemon;

@@ -16,7 +16,8 @@ pub fn parse(text: &str) -> Result<SocketAddr, String> {
     let bad = || {
         format!("{text:?} is no address to listen on: expected HOST:PORT, HOST, :PORT or [V6]:PORT, with an IP address or localhost as HOST")
     };
-    if let Ok(address) = text.parse::<Ipv6Addr>() {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    if let Ok(address) = bare.parse::<Ipv6Addr>() {
         return Ok(SocketAddr::new(address.into(), DEFAULT_PORT));
     }
     let (host, port) = match text.rsplit_once(':') {

@@ -1,4 +1,4 @@
-//! The node: one machine that owns all state. Every input ends in [`Gaffer::pump`], which turns
+//! The node: one machine that owns all state. Every input ends in `pump`, which turns
 //! what the supervisor decided into effects, gives deaths their last words, writes down what has to
 //! outlive us and answers who waited.
 

@@ -14,6 +14,7 @@ const TARGETS: &[Target] = &[
     ("ini", harness::text::ini),
     ("procfile", harness::text::procfile),
     ("dotenv", harness::text::dotenv),
+    ("http", harness::http::http),
 ];
 
 #[test]
