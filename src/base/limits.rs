@@ -162,8 +162,9 @@ pub const PIPE_SHARE: usize = 256 * 1024;
 pub const LAST_WORDS: usize = 1024 * 1024;
 /// Clients accepted in a turn.
 pub const ACCEPT_SHARE: usize = 64;
-/// Processes started in a turn: each costs about a tenth of a millisecond.
-pub const SPAWN_SHARE: usize = 64;
+/// Processes started in a turn: each costs a tenth of a millisecond to a whole one, as its program
+/// is small or large.
+pub const SPAWN_SHARE: usize = 16;
 /// Rounds of effects and their results in a turn.
 pub const EFFECT_ROUNDS: usize = 16;
 /// A turn longer than this is told in the log.
