@@ -1,0 +1,486 @@
+//! A kernel without processes: it performs the supervisor's effects on fake children in virtual time
+//! and answers with facts, as the shell will. It also holds the supervisor to the protocol between
+//! them: nothing is spawned over a live run, signalled after its release or released while it lives.
+//!
+//! Its shape is the shell's: `perform` an effect and get the facts that follow at once, `deadline`
+//! and `on_time` for those that come by themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use gaffer::base::clock::Now;
+use gaffer::base::error::{Errno, Stage};
+use gaffer::base::ids::{InstanceId, OsPid, Pid};
+use gaffer::base::limits;
+use gaffer::base::order::SpawnOrder;
+use gaffer::base::process::{ExitStatus, Signal};
+use gaffer::base::random::Random;
+use gaffer::supervisor::effect::Whom;
+use gaffer::supervisor::facts::{Exit, Stray};
+use gaffer::supervisor::{Effect, JobName};
+
+use super::child::{drawn_ms, Child, Kid};
+
+/// What the kernel has to tell the supervisor.
+#[derive(Clone, Debug)]
+pub(crate) enum Fact {
+    Spawned { id: InstanceId, os_pid: OsPid, start_time: u64 },
+    SpawnFailed { id: InstanceId, stage: Stage, errno: Errno },
+    Exited { id: InstanceId, exit: Exit },
+    Drained(InstanceId),
+    GroupGone(InstanceId),
+    Strayed(Stray),
+}
+
+/// Which run a process belongs to, as its environment says.
+#[derive(Clone, Debug)]
+pub(crate) struct Mark {
+    pub(crate) job: JobName,
+    pub(crate) number: u32,
+    /// `None` for a run of an earlier daemon.
+    pub(crate) run: Option<Pid>,
+}
+
+/// A process that has not ended.
+struct Process {
+    mark: Mark,
+    group: OsPid,
+    start_time: u64,
+    /// The run whose leader it is.
+    leads: Option<InstanceId>,
+    /// The run whose output pipe it holds.
+    holds: Option<InstanceId>,
+    seen: bool,
+    obeys: Option<Duration>,
+    stuck_until: Instant,
+    frozen: bool,
+    /// A stop signal that it will see when it is continued.
+    pending: Option<Signal>,
+    dies: Option<(Instant, ExitStatus)>,
+}
+
+/// A run as the shell knows it, from its spawn to its release.
+struct Watch {
+    leader: OsPid,
+    group: OsPid,
+    mark: Mark,
+    late: Duration,
+    ended: Option<ExitStatus>,
+    reaped: bool,
+    told_empty: Option<Instant>,
+    pipe_open: bool,
+}
+
+/// What happens at its time.
+#[derive(Clone, Copy)]
+enum Due {
+    Death(OsPid),
+    Reap(InstanceId),
+    Eof(InstanceId),
+    GroupGone(InstanceId),
+}
+
+/// The fake kernel.
+pub(crate) struct FakeKernel {
+    processes: BTreeMap<OsPid, Process>,
+    /// The living members of each process group.
+    groups: BTreeMap<OsPid, BTreeSet<OsPid>>,
+    watches: BTreeMap<InstanceId, Watch>,
+    /// Runs whose spawn failed and that are not yet released.
+    unborn: BTreeSet<InstanceId>,
+    agenda: BTreeMap<(Instant, u64), Due>,
+    random: Random,
+    last_os_pid: i32,
+    last_due: u64,
+    /// Every new child is a good one.
+    pub(crate) calm: bool,
+    /// A release of a live run is the way of detached ones, not a fault.
+    pub(crate) letting_go: bool,
+    pub(crate) spawns: u64,
+}
+
+impl FakeKernel {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            processes: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            watches: BTreeMap::new(),
+            unborn: BTreeSet::new(),
+            agenda: BTreeMap::new(),
+            random: Random::seeded(seed),
+            last_os_pid: 1000,
+            last_due: 0,
+            calm: false,
+            letting_go: false,
+            spawns: 0,
+        }
+    }
+
+    /// When the next fact comes by itself.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.agenda.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// The facts that are due.
+    pub(crate) fn on_time(&mut self, now: Now) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        while self.deadline().is_some_and(|at| at <= now.mono) {
+            let Some((_, due)) = self.agenda.pop_first() else { break };
+            match due {
+                Due::Death(os_pid) => self.death_is_due(os_pid, now),
+                Due::Reap(id) => facts.extend(self.reap(id, now)),
+                Due::Eof(id) => facts.extend(self.end_of_pipe(id)),
+                Due::GroupGone(id) => facts.extend(self.look_at_group(id, now)),
+            }
+        }
+        facts
+    }
+
+    /// Does what the supervisor asks; the facts that follow at once are the answer.
+    pub(crate) fn perform(&mut self, effect: &Effect, now: Now) -> Vec<Fact> {
+        match effect {
+            Effect::Spawn { id, order } => vec![self.spawn(*id, order, now)],
+            Effect::Adopt { id, os_pid, start_time } => self.adopt(*id, *os_pid, *start_time),
+            Effect::Signal { id, signal, whom } => {
+                self.signal(*id, *signal, *whom, now);
+                Vec::new()
+            }
+            Effect::Survey(id) => self.look_at_group(*id, now).into_iter().collect(),
+            Effect::Release(id) => self.release(*id, now),
+            Effect::Record(_) => Vec::new(),
+        }
+    }
+
+    fn spawn(&mut self, id: InstanceId, order: &SpawnOrder, now: Now) -> Fact {
+        assert!(!self.watches.contains_key(&id), "{id:?} is spawned over its live run");
+        assert!(!self.unborn.contains(&id), "{id:?} is spawned before its failure was released");
+        self.spawns += 1;
+        let child = if self.calm { Child::good() } else { Child::of(order, &mut self.random) };
+        if let Some((stage, errno)) = child.fails {
+            self.unborn.insert(id);
+            return Fact::SpawnFailed { id, stage, errno };
+        }
+        let mark = mark_of(order);
+        let leader = self.start(&child, mark.clone(), None, now);
+        let watch = Watch {
+            leader,
+            group: leader,
+            mark: mark.clone(),
+            late: child.late,
+            ended: None,
+            reaped: false,
+            told_empty: None,
+            pipe_open: true,
+        };
+        self.watches.insert(id, watch);
+        self.process(leader).leads = Some(id);
+        self.process(leader).holds = Some(id);
+        for kid in &child.kids {
+            self.start_kid(kid, mark.clone(), leader, id, now);
+        }
+        Fact::Spawned { id, os_pid: leader, start_time: start_time(leader) }
+    }
+
+    fn start_kid(&mut self, kid: &Kid, mark: Mark, leader: OsPid, run: InstanceId, now: Now) {
+        let group = kid.in_group.then_some(leader);
+        let os_pid = self.start(&kid.child, mark, group, now);
+        let process = self.process(os_pid);
+        process.holds = kid.holds_pipe.then_some(run);
+        process.seen = kid.seen;
+    }
+
+    fn start(&mut self, child: &Child, mark: Mark, group: Option<OsPid>, now: Now) -> OsPid {
+        self.last_os_pid += 1;
+        let os_pid = OsPid(self.last_os_pid);
+        let group = group.unwrap_or(os_pid);
+        let process = Process {
+            mark,
+            group,
+            start_time: start_time(os_pid),
+            leads: None,
+            holds: None,
+            seen: true,
+            obeys: child.obeys,
+            stuck_until: now.mono + child.stuck,
+            frozen: false,
+            pending: None,
+            dies: None,
+        };
+        self.processes.insert(os_pid, process);
+        self.groups.entry(group).or_default().insert(os_pid);
+        if let Some((after, status)) = child.ends {
+            self.will_die(os_pid, now.mono + after, status);
+        }
+        os_pid
+    }
+
+    /// A process that an earlier daemon left behind.
+    pub(crate) fn leave(
+        &mut self,
+        child: &Child,
+        job: &JobName,
+        number: u32,
+        now: Now,
+    ) -> (OsPid, u64) {
+        let mark = Mark { job: job.clone(), number, run: None };
+        let os_pid = self.start(child, mark, None, now);
+        (os_pid, start_time(os_pid))
+    }
+
+    fn adopt(&mut self, id: InstanceId, os_pid: OsPid, start_time: u64) -> Vec<Fact> {
+        assert!(!self.watches.contains_key(&id), "{id:?} is adopted over its live run");
+        let found = self.processes.get_mut(&os_pid).filter(|p| p.start_time == start_time);
+        let Some(process) = found else {
+            self.unborn.insert(id);
+            let exit =
+                Exit { status: ExitStatus::Unknown, group_alive: false, streams_open: false };
+            return vec![Fact::Exited { id, exit }];
+        };
+        assert_eq!(process.leads, None, "{os_pid} is adopted twice");
+        process.leads = Some(id);
+        let watch = Watch {
+            leader: os_pid,
+            group: process.group,
+            mark: process.mark.clone(),
+            late: Duration::ZERO,
+            ended: None,
+            reaped: false,
+            told_empty: None,
+            pipe_open: false,
+        };
+        self.watches.insert(id, watch);
+        Vec::new()
+    }
+
+    fn signal(&mut self, id: InstanceId, signal: Signal, whom: Whom, now: Now) {
+        let Some(watch) = self.watches.get(&id) else {
+            assert!(self.unborn.contains(&id), "{id:?} gets {signal} after its release");
+            return;
+        };
+        assert!(watch.told_empty.is_none(), "{id:?} gets {signal}, but its group is known empty");
+        let targets: Vec<OsPid> = match whom {
+            Whom::Leader => {
+                assert!(!watch.reaped, "the leader of {id:?} gets {signal}, but is reaped");
+                vec![watch.leader]
+            }
+            Whom::Group => self.members(watch.group).collect(),
+        };
+        for target in targets {
+            self.signal_one(target, signal, now);
+        }
+    }
+
+    fn signal_one(&mut self, target: OsPid, signal: Signal, now: Now) {
+        let Some(process) = self.processes.get_mut(&target) else { return };
+        match signal {
+            Signal::KILL => {
+                let at = now.mono.max(process.stuck_until) + drawn_ms(&mut self.random, 3);
+                self.will_die(target, at, ExitStatus::Signal { signal, core: false });
+            }
+            Signal::CONT => {
+                process.frozen = false;
+                let pending = process.pending.take();
+                if let Some((at, status)) = process.dies {
+                    // What it slept through comes now.
+                    self.will_die(target, at.max(now.mono), status);
+                }
+                if let Some(pending) = pending {
+                    self.signal_one(target, pending, now);
+                }
+            }
+            _ if signal.number() == STOP => process.frozen = true,
+            _ if process.frozen => process.pending = Some(signal),
+            _ => {
+                let Some(takes) = process.obeys else { return };
+                let at = now.mono.max(process.stuck_until) + takes;
+                self.will_die(target, at, ExitStatus::Signal { signal, core: false });
+            }
+        }
+    }
+
+    /// Makes the leader of a run end now, by itself.
+    pub(crate) fn crash(&mut self, id: InstanceId, status: ExitStatus, now: Now) {
+        let leader = self.watches.get(&id).expect("it runs").leader;
+        self.will_die(leader, now.mono, status);
+    }
+
+    /// An earlier death wins over a later one, except that it moves out of a sleep.
+    fn will_die(&mut self, os_pid: OsPid, at: Instant, status: ExitStatus) {
+        let process = self.process(os_pid);
+        let (at, status) = match process.dies {
+            Some((sooner, known)) if sooner <= at && !process.frozen => (sooner, known),
+            Some(_) | None => (at, status),
+        };
+        process.dies = Some((at, status));
+        self.at(at, Due::Death(os_pid));
+    }
+
+    fn at(&mut self, at: Instant, due: Due) {
+        self.last_due += 1;
+        self.agenda.insert((at, self.last_due), due);
+    }
+
+    fn death_is_due(&mut self, os_pid: OsPid, now: Now) {
+        let Some(process) = self.processes.get(&os_pid) else { return };
+        let Some((at, status)) = process.dies.filter(|(at, _)| *at <= now.mono) else { return };
+        let killed = matches!(status, ExitStatus::Signal { signal: Signal::KILL, .. });
+        if process.frozen && !killed {
+            return;
+        }
+        debug_assert!(at <= now.mono);
+        let Some(process) = self.processes.remove(&os_pid) else { return };
+        let group_empty = self.leave_group(process.group, os_pid);
+        if let Some(id) = process.leads {
+            let soon = now.mono + drawn_ms(&mut self.random, 3);
+            if let Some(watch) = self.watches.get_mut(&id) {
+                watch.ended = Some(status);
+                self.at(soon, Due::Reap(id));
+            }
+        } else if group_empty && process.seen {
+            let run = self.watches.iter().find(|(_, watch)| watch.group == process.group);
+            if let Some(id) = run.map(|(id, _)| *id) {
+                self.at(now.mono, Due::GroupGone(id));
+            }
+        }
+        if let Some(id) = process.holds.filter(|id| !self.pipe_is_held(*id)) {
+            let late = self.watches.get(&id).map_or(Duration::ZERO, |watch| watch.late);
+            self.at(now.mono + late, Due::Eof(id));
+        }
+    }
+
+    /// Takes a process out of its group. True if it was the last.
+    fn leave_group(&mut self, group: OsPid, os_pid: OsPid) -> bool {
+        let Some(members) = self.groups.get_mut(&group) else { return true };
+        members.remove(&os_pid);
+        let empty = members.is_empty();
+        if empty {
+            self.groups.remove(&group);
+        }
+        empty
+    }
+
+    fn reap(&mut self, id: InstanceId, now: Now) -> Option<Fact> {
+        let watch = self.watches.get(&id)?;
+        let group_alive = self.members(watch.group).next().is_some();
+        let watch = self.watches.get_mut(&id)?;
+        watch.reaped = true;
+        watch.told_empty = (!group_alive).then_some(now.mono);
+        let status = watch.ended.expect("it ended before it is reaped");
+        let exit = Exit { status, group_alive, streams_open: watch.pipe_open };
+        Some(Fact::Exited { id, exit })
+    }
+
+    fn end_of_pipe(&mut self, id: InstanceId) -> Option<Fact> {
+        let watch = self.watches.get_mut(&id)?;
+        let was_open = std::mem::replace(&mut watch.pipe_open, false);
+        was_open.then_some(Fact::Drained(id))
+    }
+
+    fn look_at_group(&mut self, id: InstanceId, now: Now) -> Option<Fact> {
+        let watch = self.watches.get(&id)?;
+        if !watch.reaped || self.members(watch.group).next().is_some() {
+            return None;
+        }
+        self.watches.get_mut(&id)?.told_empty.get_or_insert(now.mono);
+        Some(Fact::GroupGone(id))
+    }
+
+    /// The run is over; what of it escaped its group is found now.
+    fn release(&mut self, id: InstanceId, now: Now) -> Vec<Fact> {
+        if self.unborn.remove(&id) {
+            return Vec::new();
+        }
+        let watch = self.watches.remove(&id).expect("nothing is released twice");
+        if !watch.reaped {
+            assert!(self.letting_go, "{id:?} is released, but its leader lives");
+            if let Some(process) = self.processes.get_mut(&watch.leader) {
+                process.leads = None;
+            }
+            return Vec::new();
+        }
+        let empty = watch.told_empty.expect("a run is released when its group is empty");
+        assert!(self.members(watch.group).next().is_none(), "{id:?}: its group lives");
+        let waited = now.mono - empty >= limits::DRAIN;
+        assert!(!watch.pipe_open || waited, "{id:?} is released before its last words");
+        let escaped =
+            |(_, p): &(&OsPid, &Process)| p.mark.run.is_some() && p.mark.run == watch.mark.run;
+        self.processes.iter().filter(escaped).map(|(os_pid, p)| stray(*os_pid, p)).collect()
+    }
+
+    /// Tells of a process that carries a mark, whether it is a stray or not: the supervisor has to
+    /// know.
+    pub(crate) fn tell_any_stray(&mut self) -> Option<Fact> {
+        let kids: Vec<_> = self
+            .processes
+            .iter()
+            .filter(|(pid, p)| p.group == **pid && p.mark.run.is_some())
+            .collect();
+        let length = u64::try_from(kids.len()).expect("few");
+        let nth = usize::try_from(self.random.below(length)).expect("few");
+        kids.get(nth).map(|(os_pid, process)| stray(**os_pid, process))
+    }
+
+    fn members(&self, group: OsPid) -> impl Iterator<Item = OsPid> + '_ {
+        self.groups.get(&group).into_iter().flatten().copied()
+    }
+
+    fn pipe_is_held(&self, id: InstanceId) -> bool {
+        let Some(watch) = self.watches.get(&id) else { return false };
+        let run = watch.mark.run;
+        self.members(watch.group).any(|member| self.processes[&member].holds == Some(id))
+            || self.escapees(run).any(|p| p.holds == Some(id))
+    }
+
+    fn escapees(&self, run: Option<Pid>) -> impl Iterator<Item = &Process> {
+        self.processes.values().filter(move |p| p.mark.run == run && p.leads.is_none())
+    }
+
+    fn process(&mut self, os_pid: OsPid) -> &mut Process {
+        self.processes.get_mut(&os_pid).expect("it lives")
+    }
+
+    /// Whether the leader of this run is not reaped.
+    pub(crate) fn leads(&self, id: InstanceId) -> bool {
+        self.watches.get(&id).is_some_and(|watch| !watch.reaped)
+    }
+
+    /// Whether anything of this run's group lives.
+    pub(crate) fn lives(&self, id: InstanceId) -> bool {
+        self.watches.get(&id).is_some_and(|watch| self.members(watch.group).next().is_some())
+    }
+
+    /// How many processes live.
+    pub(crate) fn living(&self) -> usize {
+        self.processes.len()
+    }
+
+    /// The living processes of a job, as places.
+    pub(crate) fn living_of(&self, job: &JobName) -> Vec<u32> {
+        let mine = self.processes.values().filter(|process| process.mark.job == *job);
+        mine.map(|process| process.mark.number).collect()
+    }
+}
+
+/// SIGSTOP.
+const STOP: i32 = 19;
+
+fn stray(os_pid: OsPid, process: &Process) -> Fact {
+    let mark = process.mark.clone();
+    let start_time = process.start_time;
+    Fact::Strayed(Stray { job: mark.job, number: mark.number, run: mark.run, os_pid, start_time })
+}
+
+/// No two processes have the same, so that one mistaken for another is found out.
+fn start_time(os_pid: OsPid) -> u64 {
+    u64::try_from(os_pid.0).expect("positive") * 7
+}
+
+fn mark_of(order: &SpawnOrder) -> Mark {
+    let value = |name: &str| order.env.get(name).map(String::as_str).unwrap_or_default();
+    let (_, run) = value("GAFFER_RUN").split_once(':').expect("node:pid");
+    Mark {
+        job: JobName::new(value("GAFFER_SESSION"), value("GAFFER_JOB")).expect("it was one"),
+        number: value("GAFFER_INSTANCE").parse().expect("a number"),
+        run: Some(Pid(run.parse().expect("a number"))),
+    }
+}
