@@ -23,6 +23,8 @@ struct Open {
     file: File,
     /// A whole new file is being written; what is appended meanwhile goes to both.
     replacing: Option<Vec<u8>>,
+    /// What was asked for meanwhile is to be in the new one's place as soon as that is written.
+    outdated_by: Option<Vec<u8>>,
     syncing: bool,
     /// Written to since the running sync began.
     unsynced: bool,
@@ -70,12 +72,16 @@ impl Files {
         bytes: Vec<u8>,
         worker: &mut Worker,
     ) -> io::Result<bool> {
-        let path = self.beside(file);
-        let mut fresh = create(&path)?;
+        if let Some(open) = self.open.get_mut(&file).filter(|open| open.replacing.is_some()) {
+            open.replacing = Some(Vec::new());
+            open.outdated_by = Some(bytes);
+            return Ok(false);
+        }
+        let mut fresh = create(&self.beside(file))?;
         match self.open.get_mut(&file) {
             Some(open) if needs_disk(file) => {
-                open.replacing = Some(Vec::new());
                 worker.give(Work::Write { file, into: fresh, bytes })?;
+                open.replacing = Some(Vec::new());
                 Ok(false)
             }
             Some(_) | None => {
@@ -92,7 +98,13 @@ impl Files {
     /// Lets a complete file take the old one's name.
     fn take_over(&mut self, file: StateFile, fresh: File) -> io::Result<()> {
         fs::rename(self.beside(file), self.directory.join(file.name()))?;
-        let open = Open { file: fresh, replacing: None, syncing: false, unsynced: false };
+        let open = Open {
+            file: fresh,
+            replacing: None,
+            outdated_by: None,
+            syncing: false,
+            unsynced: false,
+        };
         self.open.insert(file, open);
         Ok(())
     }
@@ -108,6 +120,10 @@ impl Files {
         worker: &mut Worker,
     ) -> Option<(StateFile, Result<(), Errno>)> {
         match done {
+            Done::Written(file, _) if self.is_outdated(file) => {
+                let result = self.begin_again(file, worker);
+                result.err().map(|error| (file, Err(Errno::of(&error))))
+            }
             Done::Written(file, Ok(fresh)) => {
                 let result = self.complete(file, fresh, worker);
                 Some((file, result.map_err(|error| Errno::of(&error))))
@@ -129,6 +145,21 @@ impl Files {
                 result.err().map(|errno| (file, Err(errno)))
             }
         }
+    }
+
+    fn is_outdated(&self, file: StateFile) -> bool {
+        self.open.get(&file).is_some_and(|open| open.outdated_by.is_some())
+    }
+
+    /// The new file was written, but is not what is wanted any more.
+    fn begin_again(&mut self, file: StateFile, worker: &mut Worker) -> io::Result<()> {
+        let path = self.beside(file);
+        let Some(open) = self.open.get_mut(&file) else { return Ok(()) };
+        let (bytes, queued) = (open.outdated_by.take(), open.replacing.take());
+        let into = create(&path)?;
+        worker.give(Work::Write { file, into, bytes: bytes.unwrap_or_default() })?;
+        open.replacing = queued;
+        Ok(())
     }
 
     fn complete(
@@ -179,4 +210,101 @@ fn create(path: &Path) -> io::Result<File> {
     }
     let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
     OpenOptions::new().append(true).create_new(true).mode(0o600).custom_flags(flags).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Poll, Token, Waker};
+    use std::sync::Arc;
+
+    const JOBS: StateFile = StateFile::Jobs;
+
+    struct Disk {
+        folder: tempfile::TempDir,
+        files: Files,
+        worker: Worker,
+        _poll: Poll,
+    }
+
+    impl Disk {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let poll = Poll::new().expect("a poll");
+            let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
+            let files = Files::new(folder.path().to_owned());
+            Self { folder, files, worker: Worker::new(Arc::new(waker)), _poll: poll }
+        }
+
+        fn write(&mut self, write: Write) -> Option<Result<(), Errno>> {
+            self.files.write(JOBS, write, &mut self.worker)
+        }
+
+        fn append(&mut self, text: &str) {
+            assert_eq!(self.write(Write::Append(text.into())), Some(Ok(())));
+        }
+
+        fn content(&self) -> String {
+            fs::read_to_string(self.folder.path().join("jobs")).expect("it is there")
+        }
+
+        /// Lets the worker do all that it was given, and what follows from it.
+        fn work(&mut self) {
+            loop {
+                self.worker.finish();
+                let all = self.worker.take_done();
+                if all.is_empty() {
+                    return;
+                }
+                for done in all {
+                    let told = self.files.done(done, &mut self.worker);
+                    assert!(told.is_none_or(|(_, result)| result.is_ok()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn at_no_moment_less_is_on_disk_than_was_promised() {
+        let mut disk = Disk::new();
+        assert_eq!(disk.write(Write::Replace(b"a".to_vec())), Some(Ok(())), "at once, at first");
+        disk.append("b");
+        assert_eq!(disk.write(Write::Replace(b"AB".to_vec())), None, "in the background, then");
+        disk.append("c");
+        assert_eq!(disk.content(), "abc", "the old file goes on until the new one is whole");
+        disk.work();
+        assert_eq!(disk.content(), "ABc");
+        disk.append("d");
+        assert_eq!(disk.content(), "ABcd");
+    }
+
+    #[test]
+    fn a_replacement_that_is_outdated_before_it_is_written_never_shows() {
+        let mut disk = Disk::new();
+        disk.write(Write::Replace(b"a".to_vec()));
+        disk.write(Write::Replace(b"B".to_vec()));
+        disk.append("b");
+        disk.write(Write::Replace(b"AB".to_vec()));
+        disk.append("c");
+        assert_eq!(disk.content(), "abc");
+        disk.work();
+        assert_eq!(disk.content(), "ABc");
+        assert_eq!(fs::read_dir(disk.folder.path()).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_made_is_an_error_and_a_link_is_not_followed() {
+        let mut disk = Disk::new();
+        let path = disk.folder.path().to_owned();
+        let elsewhere = path.join("elsewhere");
+        fs::write(&elsewhere, "untouched").expect("a file");
+        std::os::unix::fs::symlink(&elsewhere, path.join("jobs.new")).expect("a link");
+        assert_eq!(disk.write(Write::Replace(b"a".to_vec())), Some(Ok(())));
+        assert_eq!(fs::read_to_string(elsewhere).ok().as_deref(), Some("untouched"));
+        let mut nowhere = Files::new(path.join("nowhere"));
+        let failed = nowhere.write(JOBS, Write::Replace(Vec::new()), &mut disk.worker);
+        assert_eq!(failed, Some(Err(Errno(libc::ENOENT))));
+        let failed = nowhere.write(JOBS, Write::Append(Vec::new()), &mut disk.worker);
+        assert_eq!(failed, Some(Err(Errno(libc::EBADF))));
+    }
 }

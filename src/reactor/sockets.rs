@@ -83,37 +83,43 @@ impl Default for Sockets {
 }
 
 impl Sockets {
-    /// Accepts one client of this listener. `None` when none waits.
+    /// Accepts one client of this listener. `None` when none waits, or none can be had now: the next
+    /// one that comes makes us try again.
     pub fn accept_next(&mut self, listener: usize) -> Option<io::Result<Accepted>> {
         let accepted = match self.listeners.get(listener)? {
             Listener::Tcp(socket) => socket.accept().map(|(stream, remote)| tcp(stream, remote)),
             Listener::Unix(socket) => socket.accept().map(|(stream, _)| unix(stream)),
         };
         match accepted {
+            Ok(accepted) => {
+                self.starved = false;
+                Some(Ok(accepted))
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-            Err(error) if is_starved(&error) => Some(self.turn_away(listener, error)),
             // A client that went away while it waited is no reason to stop.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => Some(Err(error)),
-            other => {
-                self.starved = false;
-                Some(other)
+            Err(error) if is_starved(&error) => self.turn_away(listener, error).map(Err),
+            Err(error) => {
+                warn!("no client can be accepted: {error}");
+                None
             }
         }
     }
 
     /// Out of descriptors: gives the spare one up to accept the client and to close at once, so
-    /// that it does not wait in vain and the listener does not wake us for it for ever.
-    fn turn_away(&mut self, listener: usize, error: io::Error) -> io::Result<Accepted> {
+    /// that it does not wait in vain. `None` when there is no spare one either.
+    fn turn_away(&mut self, listener: usize, error: io::Error) -> Option<io::Error> {
         if !std::mem::replace(&mut self.starved, true) {
             warn!("a client is turned away: {error}; raise the limit of open files (ulimit -n)");
         }
+        let had_one = self.reserve.is_held();
         let socket = self.listeners.get(listener);
         self.reserve.lend(|| match socket {
             Some(Listener::Tcp(socket)) => drop(socket.accept()),
             Some(Listener::Unix(socket)) => drop(socket.accept()),
             None => {}
         });
-        Err(error)
+        had_one.then_some(error)
     }
 
     /// Takes an accepted client into the table.
