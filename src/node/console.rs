@@ -28,7 +28,14 @@ pub enum Verbosity {
 #[derive(Default)]
 pub struct Console {
     verbosity: Verbosity,
-    partial: BTreeMap<(InstanceId, StreamNo), Vec<u8>>,
+    partial: BTreeMap<(InstanceId, StreamNo), Partial>,
+}
+
+/// A line that has begun.
+struct Partial {
+    /// Whose.
+    process: String,
+    bytes: Vec<u8>,
 }
 
 impl Console {
@@ -59,27 +66,39 @@ impl Console {
         if self.verbosity < Verbosity::Output {
             return;
         }
-        let partial = self.partial.entry((id, stream)).or_default();
-        partial.extend_from_slice(bytes);
-        let whole = match partial.iter().rposition(|byte| *byte == b'\n') {
+        let partial = self.partial.entry((id, stream)).or_insert_with(|| Partial {
+            process: process_name(supervisor, id).unwrap_or_default(),
+            bytes: Vec::new(),
+        });
+        partial.bytes.extend_from_slice(bytes);
+        let whole = match partial.bytes.iter().rposition(|byte| *byte == b'\n') {
             Some(end) => end + 1,
-            None if partial.len() > limits::CONSOLE_LINE => partial.len(),
+            None if partial.bytes.len() > limits::CONSOLE_LINE => partial.bytes.len(),
             None => return,
         };
-        let lines: Vec<u8> = partial.drain(..whole).collect();
-        if partial.is_empty() {
+        let lines: Vec<u8> = partial.bytes.drain(..whole).collect();
+        print(&partial.process, &lines, effects);
+        if partial.bytes.is_empty() {
             self.partial.remove(&(id, stream));
-        }
-        let Some(name) = process_name(supervisor, id) else { return };
-        for line in lines.split_inclusive(|byte| *byte == b'\n') {
-            let text = String::from_utf8_lossy(line);
-            effects.push(Effect::Print(format!("{name} | {}", printable(&text))));
         }
     }
 
-    /// The instance is gone, and with it the ends of its lines.
-    pub fn forget(&mut self, id: InstanceId) {
-        self.partial.retain(|(other, _), _| *other != id);
+    /// A run is over, and with it the lines that have no end.
+    pub fn end_run(&mut self, id: InstanceId, effects: &mut Vec<Effect>) {
+        let of_run = (id, StreamNo(0))..=(id, StreamNo(u16::MAX));
+        let streams: Vec<_> = self.partial.range(of_run).map(|(key, _)| *key).collect();
+        for key in streams {
+            if let Some(partial) = self.partial.remove(&key) {
+                print(&partial.process, &partial.bytes, effects);
+            }
+        }
+    }
+}
+
+fn print(process: &str, lines: &[u8], effects: &mut Vec<Effect>) {
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        let text = String::from_utf8_lossy(line);
+        effects.push(Effect::Print(format!("{process} | {}", printable(&text))));
     }
 }
 

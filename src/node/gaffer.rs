@@ -1,6 +1,6 @@
-//! The node: one machine that owns all state. Every input ends in `pump`, which turns
-//! what the supervisor decided into effects, gives deaths their last words, writes down what has to
-//! outlive us and answers who waited.
+//! The node: one machine that owns all state. What inputs cause is settled in `pump`, which turns what
+//! the supervisor decided into effects, gives deaths their last words, writes down what has to outlive
+//! us and answers who waited.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -246,12 +246,13 @@ impl Gaffer {
         &self.node
     }
 
-    /// Carries on with everything that an input has caused.
+    /// Carries on with everything that inputs have caused.
     pub(super) fn pump(&mut self, now: Now) {
         for ended in self.supervisor.take_ended() {
             let lines = self.outputs.end_run(ended.id);
             self.supervisor.attach_last_words(ended, lines);
             self.stats.forget(ended.id);
+            self.console.end_run(ended.id, &mut self.effects);
             if ended.gone {
                 self.outputs.forget(ended.id);
             }

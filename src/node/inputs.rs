@@ -1,4 +1,5 @@
-//! The node's inputs: each hands a fact on to whom it concerns, then lets the node carry on.
+//! The node's inputs: each hands a fact on to whom it concerns. What follows from all that came in
+//! together is settled once, behind them.
 
 use std::time::Instant;
 
@@ -23,14 +24,12 @@ impl Machine for Gaffer {
         let Some(client) = self.clients.get_mut(conn) else { return };
         client.conn.received(bytes, now);
         self.serve(conn, now);
-        self.pump(now);
     }
 
     fn input_ended(&mut self, conn: ConnId, now: Now) {
         let Some(client) = self.clients.get_mut(conn) else { return };
         client.conn.ended(now);
         self.serve(conn, now);
-        self.pump(now);
     }
 
     fn closed(&mut self, conn: ConnId, _: Now) {
@@ -49,7 +48,6 @@ impl Machine for Gaffer {
         let Some(client) = self.clients.get_mut(conn) else { return };
         client.conn.sent(count, now);
         self.serve(conn, now);
-        self.pump(now);
     }
 
     fn output_ended(&self, conn: ConnId) -> bool {
@@ -66,12 +64,10 @@ impl Machine for Gaffer {
 
     fn spawned(&mut self, id: InstanceId, os_pid: OsPid, start_time: u64, now: Now) {
         self.supervisor.spawned(id, os_pid, start_time, now);
-        self.pump(now);
     }
 
     fn spawn_failed(&mut self, id: InstanceId, stage: Stage, errno: Errno, now: Now) {
         self.supervisor.spawn_failed(id, stage, errno, now);
-        self.pump(now);
     }
 
     fn output(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], _: Now) {
@@ -81,22 +77,18 @@ impl Machine for Gaffer {
 
     fn drained(&mut self, id: InstanceId, now: Now) {
         self.supervisor.drained(id, now);
-        self.pump(now);
     }
 
     fn exited(&mut self, id: InstanceId, exit: Exit, now: Now) {
         self.supervisor.exited(id, exit, now);
-        self.pump(now);
     }
 
     fn group_gone(&mut self, id: InstanceId, now: Now) {
         self.supervisor.group_gone(id, now);
-        self.pump(now);
     }
 
     fn strayed(&mut self, stray: Stray, now: Now) {
         self.supervisor.strayed(stray, now);
-        self.pump(now);
     }
 
     fn node_mark(&self) -> &str {
@@ -105,7 +97,6 @@ impl Machine for Gaffer {
 
     fn sampled(&mut self, ticket: u64, usages: Vec<(InstanceId, Usage)>, now: Now) {
         self.note_sampled(ticket, &usages, now);
-        self.pump(now);
     }
 
     fn stored(&mut self, file: StateFile, result: Result<(), Errno>, now: Now) {
@@ -117,7 +108,6 @@ impl Machine for Gaffer {
         if let Err(reason) = taken {
             error!("the configuration stays as it was: {reason}");
         }
-        self.pump(now);
     }
 
     fn signalled(&mut self, signal: Signal, now: Now) {
@@ -130,7 +120,6 @@ impl Machine for Gaffer {
             Signal::USR1 => self.effects.push(Effect::ReopenLog),
             _ => {}
         }
-        self.pump(now);
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -145,6 +134,9 @@ impl Machine for Gaffer {
         }
         self.state.on_time(now, &mut self.effects);
         self.supervisor.on_time(now);
+    }
+
+    fn settle(&mut self, now: Now) {
         self.pump(now);
     }
 

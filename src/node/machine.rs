@@ -168,6 +168,9 @@ pub trait Machine {
     fn deadline(&self) -> Option<Instant>;
     /// Time has passed.
     fn on_time(&mut self, now: Now);
+    /// Everything that came in together has been told: what follows from it is settled now. The shell
+    /// calls this before it takes effects, so a thousand exits in one turn are judged once.
+    fn settle(&mut self, now: Now);
     /// What the shell has to do, in order.
     fn take_effects(&mut self) -> Vec<Effect>;
 }

@@ -19,7 +19,7 @@ impl<M: Machine> Reactor<M> {
     pub(super) fn perform_all(&mut self, now: Now) {
         let mut spawns = limits::SPAWN_SHARE;
         for _ in 0..limits::EFFECT_ROUNDS {
-            self.collect();
+            self.collect(now);
             if self.effects.is_empty() {
                 break;
             }
@@ -34,7 +34,7 @@ impl<M: Machine> Reactor<M> {
                 if matches!(effect, Effect::Spawn { .. }) {
                     if spawns == 0 {
                         self.effects.push_front(effect);
-                        self.collect();
+                        self.collect(now);
                         return;
                     }
                     spawns -= 1;
@@ -45,10 +45,11 @@ impl<M: Machine> Reactor<M> {
                 self.look_for_strays(now);
             }
         }
-        self.collect();
+        self.collect(now);
     }
 
-    fn collect(&mut self) {
+    fn collect(&mut self, now: Now) {
+        self.machine.settle(now);
         self.effects.extend(self.machine.take_effects());
     }
 
