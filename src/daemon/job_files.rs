@@ -123,8 +123,12 @@ impl Application {
         let mut config = Map::new();
         let mut set = |key: &str, value: Value| drop(config.insert(key.to_owned(), value));
         set("name", json!(process.name));
-        set("cmd", json!(process.command));
-        set("shell", json!(procfile::needs_shell(&process.command)));
+        if procfile::needs_shell(&process.command) {
+            set("cmd", json!(procfile::shell_line(&process.command)));
+            set("shell", json!(true));
+        } else {
+            set("cmd", json!(process.command));
+        }
         set("cwd", json!(self.root.to_string_lossy()));
         set("env", json!(env));
         set("os_env", json!(true));
@@ -222,7 +226,7 @@ mod tests {
         let jobs = application("web: ./serve -p $PORT\nmy-job: work a\n", "A=1\n").expect("valid");
         let ports: Vec<_> = jobs.iter().map(|job| job.entry.spec.port).collect();
         assert_eq!(ports, [Some(5100), Some(5200)]);
-        assert_eq!(jobs[0].entry.spec.command, Command::Shell("./serve -p $PORT".into()));
+        assert_eq!(jobs[0].entry.spec.command, Command::Shell("exec ./serve -p $PORT".into()));
         assert_eq!(jobs[1].entry.name.to_string(), "app.my-job");
         assert_eq!(jobs[1].entry.spec.env.get("A").map(String::as_str), Some("1"));
         assert_eq!(jobs[1].place, "Procfile:2");

@@ -94,6 +94,52 @@ pub fn needs_shell(command: &str) -> bool {
     first_word_needs_shell(command)
 }
 
+/// The line for `sh -c` that a command which needs a shell becomes. When it is one simple command, it
+/// takes the shell's place (`exec`), so that signals reach it and not a shell that waits for it.
+pub fn shell_line(command: &str) -> String {
+    if is_one_command(command) {
+        format!("exec {command}")
+    } else {
+        command.to_owned()
+    }
+}
+
+/// Whether nothing can follow the first program of this line. Where that is hard to say, it is not.
+fn is_one_command(command: &str) -> bool {
+    let mut chars = command.chars();
+    let mut before = ' ';
+    while let Some(c) = chars.next() {
+        let plain = match c {
+            '\'' => chars.any(|inner| inner == '\''),
+            // A program may run inside of double quotes, but only behind one of these.
+            '"' => !double_quotes_run_programs(&mut chars),
+            '\\' => !matches!(chars.next(), None | Some('\n')),
+            '|' | ';' | '(' | ')' | '`' | '\n' => false,
+            '&' => before == '>',
+            _ => true,
+        };
+        if !plain {
+            return false;
+        }
+        before = c;
+    }
+    !first_word_needs_shell(command) && !command.trim_start().starts_with('$')
+}
+
+fn double_quotes_run_programs(chars: &mut std::str::Chars<'_>) -> bool {
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => return false,
+            '(' | '`' => return true,
+            '\\' => {
+                chars.next();
+            }
+            _ => {}
+        }
+    }
+    true
+}
+
 /// Reads on behind a double quote to the one that closes it.
 fn double_quotes_need_shell(chars: &mut std::str::Chars<'_>) -> bool {
     while let Some(c) = chars.next() {
@@ -245,6 +291,33 @@ mod tests {
         ];
         for command in shell {
             assert!(needs_shell(command), "{command:?}");
+        }
+    }
+
+    #[test]
+    fn one_command_takes_the_shells_place() {
+        for one in ["./serve -p $PORT", "a >log 2>&1", "a \"$HOME/x y\" '; b'", "~/bin/run *.rb"] {
+            assert_eq!(shell_line(one), format!("exec {one}"));
+        }
+        for more in [
+            "a; b",
+            "a | b",
+            "a && b",
+            "a &",
+            "(a)",
+            "a `b`",
+            "a $(b)",
+            "a \"$(b)\"",
+            "a\nb",
+            "PORT=1 a",
+            "cd x && a",
+            "exec a",
+            "$CMD x",
+            "if a; then b; fi",
+            "a 'b",
+            "a \\",
+        ] {
+            assert_eq!(shell_line(more), more);
         }
     }
 
