@@ -2,7 +2,7 @@
 //! what is too many, oldest first. Every verb ends there. A fact is about one instance and ends in
 //! that instance's share of it: `fill_again` or `judge`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::death::Cause;
@@ -49,12 +49,21 @@ impl Supervisor {
         if surplus == 0 {
             return;
         }
-        let rank = |id: &InstanceId| match self.instances.get(*id).map(|i| &i.state) {
-            Some(State::Starting | State::Running) => 2,
-            Some(State::Stopping(_)) => 1,
-            Some(_) | None => 0,
+        let rank = |id: &InstanceId| {
+            let instance = self.instances.get(*id)?;
+            let up = match instance.state {
+                State::Starting | State::Running => 2,
+                State::Stopping(_) => 1,
+                State::Waiting(_)
+                | State::Backoff { .. }
+                | State::Stopped
+                | State::Exited { .. }
+                | State::Failed { .. } => 0,
+            };
+            // Numbers of runs grow, so the smallest is the oldest.
+            Some((up, instance.run.as_ref().map(|run| run.pid)))
         };
-        let mut victims = job.kept.clone();
+        let mut victims: Vec<InstanceId> = job.kept.iter().copied().collect();
         victims.sort_by_key(rank);
         victims.truncate(surplus);
         let under_way = job.rolling.front().copied();
@@ -82,15 +91,13 @@ impl Supervisor {
         let once = instance.is_once();
         let has_process = instance.run.is_some();
         let Some(job) = self.jobs.get_mut(instance.job) else { return };
-        job.kept.retain(|kept| *kept != id);
-        job.committed.retain(|committed| *committed != id);
+        job.kept.take(instance.number, id);
+        job.committed.take(instance.number, id);
         if has_process {
-            if !matches!(instance.role, Role::Straggler { .. }) {
+            if !instance.is_straggler() {
                 instance.role = Role::Leaving { once };
             }
-            if !job.leaving.contains(&id) {
-                job.leaving.push(id);
-            }
+            job.leaving.insert(id);
             self.begin_stop(id, why, now);
             return;
         }
@@ -108,7 +115,7 @@ impl Supervisor {
         let target = usize::try_from(job.target).unwrap_or(usize::MAX);
         let missing = target.saturating_sub(job.kept.len());
         let mut to_start: Vec<InstanceId> = Vec::new();
-        for kept in &job.kept {
+        for kept in job.kept.iter() {
             let Some(instance) = self.instances.get(*kept) else { continue };
             match instance.state {
                 State::Stopped | State::Waiting(Blocker::Predecessor) => to_start.push(*kept),
@@ -135,17 +142,15 @@ impl Supervisor {
     /// The smallest places that neither a kept nor a still leaving instance has: what is leaving
     /// may hold the place's port until it is gone.
     fn free_numbers(&self, job: &Job, count: usize) -> Vec<u32> {
-        let number = |id| self.instances.get(id).map(|instance| instance.number);
-        let taken: BTreeSet<u32> =
-            job.kept.iter().chain(&job.leaving).filter_map(|id| number(*id)).collect();
-        (1..).filter(|number| !taken.contains(number)).take(count).collect()
+        let number = |id: &InstanceId| self.instances.get(*id).map(|instance| instance.number);
+        job.kept.free(&job.leaving.iter().filter_map(number).collect(), count)
     }
 
     /// Adds a kept instance, stopped for now.
     pub(super) fn new_kept(&mut self, job_id: JobId, number: u32) -> InstanceId {
         let id = self.instances.insert(Instance::new(job_id, number, Role::Kept));
         if let Some(job) = self.jobs.get_mut(job_id) {
-            job.kept.push(id);
+            job.kept.put(number, id);
         }
         id
     }
@@ -198,11 +203,6 @@ impl Supervisor {
             Role::Committed(commit) => commit.clone(),
             Role::Kept | Role::Leaving { .. } | Role::Straggler { .. } => Commit::default(),
         };
-        if let Some(at) = job.kept.iter().position(|kept| *kept == id) {
-            // Kept instances stand in the order in which their runs began.
-            job.kept.remove(at);
-            job.kept.push(id);
-        }
         let spec = Rc::clone(&job.spec);
         let seat = Seat { name: &job.name, number: instance.number, pid, extra: &commit.env };
         let ordered = self.host.order(&spec, seat);

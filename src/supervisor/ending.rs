@@ -235,8 +235,9 @@ impl Supervisor {
         let Some(instance) = self.instances.get_mut(id) else { return };
         let job_id = instance.job;
         let kept = matches!(instance.role, Role::Kept);
-        let straggler = matches!(instance.role, Role::Straggler { .. });
-        self.ended.push(Ended { id, job: job_id, pid: death.pid, gone: !kept });
+        let straggler = instance.is_straggler();
+        let number = death.number;
+        self.ended.push(Ended { id, job: job_id, number, pid: death.pid, gone: !kept });
         if !straggler {
             let (status, reason) = match &end.cause {
                 Cause::Exit(status) => (Some(*status), end.cause.to_string()),
@@ -264,15 +265,12 @@ impl Supervisor {
     /// one; a one-off has none.
     fn remember_departed(&mut self, id: InstanceId, departed: &Instance, death: Death) {
         let Some(job) = self.jobs.get_mut(departed.job) else { return };
-        job.leaving.retain(|leaving| *leaving != id);
-        job.committed.retain(|committed| *committed != id);
-        if matches!(departed.role, Role::Straggler { .. }) {
+        job.leaving.remove(&id);
+        job.committed.take(departed.number, id);
+        if departed.is_straggler() {
             return;
         }
-        let same_place = |kept: &&InstanceId| {
-            self.instances.get(**kept).is_some_and(|instance| instance.number == death.number)
-        };
-        let replacement = job.kept.iter().find(same_place).filter(|_| !departed.is_once()).copied();
+        let replacement = job.kept.at(departed.number).filter(|_| !departed.is_once());
         match replacement.and_then(|kept| self.instances.get_mut(kept)) {
             Some(instance) => instance.deaths.push(death),
             None => job.departed.push(death),
@@ -304,8 +302,9 @@ impl Supervisor {
             grace: straggler.grace,
         });
         let id = self.instances.insert(instance);
+        self.pids.insert(pid, id);
         if let Some(job) = self.jobs.get_mut(job) {
-            job.leaving.push(id);
+            job.leaving.insert(id);
         }
         self.adopt(id, straggler.os_pid, straggler.start_time);
         self.ask(id, now);

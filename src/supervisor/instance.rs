@@ -266,7 +266,12 @@ impl Instance {
         }
     }
 
-    /// Whether its process is asked to stop and has not ended.
+    /// Whether it is no run of ours.
+    pub fn is_straggler(&self) -> bool {
+        matches!(self.role, Role::Straggler { .. })
+    }
+
+    /// Its ending, while its run is ending.
     pub fn stopping(&self) -> Option<&Stopping> {
         match &self.state {
             State::Stopping(stopping) => Some(stopping),

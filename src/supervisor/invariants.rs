@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::instance::{Blocker, Instance, Role, State};
+use super::instance::{Blocker, Instance, State};
 use super::job::Desired;
 use super::tables::{Supervisor, Timer};
 use crate::base::ids::InstanceId;
@@ -15,6 +15,7 @@ impl Supervisor {
     /// The first that does not hold, in words.
     pub fn sweep(&self) -> Result<(), String> {
         self.jobs_have_their_number()?;
+        let queued: BTreeSet<InstanceId> = self.restart_queue.iter().copied().collect();
         let mut owned = BTreeSet::new();
         for (id, job) in self.jobs.iter() {
             for instance in job.instances() {
@@ -27,11 +28,14 @@ impl Supervisor {
                 }
             }
         }
+        if !self.restart_queue.is_empty() && self.timers.due_at(Timer::RestartRate).is_none() {
+            return Err("restarts wait, but nothing wakes them".into());
+        }
         for (id, instance) in self.instances.iter() {
             if !owned.contains(&id) {
                 return Err(format!("{id:?} is {} and belongs to no job", instance.word()));
             }
-            self.instance_is_sound(id, instance).map_err(|what| {
+            self.instance_is_sound(id, instance, queued.contains(&id)).map_err(|what| {
                 format!("{id:?} (number {}, {}): {what}", instance.number, instance.word())
             })?;
         }
@@ -52,10 +56,10 @@ impl Supervisor {
             if !job.loaded && job.instances().next().is_none() {
                 return Err(format!("{} is unloaded and empty, but still there", job.name));
             }
-            let mut numbers = BTreeSet::new();
-            for instance in job.kept.iter().filter_map(|id| self.instances.get(*id)) {
-                if !numbers.insert(instance.number) {
-                    return Err(format!("{} has two instances {}", job.name, instance.number));
+            for id in job.kept.iter() {
+                let Some(instance) = self.instances.get(*id) else { continue };
+                if job.kept.at(instance.number) != Some(*id) {
+                    return Err(format!("{}.{} is not in its place", job.name, instance.number));
                 }
                 let down = matches!(instance.state, State::Stopped);
                 let wanted = job.desired == Desired::Up && self.shutdown.is_none();
@@ -70,7 +74,12 @@ impl Supervisor {
         Ok(())
     }
 
-    fn instance_is_sound(&self, id: InstanceId, instance: &Instance) -> Result<(), String> {
+    fn instance_is_sound(
+        &self,
+        id: InstanceId,
+        instance: &Instance,
+        queued: bool,
+    ) -> Result<(), String> {
         let has = |timer| self.timers.due_at(timer).is_some();
         let backoff = matches!(instance.state, State::Backoff { .. });
         if backoff != has(Timer::Backoff(id)) {
@@ -91,12 +100,10 @@ impl Supervisor {
             return Err("a run without a state for it, or the other way round".into());
         }
         if let Some(run) = &instance.run {
-            let straggler = matches!(instance.role, Role::Straggler { .. });
-            if !straggler && self.pids.get(&run.pid) != Some(&id) {
+            if self.pids.get(&run.pid) != Some(&id) {
                 return Err(format!("its number {} does not lead to it", run.pid));
             }
         }
-        let queued = self.restart_queue.contains(&id);
         if matches!(instance.state, State::Waiting(Blocker::RestartRate)) && !queued {
             return Err("waits for its turn, but is not in the queue".into());
         }

@@ -1,6 +1,6 @@
 //! A job in the supervisor's table: its specification, its intent, and which instances are its own.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use super::death::Deaths;
@@ -42,12 +42,12 @@ pub struct Job {
     pub target: u32,
     /// Whether it still has its name. One that has not waits for its last processes to end.
     pub loaded: bool,
-    /// Its kept instances, in the order in which their runs began.
-    pub kept: Vec<InstanceId>,
-    /// Its one-offs.
-    pub committed: Vec<InstanceId>,
+    /// Its kept instances.
+    pub kept: Places,
+    /// Its one-offs, in places of their own.
+    pub committed: Places,
     /// What is on its way out, stragglers included.
-    pub leaving: Vec<InstanceId>,
+    pub leaving: BTreeSet<InstanceId>,
     /// Deaths of instances that are no more.
     pub departed: Deaths,
     /// Instances that a rolling restart has yet to come to; the first is under way.
@@ -72,9 +72,9 @@ impl Job {
             desired,
             target,
             loaded: false,
-            kept: Vec::new(),
-            committed: Vec::new(),
-            leaving: Vec::new(),
+            kept: Places::default(),
+            committed: Places::default(),
+            leaving: BTreeSet::new(),
             departed: Deaths::default(),
             rolling: VecDeque::new(),
             order: 0,
@@ -83,11 +83,51 @@ impl Job {
 
     /// All instances that belong to it.
     pub fn instances(&self) -> impl Iterator<Item = InstanceId> + '_ {
-        self.kept.iter().chain(&self.committed).chain(&self.leaving).copied()
+        self.kept.iter().chain(self.committed.iter()).chain(&self.leaving).copied()
+    }
+}
+
+/// Instances by their place, from 1: never two in one, and each found without looking at the rest.
+#[derive(Default)]
+pub struct Places(BTreeMap<u32, InstanceId>);
+
+impl Places {
+    /// All of them, in the order of their places.
+    pub fn iter(&self) -> impl Iterator<Item = &InstanceId> {
+        self.0.values()
     }
 
-    /// The smallest place from 1 that none of `taken` has.
-    pub fn free_number(taken: &[u32]) -> u32 {
-        (1..).find(|number| !taken.contains(number)).unwrap_or(u32::MAX)
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The one in this place.
+    pub fn at(&self, number: u32) -> Option<InstanceId> {
+        self.0.get(&number).copied()
+    }
+
+    /// Fills a place.
+    pub(super) fn put(&mut self, number: u32, id: InstanceId) {
+        let before = self.0.insert(number, id);
+        assert!(before.is_none(), "a place is filled only when it is free");
+    }
+
+    /// Empties a place, if this instance is in it.
+    pub(super) fn take(&mut self, number: u32, id: InstanceId) {
+        if self.at(number) == Some(id) {
+            self.0.remove(&number);
+        }
+    }
+
+    /// So many of the smallest places that are neither filled nor among `taken`.
+    pub(super) fn free(&self, taken: &BTreeSet<u32>, count: usize) -> Vec<u32> {
+        let free = |number: &u32| !self.0.contains_key(number) && !taken.contains(number);
+        (1..).filter(free).take(count).collect()
     }
 }

@@ -139,21 +139,22 @@ impl Supervisor {
     /// Detached processes stay, on record, for the next daemon to find. That is for those that are
     /// kept in a place, which a job can claim again, and that nobody asked to stop.
     fn let_go_of_detached(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get_mut(id) else { return };
+        let Some(job) = self.jobs.get(id) else { return };
         let stays = |i: &Instance| {
             let runs = matches!(i.state, State::Starting | State::Running);
             // A process that is ordered and not yet there could not be put on record any more.
             runs && i.run.as_ref().is_some_and(|run| run.spec.detach && run.os_pid.is_some())
         };
-        let (staying, rest) =
-            job.kept.iter().partition(|id| self.instances.get(**id).is_some_and(stays));
-        job.kept = rest;
-        let staying: Vec<InstanceId> = staying;
-        for instance in staying {
-            self.clear_timers(instance);
-            self.effects.push(Effect::Release(instance));
-            let gone = self.instances.remove(instance);
-            if let Some(run) = gone.and_then(|instance| instance.run) {
+        let stays = |id: &InstanceId| self.instances.get(*id).is_some_and(stays);
+        let staying: Vec<InstanceId> = job.kept.iter().copied().filter(stays).collect();
+        for id in staying {
+            self.clear_timers(id);
+            self.effects.push(Effect::Release(id));
+            let Some(instance) = self.instances.remove(id) else { continue };
+            if let Some(job) = self.jobs.get_mut(instance.job) {
+                job.kept.take(instance.number, id);
+            }
+            if let Some(run) = instance.run {
                 self.pids.remove(&run.pid);
             }
         }
@@ -166,7 +167,7 @@ impl Supervisor {
 
     /// How many processes are left to end.
     pub fn processes_left(&self) -> usize {
-        self.instances.iter().filter(|(_, instance)| instance.run.is_some()).count()
+        self.pids.len()
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::effect::{Effect, Running};
 use super::event::{Event, Subject};
-use super::instance::{Instance, Role};
+use super::instance::Instance;
 use super::job::Job;
 use super::name::JobName;
 use super::order::Host;
@@ -30,7 +30,7 @@ pub struct Supervisor {
     pub(super) order: BTreeMap<u64, JobId>,
     /// Unloaded jobs whose processes have not all ended, by their former name.
     pub(super) predecessors: BTreeMap<JobName, Vec<JobId>>,
-    /// Live runs by their number.
+    /// Runs by their number, those of stragglers too.
     pub(super) pids: BTreeMap<Pid, InstanceId>,
     pub(super) timers: Timers<Timer>,
     pub(super) rate: RestartRate,
@@ -72,6 +72,8 @@ pub struct Ended {
     pub id: InstanceId,
     /// Its job.
     pub job: JobId,
+    /// Its place there.
+    pub number: u32,
     /// The run.
     pub pid: Pid,
     /// Whether the instance is gone with it.
@@ -183,9 +185,11 @@ impl Supervisor {
         self.names.get(name).copied().ok_or(Refusal::NotFound)
     }
 
-    /// The instance whose live run has this number.
+    /// The instance whose run has this number, until its exit is told. Stragglers are no processes
+    /// of the API.
     pub fn instance_id(&self, pid: Pid) -> Result<InstanceId, Refusal> {
-        self.pids.get(&pid).copied().ok_or(Refusal::NotFound)
+        let ours = |id: &InstanceId| self.instances.get(*id).is_some_and(|i| !i.is_straggler());
+        self.pids.get(&pid).copied().filter(ours).ok_or(Refusal::NotFound)
     }
 
     /// A job, loaded or not.
@@ -205,29 +209,22 @@ impl Supervisor {
 
     /// The numbers of all live runs.
     pub fn live_pids(&self) -> impl Iterator<Item = Pid> + '_ {
-        let live = |id: &InstanceId| self.instances.get(*id).is_some_and(Instance::is_live);
-        self.pids.iter().filter(move |(_, id)| live(id)).map(|(pid, _)| *pid)
+        self.pids.values().filter_map(|id| self.live_pid(*id))
     }
 
-    /// Gives a death its last words.
-    pub fn attach_last_words(&mut self, ended: Ended, lines: Vec<String>) {
-        let mut lines = Some(lines);
-        if let Some(instance) = self.instances.get_mut(ended.id) {
-            lines = instance.deaths.attach(ended.pid, lines.take().unwrap_or_default());
-        }
+    /// Gives a death its last words: it is with its instance, with the one that replaced it, or with
+    /// the job.
+    pub fn attach_last_words(&mut self, ended: Ended, mut lines: Vec<String>) {
         let Some(job) = self.jobs.get_mut(ended.job) else { return };
-        if let Some(rest) = lines {
-            lines = job.departed.attach(ended.pid, rest);
-        }
-        let Some(mut rest) = lines else { return };
-        // A replaced instance's death is with its replacement.
-        for id in &job.kept {
-            let Some(instance) = self.instances.get_mut(*id) else { continue };
-            match instance.deaths.attach(ended.pid, rest) {
+        let replacement = job.kept.at(ended.number).filter(|id| *id != ended.id);
+        for id in [Some(ended.id), replacement].into_iter().flatten() {
+            let Some(instance) = self.instances.get_mut(id) else { continue };
+            match instance.deaths.attach(ended.pid, lines) {
                 None => return,
-                Some(back) => rest = back,
+                Some(back) => lines = back,
             }
         }
+        job.departed.attach(ended.pid, lines);
     }
 
     /// Refuses a change while the daemon ends.
@@ -254,8 +251,7 @@ impl Supervisor {
 
     /// Tells an event about an instance's run. Stragglers are no processes of the API.
     pub(super) fn tell(&mut self, id: InstanceId, event: impl FnOnce(Subject) -> Event) {
-        let straggler = |i: &Instance| matches!(i.role, Role::Straggler { .. });
-        if self.instances.get(id).is_some_and(straggler) {
+        if self.instances.get(id).is_some_and(Instance::is_straggler) {
             return;
         }
         if let Some(subject) = self.subject(id) {

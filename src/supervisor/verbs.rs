@@ -1,7 +1,7 @@
 //! What operators and files ask for. A verb changes intent and converges; it never waits, and it
 //! never fails half way: it is checked whole before it changes anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -156,7 +156,7 @@ impl Supervisor {
     /// Brings every instance without a process back to a fresh start, its failures forgotten.
     fn forgive(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(id) else { return };
-        for kept in job.kept.clone() {
+        for kept in job.kept.iter().copied().collect::<Vec<_>>() {
             let Some(instance) = self.instances.get_mut(kept) else { continue };
             instance.history = History::default();
             match instance.state {
@@ -287,7 +287,8 @@ impl Supervisor {
             job.target = job.spec.numprocesses;
         }
         job.rolling.clear();
-        let (kept, committed) = (job.kept.clone(), job.committed.clone());
+        let kept: Vec<InstanceId> = job.kept.iter().copied().collect();
+        let committed: Vec<InstanceId> = job.committed.iter().copied().collect();
         self.forgive(id);
         for old in kept {
             if self.instances.get(old).is_some_and(Instance::is_live) {
@@ -331,11 +332,12 @@ impl Supervisor {
         }
         let runs = |id: &InstanceId| self.instances.get(*id).is_some_and(|i| i.run.is_some());
         let mut rolling: Vec<InstanceId> = job.kept.iter().copied().filter(runs).collect();
-        // What is not up first, so that never two are down by our doing.
-        let up = |id: &InstanceId| {
-            self.instances.get(*id).is_some_and(|i| matches!(i.state, State::Running))
-        };
-        rolling.sort_by_key(up);
+        // What is not up goes first, so that never two are down by our doing; then the oldest.
+        rolling.sort_by_key(|id| {
+            let instance = self.instances.get(*id)?;
+            let up = matches!(instance.state, State::Running);
+            Some((up, instance.run.as_ref().map(|run| run.pid)))
+        });
         if let Some(job) = self.jobs.get_mut(id) {
             job.rolling = rolling.into();
         }
@@ -354,12 +356,10 @@ impl Supervisor {
         let id = self.job_id(name)?;
         let Some(job) = self.jobs.get(id) else { return Err(Refusal::NotFound) };
         self.check(name, &job.spec, &commit)?;
-        let number = |id: &InstanceId| self.instances.get(*id).map(|instance| instance.number);
-        let taken: Vec<u32> = job.committed.iter().filter_map(number).collect();
-        let instance = Instance::new(id, Job::free_number(&taken), Role::Committed(commit));
-        let instance = self.instances.insert(instance);
+        let number = job.committed.free(&BTreeSet::new(), 1).first().copied().unwrap_or(u32::MAX);
+        let instance = self.instances.insert(Instance::new(id, number, Role::Committed(commit)));
         if let Some(job) = self.jobs.get_mut(id) {
-            job.committed.push(instance);
+            job.committed.put(number, instance);
         }
         // A one-off waits for nothing, so the next number is its own.
         let pid = Pid(self.last_pid + 1);
@@ -430,8 +430,7 @@ impl Supervisor {
     /// The number of an instance's live run.
     pub fn live_pid(&self, id: InstanceId) -> Option<Pid> {
         let instance = self.instances.get(id).filter(|instance| instance.is_live())?;
-        let straggler = matches!(instance.role, Role::Straggler { .. });
-        instance.run.as_ref().filter(|_| !straggler).map(|run| run.pid)
+        instance.run.as_ref().filter(|_| !instance.is_straggler()).map(|run| run.pid)
     }
 
     /// The instance of a live process.

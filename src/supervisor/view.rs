@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::death::Death;
-use super::instance::{Blocker, Instance, Role, State, Step};
+use super::instance::{Blocker, Instance, State, Step};
 use super::job::{Desired, Job, Origin};
 use super::name::JobName;
 use super::tables::{Refusal, Supervisor};
@@ -118,13 +118,11 @@ impl Supervisor {
         };
         let reason = if state == "stopped" { job_reason(job) } else { reason };
         let started = instances.iter().filter_map(|view| view.started_at);
-        let kept = self.live_of(&job.kept);
-        let committed = self.live_of(&job.committed);
-        let leaving = self.live_of(&job.leaving);
+        let kept = self.live_of(job.kept.iter());
+        let committed = self.live_of(job.committed.iter());
+        let leaving = self.live_of(job.leaving.iter());
         let running_out = instances.iter().filter(|view| view.once && view.pid.is_some()).count();
-        let kept_count = u64::try_from(kept.len()).unwrap_or(u64::MAX);
         let processes: Vec<u64> = kept.into_iter().chain(committed).chain(leaving).collect();
-        debug_assert!(kept_count <= u64::try_from(processes.len()).unwrap_or(u64::MAX));
         Ok(JobView {
             name: name.to_string(),
             active: !processes.is_empty(),
@@ -149,9 +147,8 @@ impl Supervisor {
         })
     }
 
-    fn live_of(&self, ids: &[InstanceId]) -> Vec<u64> {
-        let mut pids: Vec<u64> =
-            ids.iter().filter_map(|id| self.live_pid(*id)).map(|pid| pid.0).collect();
+    fn live_of<'a>(&self, ids: impl Iterator<Item = &'a InstanceId>) -> Vec<u64> {
+        let mut pids: Vec<u64> = ids.filter_map(|id| self.live_pid(*id)).map(|pid| pid.0).collect();
         pids.sort_unstable();
         pids
     }
@@ -160,7 +157,7 @@ impl Supervisor {
         let mut views: Vec<InstanceView> = job
             .instances()
             .filter_map(|id| self.instance(id))
-            .filter(|instance| !matches!(instance.role, Role::Straggler { .. }))
+            .filter(|instance| !instance.is_straggler())
             .map(|instance| instance_view(instance, now))
             .collect();
         views.sort_by_key(|view| (view.once, view.instance, view.pid));
@@ -173,7 +170,7 @@ impl Supervisor {
     /// No such job.
     pub fn kept_pids(&self, name: &JobName) -> Result<Vec<u64>, Refusal> {
         let job = self.job(self.job_id(name)?).ok_or(Refusal::NotFound)?;
-        Ok(self.live_of(&job.kept))
+        Ok(self.live_of(job.kept.iter()))
     }
 
     /// The instances of a job whose processes live, one-offs included, each with its run's number.
