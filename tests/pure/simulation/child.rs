@@ -144,7 +144,7 @@ fn drawn_status(random: &mut Random) -> ExitStatus {
     match random.below(3) {
         0 => ExitStatus::Code(0),
         1 => ExitStatus::Code(1),
-        _ => ExitStatus::Signal { signal: Signal::KILL, core: false },
+        _ => ExitStatus::Signal { signal: Signal::from_number(11).expect("SIGSEGV"), core: true },
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use gaffer::base::process::{ExitStatus, Signal};
+use gaffer::base::process::ExitStatus;
 use gaffer::base::random::Random;
 use gaffer::supervisor::verbs::Scale;
 use serde_json::{json, Value};
@@ -11,7 +11,7 @@ use serde_json::{json, Value};
 use super::world::{name, World};
 
 const CROWD: usize = 10_000;
-const CRASHED: ExitStatus = ExitStatus::Signal { signal: Signal::KILL, core: false };
+const CRASHED: ExitStatus = ExitStatus::Code(1);
 
 /// A supervisor whose whole state is looked at only now and then.
 fn world() -> World {

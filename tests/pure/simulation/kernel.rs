@@ -69,6 +69,8 @@ struct Watch {
     reaped: bool,
     told_empty: Option<Instant>,
     pipe_open: bool,
+    /// How many processes hold its output pipe.
+    holders: usize,
 }
 
 /// What happens at its time.
@@ -76,7 +78,7 @@ struct Watch {
 enum Due {
     Death(OsPid),
     Reap(InstanceId),
-    Eof(InstanceId),
+    Eof(InstanceId, OsPid),
     GroupGone(InstanceId),
 }
 
@@ -85,6 +87,8 @@ pub(crate) struct FakeKernel {
     processes: BTreeMap<OsPid, Process>,
     /// The living members of each process group.
     groups: BTreeMap<OsPid, BTreeSet<OsPid>>,
+    /// The living processes of each run, wherever they went.
+    runs: BTreeMap<Option<Pid>, BTreeSet<OsPid>>,
     watches: BTreeMap<InstanceId, Watch>,
     /// Runs whose spawn failed and that are not yet released.
     unborn: BTreeSet<InstanceId>,
@@ -104,6 +108,7 @@ impl FakeKernel {
         Self {
             processes: BTreeMap::new(),
             groups: BTreeMap::new(),
+            runs: BTreeMap::new(),
             watches: BTreeMap::new(),
             unborn: BTreeSet::new(),
             agenda: BTreeMap::new(),
@@ -129,7 +134,7 @@ impl FakeKernel {
             match due {
                 Due::Death(os_pid) => self.death_is_due(os_pid, now),
                 Due::Reap(id) => facts.extend(self.reap(id, now)),
-                Due::Eof(id) => facts.extend(self.end_of_pipe(id)),
+                Due::Eof(id, leader) => facts.extend(self.end_of_pipe(id, leader)),
                 Due::GroupGone(id) => facts.extend(self.look_at_group(id, now)),
             }
         }
@@ -171,6 +176,7 @@ impl FakeKernel {
             reaped: false,
             told_empty: None,
             pipe_open: true,
+            holders: 1,
         };
         self.watches.insert(id, watch);
         self.process(leader).leads = Some(id);
@@ -187,6 +193,9 @@ impl FakeKernel {
         let process = self.process(os_pid);
         process.holds = kid.holds_pipe.then_some(run);
         process.seen = kid.seen;
+        if let Some(watch) = self.watches.get_mut(&run).filter(|_| kid.holds_pipe) {
+            watch.holders += 1;
+        }
     }
 
     fn start(&mut self, child: &Child, mark: Mark, group: Option<OsPid>, now: Now) -> OsPid {
@@ -208,6 +217,7 @@ impl FakeKernel {
         };
         self.processes.insert(os_pid, process);
         self.groups.entry(group).or_default().insert(os_pid);
+        self.runs.entry(self.processes[&os_pid].mark.run).or_default().insert(os_pid);
         if let Some((after, status)) = child.ends {
             self.will_die(os_pid, now.mono + after, status);
         }
@@ -247,6 +257,7 @@ impl FakeKernel {
             reaped: false,
             told_empty: None,
             pipe_open: false,
+            holders: 0,
         };
         self.watches.insert(id, watch);
         Vec::new()
@@ -304,11 +315,12 @@ impl FakeKernel {
         self.will_die(leader, now.mono, status);
     }
 
-    /// An earlier death wins over a later one, except that it moves out of a sleep.
+    /// The earlier of two deaths wins, but a frozen process dies of nothing before KILL.
     fn will_die(&mut self, os_pid: OsPid, at: Instant, status: ExitStatus) {
         let process = self.process(os_pid);
         let (at, status) = match process.dies {
-            Some((sooner, known)) if sooner <= at && !process.frozen => (sooner, known),
+            Some(known) if is_kill(known.1) => known,
+            Some(known) if known.0 <= at && !process.frozen && !is_kill(status) => known,
             Some(_) | None => (at, status),
         };
         process.dies = Some((at, status));
@@ -322,14 +334,13 @@ impl FakeKernel {
 
     fn death_is_due(&mut self, os_pid: OsPid, now: Now) {
         let Some(process) = self.processes.get(&os_pid) else { return };
-        let Some((at, status)) = process.dies.filter(|(at, _)| *at <= now.mono) else { return };
-        let killed = matches!(status, ExitStatus::Signal { signal: Signal::KILL, .. });
-        if process.frozen && !killed {
+        let Some((_, status)) = process.dies.filter(|(at, _)| *at <= now.mono) else { return };
+        if process.frozen && !is_kill(status) {
             return;
         }
-        debug_assert!(at <= now.mono);
         let Some(process) = self.processes.remove(&os_pid) else { return };
-        let group_empty = self.leave_group(process.group, os_pid);
+        let group_empty = leave(&mut self.groups, process.group, os_pid);
+        leave(&mut self.runs, process.mark.run, os_pid);
         if let Some(id) = process.leads {
             let soon = now.mono + drawn_ms(&mut self.random, 3);
             if let Some(watch) = self.watches.get_mut(&id) {
@@ -342,21 +353,22 @@ impl FakeKernel {
                 self.at(now.mono, Due::GroupGone(id));
             }
         }
-        if let Some(id) = process.holds.filter(|id| !self.pipe_is_held(*id)) {
-            let late = self.watches.get(&id).map_or(Duration::ZERO, |watch| watch.late);
-            self.at(now.mono + late, Due::Eof(id));
-        }
+        self.let_go_of_pipe(&process, now);
     }
 
-    /// Takes a process out of its group. True if it was the last.
-    fn leave_group(&mut self, group: OsPid, os_pid: OsPid) -> bool {
-        let Some(members) = self.groups.get_mut(&group) else { return true };
-        members.remove(&os_pid);
-        let empty = members.is_empty();
-        if empty {
-            self.groups.remove(&group);
+    fn let_go_of_pipe(&mut self, process: &Process, now: Now) {
+        let Some(id) = process.holds else { return };
+        // The run may be over by now, and another in its place.
+        let Some(watch) = self.watches.get_mut(&id).filter(|w| w.mark.run == process.mark.run)
+        else {
+            return;
+        };
+        watch.holders -= 1;
+        if watch.holders == 0 {
+            let at = now.mono + watch.late;
+            let leader = watch.leader;
+            self.at(at, Due::Eof(id, leader));
         }
-        empty
     }
 
     fn reap(&mut self, id: InstanceId, now: Now) -> Option<Fact> {
@@ -370,8 +382,8 @@ impl FakeKernel {
         Some(Fact::Exited { id, exit })
     }
 
-    fn end_of_pipe(&mut self, id: InstanceId) -> Option<Fact> {
-        let watch = self.watches.get_mut(&id)?;
+    fn end_of_pipe(&mut self, id: InstanceId, leader: OsPid) -> Option<Fact> {
+        let watch = self.watches.get_mut(&id).filter(|watch| watch.leader == leader)?;
         let was_open = std::mem::replace(&mut watch.pipe_open, false);
         was_open.then_some(Fact::Drained(id))
     }
@@ -402,9 +414,8 @@ impl FakeKernel {
         assert!(self.members(watch.group).next().is_none(), "{id:?}: its group lives");
         let waited = now.mono - empty >= limits::DRAIN;
         assert!(!watch.pipe_open || waited, "{id:?} is released before its last words");
-        let escaped =
-            |(_, p): &(&OsPid, &Process)| p.mark.run.is_some() && p.mark.run == watch.mark.run;
-        self.processes.iter().filter(escaped).map(|(os_pid, p)| stray(*os_pid, p)).collect()
+        let escaped = self.runs.get(&watch.mark.run).into_iter().flatten();
+        escaped.map(|os_pid| stray(*os_pid, &self.processes[os_pid])).collect()
     }
 
     /// Tells of a process that carries a mark, whether it is a stray or not: the supervisor has to
@@ -422,17 +433,6 @@ impl FakeKernel {
 
     fn members(&self, group: OsPid) -> impl Iterator<Item = OsPid> + '_ {
         self.groups.get(&group).into_iter().flatten().copied()
-    }
-
-    fn pipe_is_held(&self, id: InstanceId) -> bool {
-        let Some(watch) = self.watches.get(&id) else { return false };
-        let run = watch.mark.run;
-        self.members(watch.group).any(|member| self.processes[&member].holds == Some(id))
-            || self.escapees(run).any(|p| p.holds == Some(id))
-    }
-
-    fn escapees(&self, run: Option<Pid>) -> impl Iterator<Item = &Process> {
-        self.processes.values().filter(move |p| p.mark.run == run && p.leads.is_none())
     }
 
     fn process(&mut self, os_pid: OsPid) -> &mut Process {
@@ -459,6 +459,21 @@ impl FakeKernel {
         let mine = self.processes.values().filter(|process| process.mark.job == *job);
         mine.map(|process| process.mark.number).collect()
     }
+}
+
+fn is_kill(status: ExitStatus) -> bool {
+    matches!(status, ExitStatus::Signal { signal: Signal::KILL, .. })
+}
+
+/// Takes a process out of its company. True if it was the last.
+fn leave<K: Ord>(table: &mut BTreeMap<K, BTreeSet<OsPid>>, key: K, os_pid: OsPid) -> bool {
+    let Some(members) = table.get_mut(&key) else { return true };
+    members.remove(&os_pid);
+    let empty = members.is_empty();
+    if empty {
+        table.remove(&key);
+    }
+    empty
 }
 
 /// SIGSTOP.
