@@ -10,6 +10,7 @@ use super::effect::{Effect, Record, Whom};
 use super::event::{Event, Subject};
 use super::instance::{Instance, Role, State, Step, Stopping, Why};
 use super::restart::Outcome;
+use super::shutdown::Pace;
 use super::tables::{Ended, Supervisor, Timer};
 use super::JobSpec;
 use crate::base::clock::Now;
@@ -53,12 +54,13 @@ impl Supervisor {
         }
     }
 
-    /// Sends the stop signal and starts the grace period; without one, kills at once.
+    /// Sends the stop signal and starts the grace period; without one, or in a hurry, kills at once.
     fn ask(&mut self, id: InstanceId, now: Now) {
         let Some(instance) = self.instances.get_mut(id) else { return };
         let Some(run) = &instance.run else { return };
         let (signal, grace) = (run.spec.stop_signal, run.grace);
-        if grace.is_zero() || signal == Signal::KILL {
+        let hurried = self.shutdown == Some(Pace::Hurried);
+        if hurried || grace.is_zero() || signal == Signal::KILL {
             self.kill_tree(id, now);
             return;
         }
