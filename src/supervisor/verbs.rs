@@ -287,11 +287,13 @@ impl Supervisor {
             job.target = job.spec.numprocesses;
         }
         job.rolling.clear();
+        let up = job.desired == Desired::Up;
         let kept: Vec<InstanceId> = job.kept.iter().copied().collect();
         let committed: Vec<InstanceId> = job.committed.iter().copied().collect();
         self.forgive(id);
         for old in kept {
-            if self.instances.get(old).is_some_and(Instance::is_live) {
+            // What a stopped job still has is on its way out, and stays in its place until then.
+            if up && self.instances.get(old).is_some_and(Instance::is_live) {
                 self.replace(id, old, now);
             }
         }
