@@ -234,13 +234,11 @@ impl Supervisor {
         let id = self.job_id(&entry.name)?;
         self.check(&entry.name, &entry.spec, &Commit::default())?;
         let Some(job) = self.jobs.get_mut(id) else { return Err(Refusal::NotFound) };
-        if job.desired == Desired::Up || entry.start {
+        if job.desired != Desired::Down || entry.start {
             job.target = job.target.max(entry.spec.numprocesses);
         }
-        if entry.start {
-            job.desired = Desired::Up;
-        }
-        self.replace_spec(id, entry.spec, now);
+        let starts = entry.start && job.desired != Desired::Up;
+        self.replace_spec(id, entry.spec, starts, now);
         Ok(())
     }
 
@@ -257,18 +255,21 @@ impl Supervisor {
         if job.desired != Desired::Down && job.target == job.spec.numprocesses {
             job.target = entry.spec.numprocesses;
         }
-        if job.desired == Desired::Hold && entry.start {
-            job.desired = Desired::Up;
-        }
-        self.replace_spec(id, entry.spec, now);
+        let starts = entry.start && job.desired == Desired::Hold;
+        self.replace_spec(id, entry.spec, starts, now);
         Ok(())
     }
 
-    fn replace_spec(&mut self, id: JobId, spec: Rc<JobSpec>, now: Now) {
+    /// Puts a new specification in the place of the old, and wants the job up if this `starts` it.
+    fn replace_spec(&mut self, id: JobId, spec: Rc<JobSpec>, starts: bool, now: Now) {
         let Some(job) = self.jobs.get_mut(id) else { return };
         job.spec = spec;
         job.rolling.clear();
         self.events.push(Event::Update(job.name.clone()));
+        if starts {
+            job.desired = Desired::Up;
+            self.tell_started(id);
+        }
         self.forgive(id);
         self.stop_all(id, Why::Reload, false, now);
         self.converge(id, now);
