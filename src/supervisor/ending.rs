@@ -2,19 +2,19 @@
 //! left; then the streams are drained for a bounded time; then, and only then, the exit is told.
 //! A run that ends by itself goes the same way from its middle.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
 
 use super::death::{Cause, Death};
 use super::effect::{Effect, Record, Whom};
 use super::event::{Event, Subject};
-use super::instance::{Instance, Role, State, Step, Stopping, Why};
+use super::instance::{Instance, Role, Run, State, Step, Stopping, Why};
 use super::restart::Outcome;
 use super::shutdown::Pace;
 use super::tables::{Ended, Supervisor, Timer};
 use super::JobSpec;
 use crate::base::clock::Now;
-use crate::base::ids::{InstanceId, OsPid, Pid};
+use crate::base::ids::{InstanceId, JobId, OsPid, Pid};
 use crate::base::limits;
 use crate::base::process::{ExitStatus, Signal};
 
@@ -75,7 +75,7 @@ impl Supervisor {
         }
     }
 
-    /// Goes to the last step now.
+    /// Goes to the last step now: the grace period is over, or a killed process is still there.
     pub(super) fn kill_tree(&mut self, id: InstanceId, now: Now) {
         let Some(instance) = self.instances.get_mut(id) else { return };
         let Some(stopping) = instance.stopping_mut() else { return };
@@ -89,11 +89,6 @@ impl Supervisor {
         if leader_gone {
             self.effects.push(Effect::Survey(id));
         }
-    }
-
-    /// The grace period is over, or a killed process is still there.
-    pub(super) fn next_step(&mut self, id: InstanceId, now: Now) {
-        self.kill_tree(id, now);
     }
 
     /// A second request to stop goes to the next step at once.
@@ -283,43 +278,40 @@ impl Supervisor {
     /// that left its group.
     pub(super) fn end_straggler(
         &mut self,
-        job: crate::base::ids::JobId,
-        straggler: Straggler,
+        job: JobId,
+        spec: Rc<JobSpec>,
+        found: Found,
+        role: Role,
         now: Now,
-    ) -> InstanceId {
-        let role = Role::Straggler { blocks: straggler.blocks };
-        let mut instance = Instance::new(job, straggler.number, role);
+    ) {
         self.last_pid += 1;
         let pid = Pid(self.last_pid);
+        let mut instance = Instance::new(job, found.number, role);
         instance.state = State::Stopping(Stopping::new(Why::Leftover));
-        instance.run = Some(super::instance::Run {
+        instance.run = Some(Run {
             pid,
             os_pid: None,
-            spec: straggler.spec,
+            grace: spec.graceful_timeout,
+            spec,
             started: now,
             program: String::new(),
             args: Vec::new(),
-            env: std::collections::BTreeMap::new(),
+            env: BTreeMap::new(),
             ids: None,
-            grace: straggler.grace,
         });
         let id = self.instances.insert(instance);
         self.pids.insert(pid, id);
         if let Some(job) = self.jobs.get_mut(job) {
             job.leaving.insert(id);
         }
-        self.adopt(id, straggler.os_pid, straggler.start_time);
+        self.adopt(id, found.os_pid, found.start_time);
         self.ask(id, now);
-        id
     }
 }
 
-/// A process to be ended that is no run of ours.
-pub(super) struct Straggler {
+/// A process that was found running, and is no run of ours.
+pub(super) struct Found {
     pub(super) number: u32,
     pub(super) os_pid: OsPid,
     pub(super) start_time: u64,
-    pub(super) spec: Rc<JobSpec>,
-    pub(super) grace: Duration,
-    pub(super) blocks: bool,
 }

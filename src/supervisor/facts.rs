@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::death::Cause;
 use super::effect::{Effect, Record, Running};
-use super::ending::Straggler;
+use super::ending::Found;
 use super::event::Event;
 use super::instance::{Instance, Role};
 use super::name::JobName;
@@ -93,11 +93,9 @@ impl Supervisor {
             self.forget_if_gone(job_id, now);
             return;
         }
-        let grace = spec.graceful_timeout;
-        let (os_pid, start_time) = (stray.os_pid, stray.start_time);
-        let straggler =
-            Straggler { number: stray.number, os_pid, start_time, spec, grace, blocks: false };
-        self.end_straggler(job_id, straggler, now);
+        let Stray { number, os_pid, start_time, .. } = stray;
+        let found = Found { number, os_pid, start_time };
+        self.end_straggler(job_id, spec, found, Role::Straggler { blocks: false }, now);
     }
 
     /// Whether this process is in our tables already. Strays are few, so a scan is good enough.

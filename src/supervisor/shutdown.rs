@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde_json::Map;
 
 use super::effect::{Effect, Running};
-use super::ending::Straggler;
+use super::ending::Found;
 use super::facts::Stray;
-use super::instance::{Instance, State, Why};
+use super::instance::{Instance, Role, State, Why};
 use super::job::{Desired, Job, Origin};
 use super::name::JobName;
 use super::restart::Rules;
@@ -56,17 +56,11 @@ impl Supervisor {
     }
 
     fn end_left_over(&mut self, running: Running, now: Now) {
-        let spec = Rc::new(placeholder(running.stop_signal, running.graceful_timeout));
-        let job = self.insert_placeholder(running.job, Rc::clone(&spec), true);
-        let straggler = Straggler {
-            number: running.number,
-            os_pid: running.os_pid,
-            start_time: running.start_time,
-            grace: spec.graceful_timeout,
-            spec,
-            blocks: true,
-        };
-        self.end_straggler(job, straggler, now);
+        let Running { job, number, os_pid, start_time, stop_signal, graceful_timeout, .. } =
+            running;
+        let spec = Rc::new(placeholder(stop_signal, graceful_timeout));
+        let found = Found { number, os_pid, start_time };
+        self.end_before_its_job(job, spec, found, now);
     }
 
     /// A process that carries the mark of an earlier daemon, but is on no record: its job waits for
@@ -75,17 +69,15 @@ impl Supervisor {
         if self.is_known(stray.os_pid) {
             return;
         }
+        let Stray { job, number, os_pid, start_time, .. } = stray;
         let spec = Rc::new(placeholder(Signal::TERM, spec::GRACEFUL_TIMEOUT));
-        let job = self.insert_placeholder(stray.job, Rc::clone(&spec), true);
-        let straggler = Straggler {
-            number: stray.number,
-            os_pid: stray.os_pid,
-            start_time: stray.start_time,
-            grace: spec.graceful_timeout,
-            spec,
-            blocks: true,
-        };
-        self.end_straggler(job, straggler, now);
+        self.end_before_its_job(job, spec, Found { number, os_pid, start_time }, now);
+    }
+
+    fn end_before_its_job(&mut self, name: JobName, spec: Rc<JobSpec>, found: Found, now: Now) {
+        let job = self.insert_placeholder(name.clone(), Rc::clone(&spec));
+        self.predecessors.entry(name).or_default().push(job);
+        self.end_straggler(job, spec, found, Role::Straggler { blocks: true }, now);
     }
 
     /// Ends the detached processes whose jobs did not come back.
@@ -106,16 +98,11 @@ impl Supervisor {
             return *id;
         }
         let spec = Rc::new(placeholder(Signal::TERM, spec::GRACEFUL_TIMEOUT));
-        self.insert_placeholder(name.clone(), spec, false)
+        self.insert_placeholder(name.clone(), spec)
     }
 
-    fn insert_placeholder(&mut self, name: JobName, spec: Rc<JobSpec>, blocks: bool) -> JobId {
-        let job = Job::new(name.clone(), spec, Origin::File, Desired::Down, 0);
-        let id = self.jobs.insert(job);
-        if blocks {
-            self.predecessors.entry(name).or_default().push(id);
-        }
-        id
+    fn insert_placeholder(&mut self, name: JobName, spec: Rc<JobSpec>) -> JobId {
+        self.jobs.insert(Job::new(name, spec, Origin::File, Desired::Down, 0))
     }
 
     /// Begins to end the daemon; asked again, it kills everything.

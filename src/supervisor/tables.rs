@@ -270,7 +270,7 @@ impl Supervisor {
             match timer {
                 Timer::Stable(id) => self.became_stable(id, now),
                 Timer::Backoff(id) => self.restart(id, now),
-                Timer::Grace(id) => self.next_step(id, now),
+                Timer::Grace(id) => self.kill_tree(id, now),
                 Timer::Linger(id) => self.look_again(id, now),
                 Timer::Drain(id) => self.finish(id, now),
                 Timer::RestartRate => self.admit_restarts(now),
