@@ -5,5 +5,6 @@ mod fuzz_corpus;
 mod http_properties;
 mod http_traces;
 mod ini_oracle;
+mod scenarios;
 mod simulation;
 mod text_properties;

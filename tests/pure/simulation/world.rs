@@ -14,7 +14,7 @@ use gaffer::supervisor::job::Origin;
 use gaffer::supervisor::order::{Accounts, Host};
 use gaffer::supervisor::spec::JobEntry;
 use gaffer::supervisor::{spec_read, Effect, Event, JobName, Supervisor};
-use serde_json::{json, Value};
+use serde_json::Value;
 
 use super::kernel::{Fact, FakeKernel};
 use super::model::Model;
@@ -98,6 +98,7 @@ impl World {
     /// Lets so much time pass.
     pub(crate) fn pass(&mut self, time: Duration) {
         let limit = self.now.mono + time;
+        self.turn();
         while self.advance(limit) {}
     }
 
@@ -122,7 +123,7 @@ impl World {
             self.events.extend(events);
         }
         self.turns += 1;
-        if self.turns.is_multiple_of(self.check_every) {
+        if self.turns % self.check_every == 0 {
             self.supervisor.sweep().expect("the supervisor's invariants hold");
             self.model.after(&self.supervisor, &self.kernel, self.now);
         }
@@ -226,11 +227,6 @@ pub(crate) fn entry(job: &str, config: Value) -> JobEntry {
     let config = config.as_object().expect("an object").clone();
     let spec = spec_read::read(&config).expect("a good configuration");
     JobEntry { name: name(job), spec: Rc::new(spec), start: spec_read::wants_start(&config) }
-}
-
-/// A job whose processes are such children.
-pub(crate) fn child(words: &str) -> Value {
-    json!({"cmd": format!("child {words}")})
 }
 
 /// FNV-1a, 64 bits.
