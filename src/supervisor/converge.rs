@@ -2,7 +2,6 @@
 //! what is too many, oldest first. Every verb ends there. A fact is about one instance and ends in
 //! that instance's share of it: `fill_again` or `judge`.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::death::Cause;
@@ -208,7 +207,7 @@ impl Supervisor {
         let ordered = self.host.order(&spec, seat);
         let claimed = (kept && spec.detach).then(|| (job.name.clone(), instance.number));
         let claimed = claimed.and_then(|key| self.detached.remove(&key));
-        let run = new_run(pid, spec, &ordered, commit.graceful_timeout, now);
+        let run = new_run(pid, spec, &ordered, commit, now);
         self.pids.insert(pid, id);
         let Some(instance) = self.instances.get_mut(id) else { return };
         self.timers.set(Timer::Stable(id), now.mono + run.spec.rules.min_uptime);
@@ -338,21 +337,11 @@ fn new_run(
     pid: Pid,
     spec: Rc<super::JobSpec>,
     ordered: &Result<SpawnOrder, OrderError>,
-    grace: Option<std::time::Duration>,
+    commit: Commit,
     now: Now,
 ) -> Run {
-    let grace = grace.unwrap_or(spec.graceful_timeout);
-    let order = ordered.as_ref().ok();
-    let ids = order.and_then(|order| order.identity.as_ref()).map(|who| (who.uid, who.gid));
-    Run {
-        pid,
-        os_pid: None,
-        spec,
-        started: now,
-        program: order.map(|order| order.program.clone()).unwrap_or_default(),
-        args: order.map(|order| order.args.clone()).unwrap_or_default(),
-        env: order.map_or_else(BTreeMap::new, |order| order.env.clone()),
-        ids,
-        grace,
-    }
+    let grace = commit.graceful_timeout.unwrap_or(spec.graceful_timeout);
+    let who = ordered.as_ref().ok().and_then(|order| order.identity.as_ref());
+    let ids = who.map(|who| (who.uid, who.gid));
+    Run { pid, os_pid: None, spec, started: now, extra: commit.env, ids, grace }
 }

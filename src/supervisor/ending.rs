@@ -294,9 +294,7 @@ impl Supervisor {
             grace: spec.graceful_timeout,
             spec,
             started: now,
-            program: String::new(),
-            args: Vec::new(),
-            env: BTreeMap::new(),
+            extra: BTreeMap::new(),
             ids: None,
         });
         let id = self.instances.insert(instance);

@@ -71,12 +71,9 @@ pub struct Run {
     pub spec: Rc<JobSpec>,
     /// When it was started.
     pub started: Now,
-    /// What it runs, as the kernel was told: program and arguments.
-    pub program: String,
-    /// The arguments after expansion.
-    pub args: Vec<String>,
-    /// Its environment.
-    pub env: BTreeMap<String, String>,
+    /// Variables that it has beside those of its job. With `spec` they tell what its command and
+    /// environment were: keeping those would cost more than all the rest of a run.
+    pub extra: BTreeMap<String, String>,
     /// User and group it runs as, if not the daemon's.
     pub ids: Option<(u32, u32)>,
     /// Its time between the stop signal and KILL.

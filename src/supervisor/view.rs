@@ -1,6 +1,8 @@
 //! What the API shows of jobs and processes: plain values, made on request, with the reasons in
 //! words. Names are the original's; what it did not have stands beside them.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -8,6 +10,7 @@ use super::death::Death;
 use super::instance::{Blocker, Instance, State, Step};
 use super::job::{Desired, Job, Origin};
 use super::name::JobName;
+use super::order::Seat;
 use super::tables::{Refusal, Supervisor};
 use crate::base::clock::{epoch_seconds, Now};
 use crate::base::ids::{InstanceId, Pid};
@@ -57,7 +60,7 @@ pub struct ProcessView {
     name: String,
     cmd: String,
     args: Vec<String>,
-    env: Map<String, Value>,
+    env: BTreeMap<String, String>,
     uid: Option<u32>,
     gid: Option<u32>,
     os_pid: Option<i32>,
@@ -193,14 +196,20 @@ impl Supervisor {
         let run = instance.run.as_ref().ok_or(Refusal::NotFound)?;
         let job = self.job(instance.job).ok_or(Refusal::NotFound)?;
         let view = instance_view(instance, now);
-        let env = run.env.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
+        let seat = Seat { name: &job.name, number: instance.number, pid, extra: &run.extra };
+        let order = self.host.order(&run.spec, seat);
+        let (cmd, args, env) = match order {
+            Ok(order) => (order.program, order.args, order.env),
+            // Its user is gone since it was started.
+            Err(_) => Default::default(),
+        };
         let started_at = epoch_seconds(run.started.wall);
         Ok(ProcessView {
             pid: pid.0,
             name: job.name.to_string(),
-            cmd: run.program.clone(),
-            args: run.args.clone(),
-            env: env.collect(),
+            cmd,
+            args,
+            env,
             uid: run.ids.map(|(uid, _)| uid),
             gid: run.ids.map(|(_, gid)| gid),
             os_pid: run.os_pid.map(|os_pid| os_pid.0),
