@@ -1,5 +1,5 @@
-//! Ten thousand children over an hour, in one job and in a thousand. It guards against work that
-//! grows with the square of their number: with such, it takes minutes instead of seconds.
+//! Ten thousand children over an hour, in one job and in a thousand; and a guard against work that
+//! grows with the square of their number.
 
 use std::time::Duration;
 
@@ -93,4 +93,46 @@ fn a_thousand_jobs_of_ten() {
     an_hour(&mut world);
     assert_eq!(world.kernel.living(), CROWD);
     everything_ends(&mut world);
+}
+
+/// Nanoseconds for which this thread had a processor (proc_pid_schedstat(5)), which unlike the time
+/// of day does not grow when the machine is busy with something else.
+fn worked() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split(' ').next()?.parse().ok()
+}
+
+/// The work of so many instances that crash, are reloaded, restarted, scaled down and unloaded.
+fn work_of(crowd: usize) -> Option<u64> {
+    let mut world = world();
+    world.check_every = u64::MAX;
+    let begin = worked()?;
+    world.load("web", good(crowd));
+    world.pass(Duration::from_secs(5));
+    for pid in world.pids("web") {
+        let id = world.instance_of(pid);
+        world.kernel.crash(id, CRASHED, world.now);
+    }
+    world.pass(Duration::from_secs(600));
+    world.supervisor.reload(&name("web"), world.now).expect("loaded");
+    world.pass(Duration::from_secs(5));
+    world.supervisor.restart_job(&name("web"), world.now).expect("up");
+    world.pass(Duration::from_secs(11_000));
+    let all = -i64::try_from(crowd / 2).expect("small");
+    world.supervisor.scale(&name("web"), Scale::By(all), world.now).expect("loaded");
+    world.pass(Duration::from_secs(5));
+    world.supervisor.unload(&name("web"), world.now).expect("loaded");
+    world.pass(Duration::from_secs(5));
+    assert_eq!(world.supervisor.processes_left(), 0);
+    Some(worked()? - begin)
+}
+
+#[test]
+fn the_work_grows_with_the_crowd_and_not_with_its_square() {
+    let (Some(few), Some(many)) = (work_of(CROWD / 8), work_of(CROWD)) else {
+        return;
+    };
+    // 8 times as many cost about 10 times as much, for the depth of the tables and the caches; with
+    // a square in it, 64 times.
+    assert!(many / few < 20, "{few} ns for an eighth of {many} ns");
 }

@@ -19,7 +19,8 @@ use gaffer::supervisor::effect::Whom;
 use gaffer::supervisor::facts::{Exit, Stray};
 use gaffer::supervisor::{Effect, JobName};
 
-use super::child::{drawn_ms, Child, Kid};
+use super::child::{Child, Kid};
+use super::processes::{start_time, Process};
 
 /// What the kernel has to tell the supervisor.
 #[derive(Clone, Debug)]
@@ -41,41 +42,23 @@ pub(crate) struct Mark {
     pub(crate) run: Option<Pid>,
 }
 
-/// A process that has not ended.
-struct Process {
-    mark: Mark,
-    group: OsPid,
-    start_time: u64,
-    /// The run whose leader it is.
-    leads: Option<InstanceId>,
-    /// The run whose output pipe it holds.
-    holds: Option<InstanceId>,
-    seen: bool,
-    obeys: Option<Duration>,
-    stuck_until: Instant,
-    frozen: bool,
-    /// A stop signal that it will see when it is continued.
-    pending: Option<Signal>,
-    dies: Option<(Instant, ExitStatus)>,
-}
-
 /// A run as the shell knows it, from its spawn to its release.
-struct Watch {
-    leader: OsPid,
-    group: OsPid,
-    mark: Mark,
-    late: Duration,
-    ended: Option<ExitStatus>,
-    reaped: bool,
-    told_empty: Option<Instant>,
-    pipe_open: bool,
+pub(super) struct Watch {
+    pub(super) leader: OsPid,
+    pub(super) group: OsPid,
+    pub(super) mark: Mark,
+    pub(super) late: Duration,
+    pub(super) ended: Option<ExitStatus>,
+    pub(super) reaped: bool,
+    pub(super) told_empty: Option<Instant>,
+    pub(super) pipe_open: bool,
     /// How many processes hold its output pipe.
-    holders: usize,
+    pub(super) holders: usize,
 }
 
 /// What happens at its time.
 #[derive(Clone, Copy)]
-enum Due {
+pub(super) enum Due {
     Death(OsPid),
     Reap(InstanceId),
     Eof(InstanceId, OsPid),
@@ -84,22 +67,24 @@ enum Due {
 
 /// The fake kernel.
 pub(crate) struct FakeKernel {
-    processes: BTreeMap<OsPid, Process>,
+    pub(super) processes: BTreeMap<OsPid, Process>,
     /// The living members of each process group.
-    groups: BTreeMap<OsPid, BTreeSet<OsPid>>,
+    pub(super) groups: BTreeMap<OsPid, BTreeSet<OsPid>>,
     /// The living processes of each run, wherever they went.
-    runs: BTreeMap<Option<Pid>, BTreeSet<OsPid>>,
-    watches: BTreeMap<InstanceId, Watch>,
+    pub(super) runs: BTreeMap<Option<Pid>, BTreeSet<OsPid>>,
+    pub(super) watches: BTreeMap<InstanceId, Watch>,
     /// Runs whose spawn failed and that are not yet released.
-    unborn: BTreeSet<InstanceId>,
-    agenda: BTreeMap<(Instant, u64), Due>,
-    random: Random,
-    last_os_pid: i32,
-    last_due: u64,
+    pub(super) unborn: BTreeSet<InstanceId>,
+    pub(super) agenda: BTreeMap<(Instant, u64), Due>,
+    pub(super) random: Random,
+    pub(super) last_os_pid: i32,
+    pub(super) last_due: u64,
     /// Every new child is a good one.
     pub(crate) calm: bool,
     /// A release of a live run is the way of detached ones, not a fault.
     pub(crate) letting_go: bool,
+    /// How many it let go.
+    pub(crate) let_go: usize,
     pub(crate) spawns: u64,
 }
 
@@ -117,6 +102,7 @@ impl FakeKernel {
             last_due: 0,
             calm: false,
             letting_go: false,
+            let_go: 0,
             spawns: 0,
         }
     }
@@ -198,45 +184,6 @@ impl FakeKernel {
         }
     }
 
-    fn start(&mut self, child: &Child, mark: Mark, group: Option<OsPid>, now: Now) -> OsPid {
-        self.last_os_pid += 1;
-        let os_pid = OsPid(self.last_os_pid);
-        let group = group.unwrap_or(os_pid);
-        let process = Process {
-            mark,
-            group,
-            start_time: start_time(os_pid),
-            leads: None,
-            holds: None,
-            seen: true,
-            obeys: child.obeys,
-            stuck_until: now.mono + child.stuck,
-            frozen: false,
-            pending: None,
-            dies: None,
-        };
-        self.processes.insert(os_pid, process);
-        self.groups.entry(group).or_default().insert(os_pid);
-        self.runs.entry(self.processes[&os_pid].mark.run).or_default().insert(os_pid);
-        if let Some((after, status)) = child.ends {
-            self.will_die(os_pid, now.mono + after, status);
-        }
-        os_pid
-    }
-
-    /// A process that an earlier daemon left behind.
-    pub(crate) fn leave(
-        &mut self,
-        child: &Child,
-        job: &JobName,
-        number: u32,
-        now: Now,
-    ) -> (OsPid, u64) {
-        let mark = Mark { job: job.clone(), number, run: None };
-        let os_pid = self.start(child, mark, None, now);
-        (os_pid, start_time(os_pid))
-    }
-
     fn adopt(&mut self, id: InstanceId, os_pid: OsPid, start_time: u64) -> Vec<Fact> {
         assert!(!self.watches.contains_key(&id), "{id:?} is adopted over its live run");
         let found = self.processes.get_mut(&os_pid).filter(|p| p.start_time == start_time);
@@ -281,94 +228,9 @@ impl FakeKernel {
         }
     }
 
-    fn signal_one(&mut self, target: OsPid, signal: Signal, now: Now) {
-        let Some(process) = self.processes.get_mut(&target) else { return };
-        match signal {
-            Signal::KILL => {
-                let at = now.mono.max(process.stuck_until) + drawn_ms(&mut self.random, 3);
-                self.will_die(target, at, ExitStatus::Signal { signal, core: false });
-            }
-            Signal::CONT => {
-                process.frozen = false;
-                let pending = process.pending.take();
-                if let Some((at, status)) = process.dies {
-                    // What it slept through comes now.
-                    self.will_die(target, at.max(now.mono), status);
-                }
-                if let Some(pending) = pending {
-                    self.signal_one(target, pending, now);
-                }
-            }
-            _ if signal.number() == STOP => process.frozen = true,
-            _ if process.frozen => process.pending = Some(signal),
-            _ => {
-                let Some(takes) = process.obeys else { return };
-                let at = now.mono.max(process.stuck_until) + takes;
-                self.will_die(target, at, ExitStatus::Signal { signal, core: false });
-            }
-        }
-    }
-
-    /// Makes the leader of a run end now, by itself.
-    pub(crate) fn crash(&mut self, id: InstanceId, status: ExitStatus, now: Now) {
-        let leader = self.watches.get(&id).expect("it runs").leader;
-        self.will_die(leader, now.mono, status);
-    }
-
-    /// The earlier of two deaths wins, but a frozen process dies of nothing before KILL.
-    fn will_die(&mut self, os_pid: OsPid, at: Instant, status: ExitStatus) {
-        let process = self.process(os_pid);
-        let (at, status) = match process.dies {
-            Some(known) if is_kill(known.1) => known,
-            Some(known) if known.0 <= at && !process.frozen && !is_kill(status) => known,
-            Some(_) | None => (at, status),
-        };
-        process.dies = Some((at, status));
-        self.at(at, Due::Death(os_pid));
-    }
-
-    fn at(&mut self, at: Instant, due: Due) {
+    pub(super) fn at(&mut self, at: Instant, due: Due) {
         self.last_due += 1;
         self.agenda.insert((at, self.last_due), due);
-    }
-
-    fn death_is_due(&mut self, os_pid: OsPid, now: Now) {
-        let Some(process) = self.processes.get(&os_pid) else { return };
-        let Some((_, status)) = process.dies.filter(|(at, _)| *at <= now.mono) else { return };
-        if process.frozen && !is_kill(status) {
-            return;
-        }
-        let Some(process) = self.processes.remove(&os_pid) else { return };
-        let group_empty = leave(&mut self.groups, process.group, os_pid);
-        leave(&mut self.runs, process.mark.run, os_pid);
-        if let Some(id) = process.leads {
-            let soon = now.mono + drawn_ms(&mut self.random, 3);
-            if let Some(watch) = self.watches.get_mut(&id) {
-                watch.ended = Some(status);
-                self.at(soon, Due::Reap(id));
-            }
-        } else if group_empty && process.seen {
-            let run = self.watches.iter().find(|(_, watch)| watch.group == process.group);
-            if let Some(id) = run.map(|(id, _)| *id) {
-                self.at(now.mono, Due::GroupGone(id));
-            }
-        }
-        self.let_go_of_pipe(&process, now);
-    }
-
-    fn let_go_of_pipe(&mut self, process: &Process, now: Now) {
-        let Some(id) = process.holds else { return };
-        // The run may be over by now, and another in its place.
-        let Some(watch) = self.watches.get_mut(&id).filter(|w| w.mark.run == process.mark.run)
-        else {
-            return;
-        };
-        watch.holders -= 1;
-        if watch.holders == 0 {
-            let at = now.mono + watch.late;
-            let leader = watch.leader;
-            self.at(at, Due::Eof(id, leader));
-        }
     }
 
     fn reap(&mut self, id: InstanceId, now: Now) -> Option<Fact> {
@@ -405,6 +267,7 @@ impl FakeKernel {
         let watch = self.watches.remove(&id).expect("nothing is released twice");
         if !watch.reaped {
             assert!(self.letting_go, "{id:?} is released, but its leader lives");
+            self.let_go += 1;
             if let Some(process) = self.processes.get_mut(&watch.leader) {
                 process.leads = None;
             }
@@ -431,14 +294,6 @@ impl FakeKernel {
         kids.get(nth).map(|(os_pid, process)| stray(**os_pid, process))
     }
 
-    fn members(&self, group: OsPid) -> impl Iterator<Item = OsPid> + '_ {
-        self.groups.get(&group).into_iter().flatten().copied()
-    }
-
-    fn process(&mut self, os_pid: OsPid) -> &mut Process {
-        self.processes.get_mut(&os_pid).expect("it lives")
-    }
-
     /// Whether the leader of this run is not reaped.
     pub(crate) fn leads(&self, id: InstanceId) -> bool {
         self.watches.get(&id).is_some_and(|watch| !watch.reaped)
@@ -448,46 +303,12 @@ impl FakeKernel {
     pub(crate) fn lives(&self, id: InstanceId) -> bool {
         self.watches.get(&id).is_some_and(|watch| self.members(watch.group).next().is_some())
     }
-
-    /// How many processes live.
-    pub(crate) fn living(&self) -> usize {
-        self.processes.len()
-    }
-
-    /// The living processes of a job, as places.
-    pub(crate) fn living_of(&self, job: &JobName) -> Vec<u32> {
-        let mine = self.processes.values().filter(|process| process.mark.job == *job);
-        mine.map(|process| process.mark.number).collect()
-    }
 }
-
-fn is_kill(status: ExitStatus) -> bool {
-    matches!(status, ExitStatus::Signal { signal: Signal::KILL, .. })
-}
-
-/// Takes a process out of its company. True if it was the last.
-fn leave<K: Ord>(table: &mut BTreeMap<K, BTreeSet<OsPid>>, key: K, os_pid: OsPid) -> bool {
-    let Some(members) = table.get_mut(&key) else { return true };
-    members.remove(&os_pid);
-    let empty = members.is_empty();
-    if empty {
-        table.remove(&key);
-    }
-    empty
-}
-
-/// SIGSTOP.
-const STOP: i32 = 19;
 
 fn stray(os_pid: OsPid, process: &Process) -> Fact {
     let mark = process.mark.clone();
     let start_time = process.start_time;
     Fact::Strayed(Stray { job: mark.job, number: mark.number, run: mark.run, os_pid, start_time })
-}
-
-/// No two processes have the same, so that one mistaken for another is found out.
-fn start_time(os_pid: OsPid) -> u64 {
-    u64::try_from(os_pid.0).expect("positive") * 7
 }
 
 fn mark_of(order: &SpawnOrder) -> Mark {
