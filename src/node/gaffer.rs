@@ -354,6 +354,11 @@ impl Gaffer {
         Ok(())
     }
 
+    /// Whether the node's state cannot be written at present.
+    pub fn is_degraded(&self) -> bool {
+        self.state.is_degraded()
+    }
+
     /// The supervisor, to look at.
     pub fn supervisor(&self) -> &Supervisor {
         &self.supervisor

@@ -5,6 +5,7 @@ mod fuzz_corpus;
 mod http_properties;
 mod http_traces;
 mod ini_oracle;
+mod node_simulation;
 mod scenarios;
 mod simulation;
 mod text_properties;

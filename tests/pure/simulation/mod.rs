@@ -5,6 +5,7 @@
 //! A failing seed is printed with the command that replays it; `GAFFER_TRACE=1` shows every fact,
 //! verb, effect and event of it.
 
+pub(crate) mod afterlife;
 pub(crate) mod child;
 mod crowd;
 pub(crate) mod kernel;

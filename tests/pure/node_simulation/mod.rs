@@ -1,0 +1,106 @@
+//! The whole node under simulation: requests through the real HTTP machine, children of every
+//! temper, a disk that fills up, and a daemon that is killed now and then. After every turn the
+//! node's invariants hold and the disk tells the truth.
+
+mod clients;
+mod node;
+
+use std::time::Duration;
+
+use gaffer::base::process::Signal;
+use gaffer::node::machine::Machine as _;
+
+use clients::Client;
+use node::World;
+
+const SEEDS: u64 = 500;
+const STEPS: u32 = 1_000;
+
+/// Says how to replay a seed that fails.
+struct Replay(u64);
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let seed = self.0;
+            eprintln!(
+                "replay with: GAFFER_SEED={seed} cargo test --test pure node_simulation::one_seed"
+            );
+        }
+    }
+}
+
+#[test]
+fn one_seed() {
+    let seed = std::env::var("GAFFER_SEED").ok().and_then(|text| text.parse().ok());
+    play_twice(seed.unwrap_or(0));
+}
+
+#[test]
+fn first_half_of_the_seeds() {
+    (1..SEEDS / 2).for_each(play_twice);
+}
+
+#[test]
+fn second_half_of_the_seeds() {
+    (SEEDS / 2..=SEEDS).for_each(play_twice);
+}
+
+fn play_twice(seed: u64) {
+    let _replay = Replay(seed);
+    assert_eq!(play(seed), play(seed), "the same seed plays the same");
+}
+
+fn play(seed: u64) -> u64 {
+    let mut world = World::new(seed);
+    for _ in 0..STEPS {
+        step(&mut world);
+    }
+    end(&mut world);
+    world.digest()
+}
+
+fn step(world: &mut World) {
+    match world.random.below(100) {
+        0..=24 => {
+            let client = Client::connect(&mut world.node, &mut world.random, world.now);
+            world.clients.extend(client);
+        }
+        25 => world.disk.full = !world.disk.full,
+        26 => world.node.signalled(Signal::HUP, world.now),
+        27 if world.random.below(4) == 0 => world.crash(),
+        28..=59 => {
+            let limit = world.now.mono + Duration::from_secs(20);
+            world.advance(limit);
+        }
+        _ => {
+            let limit = world.now.mono + Duration::from_millis(1);
+            world.advance(limit);
+        }
+    }
+    world.serve();
+    world.turn();
+}
+
+/// A stop, perhaps two, while clients go on asking; then nothing is left.
+fn end(world: &mut World) {
+    world.disk.full = false;
+    world.pass(Duration::from_secs(10));
+    world.kernel.letting_go = true;
+    world.node.signalled(Signal::TERM, world.now);
+    world.turn();
+    world.kernel.letting_go = false;
+    if world.random.below(2) == 0 {
+        world.node.signalled(Signal::INT, world.now);
+    }
+    for _ in 0..10_000 {
+        if world.exit.is_some() {
+            break;
+        }
+        world.serve();
+        let limit = world.now.mono + Duration::from_secs(1);
+        world.advance(limit);
+    }
+    assert_eq!(world.exit, Some(0), "the daemon does not end");
+    assert!(world.kernel.leaders().is_empty(), "processes are left");
+}

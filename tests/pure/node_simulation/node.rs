@@ -1,0 +1,363 @@
+//! The whole node in virtual time: the real machine, a fake kernel, a fake disk and fake clients. A
+//! turn here is the reactor's.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::rc::Rc;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use gaffer::base::clock::Now;
+use gaffer::base::error::Errno;
+use gaffer::base::ids::OsPid;
+use gaffer::base::order::Identity;
+use gaffer::base::random::Random;
+use gaffer::front::access::Access;
+use gaffer::node::console::{Console, Verbosity};
+use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
+use gaffer::node::journal::Journal;
+use gaffer::node::machine::{Effect, Machine, StateFile, Usage, Write};
+use gaffer::node::state::{running_from_value, StoredJob};
+use gaffer::supervisor::effect::Effect as Asked;
+use gaffer::supervisor::facts::Stray;
+use gaffer::supervisor::job::Origin;
+use gaffer::supervisor::order::{Accounts, Host};
+use gaffer::supervisor::spec::JobEntry;
+
+use super::clients::{Client, Fate};
+use crate::simulation::kernel::{Fact, FakeKernel};
+use crate::simulation::world::entry;
+
+/// Everything there is.
+pub(crate) struct World {
+    pub(crate) node: Gaffer,
+    pub(crate) kernel: FakeKernel,
+    pub(crate) disk: Disk,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) random: Random,
+    pub(crate) now: Now,
+    pub(crate) exit: Option<u8>,
+    lives: u32,
+    start: Instant,
+    digest: u64,
+}
+
+/// The state directory.
+#[derive(Default)]
+pub(crate) struct Disk {
+    files: BTreeMap<StateFile, Vec<u8>>,
+    pub(crate) full: bool,
+}
+
+impl Disk {
+    /// A disk that is full takes half of what it is given.
+    fn write(&mut self, file: StateFile, write: &Write) -> Result<(), Errno> {
+        let content = self.files.entry(file).or_default();
+        match write {
+            Write::Append(bytes) if self.full => {
+                content.extend_from_slice(&bytes[..bytes.len() / 2]);
+                Err(Errno(28))
+            }
+            Write::Replace(_) if self.full => Err(Errno(28)),
+            Write::Append(bytes) => {
+                content.extend_from_slice(bytes);
+                Ok(())
+            }
+            Write::Replace(bytes) => {
+                content.clone_from(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    fn load(&self, file: StateFile) -> Vec<(String, serde_json::Value)> {
+        let bytes = self.files.get(&file).cloned().unwrap_or_default();
+        Journal::load(file.name(), &bytes).map(|loaded| loaded.entries).unwrap_or_default()
+    }
+}
+
+struct NoAccounts;
+
+impl Accounts for NoAccounts {
+    fn resolve(&self, _: Option<&str>, _: Option<&str>) -> Result<Option<Identity>, String> {
+        Ok(None)
+    }
+}
+
+fn gaffer(life: u32, seed: u64) -> Gaffer {
+    let node = format!("n-{life}");
+    let host = Host { environ: BTreeMap::new(), accounts: Rc::new(NoAccounts), node };
+    Gaffer::new(Setup {
+        host,
+        seed,
+        access: Access::default(),
+        memory: 1 << 30,
+        console: Console::new(Verbosity::Output),
+        boot_id: "boot".into(),
+    })
+}
+
+/// The jobs of files, which every life has.
+fn files() -> Vec<JobEntry> {
+    let web = serde_json::json!({"cmd": "mixed", "numprocesses": 2, "graceful_timeout": 0.5});
+    vec![entry("f.web", web), entry("a.work", serde_json::json!({"cmd": "child"}))]
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "virtual time counts from one instant")]
+        let start = Instant::now();
+        let mut world = Self {
+            node: gaffer(1, seed),
+            kernel: FakeKernel::new(seed ^ 0x5EED),
+            disk: Disk::default(),
+            clients: Vec::new(),
+            random: Random::seeded(seed ^ 0xC11E),
+            now: Now { mono: start, wall: UNIX_EPOCH + Duration::from_secs(1_700_000_000) },
+            exit: None,
+            lives: 1,
+            start,
+            digest: 0xCBF2_9CE4_8422_2325,
+        };
+        world.node.begin(Legacy::default(), files(), world.now);
+        world.turn();
+        world
+    }
+
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    fn note(&mut self, line: &str) {
+        let at = (self.now.mono - self.start).as_nanos();
+        let mut text = String::new();
+        write!(text, "{at} {line}").expect("to memory");
+        if std::env::var_os("GAFFER_TRACE").is_some() {
+            eprintln!("{text}");
+        }
+        for byte in text.bytes() {
+            self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+        }
+    }
+
+    /// Goes to the next thing that happens by itself, but not beyond `limit`.
+    pub(crate) fn advance(&mut self, limit: Instant) {
+        let next = [self.node.deadline(), self.kernel.deadline()].into_iter().flatten().min();
+        let at = next.unwrap_or(limit).min(limit);
+        self.now = self.now.plus(at.saturating_duration_since(self.now.mono));
+        self.turn();
+    }
+
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let limit = self.now.mono + time;
+        while self.now.mono < limit {
+            self.advance(limit);
+        }
+    }
+
+    /// One turn of the reactor, and the checks behind it.
+    pub(crate) fn turn(&mut self) {
+        // What was asked for before this turn's facts meets the kernel of before them.
+        self.perform_all(usize::MAX);
+        for fact in self.kernel.on_time(self.now) {
+            self.tell(fact);
+        }
+        if self.node.deadline().is_some_and(|at| at <= self.now.mono) {
+            self.node.on_time(self.now);
+        }
+        self.perform_all(usize::MAX);
+        self.node.sweep().unwrap_or_else(|broken| panic!("{broken}"));
+        if !self.disk.full && !self.is_degraded() {
+            self.disk_tells_the_truth();
+        }
+    }
+
+    /// Performs at most so many effects: the daemon may be killed in the middle of them.
+    pub(crate) fn perform_all(&mut self, mut most: usize) {
+        for round in 0.. {
+            assert!(round < 200, "a turn does not end");
+            self.node.settle(self.now);
+            let effects = self.node.take_effects();
+            if effects.is_empty() {
+                return;
+            }
+            let (writes, others): (Vec<_>, Vec<_>) =
+                effects.into_iter().partition(|effect| matches!(effect, Effect::Store { .. }));
+            for effect in writes.into_iter().chain(others) {
+                if most == 0 {
+                    return;
+                }
+                most -= 1;
+                self.perform(effect);
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        self.note(&format!("effect {effect:?}"));
+        let asked = match effect {
+            Effect::Spawn { id, order } => {
+                let job = &order.env["GAFFER_SESSION"];
+                let name = format!("{job}.{}", order.env["GAFFER_JOB"]);
+                let name = gaffer::supervisor::JobName::parse(&name).expect("a name");
+                let supervisor = self.node.supervisor();
+                let job = supervisor.job_id(&name).ok().and_then(|id| supervisor.job(id));
+                // Those of a detached job are taken over, one by one, with all that they started.
+                let detached = job.is_some_and(|job| job.spec.detach);
+                let old = self.kernel.of_earlier_lives(&name);
+                assert!(old == 0 || detached, "{name} is started beside {old} of an earlier life");
+                Asked::Spawn { id, order }
+            }
+            Effect::Adopt { id, os_pid, start_time } => Asked::Adopt { id, os_pid, start_time },
+            Effect::Signal { id, signal, whom } => Asked::Signal { id, signal, whom },
+            Effect::Survey(id) => Asked::Survey(id),
+            Effect::Release(id) => Asked::Release(id),
+            Effect::Sample { ticket, targets } => {
+                let usage = Usage { rss: 1, processes: 1, ..Usage::default() };
+                let some = targets.into_iter().filter(|_| self.random.below(5) > 0);
+                let usages = some.map(|(id, _)| (id, usage)).collect();
+                self.node.sampled(ticket, usages, self.now);
+                return;
+            }
+            Effect::Store { file, write } => {
+                let result = self.disk.write(file, &write);
+                self.node.stored(file, result, self.now);
+                return;
+            }
+            Effect::ReadConfig => {
+                let jobs = match self.random.below(3) {
+                    0 => Err("g.ini:1: broken".to_owned()),
+                    1 => Ok(files()),
+                    _ => Ok(files().into_iter().take(1).collect()),
+                };
+                self.node.reconfigured(jobs, self.now);
+                return;
+            }
+            Effect::Exit(code) => {
+                self.exit = Some(code);
+                return;
+            }
+            Effect::Print(_) | Effect::ReopenLog => return,
+        };
+        for fact in self.kernel.perform(&asked, self.now) {
+            self.tell(fact);
+        }
+    }
+
+    fn tell(&mut self, fact: Fact) {
+        self.note(&format!("fact {fact:?}"));
+        let (node, now) = (&mut self.node, self.now);
+        match fact {
+            Fact::Spawned { id, os_pid, start_time } => {
+                node.spawned(id, os_pid, start_time, now);
+            }
+            Fact::SpawnFailed { id, stage, errno } => node.spawn_failed(id, stage, errno, now),
+            Fact::Exited { id, exit } => {
+                node.output(id, gaffer::base::ids::StreamNo::STDOUT, b"last words", now);
+                node.exited(id, exit, now);
+            }
+            Fact::Drained(id) => node.drained(id, now),
+            Fact::GroupGone(id) => node.group_gone(id, now),
+            Fact::Strayed(stray) => node.strayed(stray, now),
+        }
+    }
+
+    fn is_degraded(&self) -> bool {
+        self.node.is_degraded()
+    }
+
+    /// The jobs on disk are the jobs of the API, and every process that runs is on record.
+    fn disk_tells_the_truth(&self) {
+        let supervisor = self.node.supervisor();
+        let mut kept: BTreeMap<String, StoredJob> = BTreeMap::new();
+        for (key, value) in self.disk.load(StateFile::Jobs) {
+            kept.insert(key, StoredJob::from_value(&value).expect("sound"));
+        }
+        for name in supervisor.job_names() {
+            let id = supervisor.job_id(name).expect("loaded");
+            let job = supervisor.job(id).expect("loaded");
+            let key = name.to_string();
+            match job.origin {
+                Origin::File => drop(kept.remove(&key)),
+                Origin::Api => {
+                    let stored = kept.remove(&key).unwrap_or_else(|| panic!("{key} is forgotten"));
+                    assert_eq!(stored.config, job.spec.config, "{key}");
+                    assert_eq!((stored.desired, stored.target), (job.desired, job.target), "{key}");
+                }
+            }
+        }
+        assert!(kept.is_empty(), "on disk, but not loaded: {:?}", kept.keys());
+        let running = self.disk.load(StateFile::Running);
+        for leader in self.kernel.leaders() {
+            let key = leader.to_string();
+            assert!(running.iter().any(|(known, _)| *known == key), "{leader} is not on record");
+        }
+    }
+
+    /// KILL for the daemon, perhaps in the middle of its work, and a new one.
+    pub(crate) fn crash(&mut self) {
+        let most = usize::try_from(self.random.below(6)).expect("small");
+        self.perform_all(most);
+        self.clients.clear();
+        self.kernel.daemon_dies();
+        self.note("killed");
+        self.disk.full = false;
+        self.lives += 1;
+        let before = self.disk.load(StateFile::Jobs);
+        self.node = gaffer(self.lives, u64::from(self.lives));
+        let legacy = self.legacy();
+        self.node.begin(legacy, files(), self.now);
+        self.turn();
+        let supervisor = self.node.supervisor();
+        for (key, _) in before {
+            let found = supervisor.job_names().any(|name| name.to_string() == key);
+            assert!(found, "{key} is forgotten over the daemon's death");
+        }
+    }
+
+    /// What the next daemon finds, as it is found in the state directory and the system.
+    fn legacy(&self) -> Legacy {
+        let relics = self.kernel.relics();
+        let alive = |os_pid: OsPid, start: u64| {
+            relics.iter().any(|relic| relic.os_pid == os_pid && relic.start_time == start)
+        };
+        let recorded = self.disk.load(StateFile::Running);
+        let running: Vec<_> = recorded
+            .iter()
+            .filter_map(|(key, value)| running_from_value(key, value))
+            .filter(|running| alive(running.os_pid, running.start_time))
+            .collect();
+        let known = |os_pid: OsPid| running.iter().any(|running| running.os_pid == os_pid);
+        let strays = relics.iter().filter(|relic| !known(relic.os_pid));
+        let stray = |relic: &crate::simulation::afterlife::Relic| Stray {
+            job: relic.job.clone(),
+            number: relic.number,
+            run: None,
+            os_pid: relic.os_pid,
+            start_time: relic.start_time,
+        };
+        Legacy {
+            jobs: self.disk.load(StateFile::Jobs),
+            strays: strays.map(stray).collect(),
+            running,
+        }
+    }
+
+    /// Lets every client do a little.
+    pub(crate) fn serve(&mut self) {
+        let mut clients = std::mem::take(&mut self.clients);
+        clients.retain_mut(|client| {
+            let fate = client.act(&mut self.node, &mut self.random, self.now);
+            if fate == Fate::Served {
+                client.check_served();
+            }
+            fate == Fate::Stays
+        });
+        for client in &mut clients {
+            for status in std::mem::take(&mut client.statuses) {
+                self.note(&format!("status {status}"));
+            }
+        }
+        clients.append(&mut self.clients);
+        self.clients = clients;
+    }
+}
