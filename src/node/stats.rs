@@ -118,6 +118,8 @@ impl Stats {
         let sum = |values: &[f64]| or_nothing(values.iter().copied().reduce(|a, b| a + b));
         let most = |values: &[f64]| or_nothing(values.iter().copied().reduce(f64::max));
         let least = |values: &[f64]| or_nothing(values.iter().copied().reduce(f64::min));
+        // Not `sum`, which is -0.0 of nothing.
+        let cpu_time = known.iter().fold(0.0, |sum, (usage, _)| sum + usage.cpu_time);
         json!({
             "name": name,
             "stats": measured.iter().map(with_ids).collect::<Vec<_>>(),
@@ -125,7 +127,7 @@ impl Stats {
             "cpu": sum(&cpu), "max_cpu": most(&cpu), "min_cpu": least(&cpu),
             "rss": known.iter().map(|(usage, _)| usage.rss).sum::<u64>(),
             "vms": known.iter().map(|(usage, _)| usage.vms).sum::<u64>(),
-            "cpu_time": (known.iter().map(|(u, _)| u.cpu_time).sum::<f64>() * 100.0).round() / 100.0,
+            "cpu_time": (cpu_time * 100.0).round() / 100.0,
             "threads": known.iter().map(|(usage, _)| usage.threads).sum::<u64>(),
             "fds": known.iter().map(|(usage, _)| usage.fds).sum::<u64>(),
         })
@@ -204,5 +206,6 @@ mod tests {
         assert_eq!(value["mem"], "N/A");
         assert_eq!(value["min_cpu"], "N/A");
         assert_eq!(value["stats"], json!([]));
+        assert_eq!(value["cpu_time"].to_string(), "0.0");
     }
 }
