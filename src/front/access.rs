@@ -38,20 +38,20 @@ impl Access {
                 return Err(refused(
                     421,
                     "misdirected_request",
-                    "this node does not answer under \
-                    that name; add it to allowed_hosts",
+                    "this node does not answer under that name; add it to allowed_hosts",
                 ));
             }
         }
         let cors = self.check_origin(request)?;
         let changes = matches!(request.method, Method::Post | Method::Put);
         if changes && request.is_from_browser() && !is_json(request) {
-            return Err(refused(
+            let mut answer = refused(
                 415,
                 "unsupported_media_type",
-                "a browser has to send \
-                Content-Type: application/json",
-            ));
+                "a browser has to send Content-Type: application/json",
+            );
+            answer.headers.extend(cors);
+            return Err(answer);
         }
         Ok(cors)
     }

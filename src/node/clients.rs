@@ -9,7 +9,7 @@ use super::reply::{self, framework_error, manager_error};
 use super::stats::Measured;
 use super::waits::Measuring;
 use crate::base::clock::Now;
-use crate::base::ids::{ConnId, InstanceId};
+use crate::base::ids::{ConnId, InstanceId, OsPid, Pid};
 use crate::base::limits;
 use crate::front::access::CorsHeaders;
 use crate::front::conn::Conn;
@@ -25,7 +25,7 @@ impl Gaffer {
         if self.clients.len() >= limits::CONNECTIONS {
             return None;
         }
-        let id = self.clients.insert(Client { conn: Conn::new(now), peer });
+        let id = self.clients.insert(Client { conn: Conn::new(now), peer, cors: Vec::new() });
         self.touch(id);
         Some(id)
     }
@@ -37,16 +37,24 @@ impl Gaffer {
             let peer = client.peer;
             let (answer, cors) = self.handle(&request, peer, now);
             debug!("{peer} {} {}", request.method.name(), request.path);
+            if let Some(client) = self.clients.get_mut(id) {
+                client.cors = cors;
+            }
             match answer {
-                Answer::Now(response) => self.answer_with(id, response, cors, now),
-                Answer::When(mut wait) => {
-                    wait.then.headers.extend(cors);
+                Answer::Now(response) => self.give(id, response, now),
+                Answer::When(wait) => {
                     self.waits.park(id, wait, now);
                     break;
                 }
                 Answer::Measure(measure) => {
-                    self.measure(id, measure, now);
-                    break;
+                    let targets = self.targets(&measure);
+                    if !targets.is_empty() {
+                        self.measure(id, measure, targets);
+                        break;
+                    }
+                    // Nobody to ask: what is told is that nothing runs.
+                    let response = self.told(&measure, &[]);
+                    self.give(id, response, now);
                 }
             }
         }
@@ -80,33 +88,24 @@ impl Gaffer {
 
     /// Answers a parked request.
     pub(super) fn answer(&mut self, id: ConnId, response: Response, now: Now) {
-        self.answer_with(id, response, Vec::new(), now);
+        self.give(id, response, now);
         self.serve(id, now);
     }
 
-    fn answer_with(&mut self, id: ConnId, mut response: Response, cors: CorsHeaders, now: Now) {
+    /// Answers the request that was taken last, with what its origin has to see.
+    fn give(&mut self, id: ConnId, mut response: Response, now: Now) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        response.headers.extend(cors);
+        response.headers.append(&mut client.cors);
         client.conn.answer(response, now);
     }
 
-    fn measure(&mut self, id: ConnId, measure: Measure, now: Now) {
-        let targets = self.targets(&measure);
-        let orders: Vec<_> =
-            targets.iter().map(|(instance, _, os_pid)| (*instance, *os_pid)).collect();
+    fn measure(&mut self, id: ConnId, measure: Measure, targets: Vec<(InstanceId, Pid, OsPid)>) {
+        let orders = targets.iter().map(|(instance, _, os_pid)| (*instance, *os_pid)).collect();
         let ticket = self.waits.measure(id, Measuring { measure, targets });
-        if orders.is_empty() {
-            // Nobody to ask: what is told is that nothing runs.
-            self.note_sampled(ticket, &[], now);
-            return;
-        }
         self.effects.push(Effect::Sample { ticket, targets: orders });
     }
 
-    fn targets(
-        &self,
-        measure: &Measure,
-    ) -> Vec<(InstanceId, crate::base::ids::Pid, crate::base::ids::OsPid)> {
+    fn targets(&self, measure: &Measure) -> Vec<(InstanceId, Pid, OsPid)> {
         let live = match measure {
             Measure::Job(name) => self.supervisor.live_instances(name).unwrap_or_default(),
             Measure::Process(pid) => {
@@ -132,14 +131,18 @@ impl Gaffer {
             };
             measured.push(Measured { pid, os_pid, usage, cpu });
         }
-        let response = match &measuring.measure {
-            Measure::Job(name) => reply::value(&self.stats.job(&name.to_string(), &measured)),
+        let response = self.told(&measuring.measure, &measured);
+        self.answer(conn, response, now);
+    }
+
+    fn told(&self, measure: &Measure, measured: &[Measured]) -> Response {
+        match measure {
+            Measure::Job(name) => reply::value(&self.stats.job(&name.to_string(), measured)),
             Measure::Process(_) => match measured.first() {
                 Some(one) => reply::value(&serde_json::json!({"stats": self.stats.process(one)})),
                 None => manager_error(&Refusal::NotFound),
             },
-        };
-        self.answer(conn, response, now);
+        }
     }
 
     /// Notes that a connection changed: what it owes, and when it wants to be looked at.

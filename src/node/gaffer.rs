@@ -21,7 +21,7 @@ use crate::base::clock::Now;
 use crate::base::ids::ConnId;
 use crate::base::process::Signal;
 use crate::base::timers::Timers;
-use crate::front::access::Access;
+use crate::front::access::{Access, CorsHeaders};
 use crate::front::conn::Conn;
 use crate::front::peer::Peer;
 use crate::front::router::Router;
@@ -58,6 +58,8 @@ pub struct Gaffer {
 pub(super) struct Client {
     pub(super) conn: Conn,
     pub(super) peer: Peer,
+    /// What the origin of the request being answered has to see with its answer.
+    pub(super) cors: CorsHeaders,
 }
 
 #[derive(PartialEq)]
