@@ -250,6 +250,18 @@ impl Gaffer {
 
     /// Carries on with everything that inputs have caused.
     pub(super) fn pump(&mut self, now: Now) {
+        // An answer lets the next request of its connection be served, which has causes of its own.
+        while self.carry_on(now) {}
+        if self.supervisor.pace().is_some() && self.supervisor.processes_left() == 0 && !self.ended
+        {
+            self.ended = true;
+            info!("all jobs have stopped");
+            self.effects.push(Effect::Exit(0));
+        }
+    }
+
+    /// One round of [`Self::pump`]; whether there may be more to do.
+    fn carry_on(&mut self, now: Now) -> bool {
         for ended in self.supervisor.take_ended() {
             let lines = self.outputs.end_run(ended.id);
             self.supervisor.attach_last_words(ended, lines);
@@ -266,17 +278,12 @@ impl Gaffer {
         if !events.is_empty() {
             self.observe(&events, now);
         }
-        if !self.waits.is_empty() {
-            for (conn, response) in self.waits.take_ready(&self.supervisor, now) {
-                self.answer(conn, response, now);
-            }
+        let ready = self.waits.take_ready(&self.supervisor, now);
+        let answered = !ready.is_empty();
+        for (conn, response) in ready {
+            self.answer(conn, response, now);
         }
-        if self.supervisor.pace().is_some() && self.supervisor.processes_left() == 0 && !self.ended
-        {
-            self.ended = true;
-            info!("all jobs have stopped");
-            self.effects.push(Effect::Exit(0));
-        }
+        answered
     }
 
     fn pass_on(&mut self, effect: Asked) {

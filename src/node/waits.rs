@@ -74,11 +74,6 @@ impl Waits {
         self.pending.values().filter_map(deadline).min()
     }
 
-    /// Whether nobody waits.
-    pub fn is_empty(&self) -> bool {
-        self.pending.is_empty()
-    }
-
     /// Takes out what can be answered now.
     pub fn take_ready(&mut self, supervisor: &Supervisor, now: Now) -> Vec<(ConnId, Response)> {
         let mut answers: Vec<(ConnId, Option<Response>)> = Vec::new();
