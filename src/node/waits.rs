@@ -7,10 +7,12 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::ctx::{Measure, Until, Wait};
+use super::reply::manager_error;
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, InstanceId, OsPid, Pid};
 use crate::front::response::Response;
-use crate::supervisor::settled::Progress;
+use crate::supervisor::settled::{Goal, Progress};
+use crate::supervisor::tables::Refusal;
 use crate::supervisor::Supervisor;
 
 /// All of them.
@@ -82,6 +84,9 @@ impl Waits {
             match progress(supervisor, &wait.until) {
                 Progress::Reached => answers.push((*conn, None)),
                 Progress::Never(reason) => answers.push((*conn, Some(failed(&reason)))),
+                Progress::NotYet(_) if is_hopeless(supervisor, &wait.until) => {
+                    answers.push((*conn, Some(manager_error(&Refusal::ShuttingDown))));
+                }
                 Progress::NotYet(reason) if *deadline <= now.mono => {
                     answers.push((*conn, Some(timed_out(&reason))));
                 }
@@ -106,6 +111,13 @@ fn progress(supervisor: &Supervisor, until: &Until) -> Progress {
             Err(_) => Progress::Reached,
         },
     }
+}
+
+/// Whether the daemon's own end comes first: nothing is started any more, and once all is over
+/// nobody is left to wait.
+fn is_hopeless(supervisor: &Supervisor, until: &Until) -> bool {
+    let starts = matches!(until, Until::Job(_, Goal::Running));
+    supervisor.pace().is_some() && (starts || supervisor.processes_left() == 0)
 }
 
 fn failed(reason: &str) -> Response {
