@@ -57,15 +57,17 @@ pub fn load(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     };
     let name = JobName::new(call.session(), label);
     let name = name.map_err(|error| bad_request(&error.to_string()))?;
-    let entry = entry(name.clone(), &config).map_err(|error| bad_request(&error.to_string()))?;
+    let entry = entry(name.clone(), config).map_err(|error| bad_request(&error.to_string()))?;
     let loaded = ctx.supervisor.load(entry, Origin::Api, ctx.now);
     loaded.map_err(|refusal| manager_error(&refusal))?;
     Ok(wish.job(&name, reply::ok(200)))
 }
 
-fn entry(name: JobName, config: &Map<String, Value>) -> Result<JobEntry, SpecError> {
-    let spec = Rc::new(spec_read::read(config)?);
-    Ok(JobEntry { name, spec, start: spec_read::wants_start(config) })
+/// The entry of a job. Its configuration has the label in `name`, also where the path alone said it.
+fn entry(name: JobName, mut config: Map<String, Value>) -> Result<JobEntry, SpecError> {
+    config.insert("name".into(), name.label().into());
+    let spec = Rc::new(spec_read::read(&config)?);
+    Ok(JobEntry { name, spec, start: spec_read::wants_start(&config) })
 }
 
 /// The job in the path, if it is loaded.
@@ -93,7 +95,7 @@ pub fn update(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     if !same_name {
         return Err(bad_request("template name conflict with the path"));
     }
-    let entry = entry(name.clone(), &config).map_err(|error| match error {
+    let entry = entry(name.clone(), config).map_err(|error| match error {
         SpecError::Missing(_) => bad_request("invalid process config"),
         SpecError::Unknown { .. } | SpecError::Bad { .. } => bad_request(&error.to_string()),
     })?;
