@@ -1,6 +1,8 @@
 //! Tests without sockets, children or a clock: properties of the parsers, the replayed fuzz corpus,
 //! and the machine under simulation in virtual time.
 
+mod api_traces;
+mod fake_node;
 mod fuzz_corpus;
 mod http_properties;
 mod http_traces;

@@ -1,0 +1,288 @@
+//! The whole node on a scripted kernel in virtual time: requests go in as bytes, answers come out,
+//! and processes do what a script says. What the node asked of the kernel is noted in words.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use gaffer::base::clock::Now;
+use gaffer::base::error::{Errno, Stage};
+use gaffer::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
+use gaffer::base::order::Identity;
+use gaffer::base::process::{ExitStatus, Signal};
+use gaffer::front::access::Access;
+use gaffer::front::peer::Peer;
+use gaffer::node::console::Console;
+use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
+use gaffer::node::machine::{Effect, Machine, StateFile, Usage, Write};
+use gaffer::supervisor::effect::Whom;
+use gaffer::supervisor::facts::Exit;
+use gaffer::supervisor::order::{Accounts, Host};
+use gaffer::supervisor::spec::JobEntry;
+
+/// Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110.
+const WALL: Duration = Duration::from_secs(784_111_777);
+/// Rounds of effects after one input: more would be a circle.
+const ROUNDS: usize = 100;
+
+/// A node, its kernel and its clock.
+pub(crate) struct FakeNode {
+    pub(crate) gaffer: Gaffer,
+    pub(crate) now: Now,
+    /// What was asked of the kernel, in words, since this was taken last.
+    pub(crate) asked: Vec<String>,
+    /// Writes of state files, since these were taken last.
+    pub(crate) stored: Vec<(StateFile, Write)>,
+    /// Processes ignore everything but KILL.
+    pub(crate) deaf: bool,
+    /// How spawns fail, while they do.
+    pub(crate) spawns_fail: Option<(Stage, Errno)>,
+    /// How writes of state files fail, while they do.
+    pub(crate) stores_fail: Option<Errno>,
+    processes: BTreeMap<InstanceId, Process>,
+    last_os_pid: i32,
+    facts: VecDeque<Fact>,
+}
+
+struct Process {
+    os_pid: OsPid,
+    leader: bool,
+    group: bool,
+}
+
+enum Fact {
+    Spawned(InstanceId, OsPid),
+    SpawnFailed(InstanceId, Stage, Errno),
+    Exited(InstanceId, Exit),
+    GroupGone(InstanceId),
+    Sampled(u64, Vec<(InstanceId, Usage)>),
+    Stored(StateFile, Result<(), Errno>),
+}
+
+/// A system with one user, who is called www.
+struct OneUser;
+
+impl Accounts for OneUser {
+    fn resolve(&self, uid: Option<&str>, gid: Option<&str>) -> Result<Option<Identity>, String> {
+        match (uid, gid) {
+            (None, None) => Ok(None),
+            (Some("www" | "33"), None | Some("www" | "33")) => {
+                Ok(Some(Identity { uid: 33, gid: 33, groups: Vec::new() }))
+            }
+            (Some(uid), _) => Err(format!("uid: there is no user {uid:?}")),
+            (None, Some(gid)) => Err(format!("gid: there is no group {gid:?}")),
+        }
+    }
+}
+
+impl FakeNode {
+    /// A node that has begun, with the jobs of its files.
+    #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+    pub(crate) fn new(access: Access, legacy: Legacy, files: Vec<JobEntry>) -> Self {
+        let environ = BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]);
+        let host = Host { environ, accounts: Rc::new(OneUser), node: "node".into() };
+        let setup = Setup {
+            host,
+            seed: 1,
+            access,
+            memory: 1 << 30,
+            console: Console::default(),
+            boot_id: "boot".into(),
+        };
+        let now = Now { mono: Instant::now(), wall: UNIX_EPOCH + WALL };
+        let mut node = Self {
+            gaffer: Gaffer::new(setup),
+            now,
+            asked: Vec::new(),
+            stored: Vec::new(),
+            deaf: false,
+            spawns_fail: None,
+            stores_fail: None,
+            processes: BTreeMap::new(),
+            last_os_pid: 1000,
+            facts: VecDeque::new(),
+        };
+        node.gaffer.begin(legacy, files, now);
+        node.settle();
+        node
+    }
+
+    /// A client on this machine, over TCP.
+    pub(crate) fn connect_tcp(&mut self) -> ConnId {
+        let remote = SocketAddr::from(([127, 0, 0, 1], 40_000));
+        self.connect(Peer::Tcp { remote })
+    }
+
+    /// A client.
+    pub(crate) fn connect(&mut self, peer: Peer) -> ConnId {
+        self.gaffer.accepted(peer, self.now).expect("there is room for a client")
+    }
+
+    /// A client sends bytes, cut into pieces of the sizes that `piece` gives.
+    pub(crate) fn send(&mut self, conn: ConnId, bytes: &[u8], piece: &mut dyn FnMut() -> usize) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (first, after) = rest.split_at(piece().min(rest.len()));
+            rest = after;
+            self.gaffer.received(conn, first, self.now);
+            self.settle();
+        }
+    }
+
+    /// Takes what a client is owed.
+    pub(crate) fn take_answer(&mut self, conn: ConnId) -> Vec<u8> {
+        let mut answer = Vec::new();
+        while !self.gaffer.transmit(conn).is_empty() {
+            answer.extend_from_slice(self.gaffer.transmit(conn));
+            let count = self.gaffer.transmit(conn).len();
+            self.gaffer.sent(conn, count, self.now);
+            self.settle();
+        }
+        answer
+    }
+
+    /// Time passes, deadline after deadline.
+    pub(crate) fn advance(&mut self, by: Duration) {
+        let target = self.now.plus(by);
+        while let Some(at) = self.gaffer.deadline().filter(|at| *at <= target.mono) {
+            self.now = self.now.plus(at.saturating_duration_since(self.now.mono));
+            self.gaffer.on_time(self.now);
+            self.settle();
+        }
+        self.now = target;
+    }
+
+    /// The daemon gets a signal.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.gaffer.signalled(signal, self.now);
+        self.settle();
+    }
+
+    /// A process ends by itself. With `group_alive` others of its group stay.
+    pub(crate) fn exit(&mut self, os_pid: OsPid, status: ExitStatus, group_alive: bool) {
+        let id = self.instance(os_pid);
+        let process = self.processes.get_mut(&id).expect("it runs");
+        assert!(process.leader, "{os_pid} has ended already");
+        process.leader = false;
+        process.group = group_alive;
+        let exit = Exit { status, group_alive, streams_open: false };
+        self.facts.push_back(Fact::Exited(id, exit));
+        self.settle();
+    }
+
+    /// A process writes.
+    pub(crate) fn output(&mut self, os_pid: OsPid, stream: StreamNo, bytes: &[u8]) {
+        let id = self.instance(os_pid);
+        self.gaffer.output(id, stream, bytes, self.now);
+        self.settle();
+    }
+
+    fn instance(&self, os_pid: OsPid) -> InstanceId {
+        let found = self.processes.iter().find(|(_, process)| process.os_pid == os_pid);
+        found.map(|(id, _)| *id).unwrap_or_else(|| panic!("there is no process {os_pid}"))
+    }
+
+    /// Performs what the node asks for, until it asks for nothing.
+    fn settle(&mut self) {
+        for _ in 0..ROUNDS {
+            for effect in self.gaffer.take_effects() {
+                self.perform(effect);
+            }
+            if self.facts.is_empty() {
+                self.gaffer.sweep().expect("what is always so");
+                let left = self.gaffer.take_effects();
+                assert!(left.is_empty(), "effects without an input: {left:?}");
+                return;
+            }
+            while let Some(fact) = self.facts.pop_front() {
+                self.tell(fact);
+            }
+        }
+        panic!("the node asks for ever");
+    }
+
+    fn tell(&mut self, fact: Fact) {
+        let now = self.now;
+        match fact {
+            Fact::Spawned(id, os_pid) => self.gaffer.spawned(id, os_pid, 1, now),
+            Fact::SpawnFailed(id, stage, errno) => self.gaffer.spawn_failed(id, stage, errno, now),
+            Fact::Exited(id, exit) => self.gaffer.exited(id, exit, now),
+            Fact::GroupGone(id) => self.gaffer.group_gone(id, now),
+            Fact::Sampled(ticket, usages) => self.gaffer.sampled(ticket, usages, now),
+            Fact::Stored(file, result) => self.gaffer.stored(file, result, now),
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Spawn { id, order } => {
+                let words: Vec<&str> = [order.program.as_str()]
+                    .into_iter()
+                    .chain(order.args.iter().map(String::as_str))
+                    .collect();
+                let line = words.join(" ");
+                if let Some((stage, errno)) = self.spawns_fail {
+                    self.asked.push(format!("spawn fails: {line}"));
+                    self.facts.push_back(Fact::SpawnFailed(id, stage, errno));
+                    return;
+                }
+                self.last_os_pid += 1;
+                let os_pid = OsPid(self.last_os_pid);
+                self.asked.push(format!("spawn {os_pid}: {line}"));
+                self.processes.insert(id, Process { os_pid, leader: true, group: true });
+                self.facts.push_back(Fact::Spawned(id, os_pid));
+            }
+            Effect::Adopt { os_pid, .. } => panic!("{os_pid} was left by nobody"),
+            Effect::Signal { id, signal, whom } => self.kill(id, signal, whom),
+            Effect::Survey(id) => {
+                if self.processes.get(&id).is_none_or(|process| !process.group) {
+                    self.facts.push_back(Fact::GroupGone(id));
+                }
+            }
+            Effect::Release(id) => drop(self.processes.remove(&id)),
+            Effect::Sample { ticket, targets } => {
+                let usage = |(id, _)| (id, sample());
+                let usages = targets.into_iter().map(usage).collect();
+                self.facts.push_back(Fact::Sampled(ticket, usages));
+            }
+            Effect::Store { file, write } => {
+                self.stored.push((file, write));
+                self.facts.push_back(Fact::Stored(file, self.stores_fail.map_or(Ok(()), Err)));
+            }
+            Effect::Exit(code) => self.asked.push(format!("exit {code}")),
+            Effect::ReadConfig => self.asked.push("read the configuration".into()),
+            Effect::Print(line) => self.asked.push(format!("print {line}")),
+            Effect::ReopenLog => self.asked.push("reopen the log".into()),
+        }
+    }
+
+    /// KILL, TERM and INT end whom they reach, unless all are deaf to the latter two.
+    fn kill(&mut self, id: InstanceId, signal: Signal, whom: Whom) {
+        let Some(process) = self.processes.get_mut(&id) else { return };
+        let whose = match whom {
+            Whom::Leader => "",
+            Whom::Group => "the group of ",
+        };
+        self.asked.push(format!("{signal} to {whose}{}", process.os_pid));
+        let ends = match signal {
+            Signal::KILL => true,
+            Signal::TERM | Signal::INT => !self.deaf,
+            _ => false,
+        };
+        if !ends {
+            return;
+        }
+        process.group = false;
+        if std::mem::take(&mut process.leader) {
+            let status = ExitStatus::Signal { signal, core: false };
+            let exit = Exit { status, group_alive: false, streams_open: false };
+            self.facts.push_back(Fact::Exited(id, exit));
+        }
+    }
+}
+
+/// What every process uses.
+fn sample() -> Usage {
+    Usage { rss: 12_345_678, vms: 400 << 20, cpu_time: 1.08, threads: 3, fds: 7, processes: 2 }
+}
