@@ -122,8 +122,8 @@ pub const LOCK_TEXT: u64 = 64;
 
 /// A state file below this size is never worth replacing.
 pub const JOURNAL_KEEP: usize = 64 * 1024;
-/// What an entry of a state file takes, roughly: what is judged is the factor, not the bytes.
-pub const JOURNAL_LINE: usize = 512;
+/// A larger one is written whole again when it has grown by this factor.
+pub const JOURNAL_GROWTH: usize = 4;
 /// How long after a failed write of a state file it is tried again.
 pub const STATE_RETRY: Duration = Duration::from_secs(5);
 

@@ -21,8 +21,10 @@ pub struct Journal {
     header: Map<String, Value>,
     entries: BTreeMap<String, (u64, Value)>,
     last_order: u64,
-    /// Bytes in the file.
+    /// Bytes in the file,
     size: usize,
+    /// and how many there were when it was last written whole.
+    whole: usize,
 }
 
 /// What was read from a file.
@@ -79,7 +81,7 @@ fn parse_line(line: &[u8]) -> Option<Value> {
 impl Journal {
     /// An empty journal. `kind` names it in its header.
     pub fn new(kind: &'static str, header: Map<String, Value>) -> Self {
-        Self { kind, header, entries: BTreeMap::new(), last_order: 0, size: 0 }
+        Self { kind, header, entries: BTreeMap::new(), last_order: 0, size: 0, whole: 0 }
     }
 
     /// Puts a key, without a line: the file holds it already, or will be replaced.
@@ -110,10 +112,11 @@ impl Journal {
         Some(bytes)
     }
 
-    /// Whether the file holds so much that is over that it should be replaced.
+    /// Whether the file has grown so much since it was written whole that it should be again. Each
+    /// byte that is written costs a bounded share of a later replacement, however large entries are.
     pub fn is_bloated(&self) -> bool {
-        let live = self.entries.len().saturating_mul(limits::JOURNAL_LINE);
-        self.size > limits::JOURNAL_KEEP.max(live.saturating_mul(4))
+        let most = self.whole.saturating_mul(limits::JOURNAL_GROWTH);
+        self.size > limits::JOURNAL_KEEP.max(most)
     }
 
     /// The whole file, with nothing in it that is over.
@@ -128,6 +131,7 @@ impl Journal {
             bytes.extend(line(&json!({"put": key, "value": value})));
         }
         self.size = bytes.len();
+        self.whole = bytes.len();
         bytes
     }
 
@@ -237,5 +241,21 @@ mod tests {
         assert!(journal.is_bloated());
         journal.whole();
         assert!(!journal.is_bloated());
+    }
+
+    #[test]
+    fn large_entries_alone_do_not_bloat_a_journal() {
+        let mut journal = Journal::new("test", Map::new());
+        journal.whole();
+        let large = json!("x".repeat(limits::JOURNAL_KEEP));
+        journal.put("a", large.clone());
+        journal.whole();
+        assert!(!journal.is_bloated(), "nothing in it is over");
+        journal.put("b", large.clone());
+        journal.put("c", large.clone());
+        journal.put("d", large);
+        assert!(!journal.is_bloated(), "four times as large, but for the header");
+        journal.put("e", json!("x".repeat(1000)));
+        assert!(journal.is_bloated(), "more than that");
     }
 }
