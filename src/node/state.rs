@@ -95,6 +95,8 @@ struct Kept {
     retry_at: Option<Instant>,
     /// Whether the last write failed, so that the file has to be replaced whole.
     failed: bool,
+    /// Whether that was told, and no write has succeeded since.
+    told: bool,
 }
 
 impl State {
@@ -105,6 +107,7 @@ impl State {
             journal: Journal::new(file.name(), header),
             retry_at: None,
             failed: false,
+            told: false,
         };
         Self {
             jobs: kept(StateFile::Jobs, Map::new()),
@@ -163,21 +166,22 @@ impl State {
     /// What became of a write.
     pub fn stored(&mut self, file: StateFile, result: Result<(), Errno>, now: Now) {
         let kept = self.kept(file);
-        match result {
-            Ok(()) => {}
-            Err(errno) => {
-                if !kept.failed {
-                    error!(
-                        "cannot write the state file {:?}: {errno}; trying again every {} s, \
-                         supervision goes on",
-                        file.name(),
-                        limits::STATE_RETRY.as_secs()
-                    );
-                }
-                kept.failed = true;
-                kept.retry_at = Some(now.mono + limits::STATE_RETRY);
+        let Err(errno) = result else {
+            if !kept.failed && std::mem::take(&mut kept.told) {
+                info!("the state file {:?} is written again", file.name());
             }
+            return;
+        };
+        if !std::mem::replace(&mut kept.told, true) {
+            error!(
+                "cannot write the state file {:?}: {errno}; trying again every {} s, supervision \
+                 goes on",
+                file.name(),
+                limits::STATE_RETRY.as_secs()
+            );
         }
+        kept.failed = true;
+        kept.retry_at = Some(now.mono + limits::STATE_RETRY);
     }
 
     fn kept(&mut self, file: StateFile) -> &mut Kept {
@@ -189,7 +193,7 @@ impl State {
 
     /// Whether a file does not hold what it should.
     pub fn is_degraded(&self) -> bool {
-        self.jobs.failed || self.running.failed
+        self.jobs.told || self.running.told
     }
 
     /// When to try again.
@@ -202,9 +206,7 @@ impl State {
         for kept in [&mut self.jobs, &mut self.running] {
             if kept.retry_at.is_some_and(|at| at <= now.mono) {
                 kept.retry_at = None;
-                if std::mem::take(&mut kept.failed) {
-                    info!("writing the state file {:?} again", kept.file.name());
-                }
+                kept.failed = false;
                 kept.replace(effects);
             }
         }
@@ -233,5 +235,176 @@ impl Kept {
     fn replace(&mut self, effects: &mut Vec<Effect>) {
         let whole = self.journal.whole();
         effects.push(Effect::Store { file: self.file, write: Write::Replace(whole) });
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    const FULL: Errno = Errno(28);
+
+    fn now() -> Now {
+        Now { mono: Instant::now(), wall: SystemTime::UNIX_EPOCH }
+    }
+
+    fn name(label: &str) -> JobName {
+        JobName::new("s", label).expect("a name")
+    }
+
+    fn job(target: u32) -> StoredJob {
+        let config = Map::from_iter([("cmd".to_owned(), json!("a"))]);
+        StoredJob { config, desired: Desired::Up, target }
+    }
+
+    /// What a file holds after these writes, all of which succeeded.
+    fn held(effects: &[Effect], of: StateFile) -> Vec<(String, Value)> {
+        let mut bytes = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Store { file, write } if *file == of => match write {
+                    Write::Append(more) => bytes.extend_from_slice(more),
+                    Write::Replace(whole) => bytes.clone_from(whole),
+                },
+                other => panic!("{other:?} is no write of {of:?}"),
+            }
+        }
+        let loaded = Journal::load(of.name(), &bytes).expect("a journal");
+        assert_eq!(loaded.damage, Vec::<String>::new());
+        loaded.entries
+    }
+
+    #[test]
+    fn what_failed_is_written_whole_five_seconds_later_with_all_that_came_since() {
+        let mut state = State::new(Map::new());
+        let (mut effects, start) = (Vec::new(), now());
+        state.job(&name("a"), Some(&job(1)), &mut effects);
+        assert_eq!(effects.len(), 1);
+        state.stored(StateFile::Jobs, Err(FULL), start);
+        assert!(state.is_degraded());
+        assert_eq!(state.deadline(), Some(start.mono + limits::STATE_RETRY));
+        effects.clear();
+        state.job(&name("b"), Some(&job(2)), &mut effects);
+        state.job(&name("a"), None, &mut effects);
+        state.job(&name("c"), Some(&job(3)), &mut effects);
+        assert!(effects.is_empty(), "a line behind a torn one would not help: {effects:?}");
+
+        state.on_time(start.plus(limits::STATE_RETRY - Duration::from_millis(1)), &mut effects);
+        assert!(effects.is_empty(), "too early");
+        let retry = start.plus(limits::STATE_RETRY);
+        state.on_time(retry, &mut effects);
+        assert_eq!(effects.len(), 1);
+        assert!(state.is_degraded(), "it may fail again");
+        // What comes while it is under way goes behind it.
+        state.job(&name("d"), Some(&job(4)), &mut effects);
+        let keys = |effects: &[Effect]| {
+            let entries = held(effects, StateFile::Jobs).into_iter();
+            entries.map(|(key, _)| key).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(keys(&effects), "s.b s.c s.d");
+
+        // It fails once more; the next time it succeeds.
+        state.stored(StateFile::Jobs, Err(FULL), retry);
+        effects.clear();
+        state.on_time(retry.plus(limits::STATE_RETRY), &mut effects);
+        assert_eq!(keys(&effects), "s.b s.c s.d");
+        state.stored(StateFile::Jobs, Ok(()), retry.plus(limits::STATE_RETRY));
+        assert!(!state.is_degraded());
+        assert_eq!(state.deadline(), None);
+        state.job(&name("e"), Some(&job(5)), &mut effects);
+        assert_eq!(keys(&effects), "s.b s.c s.d s.e");
+    }
+
+    #[test]
+    fn a_success_that_was_under_way_ends_no_failure() {
+        let mut state = State::new(Map::new());
+        let mut effects = Vec::new();
+        state.job(&name("a"), Some(&job(1)), &mut effects);
+        state.stored(StateFile::Jobs, Err(FULL), now());
+        state.stored(StateFile::Jobs, Ok(()), now());
+        assert!(state.is_degraded());
+        assert!(state.deadline().is_some());
+        state.stored(StateFile::Running, Ok(()), now());
+        assert!(state.is_degraded(), "that was the other file");
+    }
+
+    #[test]
+    fn many_changes_are_replaced_whole_and_nothing_is_lost() {
+        let mut state = State::new(Map::new());
+        let mut effects = Vec::new();
+        state.begin(&mut effects);
+        effects.retain(|effect| matches!(effect, Effect::Store { file: StateFile::Jobs, .. }));
+        state.job(&name("kept"), Some(&job(7)), &mut effects);
+        let mut replaced = 0;
+        for n in 0..5000 {
+            state.job(&name("changed"), Some(&job(n)), &mut effects);
+            let whole = |e: &Effect| matches!(e, Effect::Store { write: Write::Replace(_), .. });
+            replaced += effects.iter().skip(1).filter(|effect| whole(effect)).count();
+            if n % 97 == 0 {
+                let entries = held(&effects, StateFile::Jobs);
+                assert_eq!(entries.len(), 2);
+                assert_eq!(StoredJob::from_value(&entries[1].1), Some(job(n)));
+            }
+            // The file as it is now, in one piece.
+            let mut all = Vec::new();
+            for effect in effects.drain(..) {
+                match effect {
+                    Effect::Store { write: Write::Append(more), .. } => all.extend(more),
+                    Effect::Store { write: Write::Replace(whole), .. } => all = whole,
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert!(all.len() <= limits::JOURNAL_KEEP + 200, "{} bytes", all.len());
+            effects.push(Effect::Store { file: StateFile::Jobs, write: Write::Replace(all) });
+        }
+        assert!((2..50).contains(&replaced), "replaced {replaced} times");
+    }
+
+    #[test]
+    fn what_did_not_change_is_not_written() {
+        let mut state = State::new(Map::new());
+        let mut effects = Vec::new();
+        state.job(&name("a"), Some(&job(1)), &mut effects);
+        effects.clear();
+        state.job(&name("a"), Some(&job(1)), &mut effects);
+        state.job(&name("b"), None, &mut effects);
+        assert!(effects.is_empty(), "{effects:?}");
+    }
+
+    #[test]
+    fn a_recorded_process_is_read_back_whole() {
+        let running = Running {
+            job: name("a"),
+            number: 3,
+            pid: Pid(9),
+            os_pid: OsPid(77),
+            start_time: 123_456,
+            detach: true,
+            stop_signal: Signal::INT,
+            graceful_timeout: Duration::from_millis(2500),
+        };
+        let mut state = State::new(Map::new());
+        let mut effects = Vec::new();
+        state.running.replace(&mut effects);
+        state.record(&Record::Started(running.clone()), &mut effects);
+        let entries = held(&effects, StateFile::Running);
+        assert_eq!(running_from_value(&entries[0].0, &entries[0].1), Some(running));
+        state.record(&Record::Ended(OsPid(77)), &mut effects);
+        state.record(&Record::Ended(OsPid(78)), &mut effects);
+        assert!(held(&effects, StateFile::Running).is_empty());
+    }
+
+    #[test]
+    fn damaged_entries_are_none() {
+        let sound = job(1).to_value();
+        assert_eq!(StoredJob::from_value(&sound), Some(job(1)));
+        for (member, bad) in [("desired", json!("x")), ("target", json!(-1)), ("config", json!(1))]
+        {
+            let mut value = sound.clone();
+            value[member] = bad;
+            assert_eq!(StoredJob::from_value(&value), None, "{member}");
+        }
     }
 }
