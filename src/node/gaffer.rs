@@ -50,6 +50,9 @@ pub struct Gaffer {
     pub(super) effects: Vec<Effect>,
     /// The jobs of files as they were read last, to tell at the next reading what changed.
     files: BTreeMap<JobName, FileJob>,
+    /// Jobs of the API that are on disk, but could not be loaded. What becomes of another job of
+    /// their name is not theirs.
+    shelved: BTreeSet<JobName>,
     node: String,
     ended: bool,
 }
@@ -114,6 +117,7 @@ impl Gaffer {
             console: setup.console,
             effects: Vec::new(),
             files: BTreeMap::new(),
+            shelved: BTreeSet::new(),
             node,
             ended: false,
         }
@@ -141,6 +145,7 @@ impl Gaffer {
         for (key, value) in legacy.jobs {
             if let Err(reason) = self.restore(&key, &value, now) {
                 error!("the job {key} of the last run is not loaded: {reason}; it is kept on disk");
+                self.shelved.extend(JobName::parse(&key));
             }
         }
         let unclaimed = self.supervisor.end_unclaimed(now);
@@ -317,9 +322,10 @@ impl Gaffer {
                 Some(job) if job.origin == Origin::Api => {
                     let stored = stored(job);
                     self.state.job(&name, Some(&stored), &mut self.effects);
+                    self.shelved.remove(&name);
                 }
-                // One of a file may hide one of the API that could not be loaded: that stays.
                 Some(_) => {}
+                None if self.shelved.contains(&name) => {}
                 None => self.state.job(&name, None, &mut self.effects),
             }
         }
