@@ -36,6 +36,7 @@ use gaffer::base::process::{ExitStatus, Signal};
 use gaffer::base::random::Random;
 use gaffer::front::access::Access;
 use gaffer::front::peer::Peer;
+use gaffer::node::console::Console;
 use gaffer::node::gaffer::Legacy;
 use gaffer::node::machine::Machine as _;
 use gaffer::node::routes::ROUTES;
@@ -178,7 +179,7 @@ fn replay(text: &str, piece: &mut dyn FnMut() -> usize) -> Replay {
             _ => {}
         }
     }
-    let node = FakeNode::new(access, Legacy::default(), files);
+    let node = FakeNode::new(access, Console::default(), Legacy::default(), files);
     let mut player = Player {
         node,
         clients: Vec::new(),
@@ -216,7 +217,8 @@ fn replay(text: &str, piece: &mut dyn FnMut() -> usize) -> Replay {
     Replay { text: player.out, served: player.served }
 }
 
-fn file_job(text: &str) -> JobEntry {
+/// A job of a file: `session.label {configuration}`.
+pub(crate) fn file_job(text: &str) -> JobEntry {
     let (name, config) = text.split_once(' ').expect("a name and a configuration");
     let config: serde_json::Value = serde_json::from_str(config).expect("JSON");
     let config = config.as_object().expect("an object");

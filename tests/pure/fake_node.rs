@@ -79,17 +79,16 @@ impl Accounts for OneUser {
 impl FakeNode {
     /// A node that has begun, with the jobs of its files.
     #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
-    pub(crate) fn new(access: Access, legacy: Legacy, files: Vec<JobEntry>) -> Self {
+    pub(crate) fn new(
+        access: Access,
+        console: Console,
+        legacy: Legacy,
+        files: Vec<JobEntry>,
+    ) -> Self {
         let environ = BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]);
         let host = Host { environ, accounts: Rc::new(OneUser), node: "node".into() };
-        let setup = Setup {
-            host,
-            seed: 1,
-            access,
-            memory: 1 << 30,
-            console: Console::default(),
-            boot_id: "boot".into(),
-        };
+        let setup =
+            Setup { host, seed: 1, access, memory: 1 << 30, console, boot_id: "boot".into() };
         let now = Now { mono: Instant::now(), wall: UNIX_EPOCH + WALL };
         let mut node = Self {
             gaffer: Gaffer::new(setup),

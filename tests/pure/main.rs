@@ -9,5 +9,6 @@ mod http_traces;
 mod ini_oracle;
 mod node_simulation;
 mod scenarios;
+mod node_lives;
 mod simulation;
 mod text_properties;

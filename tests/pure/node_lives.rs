@@ -1,0 +1,122 @@
+//! What a node keeps beyond its own life, and what it tells on its console: the machine on the
+//! scripted kernel, from one life to the next.
+
+use std::collections::BTreeMap;
+
+use serde_json::{json, Value};
+
+use gaffer::base::ids::{OsPid, StreamNo};
+use gaffer::base::process::ExitStatus;
+use gaffer::front::access::Access;
+use gaffer::node::console::{Console, Verbosity};
+use gaffer::node::gaffer::Legacy;
+use gaffer::node::journal::Journal;
+use gaffer::node::machine::{StateFile, Write};
+use gaffer::supervisor::spec::JobEntry;
+
+use crate::api_traces::file_job;
+use crate::fake_node::FakeNode;
+
+fn node(legacy: Legacy, files: Vec<JobEntry>) -> FakeNode {
+    FakeNode::new(Access::default(), Console::default(), legacy, files)
+}
+
+fn ask(node: &mut FakeNode, request: &str, body: &str) {
+    let conn = node.connect_tcp();
+    let length = body.len();
+    let text =
+        format!("{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}");
+    node.send(conn, text.as_bytes(), &mut || usize::MAX);
+    let answer = String::from_utf8(node.take_answer(conn)).expect("text");
+    assert!(answer.starts_with("HTTP/1.1 20"), "{request}: {answer}");
+}
+
+/// The jobs on disk after all writes so far.
+fn kept(node: &FakeNode) -> BTreeMap<String, Value> {
+    let mut bytes = Vec::new();
+    for (file, write) in &node.stored {
+        match (file, write) {
+            (StateFile::Running, _) => {}
+            (StateFile::Jobs, Write::Append(more)) => bytes.extend_from_slice(more),
+            (StateFile::Jobs, Write::Replace(whole)) => bytes.clone_from(whole),
+        }
+    }
+    let loaded = Journal::load("jobs", &bytes).expect("a journal");
+    assert_eq!(loaded.damage, Vec::<String>::new());
+    loaded.entries.into_iter().collect()
+}
+
+#[test]
+fn jobs_of_the_api_come_back_as_they_were_left() {
+    let mut first = node(Legacy::default(), Vec::new());
+    ask(&mut first, "POST /jobs/s", r#"{"name": "scaled", "cmd": "a"}"#);
+    ask(&mut first, "POST /jobs/s/scaled/numprocesses", r#"{"scale": 2}"#);
+    ask(&mut first, "POST /jobs/s", r#"{"name": "stopped", "cmd": "b"}"#);
+    ask(&mut first, "POST /jobs/s/stopped/state", "0");
+    ask(&mut first, "POST /jobs/s", r#"{"name": "changed", "cmd": "c"}"#);
+    ask(&mut first, "PUT /jobs/s/changed", r#"{"cmd": "d"}"#);
+    ask(&mut first, "POST /jobs/s", r#"{"name": "gone", "cmd": "e"}"#);
+    ask(&mut first, "DELETE /jobs/s/gone", "");
+    let jobs = kept(&first);
+    assert_eq!(jobs.keys().collect::<Vec<_>>(), ["s.changed", "s.scaled", "s.stopped"]);
+    assert_eq!(jobs["s.changed"]["config"], json!({"name": "changed", "cmd": "d"}));
+
+    let legacy = Legacy { jobs: jobs.clone().into_iter().collect(), ..Legacy::default() };
+    let second = node(legacy, Vec::new());
+    assert_eq!(second.asked, ["spawn 1001: d", "spawn 1002: a", "spawn 1003: a", "spawn 1004: a"]);
+    assert_eq!(kept(&second), jobs);
+}
+
+#[test]
+fn the_end_of_a_job_of_a_file_forgets_none_of_the_api_that_it_hid() {
+    let value = json!({"config": {"cmd": "api"}, "desired": "up", "target": 1});
+    let legacy = Legacy { jobs: vec![("s.web".into(), value.clone())], ..Legacy::default() };
+    let mut node = node(legacy, vec![file_job(r#"s.web {"cmd": "file"}"#)]);
+    assert_eq!(node.asked, ["spawn 1001: file"]);
+    ask(&mut node, "DELETE /jobs/s/web", "");
+    assert_eq!(kept(&node).get("s.web"), Some(&value));
+    // One that is loaded over the API takes its place for good.
+    ask(&mut node, "POST /jobs/s", r#"{"name": "web", "cmd": "new"}"#);
+    assert_eq!(kept(&node)["s.web"]["config"]["cmd"], "new");
+    ask(&mut node, "DELETE /jobs/s/web", "");
+    assert!(kept(&node).is_empty());
+}
+
+#[test]
+fn a_damaged_entry_is_kept_for_people_and_harms_no_other() {
+    let sound = json!({"config": {"cmd": "a"}, "desired": "up", "target": 1});
+    let jobs = vec![
+        ("s.bad".into(), json!({"config": 1})),
+        ("s.worse".into(), json!({"config": {"cmnd": "a"}, "desired": "up", "target": 1})),
+        ("no name/".into(), sound.clone()),
+        ("s.sound".into(), sound),
+    ];
+    let node = node(Legacy { jobs, ..Legacy::default() }, Vec::new());
+    assert_eq!(node.asked, ["spawn 1001: a"]);
+    assert_eq!(kept(&node).len(), 4);
+}
+
+#[test]
+fn the_console_tells_whole_lines_and_the_last_one_of_a_run() {
+    let console = Console::new(Verbosity::Output);
+    let files = vec![file_job(r#"s.web {"cmd": "serve", "min_uptime": 0}"#)];
+    let mut node = FakeNode::new(Access::default(), console, Legacy::default(), files);
+    let os_pid = OsPid(1001);
+    node.output(os_pid, StreamNo::STDOUT, b"one\nbegun ");
+    node.output(os_pid, StreamNo::STDERR, b"\x1b[2Jred\r\n");
+    node.output(os_pid, StreamNo::STDOUT, b"and ended\nno end");
+    node.asked.clear();
+    node.exit(os_pid, ExitStatus::Code(0), false);
+    node.output(OsPid(1002), StreamNo::STDOUT, b"next\n");
+    let printed: Vec<&str> =
+        node.asked.iter().filter_map(|asked| asked.strip_prefix("print ")).collect();
+    assert_eq!(
+        printed,
+        [
+            "s.web.1 | no end",
+            "s.web | exit process with pid 1: exited with code 0",
+            "s.web | spawn process with pid 2",
+            "s.web.1 | next",
+        ]
+    );
+}
