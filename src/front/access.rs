@@ -2,7 +2,7 @@
 //! use it. It is what keeps a page in the operator's browser from reaching the API, by another
 //! origin or by a name that was rebound to this machine's address.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::peer::Peer;
 use super::request::Request;
@@ -107,18 +107,215 @@ fn is_json(request: &Request) -> bool {
 }
 
 /// The name in a `Host` header, without its port and an address's brackets; `None` if it is none.
+/// A port may be empty (RFC 3986 section 3.2.3), and brackets hold an IPv6 address and nothing else.
 fn host_name(host: &str) -> Option<String> {
     let (name, port) = match host.strip_prefix('[') {
         Some(rest) => {
             let (address, after) = rest.split_once(']')?;
-            let port = if after.is_empty() { None } else { Some(after.strip_prefix(':')?) };
-            (address, port)
+            address.parse::<Ipv6Addr>().ok()?;
+            (address, if after.is_empty() { "" } else { after.strip_prefix(':')? })
         }
-        None => match host.split_once(':') {
-            Some((name, port)) => (name, Some(port)),
-            None => (host, None),
-        },
+        None => host.split_once(':').unwrap_or((host, "")),
     };
-    let port_is_one = port.is_none_or(|port| port.parse::<u16>().is_ok());
-    (port_is_one && !name.is_empty()).then(|| name.trim_end_matches('.').to_owned())
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    let port_is_one = port.is_empty() || digits && port.parse::<u16>().is_ok();
+    let name = name.strip_suffix('.').unwrap_or(name);
+    (port_is_one && !name.is_empty()).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::http::{Headers, Version};
+    use std::net::SocketAddr;
+
+    const UNIX: Peer = Peer::Unix { uid: Some(1000) };
+    const NAMED: &str = "https://page.example";
+
+    fn tcp() -> Peer {
+        Peer::Tcp { remote: SocketAddr::from(([127, 0, 0, 1], 40_000)) }
+    }
+
+    fn access() -> Access {
+        Access { hosts: vec!["node.example".into()], origins: vec![NAMED.into()] }
+    }
+
+    fn request(method: Method, fields: &[(&str, &str)]) -> Request {
+        let mut headers = Headers::default();
+        for (name, value) in fields {
+            headers.push(name, *value);
+        }
+        Request {
+            method,
+            path: "/jobs".into(),
+            query: None,
+            authority: None,
+            version: Version::Http11,
+            headers,
+            body: Vec::new(),
+        }
+    }
+
+    /// The status of a refusal; 0 for none.
+    fn refusal(checked: Result<CorsHeaders, Response>) -> u16 {
+        checked.err().map_or(0, |response| response.status)
+    }
+
+    #[test]
+    fn a_node_answers_under_its_own_names_and_addresses_alone() {
+        for known in [
+            "localhost",
+            "LocalHost:5000",
+            "localhost.",
+            "localhost:",
+            "127.0.0.1",
+            "127.0.0.1:5000",
+            "[::1]",
+            "[::1]:5000",
+            "[::1]:",
+            "192.168.1.7:5000",
+            "8.8.8.8",
+            "[2001:db8::1]:80",
+            "node.example",
+            "NODE.example.:5000",
+        ] {
+            let asked = request(Method::Get, &[("Host", known)]);
+            assert_eq!(refusal(access().check(&asked, tcp())), 0, "{known:?}");
+        }
+        for strange in [
+            "",
+            ".",
+            ":5000",
+            "example.org",
+            "localhost.evil.com",
+            "127.0.0.1.evil.com",
+            "evil.com:127",
+            "evil.com.",
+            "localhost..",
+            "user@localhost",
+            "localhost:5000@evil.com",
+            "localhost:x",
+            "localhost:+80",
+            "localhost:65536",
+            "localhost:80:80",
+            "::1",
+            "[::1",
+            "[::1]x",
+            "[localhost]",
+            "[127.0.0.1]",
+            "127.1",
+            "2130706433",
+            "0x7f.0.0.1",
+            "other.node.example",
+            "*",
+        ] {
+            let asked = request(Method::Get, &[("Host", strange)]);
+            assert_eq!(refusal(access().check(&asked, tcp())), 421, "{strange:?}");
+            assert_eq!(refusal(access().check(&asked, UNIX)), 0, "{strange:?} over unix");
+        }
+        let nameless = request(Method::Get, &[]);
+        assert_eq!(refusal(access().check(&nameless, tcp())), 0, "HTTP/1.0");
+        let mut absolute = request(Method::Get, &[("Host", "localhost")]);
+        absolute.authority = Some("evil.com".into());
+        assert_eq!(refusal(access().check(&absolute, tcp())), 421, "the target's word counts");
+    }
+
+    #[test]
+    fn a_star_stands_for_every_name() {
+        let all = Access { hosts: vec!["*".into()], origins: Vec::new() };
+        for (host, status) in [("evil.com", 0), ("a.b:80", 0), ("", 421), ("a:b", 421)] {
+            let asked = request(Method::Get, &[("Host", host)]);
+            assert_eq!(refusal(all.check(&asked, tcp())), status, "{host:?}");
+        }
+    }
+
+    #[test]
+    fn pages_are_let_in_by_their_origin() {
+        let origin = |value| ("Origin", value);
+        let site = |value| ("Sec-Fetch-Site", value);
+        let own = origin("http://localhost:5000");
+        let table: [(&[(&str, &str)], u16); 18] = [
+            (&[], 0),
+            (&[site("none")], 0),
+            (&[site("same-origin")], 0),
+            (&[site("same-site")], 403),
+            (&[site("cross-site")], 403),
+            (&[site("")], 403),
+            (&[own], 0),
+            (&[own, site("same-origin")], 0),
+            (&[origin("http://localhost:3000")], 403),
+            (&[origin("http://localhost")], 403),
+            (&[origin("localhost:5000")], 403),
+            (&[origin("null")], 403),
+            (&[origin("")], 403),
+            (&[origin(NAMED)], 0),
+            (&[origin(NAMED), site("cross-site")], 0),
+            (&[origin("http://page.example")], 403),
+            (&[origin("https://page.example:8443")], 403),
+            (&[origin("https://page.example.evil.com")], 403),
+        ];
+        for (fields, status) in table {
+            for peer in [tcp(), UNIX] {
+                let fields = [&[("Host", "localhost:5000")], fields].concat();
+                for method in [Method::Get, Method::Delete, Method::Options] {
+                    let asked = request(method, &fields);
+                    assert_eq!(refusal(access().check(&asked, peer)), status, "{fields:?}");
+                }
+            }
+        }
+        // A page that has a name of its own for our address is of no origin of ours.
+        let rebound = [("Host", "evil.com"), ("Origin", "http://evil.com")];
+        assert_eq!(refusal(access().check(&request(Method::Get, &rebound), tcp())), 421);
+    }
+
+    #[test]
+    fn only_named_origins_are_told_what_they_may() {
+        let fields = [("Host", "localhost"), ("Origin", NAMED)];
+        let told = access().check(&request(Method::Options, &fields), tcp()).expect("a preflight");
+        let value = |wanted| {
+            let found = told.iter().find(|(name, _)| *name == wanted);
+            found.map(|(_, value)| value.as_str()).unwrap_or_default()
+        };
+        assert_eq!(value("Access-Control-Allow-Origin"), NAMED);
+        assert_eq!(value("Vary"), "Origin");
+        for method in ["GET", "POST", "PUT", "DELETE"] {
+            assert!(value("Access-Control-Allow-Methods").split(", ").any(|m| m == method));
+        }
+        for header in ["Content-Type", "X-Api-Key"] {
+            assert!(value("Access-Control-Allow-Headers").split(", ").any(|h| h == header));
+        }
+        let own = [("Host", "localhost"), ("Origin", "http://localhost")];
+        let told = access().check(&request(Method::Get, &own), tcp());
+        assert_eq!(told, Ok(Vec::new()), "nothing to tell");
+    }
+
+    #[test]
+    fn a_browser_changes_things_with_json_alone() {
+        let own = ("Origin", "http://localhost");
+        let host = ("Host", "localhost");
+        for method in [Method::Post, Method::Put] {
+            for (kind, status) in [
+                ("application/json", 0),
+                ("Application/JSON; charset=utf-8", 0),
+                ("text/plain", 415),
+                ("application/x-www-form-urlencoded", 415),
+                ("multipart/form-data; x=application/json", 415),
+                ("application/jsonp", 415),
+                ("", 415),
+            ] {
+                for browser in [own, ("Sec-Fetch-Site", "none"), ("Sec-Fetch-Mode", "cors")] {
+                    let asked = request(method, &[host, browser, ("Content-Type", kind)]);
+                    assert_eq!(refusal(access().check(&asked, tcp())), status, "{kind:?}");
+                }
+                let plain = request(method, &[host, ("Content-Type", kind)]);
+                assert_eq!(refusal(access().check(&plain, tcp())), 0, "no browser sent {kind:?}");
+            }
+            assert_eq!(refusal(access().check(&request(method, &[host, own]), UNIX)), 415);
+            assert_eq!(refusal(access().check(&request(method, &[host]), tcp())), 0);
+        }
+        // What a named origin is refused, it may read.
+        let named = request(Method::Post, &[host, ("Origin", NAMED)]);
+        let answer = access().check(&named, tcp()).expect_err("no JSON");
+        assert!(answer.headers.iter().any(|(name, _)| *name == "Access-Control-Allow-Origin"));
+    }
 }
