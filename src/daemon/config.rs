@@ -292,6 +292,13 @@ impl Said {
         let backlog = backlog.parse().ok().filter(|n| (1..=65_535).contains(n));
         let level = options.log_level.as_deref().or(self.log_level.as_deref()).unwrap_or("info");
         let error_log = options.error_log.clone().or(self.error_log);
+        let origins = [self.origins, options.origins.clone()].concat();
+        if let Some(odd) = origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(format!(
+                "origin {odd:?}: expected scheme://host or scheme://host:port in lower case, as \
+                 browsers send it"
+            ));
+        }
         Ok(Settings {
             binds: addresses,
             socket: match socket {
@@ -311,7 +318,7 @@ impl Said {
             })?,
             access: Access {
                 hosts: [self.allowed_hosts, options.allowed_hosts.clone()].concat(),
-                origins: [self.origins, options.origins.clone()].concat(),
+                origins,
             },
         })
     }
@@ -337,10 +344,44 @@ fn check_keys(binds: &[SocketAddr], said: Option<bool>, asked: bool) -> Result<(
     }
 }
 
+/// Whether a browser could send this in `Origin` (RFC 6454 section 6.2). Any other would let nobody in
+/// and tell nobody why.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else { return false };
+    let odd = |c: char| c.is_ascii_uppercase() || c.is_whitespace() || "/?#@*,".contains(c);
+    !scheme.is_empty() && !authority.is_empty() && !text.replacen("://", "", 1).contains(odd)
+}
+
 fn truth(key: &str, text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),
         _ => Err(format!("{key}: expected true or false, found {text:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_what_a_browser_sends() {
+        for origin in ["https://page.example", "http://localhost:3000", "http://[::1]:80"] {
+            assert!(is_origin(origin), "{origin}");
+        }
+        for odd in [
+            "",
+            "*",
+            "null",
+            "page.example",
+            "https://",
+            "://page.example",
+            "https://page.example/",
+            "https://page.example/path",
+            "https://Page.example",
+            "https://*.example",
+        ] {
+            assert!(!is_origin(odd), "{odd}");
+        }
     }
 }
