@@ -26,7 +26,7 @@ pub fn object(request: &Request) -> Result<Map<String, Value>, Response> {
 
 /// Parses JSON strictly: a name that stands twice in one object is an error, where `serde_json`
 /// would take the last and let two readers of one body disagree. Nesting is bounded by
-/// `serde_json` itself (128 levels).
+/// `serde_json` itself (127 levels).
 ///
 /// # Errors
 /// What is wrong, with line and column.
@@ -114,5 +114,20 @@ mod tests {
         for bad in bombs {
             assert!(parse(bad.as_bytes()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn nesting_ends_at_its_limit() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(parse(nested(127).as_bytes()).is_ok());
+        assert!(parse(nested(128).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_name_is_given_once_at_every_depth() {
+        let reason = |text: &str| parse(text.as_bytes()).expect_err("refused").to_string();
+        assert!(reason(r#"{"a": [{"b": 1, "b": 1}]}"#).starts_with("\"b\" stands twice"));
+        assert!(reason(r#"{"a": 1, "\u0061": 2}"#).starts_with("\"a\" stands twice"));
+        assert!(parse(br#"{"a": {"b": 1}, "b": 1}"#).is_ok());
     }
 }

@@ -127,3 +127,74 @@ fn failed(reason: &str) -> Response {
 fn timed_out(reason: &str) -> Response {
     Response::json(504, &json!({"error": "timeout", "errno": 504, "reason": reason}))
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+mod tests {
+    use super::*;
+    use crate::base::arena::Key;
+    use crate::base::order::Identity;
+    use crate::supervisor::name::JobName;
+    use crate::supervisor::order::{Accounts, Host};
+    use std::rc::Rc;
+    use std::time::{Duration, SystemTime};
+
+    struct Nobody;
+
+    impl Accounts for Nobody {
+        fn resolve(&self, _: Option<&str>, _: Option<&str>) -> Result<Option<Identity>, String> {
+            Ok(None)
+        }
+    }
+
+    fn supervisor() -> Supervisor {
+        let host =
+            Host { environ: BTreeMap::new(), accounts: Rc::new(Nobody), node: String::new() };
+        Supervisor::new(host, 1)
+    }
+
+    fn conn(index: u32) -> ConnId {
+        ConnId(Key { index, generation: 0 })
+    }
+
+    fn wait(until: Until, seconds: u64) -> Wait {
+        Wait { until, timeout: Duration::from_secs(seconds), then: Response::empty(202) }
+    }
+
+    fn measuring() -> Measuring {
+        Measuring { measure: Measure::Process(Pid(1)), targets: Vec::new() }
+    }
+
+    #[test]
+    fn a_measurement_comes_to_who_asked_for_it_and_once() {
+        let mut waits = Waits::default();
+        let first = waits.measure(conn(1), measuring());
+        let second = waits.measure(conn(2), measuring());
+        assert_eq!(waits.measured(second).map(|(conn, _)| conn), Some(conn(2)));
+        assert!(waits.measured(second).is_none());
+        waits.forget(conn(1));
+        assert!(waits.measured(first).is_none(), "who asked is gone");
+        assert_eq!(waits.deadline(), None, "a measurement has no deadline of its own");
+    }
+
+    #[test]
+    fn each_wait_ends_at_its_own_time() {
+        let start = Now { mono: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+        let supervisor = supervisor();
+        let name = JobName::parse("s.none").expect("a name");
+        let mut waits = Waits::default();
+        let ended = |waits: &mut Waits, seconds| -> Vec<(ConnId, u16)> {
+            let now = start.plus(Duration::from_secs(seconds));
+            let ready = waits.take_ready(&supervisor, now).into_iter();
+            ready.map(|(conn, response)| (conn, response.status)).collect()
+        };
+        waits.park(conn(1), wait(Until::Job(name.clone(), Goal::Running), 9), start);
+        waits.park(conn(2), wait(Until::Job(name, Goal::Stopped), 9), start);
+        waits.park(conn(3), wait(Until::Gone(Pid(7)), 9), start);
+        assert_eq!(waits.deadline(), Some(start.mono + Duration::from_secs(9)));
+        // Never, and already.
+        assert_eq!(ended(&mut waits, 0), [(conn(1), 409), (conn(2), 202), (conn(3), 202)]);
+        assert_eq!(waits.deadline(), None);
+        assert!(ended(&mut waits, 100).is_empty());
+    }
+}
