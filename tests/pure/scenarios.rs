@@ -429,6 +429,14 @@ fn a_group_that_outlives_its_leader_is_ended_before_the_exit_is_told() {
 }
 
 #[test]
+fn a_group_that_ends_unseen_is_noticed_by_looking() {
+    let mut world = running("kid=gu", json!({"graceful_timeout": 60}));
+    crash(&mut world, 1);
+    world.pass(ms(100));
+    assert_eq!(world.pids("web"), [2], "long before the grace period is over");
+}
+
+#[test]
 fn a_pipe_held_by_a_stranger_delays_the_exit_by_the_drain_only() {
     let mut world = running("kid=esd", json!({}));
     crash(&mut world, 1);

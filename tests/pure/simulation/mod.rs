@@ -187,6 +187,5 @@ fn end(world: &mut World, operator: &mut Operator) {
     }
     world.pass(Duration::from_secs(20));
     assert_eq!(world.supervisor.deadline(), None, "nothing is left to wait for");
-    world.model.everything_is_over();
-    assert_eq!(world.model.on_record(), world.kernel.let_go, "runs on record, and let go");
+    world.model.everything_is_over(world.kernel.let_go);
 }
