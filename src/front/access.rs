@@ -143,7 +143,7 @@ mod tests {
     fn request(method: Method, fields: &[(&str, &str)]) -> Request {
         let mut headers = Headers::default();
         for (name, value) in fields {
-            headers.push(name, *value);
+            headers.push(name, value);
         }
         Request {
             method,

@@ -31,7 +31,7 @@ use crate::supervisor::job::{Job, Origin};
 use crate::supervisor::name::JobName;
 use crate::supervisor::order::Host;
 use crate::supervisor::spec::JobEntry;
-use crate::supervisor::{spec_read, Event, Supervisor};
+use crate::supervisor::{spec_read, Supervisor};
 
 /// The node.
 pub struct Gaffer {
@@ -257,8 +257,10 @@ impl Gaffer {
     pub(super) fn pump(&mut self, now: Now) {
         // An answer lets the next request of its connection be served, which has causes of its own.
         while self.carry_on(now) {}
-        if self.supervisor.pace().is_some() && self.supervisor.processes_left() == 0 && !self.ended
-        {
+        // What escaped from the last run is found when that is released, and is still to be ended.
+        let releasing = self.effects.iter().any(|effect| matches!(effect, Effect::Release(_)));
+        let over = self.supervisor.pace().is_some() && self.supervisor.processes_left() == 0;
+        if over && !releasing && !self.ended {
             self.ended = true;
             info!("all jobs have stopped");
             self.effects.push(Effect::Exit(0));
@@ -279,9 +281,10 @@ impl Gaffer {
         for effect in self.supervisor.take_effects() {
             self.pass_on(effect);
         }
-        let events = self.supervisor.take_events();
-        if !events.is_empty() {
-            self.observe(&events, now);
+        self.keep_changed();
+        for event in self.supervisor.take_events() {
+            console::log(&event);
+            self.console.event(&event, now, &mut self.effects);
         }
         let ready = self.waits.take_ready(&self.supervisor, now);
         let answered = !ready.is_empty();
@@ -306,17 +309,9 @@ impl Gaffer {
         self.effects.push(effect);
     }
 
-    /// Tells events, and keeps what they changed of the jobs of the API.
-    fn observe(&mut self, events: &[Event], now: Now) {
-        let mut touched = BTreeSet::new();
-        for event in events {
-            console::log(event);
-            self.console.event(event, now, &mut self.effects);
-            if changes_job(event) {
-                touched.insert(event.job().clone());
-            }
-        }
-        for name in touched {
+    /// Writes down what changed of the jobs of the API.
+    fn keep_changed(&mut self) {
+        for name in self.supervisor.take_changed() {
             let job = self.supervisor.job_id(&name).ok().and_then(|id| self.supervisor.job(id));
             match job {
                 Some(job) if job.origin == Origin::Api => {
@@ -382,21 +377,4 @@ impl Gaffer {
 
 fn stored(job: &Job) -> StoredJob {
     StoredJob { config: job.spec.config.clone(), desired: job.desired, target: job.target }
-}
-
-/// Whether a job's configuration or intent may have changed with this event.
-fn changes_job(event: &Event) -> bool {
-    match event {
-        Event::Load(_) | Event::Unload(_) | Event::Start(_) | Event::Stop(_) | Event::Update(_) => {
-            true
-        }
-        Event::Spawn(_)
-        | Event::Reap(_)
-        | Event::StopProcess(_)
-        | Event::Exit { .. }
-        | Event::Flap(_)
-        | Event::Failed { .. }
-        | Event::KillJob(..)
-        | Event::Kill(..) => false,
-    }
 }

@@ -2,7 +2,7 @@
 //! effect, tell an event. Verbs are in `verbs`, the kernel's facts in `facts`, decisions in
 //! `converge` and `ending`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Instant;
 
@@ -46,6 +46,8 @@ pub struct Supervisor {
     pub(super) effects: Vec<Effect>,
     pub(super) events: Vec<Event>,
     pub(super) ended: Vec<Ended>,
+    /// Jobs of which the specification or the intent may have changed, or which are gone.
+    pub(super) changed: BTreeSet<JobName>,
 }
 
 /// Whose timer it is. A timer is set where its state is entered and cancelled where it is left.
@@ -157,6 +159,7 @@ impl Supervisor {
             effects: Vec::new(),
             events: Vec::new(),
             ended: Vec::new(),
+            changed: BTreeSet::new(),
         }
     }
 
@@ -173,6 +176,11 @@ impl Supervisor {
     /// Which runs are over.
     pub fn take_ended(&mut self) -> Vec<Ended> {
         std::mem::take(&mut self.ended)
+    }
+
+    /// Which jobs have, or may have, another specification or intent, or none any more.
+    pub fn take_changed(&mut self) -> BTreeSet<JobName> {
+        std::mem::take(&mut self.changed)
     }
 
     /// When [`Supervisor::on_time`] wants to be called.

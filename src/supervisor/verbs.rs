@@ -90,6 +90,7 @@ impl Supervisor {
         let id = self.jobs.insert(job);
         self.order.insert(self.last_order, id);
         self.names.insert(name.clone(), id);
+        self.changed.insert(name.clone());
         self.events.push(Event::Load(name));
         if desired == Desired::Up {
             self.tell_started(id);
@@ -115,6 +116,7 @@ impl Supervisor {
         self.names.remove(name);
         let Some(job) = self.jobs.get_mut(id) else { return Err(Refusal::NotFound) };
         job.loaded = false;
+        self.changed.insert(name.clone());
         job.rolling.clear();
         self.order.remove(&job.order);
         let all: Vec<InstanceId> = job.instances().collect();
@@ -147,6 +149,7 @@ impl Supervisor {
         let Some(job) = self.jobs.get_mut(id) else { return Err(Refusal::NotFound) };
         job.desired = Desired::Up;
         job.target = job.spec.numprocesses;
+        self.changed.insert(name.clone());
         self.forgive(id);
         self.tell_started(id);
         self.converge(id, now);
@@ -183,6 +186,7 @@ impl Supervisor {
         let again = job.desired == Desired::Down;
         job.desired = Desired::Down;
         job.target = 0;
+        self.changed.insert(name.clone());
         job.rolling.clear();
         self.events.push(Event::Stop(name.clone()));
         self.stop_all(id, Why::Stop, again, now);
@@ -219,6 +223,7 @@ impl Supervisor {
             Refusal::Invalid(format!("at most {} processes a job", limits::NUMPROCESSES))
         })?;
         let target = job.target;
+        self.changed.insert(name.clone());
         self.events.push(Event::Update(name.clone()));
         self.converge(id, now);
         Ok(target)
@@ -265,6 +270,7 @@ impl Supervisor {
         let Some(job) = self.jobs.get_mut(id) else { return };
         job.spec = spec;
         job.rolling.clear();
+        self.changed.insert(job.name.clone());
         self.events.push(Event::Update(job.name.clone()));
         if starts {
             job.desired = Desired::Up;
@@ -286,6 +292,7 @@ impl Supervisor {
         let Some(job) = self.jobs.get_mut(id) else { return Err(Refusal::NotFound) };
         if job.desired == Desired::Up {
             job.target = job.spec.numprocesses;
+            self.changed.insert(name.clone());
         }
         job.rolling.clear();
         let up = job.desired == Desired::Up;
