@@ -185,11 +185,13 @@ impl FakeNode {
     /// Performs what the node asks for, until it asks for nothing.
     fn settle(&mut self) {
         for _ in 0..ROUNDS {
+            self.gaffer.settle(self.now);
             for effect in self.gaffer.take_effects() {
                 self.perform(effect);
             }
             if self.facts.is_empty() {
                 self.gaffer.sweep().expect("what is always so");
+                self.gaffer.settle(self.now);
                 let left = self.gaffer.take_effects();
                 assert!(left.is_empty(), "effects without an input: {left:?}");
                 return;

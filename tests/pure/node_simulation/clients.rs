@@ -148,7 +148,8 @@ impl Client {
     fn parse(&mut self) {
         while let Some(head) = find(&self.got, b"\r\n\r\n") {
             let text = String::from_utf8(self.got[..head].to_vec()).expect("heads are text");
-            let status: u16 = text[9..12].parse().expect("a status");
+            let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
+            let status: u16 = status.expect("a status");
             let length = text
                 .lines()
                 .find_map(|line| line.strip_prefix("Content-Length: "))

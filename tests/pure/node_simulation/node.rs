@@ -46,11 +46,14 @@ pub(crate) struct World {
 pub(crate) struct Disk {
     files: BTreeMap<StateFile, Vec<u8>>,
     pub(crate) full: bool,
+    /// Written to since somebody looked.
+    changed: bool,
 }
 
 impl Disk {
     /// A disk that is full takes half of what it is given.
     fn write(&mut self, file: StateFile, write: &Write) -> Result<(), Errno> {
+        self.changed = true;
         let content = self.files.entry(file).or_default();
         match write {
             Write::Append(bytes) if self.full => {
@@ -166,7 +169,8 @@ impl World {
         }
         self.perform_all(usize::MAX);
         self.node.sweep().unwrap_or_else(|broken| panic!("{broken}"));
-        if !self.disk.full && !self.is_degraded() {
+        let whole = !self.disk.full && !self.node.is_degraded();
+        if whole && std::mem::take(&mut self.disk.changed) {
             self.disk_tells_the_truth();
         }
     }
@@ -193,7 +197,12 @@ impl World {
     }
 
     fn perform(&mut self, effect: Effect) {
-        self.note(&format!("effect {effect:?}"));
+        if let Effect::Store { file, write } = &effect {
+            let (Write::Append(bytes) | Write::Replace(bytes)) = write;
+            self.note(&format!("{file:?}: {}", String::from_utf8_lossy(bytes)));
+        } else {
+            self.note(&format!("effect {effect:?}"));
+        }
         let asked = match effect {
             Effect::Spawn { id, order } => {
                 let job = &order.env["GAFFER_SESSION"];
@@ -261,10 +270,6 @@ impl World {
         }
     }
 
-    fn is_degraded(&self) -> bool {
-        self.node.is_degraded()
-    }
-
     /// The jobs on disk are the jobs of the API, and every process that runs is on record.
     fn disk_tells_the_truth(&self) {
         let supervisor = self.node.supervisor();
@@ -285,7 +290,11 @@ impl World {
                 }
             }
         }
-        assert!(kept.is_empty(), "on disk, but not loaded: {:?}", kept.keys());
+        for key in kept.into_keys() {
+            // One that a file's job of the same name hides stays on disk.
+            let hidden = files().iter().any(|entry| entry.name.to_string() == key);
+            assert!(hidden, "{key} is on disk, but not loaded");
+        }
         let running = self.disk.load(StateFile::Running);
         for leader in self.kernel.leaders() {
             let key = leader.to_string();
