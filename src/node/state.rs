@@ -259,19 +259,23 @@ mod tests {
         StoredJob { config, desired: Desired::Up, target }
     }
 
-    /// What a file holds after these writes, all of which succeeded.
-    fn held(effects: &[Effect], of: StateFile) -> Vec<(String, Value)> {
+    /// The bytes of a file after these writes, all of which succeeded.
+    fn written(effects: &[Effect], of: StateFile) -> Vec<u8> {
         let mut bytes = Vec::new();
         for effect in effects {
-            match effect {
-                Effect::Store { file, write } if *file == of => match write {
-                    Write::Append(more) => bytes.extend_from_slice(more),
-                    Write::Replace(whole) => bytes.clone_from(whole),
-                },
-                other => panic!("{other:?} is no write of {of:?}"),
+            let Effect::Store { file, write } = effect else { panic!("{effect:?} is no write") };
+            assert_eq!(*file, of);
+            match write {
+                Write::Append(more) => bytes.extend_from_slice(more),
+                Write::Replace(whole) => bytes.clone_from(whole),
             }
         }
-        let loaded = Journal::load(of.name(), &bytes).expect("a journal");
+        bytes
+    }
+
+    /// What a file holds after these writes.
+    fn held(effects: &[Effect], of: StateFile) -> Vec<(String, Value)> {
+        let loaded = Journal::load(of.name(), &written(effects, of)).expect("a journal");
         assert_eq!(loaded.damage, Vec::<String>::new());
         loaded.entries
     }
@@ -348,16 +352,9 @@ mod tests {
                 assert_eq!(StoredJob::from_value(&entries[1].1), Some(job(n)));
             }
             // The file as it is now, in one piece.
-            let mut all = Vec::new();
-            for effect in effects.drain(..) {
-                match effect {
-                    Effect::Store { write: Write::Append(more), .. } => all.extend(more),
-                    Effect::Store { write: Write::Replace(whole), .. } => all = whole,
-                    other => panic!("{other:?}"),
-                }
-            }
+            let all = written(&effects, StateFile::Jobs);
             assert!(all.len() <= limits::JOURNAL_KEEP + 200, "{} bytes", all.len());
-            effects.push(Effect::Store { file: StateFile::Jobs, write: Write::Replace(all) });
+            effects = vec![Effect::Store { file: StateFile::Jobs, write: Write::Replace(all) }];
         }
         assert!((2..50).contains(&replaced), "replaced {replaced} times");
     }
