@@ -162,6 +162,18 @@ mod tests {
     }
 
     #[test]
+    fn no_more_of_a_file_is_read_than_its_holder_may_take() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("lock");
+        let holder = lock(&path, 0o600).expect("nobody holds it");
+        let room = usize::try_from(limits::LOCK_TEXT).expect("small");
+        for (blanks, pid) in [(room - 4, Some(4711)), (room, None)] {
+            holder.write_line(&format!("{}4711", " ".repeat(blanks))).expect("room");
+            assert_eq!(held(&path), Some(LockError::Held { pid }));
+        }
+    }
+
+    #[test]
     fn only_a_file_is_locked_and_no_link_is_followed() {
         let directory = tempfile::tempdir().expect("a directory");
         let link = directory.path().join("link");

@@ -36,6 +36,8 @@ pub(crate) struct FakeNode {
     pub(crate) stored: Vec<(StateFile, Write)>,
     /// Processes ignore everything but KILL.
     pub(crate) deaf: bool,
+    /// Processes survive even KILL, as in a system call that cannot be interrupted.
+    pub(crate) immortal: bool,
     /// How spawns fail, while they do.
     pub(crate) spawns_fail: Option<(Stage, Errno)>,
     /// How writes of state files fail, while they do.
@@ -96,6 +98,7 @@ impl FakeNode {
             asked: Vec::new(),
             stored: Vec::new(),
             deaf: false,
+            immortal: false,
             spawns_fail: None,
             stores_fail: None,
             processes: BTreeMap::new(),
@@ -267,7 +270,7 @@ impl FakeNode {
         };
         self.asked.push(format!("{signal} to {whose}{}", process.os_pid));
         let ends = match signal {
-            Signal::KILL => true,
+            Signal::KILL => !self.immortal,
             Signal::TERM | Signal::INT => !self.deaf,
             _ => false,
         };

@@ -2,6 +2,7 @@
 //! and the machine under simulation in virtual time.
 
 mod api_traces;
+mod caps;
 mod fake_node;
 mod fuzz_corpus;
 mod http_properties;

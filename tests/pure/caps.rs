@@ -1,0 +1,174 @@
+//! The caps of `base/limits.rs` that no test of a single file reaches: each at its value and one
+//! beyond.
+
+use std::time::Duration;
+
+use serde_json::{json, Value};
+
+use gaffer::base::ids::{ConnId, OsPid, StreamNo};
+use gaffer::base::limits;
+use gaffer::base::process::ExitStatus;
+use gaffer::front::access::Access;
+use gaffer::front::peer::Peer;
+use gaffer::node::console::{Console, Verbosity};
+use gaffer::node::gaffer::Legacy;
+use gaffer::node::machine::Machine as _;
+use gaffer::supervisor::spec_read;
+
+use crate::api_traces::file_job;
+use crate::fake_node::FakeNode;
+
+fn is_read(key: &str, value: Value) -> bool {
+    let mut config = json!({"cmd": "a"});
+    config[key] = value;
+    spec_read::read(config.as_object().expect("an object")).is_ok()
+}
+
+#[test]
+fn a_configuration_is_read_up_to_its_caps() {
+    let labels = |count: usize| (0..count).map(|n| json!(format!("s{n}"))).collect::<Value>();
+    let label = |length: usize| json!(["x".repeat(length)]);
+    let attempts = |count: usize| json!({"attempts": count});
+    let time = limits::CONFIGURED_TIME.as_secs();
+    for (key, most, beyond) in [
+        ("numprocesses", json!(limits::NUMPROCESSES), json!(limits::NUMPROCESSES + 1)),
+        ("custom_streams", labels(limits::CUSTOM_STREAMS), labels(limits::CUSTOM_STREAMS + 1)),
+        ("custom_streams", label(limits::STREAM_LABEL), label(limits::STREAM_LABEL + 1)),
+        ("redirect_output", label(limits::STREAM_LABEL), label(limits::STREAM_LABEL + 1)),
+        ("flapping", attempts(limits::FLAPPING_ATTEMPTS), attempts(limits::FLAPPING_ATTEMPTS + 1)),
+        ("graceful_timeout", json!(time), json!(time + 1)),
+        ("min_uptime", json!(time), json!(time + 1)),
+    ] {
+        assert!(is_read(key, most.clone()), "{key}: {most}");
+        assert!(!is_read(key, beyond.clone()), "{key}: {beyond}");
+    }
+}
+
+fn node(job: &str) -> FakeNode {
+    let files = vec![file_job(job)];
+    FakeNode::new(Access::default(), Console::default(), Legacy::default(), files)
+}
+
+fn send(node: &mut FakeNode, conn: ConnId, request: &str, body: &str) {
+    let length = body.len();
+    let text =
+        format!("{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}");
+    node.send(conn, text.as_bytes(), &mut || usize::MAX);
+}
+
+/// The status and the body of an answer; 0 if there is none yet.
+fn answer(node: &mut FakeNode, conn: ConnId) -> (u16, String) {
+    let text = String::from_utf8(node.take_answer(conn)).expect("text");
+    let status = text.split(' ').nth(1).and_then(|word| word.parse().ok());
+    let body = text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+    (status.unwrap_or(0), body.unwrap_or_default())
+}
+
+fn ask(node: &mut FakeNode, request: &str, body: &str) -> (u16, String) {
+    let conn = node.connect_tcp();
+    send(node, conn, request, body);
+    answer(node, conn)
+}
+
+#[test]
+fn a_job_is_scaled_up_to_the_cap() {
+    let mut node = node(r#"s.web {"cmd": "a", "start": false}"#);
+    let scaled = |node: &mut FakeNode, to: u32| {
+        ask(node, "POST /jobs/s/web/numprocesses", &json!({"scale": format!("={to}")}).to_string())
+            .0
+    };
+    assert_eq!(scaled(&mut node, limits::NUMPROCESSES), 200);
+    assert_eq!(scaled(&mut node, limits::NUMPROCESSES + 1), 400);
+    assert_eq!(ask(&mut node, "POST /jobs/s/web/numprocesses", r#"{"scale": 1}"#).0, 400);
+}
+
+#[test]
+fn the_last_deaths_of_an_instance_are_remembered() {
+    let mut node = node(r#"s.web {"cmd": "a", "min_uptime": 0}"#);
+    let mut told = Vec::new();
+    for os_pid in (1001..).take(limits::DEATHS + 1) {
+        node.exit(OsPid(os_pid), ExitStatus::Code(1), false);
+        let (_, body) = ask(&mut node, "GET /jobs/s/web/deaths", "");
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        let deaths = body["deaths"].as_array().expect("a list").clone();
+        told.push((deaths.len(), deaths[deaths.len() - 1]["pid"].clone()));
+    }
+    assert_eq!(told[limits::DEATHS - 1], (limits::DEATHS, json!(1)));
+    assert_eq!(told[limits::DEATHS], (limits::DEATHS, json!(2)), "the first is forgotten");
+}
+
+#[test]
+fn a_group_that_outlives_its_leader_is_looked_at_less_and_less_often() {
+    let mut node = node(r#"s.web {"cmd": "a", "graceful_timeout": 100}"#);
+    node.deaf = true;
+    node.exit(OsPid(1001), ExitStatus::Code(0), true);
+    let (first, last) = limits::LINGER;
+    let mut expected = first;
+    for _ in 0..12 {
+        let at = node.gaffer.deadline().expect("it is looked at");
+        assert_eq!(at.saturating_duration_since(node.now.mono), expected);
+        node.advance(expected);
+        expected = (expected * 2).min(last);
+    }
+    assert_eq!(expected, last);
+}
+
+#[test]
+fn what_survives_its_kill_is_killed_again() {
+    let mut node = node(r#"s.web {"cmd": "a", "graceful_timeout": 0}"#);
+    node.immortal = true;
+    node.asked.clear();
+    assert_eq!(ask(&mut node, "DELETE /1", "").0, 202);
+    let kills = |node: &FakeNode| node.asked.iter().filter(|a| a.starts_with("SIGKILL")).count();
+    assert_eq!(kills(&node), 1);
+    node.advance(limits::KILL_AGAIN - Duration::from_millis(1));
+    assert_eq!(kills(&node), 1);
+    node.advance(Duration::from_millis(1));
+    assert_eq!(kills(&node), 2);
+}
+
+#[test]
+fn a_request_waits_no_longer_than_it_may() {
+    let mut node = node(r#"s.web {"cmd": "a", "min_uptime": 800000}"#);
+    let conn = node.connect_tcp();
+    for (query, time) in [
+        ("wait=running".to_owned(), limits::WAIT_DEFAULT),
+        (format!("wait=running&timeout={}", limits::WAIT_MOST.as_secs()), limits::WAIT_MOST),
+    ] {
+        send(&mut node, conn, &format!("POST /jobs/s/web/state?{query}"), "1");
+        node.advance(time - Duration::from_millis(1));
+        assert_eq!(answer(&mut node, conn).0, 0, "{query}: too early");
+        node.advance(Duration::from_millis(1));
+        assert_eq!(answer(&mut node, conn).0, 504, "{query}");
+    }
+    let beyond = limits::WAIT_MOST.as_secs() + 1;
+    send(&mut node, conn, &format!("POST /jobs/s/web/state?wait=running&timeout={beyond}"), "1");
+    assert_eq!(answer(&mut node, conn).0, 400);
+}
+
+#[test]
+fn clients_beyond_the_cap_are_turned_away() {
+    let mut node = node(r#"s.web {"cmd": "a"}"#);
+    let peer = Peer::Unix { uid: None };
+    let first = node.connect(peer);
+    for _ in 1..limits::CONNECTIONS {
+        node.connect(peer);
+    }
+    assert_eq!(node.gaffer.accepted(peer, node.now), None);
+    node.gaffer.closed(first, node.now);
+    assert!(node.gaffer.accepted(peer, node.now).is_some(), "one has gone");
+}
+
+#[test]
+fn a_line_without_an_end_is_told_in_pieces() {
+    let console = Console::new(Verbosity::Output);
+    let files = vec![file_job(r#"s.web {"cmd": "a"}"#)];
+    let mut node = FakeNode::new(Access::default(), console, Legacy::default(), files);
+    let printed = |node: &FakeNode| {
+        node.asked.iter().filter(|asked| asked.starts_with("print s.web.1")).count()
+    };
+    node.output(OsPid(1001), StreamNo::STDOUT, &vec![b'x'; limits::CONSOLE_LINE]);
+    assert_eq!(printed(&node), 0, "its end may still come");
+    node.output(OsPid(1001), StreamNo::STDOUT, b"x");
+    assert_eq!(printed(&node), 1);
+}
