@@ -13,3 +13,4 @@ mod node_simulation;
 mod scenarios;
 mod simulation;
 mod text_properties;
+mod tidy;

@@ -1,0 +1,394 @@
+//! The house rules that no compiler checks, over the tree itself: floors, first lines, leftovers,
+//! sizes, tested caps, and documentation that names what there is and nothing else. Each rule is a
+//! function from a file to its findings, with an example that breaks it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use gaffer::daemon::{config, options};
+use gaffer::node::routes::ROUTES;
+use gaffer::supervisor::spec_read;
+
+/// Longest file of the library, in lines.
+const LONGEST_FILE: usize = 700;
+
+/// What may import what: from its own folder and from lower floors. `sys` may use `base`, too.
+const FLOORS: [(&str, u8); 10] = [
+    ("base", 0),
+    ("sys", 0),
+    ("wire", 1),
+    ("supervisor", 2),
+    ("front", 3),
+    ("node", 4),
+    ("reactor", 5),
+    ("daemon", 6),
+    ("client", 6),
+    ("cli", 7),
+];
+
+/// Caps without a test that names them, each with its reason.
+#[rustfmt::skip]
+const UNTESTED_CAPS: [(&str, &str); 14] = [
+    ("ENVIRON", "the kernel lets no process have more"),
+    ("CHILD_STACK", "with less of it every start of a process would fault"),
+    ("CLOSE_ONE_BY_ONE", "only kernels before Linux 5.9 need it"),
+    ("LOCK_ATTEMPTS", "somebody would have to replace the file between two system calls, so often"),
+    ("READ_BUFFER", "how much is read at once changes no result"),
+    ("CONN_READ_SHARE", "a share of a turn: it changes who waits, and no result"),
+    ("CONN_WRITE_SHARE", "a share of a turn"),
+    ("PIPE_SHARE", "a share of a turn"),
+    ("ACCEPT_SHARE", "a share of a turn"),
+    ("SPAWN_SHARE", "a share of a turn"),
+    ("EFFECT_ROUNDS", "a share of a turn"),
+    ("LAST_WORDS", "a writer that never ends, for one turn: it needs a real pipe and is slow to fill"),
+    ("SLOW_TURN", "only told in the log, and never in virtual time"),
+    ("FAREWELL", "a client that does not read, against a real clock"),
+];
+
+/// A file of the tree.
+struct Source {
+    /// From the top of the repository.
+    path: String,
+    lines: Vec<String>,
+    /// The line at which its tests begin.
+    tests_at: usize,
+}
+
+impl Source {
+    fn new(path: &str, text: &str) -> Self {
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let begins = |window: &[String]| {
+            let mut rest = window.iter();
+            rest.next().is_some_and(|line| line == "#[cfg(test)]")
+                && rest
+                    .find(|line| !line.starts_with("#["))
+                    .is_some_and(|l| l.starts_with("mod tests"))
+        };
+        let tests_at = match path.starts_with("tests/") || path.ends_with("/testing.rs") {
+            true => 0,
+            false => (0..lines.len()).find(|at| begins(&lines[*at..])).unwrap_or(lines.len()),
+        };
+        Self { path: path.to_owned(), lines, tests_at }
+    }
+
+    /// The numbered lines that are neither tests nor comments.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let all = self.lines.iter().map(String::as_str).enumerate().take(self.tests_at);
+        all.filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+
+    fn tests(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().skip(self.tests_at).map(String::as_str)
+    }
+
+    fn at(&self, line: usize, what: &str) -> String {
+        format!("{}:{}: {what}", self.path, line + 1)
+    }
+
+    /// Its folder below `src`; none for the files of `src` itself and for others.
+    fn floor(&self) -> Option<&str> {
+        self.path.strip_prefix("src/")?.split_once('/').map(|(folder, _)| folder)
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).expect(path)
+}
+
+/// All files below a folder, sorted.
+fn files(folder: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("one").path();
+            if !path.is_dir() {
+                found.push(path);
+            } else if !path.ends_with("target") {
+                folders.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn sources(folder: &str) -> Vec<Source> {
+    let rust = files(folder).into_iter().filter(|p| p.extension().is_some_and(|e| e == "rs"));
+    let source = |path: PathBuf| {
+        let name = path.strip_prefix(root()).expect("below").to_str().expect("UTF-8");
+        Source::new(name, &read(name))
+    };
+    rust.map(source).collect()
+}
+
+fn everything() -> Vec<Source> {
+    sources("src").into_iter().chain(sources("tests")).collect()
+}
+
+fn none(findings: Vec<String>) {
+    assert!(findings.is_empty(), "\n{}", findings.join("\n"));
+}
+
+/// What a rule finds in a text.
+fn found(rule: fn(&Source) -> Vec<String>, path: &str, text: &str) -> Vec<String> {
+    rule(&Source::new(path, text))
+}
+
+/// Whether a text has this word, and not only as a part of another.
+fn has_word(text: &str, word: &str) -> bool {
+    let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.match_indices(word).any(|(at, _)| {
+        let (before, after) = (&text.as_bytes()[..at], &text.as_bytes()[at + word.len()..]);
+        !before.last().is_some_and(|b| part(char::from(*b)))
+            && !after.first().is_some_and(|b| part(char::from(*b)))
+    })
+}
+
+fn first_line(source: &Source) -> Vec<String> {
+    match source.lines.first() {
+        Some(line) if line.starts_with("//! ") => Vec::new(),
+        Some(_) | None => vec![source.at(0, "does not begin with `//!`")],
+    }
+}
+
+#[test]
+fn every_file_begins_with_its_purpose() {
+    none(everything().iter().flat_map(first_line).collect());
+    assert_eq!(found(first_line, "src/a/b.rs", "use a;\n//! b\n").len(), 1);
+    assert_eq!(found(first_line, "src/a/b.rs", "").len(), 1);
+}
+
+fn imports(source: &Source) -> Vec<String> {
+    let Some(own) = source.floor().filter(|own| *own != "bin") else { return Vec::new() };
+    let height = |name: &str| FLOORS.iter().find(|(known, _)| *known == name).map(|(_, h)| *h);
+    let Some(own_height) = height(own) else {
+        return vec![source.at(0, "is on no floor")];
+    };
+    let mut findings = Vec::new();
+    for (number, line) in source.code() {
+        for (at, _) in line.match_indices("crate::") {
+            let name = line.get(at + "crate::".len()..).unwrap_or_default();
+            let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let name = name.get(..end.unwrap_or(name.len())).unwrap_or_default();
+            if name.is_empty() {
+                findings.push(source.at(number, "imports several floors at once"));
+            }
+            // What is no floor is an item of the root.
+            let Some(other) = height(name) else { continue };
+            let below = other < own_height || (own, name) == ("sys", "base");
+            if own != name && !below {
+                findings.push(source.at(number, &format!("{own} uses {name}")));
+            }
+        }
+        if line.contains("super::super") {
+            findings.push(source.at(number, "leaves its folder by `super`"));
+        }
+    }
+    findings
+}
+
+#[test]
+fn every_file_imports_from_below() {
+    none(sources("src").iter().flat_map(imports).collect());
+    for (path, line) in [
+        ("src/base/x.rs", "use crate::sys::reap;"),
+        ("src/sys/x.rs", "use crate::wire::ini;"),
+        ("src/wire/x.rs", "    let name = crate::supervisor::name::JobName;"),
+        ("src/supervisor/x.rs", "use crate::front::conn::Conn;"),
+        ("src/front/x.rs", "use crate::node::Gaffer;"),
+        ("src/daemon/x.rs", "use crate::client::http;"),
+        ("src/node/x.rs", "use crate::{base, reactor};"),
+        ("src/node/x.rs", "use super::super::reactor;"),
+        ("src/helpers/x.rs", "use std::io;"),
+    ] {
+        assert_eq!(found(imports, path, line).len(), 1, "{path}: {line}");
+    }
+    for (path, line) in [
+        ("src/sys/x.rs", "use crate::base::limits;"),
+        ("src/front/x.rs", "use crate::supervisor::name::JobName;"),
+        ("src/node/x.rs", "use crate::VERSION;"),
+        ("src/base/x.rs", "#[cfg(test)]\nmod tests {\n    use crate::sys::reap;\n}"),
+    ] {
+        assert_eq!(found(imports, path, line), Vec::<String>::new(), "{path}: {line}");
+    }
+}
+
+fn unsafety(source: &Source) -> Vec<String> {
+    let outside = source.floor() != Some("sys");
+    let is_unsafe = |(_, line): &(usize, &str)| outside && has_word(line, "unsafe");
+    source.code().filter(is_unsafe).map(|(at, _)| source.at(at, "unsafe outside sys")).collect()
+}
+
+#[test]
+fn only_sys_is_unsafe() {
+    none(sources("src").iter().flat_map(unsafety).collect());
+    assert_eq!(found(unsafety, "src/base/x.rs", "fn a() {\n    unsafe { b() }\n}").len(), 1);
+    assert!(found(unsafety, "src/sys/x.rs", "unsafe { b() }").is_empty());
+}
+
+/// Put together so that this file is not one that has them.
+fn leftover_words() -> Vec<String> {
+    [("TO", "DO"), ("FIX", "ME"), ("XX", "X"), ("to", "do!"), ("unimple", "mented!"), ("db", "g!")]
+        .map(|(a, b)| format!("{a}{b}"))
+        .into_iter()
+        .chain([format!("#[{}", "ignore")])
+        .collect()
+}
+
+fn leftovers(source: &Source) -> Vec<String> {
+    let words = leftover_words();
+    let mut findings = Vec::new();
+    for (number, line) in source.lines.iter().enumerate() {
+        for word in words.iter().filter(|word| line.contains(word.as_str())) {
+            findings.push(source.at(number, &format!("{word} is left over")));
+        }
+    }
+    findings
+}
+
+#[test]
+fn nothing_is_left_over() {
+    none(everything().iter().flat_map(leftovers).collect());
+    for word in leftover_words() {
+        assert_eq!(found(leftovers, "src/a/b.rs", &format!("// {word}")).len(), 1, "{word}");
+    }
+}
+
+fn length(source: &Source) -> Vec<String> {
+    let long = source.lines.len() > LONGEST_FILE;
+    long.then(|| source.at(LONGEST_FILE, "is longer than a file should be")).into_iter().collect()
+}
+
+#[test]
+fn no_file_is_too_long() {
+    none(sources("src").iter().flat_map(length).collect());
+    assert!(found(length, "src/a/b.rs", &"\n".repeat(LONGEST_FILE)).is_empty());
+    assert_eq!(found(length, "src/a/b.rs", &"\n".repeat(LONGEST_FILE + 1)).len(), 1);
+}
+
+fn printing(source: &Source) -> Vec<String> {
+    let words = ["println!", "eprintln!", "print!", "eprint!"];
+    let outside = source.floor() != Some("bin");
+    let prints = |(_, line): &(usize, &str)| outside && words.iter().any(|w| has_word(line, w));
+    source.code().filter(prints).map(|(at, _)| source.at(at, "prints by itself")).collect()
+}
+
+#[test]
+fn only_programs_print() {
+    none(sources("src").iter().flat_map(printing).collect());
+    assert_eq!(found(printing, "src/node/x.rs", "    eprintln!(\"x\");").len(), 1);
+    assert!(found(printing, "src/bin/x.rs", "    println!(\"x\");").is_empty());
+}
+
+/// The names of the constants of a file.
+fn constants(text: &str) -> Vec<&str> {
+    let public = text.lines().filter_map(|line| line.strip_prefix("pub const "));
+    public.filter_map(|line| line.split_once(':')).map(|(name, _)| name).collect()
+}
+
+#[test]
+fn every_cap_has_its_test() {
+    // This file names what it excuses.
+    let all = everything().into_iter().filter(|source| source.path != "tests/pure/tidy.rs");
+    let all: Vec<Source> = all.collect();
+    let tested =
+        |cap: &str| all.iter().any(|source| source.tests().any(|line| has_word(line, cap)));
+    let limits = read("src/base/limits.rs");
+    let caps = constants(&limits);
+    assert!(caps.len() > 50, "only {} caps found", caps.len());
+    let excused = |cap: &str| UNTESTED_CAPS.iter().any(|(known, _)| *known == cap);
+    let lacking = caps.iter().filter(|cap| !excused(cap) && !tested(cap));
+    none(lacking.map(|cap| format!("src/base/limits.rs: {cap} is named by no test")).collect());
+    for (cap, reason) in UNTESTED_CAPS {
+        assert!(caps.contains(&cap) && !reason.is_empty(), "there is no cap {cap}");
+    }
+}
+
+/// A route's path in the words of the README.
+fn documented(pattern: &str) -> String {
+    pattern.replace(":session", "S").replace(":job", "L").replace("#pid", "P")
+}
+
+/// What stands between backquotes in a text.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split("```").step_by(2).flat_map(|prose| prose.split('`').skip(1).step_by(2)).collect()
+}
+
+#[test]
+fn the_readme_names_what_there_is_and_nothing_else() {
+    let readme = read("README.md");
+    let quoted: BTreeSet<&str> = quoted(&readme).into_iter().collect();
+    let mut findings = Vec::new();
+    for route in ROUTES {
+        let name = format!("{} {}", route.method.name(), documented(route.pattern));
+        if !quoted.contains(name.as_str()) {
+            findings.push(format!("README.md: {name} is missing"));
+        }
+    }
+    let is_route = |text: &str| {
+        ROUTES.iter().any(|r| text == format!("{} {}", r.method.name(), documented(r.pattern)))
+    };
+    let methods = ["GET /", "POST /", "PUT /", "DELETE /", "HEAD /", "PATCH /"];
+    for text in quoted.iter().filter(|text| methods.iter().any(|m| text.starts_with(m))) {
+        if !is_route(text) {
+            findings.push(format!("README.md: there is no {text}"));
+        }
+    }
+    for option in options::OPTIONS {
+        let long = format!("--{}", option.long);
+        if !readme.contains(&format!("`{long}")) {
+            findings.push(format!("README.md: {long} is missing"));
+        }
+    }
+    for text in quoted.iter().filter_map(|text| text.strip_prefix("--")) {
+        let name = text.split([' ', '=']).next().unwrap_or_default();
+        if !options::OPTIONS.iter().any(|option| option.long == name) {
+            findings.push(format!("README.md: there is no --{name}"));
+        }
+    }
+    let keys = spec_read::KEYS.iter().map(|key| key.name).chain(config::KEYS);
+    for key in keys.filter(|key| !quoted.contains(key)) {
+        findings.push(format!("README.md: the key {key} is missing"));
+    }
+    none(findings);
+}
+
+#[test]
+fn quotes_are_found_in_prose() {
+    assert_eq!(quoted("a `b` c\n```ini\n`no`\n```\n`--d E`"), ["b", "--d E"]);
+    assert_eq!(documented("/jobs/:session/:job/state"), "/jobs/S/L/state");
+    assert!(has_word("a(CAP)", "CAP") && !has_word("A_CAP CAPS", "CAP"));
+    assert_eq!(constants("/// x\npub const A: u8 = 1;\nconst B: u8 = 1;"), ["A"]);
+}
+
+#[test]
+fn the_changelog_has_a_place_for_what_is_new() {
+    assert!(read("CHANGELOG.md").lines().any(|line| line == "## Unreleased"));
+}
+
+#[test]
+fn every_golden_file_is_used() {
+    let tests = sources("tests");
+    let named = |name: &str| {
+        let needle = format!("golden/{name}\"");
+        tests.iter().any(|source| source.lines.iter().any(|line| line.contains(&needle)))
+    };
+    let mut findings = Vec::new();
+    for path in files("tests/golden") {
+        let name = path.strip_prefix(root().join("tests/golden")).expect("below");
+        let name = name.to_str().expect("UTF-8");
+        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+        // A test that names a folder replays all its traces. A script beside the answers made them.
+        let made_them = name.ends_with(".py");
+        let replayed = name.ends_with(".trace") && named(folder);
+        if !(made_them || replayed || named(name)) {
+            findings.push(format!("tests/golden/{name} is used by no test"));
+        }
+    }
+    none(findings);
+}
