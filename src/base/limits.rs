@@ -165,6 +165,10 @@ pub const ACCEPT_SHARE: usize = 64;
 /// Processes started in a turn: each costs a tenth of a millisecond to a whole one, as its program
 /// is small or large.
 pub const SPAWN_SHARE: usize = 16;
+/// Events taken from the kernel in a turn,
+pub const EVENTS: usize = 256;
+/// and children reaped: each takes a few system calls, and others wait.
+pub const REAP_SHARE: usize = 128;
 /// Rounds of effects and their results in a turn.
 pub const EFFECT_ROUNDS: usize = 16;
 /// A turn longer than this is told in the log.

@@ -10,10 +10,11 @@ use std::rc::Rc;
 
 use log::{info, warn};
 
-use super::config::{Config, Origins, Settings};
+use super::config::{Config, Origins};
 use super::legacy::StateDirectory;
 use super::logger::Logger;
 use super::options::Options;
+use super::settings::Settings;
 use super::world::Daemon;
 use crate::base::error::Errno;
 use crate::base::order::Identity;

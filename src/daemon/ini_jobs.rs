@@ -11,6 +11,7 @@ use crate::base::similar;
 use crate::supervisor::name::{JobName, NameError, DEFAULT_SESSION};
 use crate::supervisor::spec::JobEntry;
 use crate::supervisor::spec_read::{self, SpecError};
+use crate::supervisor::spec_text;
 use crate::wire::ini;
 
 /// All sections of all files, in the order of their first appearance.
@@ -168,7 +169,7 @@ fn job(name: JobName, section: &Section, env: Option<&Section>) -> Result<JobEnt
             // Defaults for some sections stand in all of them.
             continue;
         }
-        let value = spec_read::value_of_text(&entry.key, &entry.value);
+        let value = spec_text::value_of_text(&entry.key, &entry.value);
         let value = value.map_err(|error| format!("{}: {error}", entry.place))?;
         config.insert(entry.key.clone(), value);
     }

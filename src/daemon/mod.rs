@@ -10,4 +10,5 @@ pub mod logger;
 pub mod options;
 pub mod paths;
 pub mod places;
+pub mod settings;
 pub mod world;

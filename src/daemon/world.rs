@@ -8,9 +8,10 @@ use std::path::PathBuf;
 
 use log::{info, warn};
 
-use super::config::{Config, Origins, Settings};
+use super::config::{Config, Origins};
 use super::logger::{stamp, Logger};
 use super::options::Options;
+use super::settings::Settings;
 use crate::base::clock::Now;
 use crate::reactor::turn::World;
 use crate::supervisor::spec::JobEntry;

@@ -20,6 +20,7 @@ pub fn manager_error(refusal: &Refusal) -> Response {
     let (status, word) = match refusal {
         Refusal::NotFound => (404, "not_found"),
         Refusal::Exists => (409, "process_conflict"),
+        Refusal::NotStarted => (409, "not_started"),
         Refusal::Invalid(reason) => return bad_request(reason),
         Refusal::ShuttingDown => (503, "shutting_down"),
     };

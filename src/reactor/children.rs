@@ -54,7 +54,7 @@ struct Pipe {
     readable: bool,
 }
 
-/// What reading a stream came to.
+/// What reading a stream, or reaping, came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// There is nothing more now.
@@ -229,22 +229,30 @@ impl Children {
         }
     }
 
-    /// Reaps every child that has ended, and tells of its end after its last words. True if any of
-    /// them was nobody's leader: then a group may have become empty.
+    /// Reaps children that have ended, up to a turn's share, and tells of their ends after their last
+    /// words. Looks at groups when one of them was nobody's leader: a group may be empty then.
     pub fn reap<M: Machine>(
         &mut self,
         machine: &mut M,
         (registry, sources): (&Registry, &mut Sources),
         now: Now,
-    ) -> bool {
+    ) -> Reading {
         let mut strangers = false;
-        while let Some((os_pid, status)) = reap::reap_next() {
+        let mut reading = Reading::Again;
+        for _ in 0..limits::REAP_SHARE {
+            let Some((os_pid, status)) = reap::reap_next() else {
+                reading = Reading::Dry;
+                break;
+            };
             match self.by_os_pid.remove(&os_pid) {
                 Some(id) => self.leader_ended(id, status, machine, (registry, sources), now),
                 None => strangers = true,
             }
         }
-        strangers
+        if strangers {
+            self.survey_lingering(machine, now);
+        }
+        reading
     }
 
     /// A process that is no child of ours has ended.
@@ -284,7 +292,7 @@ impl Children {
     }
 
     /// Looks whether the groups of gone leaders are empty now.
-    pub fn survey_lingering<M: Machine>(&mut self, machine: &mut M, now: Now) {
+    fn survey_lingering<M: Machine>(&mut self, machine: &mut M, now: Now) {
         for id in std::mem::take(&mut self.lingering) {
             self.survey(id, machine, now);
         }

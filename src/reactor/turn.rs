@@ -59,6 +59,8 @@ pub struct Reactor<M: Machine> {
     again: BTreeSet<Source>,
     /// Clients to write to or to close.
     owed: BTreeSet<ConnId>,
+    /// More children have ended than were reaped in the turn before.
+    more_ended: bool,
     /// A run was over in this turn.
     pub(super) released: bool,
     pub(super) farewell: Option<Farewell>,
@@ -120,10 +122,11 @@ impl<M: Machine> Reactor<M> {
             effects: VecDeque::new(),
             again: BTreeSet::new(),
             owed: BTreeSet::new(),
+            more_ended: false,
             released: false,
             farewell: None,
             signals,
-            events: Events::with_capacity(1024),
+            events: Events::with_capacity(limits::EVENTS),
         })
     }
 
@@ -253,10 +256,12 @@ impl<M: Machine> Reactor<M> {
 
     fn take_signals(&mut self, now: Now) {
         let caught: Vec<i32> = self.signals.pending().collect();
-        if caught.contains(&SIGCHLD) {
+        if std::mem::take(&mut self.more_ended) || caught.contains(&SIGCHLD) {
             let shell = (self.poll.registry(), &mut self.sources);
-            if self.children.reap(&mut self.machine, shell, now) {
-                self.children.survey_lingering(&mut self.machine, now);
+            let reading = self.children.reap(&mut self.machine, shell, now);
+            if reading == Reading::Again {
+                self.more_ended = true;
+                self.again.insert(Source::Signals);
             }
         }
         for number in caught.into_iter().filter(|number| *number != SIGCHLD) {

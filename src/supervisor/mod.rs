@@ -26,6 +26,7 @@ pub mod settled;
 pub mod shutdown;
 pub mod spec;
 pub mod spec_read;
+pub mod spec_text;
 pub mod tables;
 pub mod verbs;
 pub mod view;

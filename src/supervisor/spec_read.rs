@@ -1,12 +1,12 @@
 //! From JSON to a [`JobSpec`]. One table lists every key with what it expects; unknown keys, wrong
 //! types and bad values are refused by the key's name. Configuration files come through here too,
-//! after their text was made the JSON of the key's kind by [`value_of_text`].
+//! after `spec_text` has made their text the JSON of the key's kind.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use super::restart::{Backoff, Flapping, RestartPolicy, Rules};
 use super::spec::{self, Command, JobSpec, RESOURCES};
@@ -131,7 +131,7 @@ pub fn key(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
-fn unknown(name: &str, known: impl IntoIterator<Item = &'static str>) -> SpecError {
+pub(super) fn unknown(name: &str, known: impl IntoIterator<Item = &'static str>) -> SpecError {
     SpecError::Unknown { key: name.into(), meant: similar::nearest(name, known) }
 }
 
@@ -195,12 +195,17 @@ impl<'a> Fields<'a> {
     }
 
     fn bad(&self, name: &str, found: &Value) -> SpecError {
-        let (path, expects) = if self.at.is_empty() {
-            (name.to_owned(), key(name).map_or("another value", |key| key.expects))
-        } else {
-            (format!("{}.{name}", self.at), "a number in its bounds")
-        };
-        SpecError::Bad { key: path, expects: expects.into(), found: shown(found) }
+        let expects = key(name).map_or("another value", |key| key.expects);
+        SpecError::Bad { key: name.to_owned(), expects: expects.into(), found: shown(found) }
+    }
+
+    /// As [`Fields::bad`]; inside of another key's value, what is expected are the bounds.
+    fn out_of(&self, bounds: String, name: &str, found: &Value) -> SpecError {
+        if self.at.is_empty() {
+            return self.bad(name, found);
+        }
+        let key = format!("{}.{name}", self.at);
+        SpecError::Bad { key, expects: bounds, found: shown(found) }
     }
 
     fn text(&self, name: &str) -> Result<Option<&'a str>, SpecError> {
@@ -223,13 +228,17 @@ impl<'a> Fields<'a> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let number = value.as_i64().filter(|n| (min..=max).contains(n));
         let number = number.and_then(|n| T::try_from(n).ok());
-        number.map(Some).ok_or_else(|| self.bad(name, value))
+        number
+            .map(Some)
+            .ok_or_else(|| self.out_of(format!("a whole number from {min} to {max}"), name, value))
     }
 
     fn number(&self, name: &str, min: f64, max: f64) -> Result<Option<f64>, SpecError> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let number = value.as_f64().filter(|n| (min..=max).contains(n));
-        number.map(Some).ok_or_else(|| self.bad(name, value))
+        number
+            .map(Some)
+            .ok_or_else(|| self.out_of(format!("a number from {min} to {max}"), name, value))
     }
 
     fn seconds(&self, name: &str) -> Result<Option<Duration>, SpecError> {
@@ -261,7 +270,7 @@ impl<'a> Fields<'a> {
 }
 
 /// A value as a message shows it: short.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() <= 60 {
         return text;
@@ -290,7 +299,13 @@ fn command(fields: &Fields<'_>) -> Result<Command, SpecError> {
         }
         return Ok(Command::Shell(line));
     }
-    let split = |name: &str, text: &str| shlex::split(text).ok_or_else(|| bad(name));
+    let split = |name: &str, text: &str| {
+        shlex::split(text).ok_or_else(|| SpecError::Bad {
+            key: name.to_owned(),
+            expects: "every quote to be closed".into(),
+            found: shown(&Value::from(text)),
+        })
+    };
     let mut words = split("cmd", cmd)?.into_iter();
     let program = words.next().filter(|p| !p.is_empty()).ok_or(SpecError::Missing("cmd"))?;
     let mut all: Vec<String> = words.collect();
@@ -474,81 +489,6 @@ fn limit(value: &Value) -> Option<Option<u64>> {
     }
 }
 
-/// Makes the text of a configuration file the JSON that the key's kind wants.
-///
-/// # Errors
-/// An unknown key, or text that cannot be a value of that kind.
-pub fn value_of_text(name: &str, text: &str) -> Result<Value, SpecError> {
-    let Some(key) = key(name) else {
-        return Err(unknown(name, KEYS.iter().map(|key| key.name)));
-    };
-    let text = text.trim();
-    let bad = || SpecError::Bad {
-        key: name.into(),
-        expects: key.expects.into(),
-        found: shown(&Value::from(text)),
-    };
-    if text.is_empty() {
-        return Ok(Value::Null);
-    }
-    let parts = || text.split([',', ' ', '\t', '\n']).filter(|part| !part.is_empty());
-    let value = match key.kind {
-        Kind::Text | Kind::Account | Kind::Words | Kind::Unused => Value::from(text),
-        Kind::Flag => match text.to_ascii_lowercase().as_str() {
-            "true" | "yes" | "on" | "1" => Value::from(true),
-            "false" | "no" | "off" | "0" => Value::from(false),
-            _ => return Err(bad()),
-        },
-        Kind::Whole => Value::from(text.parse::<i64>().map_err(|_| bad())?),
-        Kind::Seconds => number_of(text).ok_or_else(bad)?,
-        Kind::Labels => parts().map(Value::from).collect(),
-        Kind::Codes => {
-            parts().map(number_of).collect::<Option<Vec<_>>>().map(Value::Array).ok_or_else(bad)?
-        }
-        Kind::Table => Value::Object(table(parts()).ok_or_else(bad)?),
-        Kind::Numbers(names) => Value::Object(numbers(parts(), names).ok_or_else(bad)?),
-    };
-    Ok(value)
-}
-
-/// A number as JSON; whole ones stay whole.
-fn number_of(text: &str) -> Option<Value> {
-    if let Ok(whole) = text.parse::<i64>() {
-        return Some(Value::from(whole));
-    }
-    Number::from_f64(text.parse().ok()?).map(Value::Number)
-}
-
-/// `name=value` or `name=soft:hard` in a row.
-fn table<'a>(parts: impl Iterator<Item = &'a str>) -> Option<Map<String, Value>> {
-    let limit = |text: &str| number_of(text).unwrap_or_else(|| Value::from(text));
-    parts
-        .map(|part| {
-            let (name, value) = part.split_once('=')?;
-            let value = match value.split_once(':') {
-                Some((soft, hard)) => Value::Array(vec![limit(soft), limit(hard)]),
-                None => limit(value),
-            };
-            Some((name.to_owned(), value))
-        })
-        .collect()
-}
-
-/// Numbers by position (`2, 1., 7., 5`) or by name (`attempts=2`). A whole number written with a
-/// point counts as whole.
-fn numbers<'a>(parts: impl Iterator<Item = &'a str>, names: &[&str]) -> Option<Map<String, Value>> {
-    let mut map = Map::new();
-    for (position, part) in parts.enumerate() {
-        let (name, text) = match part.split_once('=') {
-            Some((name, text)) => (name, text),
-            None => (*names.get(position)?, part),
-        };
-        let whole = text.trim_end_matches('0').strip_suffix('.').filter(|w| !w.is_empty());
-        map.insert(name.to_owned(), number_of(whole.unwrap_or(text))?);
-    }
-    Some(map)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -582,7 +522,7 @@ mod tests {
             (json!({}), "cmd is missing"),
             (json!({"cmd": ""}), "cmd is missing"),
             (json!({"cmd": 1}), "cmd: expected a command line, found 1"),
-            (json!({"cmd": "a 'b"}), "cmd: expected a command line, found \"a 'b\""),
+            (json!({"cmd": "a 'b"}), "cmd: expected every quote to be closed, found \"a 'b\""),
             (json!({"cmd": "a\u{0}"}), "cmd: expected a command line, found \"a\\u0000\""),
             (
                 json!({"cmd": "a", "numproceses": 2}),
@@ -604,7 +544,7 @@ mod tests {
             ),
             (
                 json!({"cmd": "a", "flapping": {"window": -1}}),
-                "flapping.window: expected a number in its bounds, found -1",
+                "flapping.window: expected a number from 0 to 864000, found -1",
             ),
             (
                 json!({"cmd": "a", "umask": "9"}),
@@ -639,38 +579,6 @@ mod tests {
         let mut config = nulls;
         config.insert("cmd".into(), json!("true"));
         assert!(read(&config).is_ok());
-    }
-
-    #[test]
-    fn the_text_of_files_becomes_the_values_of_keys() {
-        for (key, text, expected) in [
-            (
-                "flapping",
-                "2, 1., 7., 5",
-                json!({"attempts": 2, "window": 1, "retry_in": 7, "max_retry": 5}),
-            ),
-            (
-                "flapping",
-                "2. 1.5 7 -1",
-                json!({"attempts": 2, "window": 1.5, "retry_in": 7, "max_retry": -1}),
-            ),
-            ("backoff", "base=0.1 max=5", json!({"base": 0.1, "max": 5})),
-            (
-                "rlimits",
-                "nofile=10:20, core=unlimited",
-                json!({"nofile": [10, 20], "core": "unlimited"}),
-            ),
-            ("redirect_output", "out, err", json!(["out", "err"])),
-            ("shell", "Yes", json!(true)),
-            ("success_codes", "0 3", json!([0, 3])),
-            ("cwd", "", json!(null)),
-            ("graceful_timeout", "2.5", json!(2.5)),
-        ] {
-            assert_eq!(value_of_text(key, text), Ok(expected), "{key} = {text}");
-        }
-        assert!(value_of_text("flapping", "1 2 3 4 5").is_err());
-        assert!(value_of_text("shell", "maybe").is_err());
-        assert!(value_of_text("shel", "true").is_err());
     }
 
     #[test]

@@ -91,6 +91,8 @@ pub enum Refusal {
     Exists,
     /// What was asked for cannot be; the text says why.
     Invalid(String),
+    /// The job would have to be started for this.
+    NotStarted,
     /// The daemon is ending.
     ShuttingDown,
 }
@@ -101,6 +103,7 @@ impl fmt::Display for Refusal {
             Self::NotFound => f.write_str("no such job or process"),
             Self::Exists => f.write_str("a job of this name is loaded already"),
             Self::Invalid(reason) => f.write_str(reason),
+            Self::NotStarted => f.write_str("the job is not started; start it first"),
             Self::ShuttingDown => f.write_str("the daemon is shutting down"),
         }
     }

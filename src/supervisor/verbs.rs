@@ -338,7 +338,7 @@ impl Supervisor {
         let id = self.job_id(name)?;
         let Some(job) = self.jobs.get(id) else { return Err(Refusal::NotFound) };
         if job.desired != Desired::Up {
-            return Err(Refusal::Invalid(format!("{name} is not started")));
+            return Err(Refusal::NotStarted);
         }
         let runs = |id: &InstanceId| self.instances.get(*id).is_some_and(|i| i.run.is_some());
         let mut rolling: Vec<InstanceId> = job.kept.iter().copied().filter(runs).collect();

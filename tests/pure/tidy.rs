@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use gaffer::daemon::{config, options};
+use gaffer::daemon::{options, settings};
 use gaffer::node::routes::ROUTES;
 use gaffer::supervisor::spec_read;
 
@@ -28,7 +28,7 @@ const FLOORS: [(&str, u8); 10] = [
 
 /// Caps without a test that names them, each with its reason.
 #[rustfmt::skip]
-const UNTESTED_CAPS: [(&str, &str); 14] = [
+const UNTESTED_CAPS: [(&str, &str); 16] = [
     ("ENVIRON", "the kernel lets no process have more"),
     ("CHILD_STACK", "with less of it every start of a process would fault"),
     ("CLOSE_ONE_BY_ONE", "only kernels before Linux 5.9 need it"),
@@ -39,6 +39,8 @@ const UNTESTED_CAPS: [(&str, &str); 14] = [
     ("PIPE_SHARE", "a share of a turn"),
     ("ACCEPT_SHARE", "a share of a turn"),
     ("SPAWN_SHARE", "a share of a turn"),
+    ("REAP_SHARE", "a share of a turn"),
+    ("EVENTS", "a share of a turn"),
     ("EFFECT_ROUNDS", "a share of a turn"),
     ("LAST_WORDS", "a writer that never ends, for one turn: it needs a real pipe and is slow to fill"),
     ("SLOW_TURN", "only told in the log, and never in virtual time"),
@@ -351,7 +353,7 @@ fn the_readme_names_what_there_is_and_nothing_else() {
             findings.push(format!("README.md: there is no --{name}"));
         }
     }
-    let keys = spec_read::KEYS.iter().map(|key| key.name).chain(config::KEYS);
+    let keys = spec_read::KEYS.iter().map(|key| key.name).chain(settings::KEYS);
     for key in keys.filter(|key| !quoted.contains(key)) {
         findings.push(format!("README.md: the key {key} is missing"));
     }

@@ -1,0 +1,333 @@
+//! How the daemon itself is to be: what the command line says over what `[gaffer]` says, over the
+//! defaults. Both go through one function that knows every key, so a fault in either is told alike,
+//! with its place.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use log::LevelFilter;
+
+use super::ini_jobs::Section;
+use super::options::Options;
+use super::paths::Surroundings;
+use super::{logger, places};
+use crate::base::similar;
+use crate::front::access::Access;
+
+/// How the daemon itself is to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Where it listens.
+    pub binds: Vec<SocketAddr>,
+    /// The unix socket; `None` for none.
+    pub socket: Option<PathBuf>,
+    /// Clients that wait to be accepted.
+    pub backlog: i32,
+    /// The state directory.
+    pub state_dir: PathBuf,
+    /// Whether it goes to the background.
+    pub daemon: bool,
+    /// Where its process id is written.
+    pub pidfile: Option<PathBuf>,
+    /// Where it logs; stderr without one.
+    pub error_log: Option<PathBuf>,
+    /// What it logs.
+    pub log_level: LevelFilter,
+    /// Who may talk to it.
+    pub access: Access,
+}
+
+/// What one of the two says.
+#[derive(Default)]
+struct Said {
+    binds: Option<Vec<SocketAddr>>,
+    socket: Option<PathBuf>,
+    backlog: Option<i32>,
+    state_dir: Option<PathBuf>,
+    daemon: Option<bool>,
+    pidfile: Option<PathBuf>,
+    error_log: Option<PathBuf>,
+    log_level: Option<LevelFilter>,
+    require_key: Option<bool>,
+    hosts: Vec<String>,
+    origins: Vec<String>,
+}
+
+/// The keys of `[gaffer]` that mean something, for suggestions and for the documentation.
+pub const KEYS: [&str; 13] = [
+    "bind",
+    "socket",
+    "backlog",
+    "state_dir",
+    "daemonize",
+    "pidfile",
+    "error_log",
+    "log_level",
+    "require_key",
+    "allowed_hosts",
+    "origins",
+    "include",
+    "include_dir",
+];
+
+/// Keys that the original knew and that mean nothing here yet.
+const WITHOUT_EFFECT: [&str; 4] =
+    ["broadcast_address", "broadcast_port", "plugins_dir", "plugin_dir"];
+
+impl Settings {
+    /// Puts them together.
+    ///
+    /// # Errors
+    /// What is wrong, with the option or with file and line.
+    pub fn read(
+        options: &Options,
+        section: Option<&Section>,
+        surroundings: &Surroundings<'_>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, String> {
+        let line = Said::of_options(options)?;
+        let file = match section {
+            Some(section) => Said::of_section(section, warnings)?,
+            None => Said::default(),
+        };
+        let state_dir = match line.state_dir.or(file.state_dir) {
+            Some(path) => path,
+            None => surroundings.state_dir()?,
+        };
+        let default = || vec![SocketAddr::from(([127, 0, 0, 1], places::DEFAULT_PORT))];
+        let binds = line.binds.or(file.binds).unwrap_or_else(default);
+        check_keys(&binds, file.require_key, options.require_key)?;
+        let socket = line.socket.or(file.socket);
+        let error_log = line.error_log.or(file.error_log);
+        Ok(Self {
+            binds,
+            socket: match socket {
+                Some(path) if path.as_os_str() == "none" => None,
+                Some(path) => Some(path),
+                None => Some(surroundings.socket(&state_dir)),
+            },
+            backlog: line.backlog.or(file.backlog).unwrap_or(128),
+            state_dir,
+            daemon: line.daemon.or(file.daemon).unwrap_or(false),
+            pidfile: line.pidfile.or(file.pidfile),
+            error_log: error_log.filter(|path| path.as_os_str() != "-"),
+            log_level: line.log_level.or(file.log_level).unwrap_or(LevelFilter::Info),
+            access: Access {
+                hosts: [file.hosts, line.hosts].concat(),
+                origins: [file.origins, line.origins].concat(),
+            },
+        })
+    }
+}
+
+impl Said {
+    fn of_options(options: &Options) -> Result<Self, String> {
+        let mut said = Self {
+            socket: options.socket.clone(),
+            state_dir: options.state_dir.clone(),
+            daemon: options.daemon.then_some(true),
+            pidfile: options.pidfile.clone(),
+            error_log: options.error_log.clone(),
+            ..Self::default()
+        };
+        let given: [(&str, &str, Vec<&String>); 5] = [
+            ("bind", "bind", options.binds.iter().collect()),
+            ("allowed-host", "allowed_hosts", options.allowed_hosts.iter().collect()),
+            ("origin", "origins", options.origins.iter().collect()),
+            ("backlog", "backlog", options.backlog.iter().collect()),
+            ("log-level", "log_level", options.log_level.iter().collect()),
+        ];
+        for (long, key, texts) in given {
+            for text in texts {
+                said.take(key, text).map_err(|error| format!("--{long}: {error}"))?;
+            }
+        }
+        Ok(said)
+    }
+
+    fn of_section(section: &Section, warnings: &mut Vec<String>) -> Result<Self, String> {
+        let mut said = Self::default();
+        for entry in section.entries.iter().filter(|entry| !entry.inherited) {
+            let (key, place) = (entry.key.as_str(), &entry.place);
+            if WITHOUT_EFFECT.contains(&key) || key.starts_with("lookupd_address") {
+                warnings.push(format!("{place}: {key} has no effect in this version"));
+                continue;
+            }
+            said.take(key, entry.value.trim()).map_err(|error| format!("{place}: {error}"))?;
+        }
+        Ok(said)
+    }
+
+    /// Takes what is said for one key of [`KEYS`]; lists add up.
+    fn take(&mut self, key: &str, text: &str) -> Result<(), String> {
+        let words = || text.split([',', ' ', '\t', '\n']).filter(|word| !word.is_empty());
+        let path = || Some(PathBuf::from(text));
+        match key {
+            "bind" => words().try_for_each(|word| self.bind(word))?,
+            "socket" => self.socket = path(),
+            "backlog" => {
+                let backlog = text.parse().ok().filter(|n| (1..=65_535).contains(n));
+                let expected = "backlog: expected a whole number from 1 to 65535";
+                self.backlog = Some(backlog.ok_or(expected)?);
+            }
+            "state_dir" => self.state_dir = path(),
+            "daemonize" => self.daemon = Some(truth(key, text)?),
+            "pidfile" => self.pidfile = path(),
+            "error_log" => self.error_log = path(),
+            "log_level" => {
+                let expected = "expected critical, error, warning, info, debug or trace";
+                let level = logger::level(text);
+                self.log_level =
+                    Some(level.ok_or_else(|| format!("log level {text:?}: {expected}"))?);
+            }
+            "require_key" => self.require_key = Some(truth(key, text)?),
+            "allowed_hosts" => words().try_for_each(|word| self.host(word))?,
+            "origins" => words().try_for_each(|word| self.origin(word))?,
+            // Read where the files are put together.
+            "include" | "include_dir" => {}
+            key => {
+                let meant = similar::nearest(key, KEYS.iter().copied());
+                let meant = meant.map(|m| format!("; did you mean {m:?}?")).unwrap_or_default();
+                return Err(format!("unknown key {key:?} in [gaffer]{meant}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn bind(&mut self, word: &str) -> Result<(), String> {
+        let binds = self.binds.get_or_insert_default();
+        match word.strip_prefix("unix:") {
+            Some(path) => self.socket = Some(path.into()),
+            None => binds.push(places::parse(word)?),
+        }
+        Ok(())
+    }
+
+    fn host(&mut self, word: &str) -> Result<(), String> {
+        if word.contains([':', '/']) {
+            return Err(format!("allowed host {word:?}: expected a name alone, without a port"));
+        }
+        self.hosts.push(word.to_owned());
+        Ok(())
+    }
+
+    fn origin(&mut self, word: &str) -> Result<(), String> {
+        if !is_origin(word) {
+            return Err(format!(
+                "origin {word:?}: expected scheme://host or scheme://host:port in lower case, as \
+                 browsers send it"
+            ));
+        }
+        self.origins.push(word.to_owned());
+        Ok(())
+    }
+}
+
+/// Beyond this machine's own loopback a key is demanded, unless somebody has written down that none
+/// is. Keys do not exist yet, so where one would be demanded nothing is opened.
+fn check_keys(binds: &[SocketAddr], said: Option<bool>, asked: bool) -> Result<(), String> {
+    if asked || said == Some(true) {
+        return Err(
+            "require_key: this version has no API keys yet; leave it away and listen on a \
+                    loopback address or the unix socket"
+                .into(),
+        );
+    }
+    match binds.iter().find(|bind| !bind.ip().is_loopback()) {
+        Some(open) if said.is_none() => Err(format!(
+            "{open} can be reached from other machines, and this version has no API keys yet: \
+             listen on a loopback address, or write require_key = false into [gaffer] to let \
+             everybody who reaches it start programs"
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether a browser could send this in `Origin` (RFC 6454 section 6.2). Any other would let nobody in
+/// and tell nobody why.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else { return false };
+    let odd = |c: char| c.is_ascii_uppercase() || c.is_whitespace() || "/?#@*,".contains(c);
+    !scheme.is_empty() && !authority.is_empty() && !text.replacen("://", "", 1).contains(odd)
+}
+
+fn truth(key: &str, text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err(format!("{key}: expected true or false, found {text:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_what_a_browser_sends() {
+        for origin in ["https://page.example", "http://localhost:3000", "http://[::1]:80"] {
+            assert!(is_origin(origin), "{origin}");
+        }
+        for odd in [
+            "",
+            "*",
+            "null",
+            "page.example",
+            "https://",
+            "://page.example",
+            "https://page.example/",
+            "https://page.example/path",
+            "https://Page.example",
+            "https://*.example",
+        ] {
+            assert!(!is_origin(odd), "{odd}");
+        }
+    }
+
+    fn settled(line: &[&str], file: &str) -> Result<Settings, String> {
+        let mut table = crate::daemon::ini_jobs::Table::default();
+        table.add("g.ini", file)?;
+        let line = crate::daemon::options::parse(line.iter().map(std::ffi::OsString::from))?;
+        let crate::daemon::options::Command::Run(options) = line else {
+            panic!("these are options");
+        };
+        let variable = |name: &str| (name == "HOME").then(|| "/home/x".to_owned());
+        let surroundings = Surroundings { root: false, variable: &variable };
+        Settings::read(&options, table.section("gaffer"), &surroundings, &mut Vec::new())
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let file = "[gaffer]\nbind = 127.0.0.1:1, [::1]:2\nbacklog = 7\nlog_level = debug\n";
+        let said = settled(&[], file).expect("sound");
+        assert_eq!(said.binds.len(), 2);
+        assert_eq!((said.backlog, said.log_level), (7, LevelFilter::Debug));
+        let said = settled(&["--bind", ":3", "--backlog=9", "--socket", "none"], file);
+        let said = said.expect("sound");
+        assert_eq!(said.binds, [SocketAddr::from(([127, 0, 0, 1], 3))]);
+        assert_eq!((said.backlog, said.socket), (9, None));
+    }
+
+    #[test]
+    fn faults_have_their_place() {
+        for (line, file, message) in [
+            (vec![], "bind = 1.2.3:4", "g.ini:2: \"1.2.3:4\" is no address"),
+            (vec![], "backlog = 0", "g.ini:2: backlog: expected"),
+            (vec![], "log_level = loud", "g.ini:2: log level \"loud\""),
+            (vec![], "allowed_hosts = a:1", "g.ini:2: allowed host \"a:1\""),
+            (vec![], "origins = a", "g.ini:2: origin \"a\""),
+            (
+                vec![],
+                "bnd = :1",
+                "g.ini:2: unknown key \"bnd\" in [gaffer]; did you mean \"bind\"?",
+            ),
+            (vec!["--backlog", "x"], "", "--backlog: backlog: expected"),
+            (vec![], "bind = 0.0.0.0:1", "0.0.0.0:1 can be reached from other machines"),
+            (vec![], "require_key = true", "require_key: this version has no API keys"),
+        ] {
+            let error = settled(&line, &format!("[gaffer]\n{file}\n")).err().unwrap_or_default();
+            assert!(error.starts_with(message), "{error}");
+        }
+        assert!(settled(&[], "[gaffer]\nbind = 0.0.0.0:1\nrequire_key = false\n").is_ok());
+    }
+}
