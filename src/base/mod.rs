@@ -3,6 +3,7 @@
 pub mod arena;
 pub mod bytes;
 pub mod clock;
+pub mod environment;
 pub mod error;
 pub mod ids;
 pub mod limits;

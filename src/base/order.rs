@@ -1,6 +1,6 @@
 //! One process to start, in plain values: what the supervisor orders and `sys/spawn.rs` carries out.
 
-use std::collections::BTreeMap;
+use super::environment::Environment;
 
 /// The ids a process runs with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct SpawnOrder {
     /// Its arguments, without its own name.
     pub args: Vec<String>,
     /// Its whole environment.
-    pub env: BTreeMap<String, String>,
+    pub env: Environment,
     /// Its working directory; the daemon's without one.
     pub cwd: Option<String>,
     /// Whom to become, if not who the daemon is.

@@ -180,7 +180,7 @@ fn setup(
         _ => Verbosity::Output,
     };
     Ok(Setup {
-        host: Host { environ: environ.clone(), accounts: Rc::new(SystemAccounts), node },
+        host: Host { environ: Rc::new(environ.clone()), accounts: Rc::new(SystemAccounts), node },
         seed: u64::from_le_bytes(seed),
         access: settings.access.clone(),
         memory: procfs::physical_memory(),

@@ -148,8 +148,7 @@ mod tests {
     }
 
     fn supervisor() -> Supervisor {
-        let host =
-            Host { environ: BTreeMap::new(), accounts: Rc::new(Nobody), node: String::new() };
+        let host = Host { environ: Rc::default(), accounts: Rc::new(Nobody), node: String::new() };
         Supervisor::new(host, 1)
     }
 

@@ -9,13 +9,14 @@ use std::rc::Rc;
 use super::expand::{expand, ExpandError};
 use super::name::JobName;
 use super::spec::{Command, JobSpec};
+use crate::base::environment::{Environment, Variables};
 use crate::base::ids::Pid;
 use crate::base::order::{Identity, SpawnOrder, Wiring};
 
 /// What an order needs to know of the host.
 pub struct Host {
     /// The daemon's own environment.
-    pub environ: BTreeMap<String, String>,
+    pub environ: Rc<Variables>,
     /// The users and groups of the system.
     pub accounts: Rc<dyn Accounts>,
     /// Names this node's processes among all on the machine; part of `GAFFER_RUN`.
@@ -116,27 +117,27 @@ impl Host {
     }
 
     /// The daemon's variables (with `os_env`), below the job's, below this process's own.
-    fn environment(&self, spec: &JobSpec, seat: Seat<'_>) -> BTreeMap<String, String> {
-        let nothing = spec.env.is_empty() && seat.extra.is_empty();
+    fn environment(&self, spec: &JobSpec, seat: Seat<'_>) -> Environment {
         // As the original did it, a job that says nothing of its environment has the daemon's.
-        let mut env = if spec.os_env || nothing { self.environ.clone() } else { BTreeMap::new() };
-        env.extend(spec.env.clone());
-        env.extend(seat.extra.clone());
-        let number = seat.number.to_string();
+        let inherits = spec.os_env || spec.env.is_empty();
+        let below = if inherits { Rc::clone(&self.environ) } else { Rc::default() };
+        let mut env = Environment::over(below);
+        env.extend(&spec.env);
+        env.extend(seat.extra);
         if let Some(base) = spec.port {
             let port = u32::from(base) + seat.number.saturating_sub(1);
-            env.insert("PORT".into(), port.to_string());
+            env.insert("PORT", port.to_string());
         }
-        env.insert("GAFFER_SESSION".into(), seat.name.session().into());
-        env.insert("GAFFER_JOB".into(), seat.name.label().into());
-        env.insert("GAFFER_INSTANCE".into(), number);
-        env.insert(RUN_VARIABLE.into(), self.run_mark(seat.pid));
+        env.insert("GAFFER_SESSION", seat.name.session());
+        env.insert("GAFFER_JOB", seat.name.label());
+        env.insert("GAFFER_INSTANCE", seat.number.to_string());
+        env.insert(RUN_VARIABLE, self.run_mark(seat.pid));
         env
     }
 }
 
-fn expanded(args: &[String], env: &BTreeMap<String, String>) -> Result<Vec<String>, OrderError> {
-    let lookup = |name: &str| env.get(name).map(String::as_str);
+fn expanded(args: &[String], env: &Environment) -> Result<Vec<String>, OrderError> {
+    let lookup = |name: &str| env.get(name);
     let one = |argument: &String| {
         expand(argument, &lookup)
             .map_err(|error| OrderError::Argument { argument: argument.clone(), error })
@@ -163,7 +164,7 @@ mod tests {
 
     fn order(config: serde_json::Value) -> Result<SpawnOrder, OrderError> {
         let environ = BTreeMap::from([("PATH".into(), "/bin".into()), ("A".into(), "os".into())]);
-        let host = Host { environ, accounts: Rc::new(Nobody), node: "n".into() };
+        let host = Host { environ: Rc::new(environ), accounts: Rc::new(Nobody), node: "n".into() };
         let spec = spec_read::read(config.as_object().expect("an object")).expect("valid");
         let name = JobName::parse("s.web").expect("valid");
         host.order(&spec, Seat { name: &name, number: 2, pid: Pid(7), extra: &BTreeMap::new() })
@@ -176,10 +177,10 @@ mod tests {
         }));
         let made = made.expect("valid");
         assert_eq!(made.args, ["job", "5001"]);
-        assert_eq!(made.env.get("PATH").map(String::as_str), Some("/bin"));
-        assert_eq!(made.env.get("GAFFER_RUN").map(String::as_str), Some("n:7"));
+        assert_eq!(made.env.get("PATH"), Some("/bin"));
+        assert_eq!(made.env.get("GAFFER_RUN"), Some("n:7"));
         let bare = order(json!({"cmd": "true", "env": {"B": "1"}})).expect("valid");
-        assert!(!bare.env.contains_key("PATH"), "os_env is off");
+        assert_eq!(bare.env.get("PATH"), None, "os_env is off");
         let silent = order(json!({"cmd": "echo $A"})).expect("valid");
         assert_eq!(silent.args, ["os"]);
     }

@@ -1,8 +1,6 @@
 //! What the API shows of jobs and processes: plain values, made on request, with the reasons in
 //! words. Names are the original's; what it did not have stands beside them.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -13,6 +11,7 @@ use super::name::JobName;
 use super::order::Seat;
 use super::tables::{Refusal, Supervisor};
 use crate::base::clock::{epoch_seconds, Now};
+use crate::base::environment::Environment;
 use crate::base::ids::{InstanceId, Pid};
 
 /// `GET /jobs/S/L`.
@@ -60,7 +59,7 @@ pub struct ProcessView {
     name: String,
     cmd: String,
     args: Vec<String>,
-    env: BTreeMap<String, String>,
+    env: Map<String, Value>,
     uid: Option<u32>,
     gid: Option<u32>,
     os_pid: Option<i32>,
@@ -199,7 +198,7 @@ impl Supervisor {
         let seat = Seat { name: &job.name, number: instance.number, pid, extra: &run.extra };
         let order = self.host.order(&run.spec, seat);
         let (cmd, args, env) = match order {
-            Ok(order) => (order.program, order.args, order.env),
+            Ok(order) => (order.program, order.args, shown(&order.env)),
             // Its user is gone since it was started.
             Err(_) => Default::default(),
         };
@@ -242,6 +241,10 @@ impl Supervisor {
         deaths.sort_by_key(|death| std::cmp::Reverse((death.ended_at, death.pid)));
         Ok(deaths.into_iter().map(death_view).collect())
     }
+}
+
+fn shown(env: &Environment) -> Map<String, Value> {
+    env.iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect()
 }
 
 fn desired_word(desired: Desired) -> &'static str {

@@ -235,7 +235,7 @@ mod tests {
     fn descriptors_environment_and_children_of_a_process_are_seen() {
         let mut spawner = testing::spawner();
         let mut order = testing::order("cat", &[]);
-        order.env.insert("GAFFER_RUN".into(), "node:7=x".into());
+        order.env.insert("GAFFER_RUN", "node:7=x");
         (order.stdin, order.stdout) = (Wiring::Pipe, Wiring::Pipe);
         let child = spawner.spawn(&order).expect("cat starts");
         let mut stdin = File::from(child.streams[0].1.try_clone().expect("a descriptor is free"));

@@ -33,13 +33,13 @@ impl Program {
     /// A text of the order holds a NUL byte, which no C string can (EINVAL).
     pub(super) fn new(order: &SpawnOrder) -> Result<Self, (Stage, Errno)> {
         let refused = |_| (Stage::Exec, Errno(libc::EINVAL));
-        let mut strings = Vec::with_capacity(1 + order.args.len() + order.env.len());
+        let mut strings = Vec::with_capacity(1 + order.args.len());
         strings.push(CString::new(order.program.as_str()).map_err(refused)?);
         for argument in &order.args {
             strings.push(CString::new(argument.as_str()).map_err(refused)?);
         }
         let arguments = strings.len();
-        for (name, value) in &order.env {
+        for (name, value) in order.env.iter() {
             strings.push(CString::new(format!("{name}={value}")).map_err(refused)?);
         }
         let mut argv: Vec<_> = strings.iter().map(|string| string.as_ptr()).collect();
@@ -49,7 +49,7 @@ impl Program {
         for array in [&mut argv, &mut script_argv, &mut envp] {
             array.push(ptr::null());
         }
-        let path = order.env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
+        let path = order.env.get("PATH").unwrap_or(DEFAULT_PATH);
         let candidates = candidates(&order.program, path)
             .into_iter()
             .map(CString::new)

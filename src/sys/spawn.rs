@@ -203,10 +203,10 @@ impl Drop for Stack {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::environment::Environment;
     use crate::base::order::{Identity, Wiring};
     use crate::base::process::{ExitStatus, Signal};
     use crate::sys::{testing, users};
-    use std::collections::BTreeMap;
     use std::fs;
     use std::io::Write;
     use std::os::fd::AsRawFd;
@@ -263,8 +263,9 @@ mod tests {
     #[test]
     fn the_arguments_and_the_environment_are_exactly_those_ordered() {
         let mut order = testing::order("sh", &["-c", "echo \"$0|$1|$2\"; env", "a b", "", "'\n"]);
-        order.env =
-            BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into()), ("A".into(), "=".into())]);
+        order.env = Environment::default();
+        order.env.insert("PATH", "/usr/bin:/bin");
+        order.env.insert("A", "=");
         let (text, ended) = testing::output(&order);
         let (words, env) = text.split_once("\n\n").expect("the last argument is a line end");
         assert_eq!((words, ended), ("a b||'", DONE));
@@ -489,7 +490,7 @@ mod tests {
         let mut order = testing::order("tool", &["x", "y"]);
         let path = |order: &mut SpawnOrder, dirs: &[&str]| {
             let dirs: Vec<String> = dirs.iter().map(|dir| at(dir)).collect();
-            order.env.insert("PATH".into(), dirs.join(":"));
+            order.env.insert("PATH", dirs.join(":"));
         };
         // Passed over because it may not be run; and then run by the shell, for it has no `#!`.
         path(&mut order, &["c", "a", "b"]);
@@ -498,7 +499,7 @@ mod tests {
         path(&mut order, &["a", "c"]);
         let refused = SpawnError { stage: Stage::Exec, errno: Errno(libc::EACCES) };
         assert_eq!(error(&order), refused, "more telling than that c has none");
-        order.env.insert("PATH".into(), "/nonexistent:".into());
+        order.env.insert("PATH", "/nonexistent:");
         order.cwd = Some(at("b"));
         assert_eq!(testing::output(&order).0, "b ./tool x y\n");
         assert_eq!(error(&testing::order(&at("b"), &[])), refused, "a directory");

@@ -2,13 +2,13 @@
 //! deadline. Tests run in threads of one process, so each waits for its own children only, and one
 //! that changes or counts what the process has runs in a process of its own.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::reap;
 use super::spawn::Spawner;
+use crate::base::environment::Environment;
 use crate::base::ids::OsPid;
 use crate::base::order::{SpawnOrder, Wiring};
 use crate::base::process::ExitStatus;
@@ -27,7 +27,7 @@ pub(super) fn order(program: &str, args: &[&str]) -> SpawnOrder {
     SpawnOrder {
         program: program.to_owned(),
         args: args.iter().map(|argument| (*argument).to_owned()).collect(),
-        env: BTreeMap::new(),
+        env: Environment::default(),
         cwd: None,
         identity: None,
         umask: None,

@@ -88,7 +88,8 @@ impl FakeNode {
         files: Vec<JobEntry>,
     ) -> Self {
         let environ = BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]);
-        let host = Host { environ, accounts: Rc::new(OneUser), node: "node".into() };
+        let host =
+            Host { environ: Rc::new(environ), accounts: Rc::new(OneUser), node: "node".into() };
         let setup =
             Setup { host, seed: 1, access, memory: 1 << 30, console, boot_id: "boot".into() };
         let now = Now { mono: Instant::now(), wall: UNIX_EPOCH + WALL };

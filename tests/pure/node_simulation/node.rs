@@ -88,7 +88,7 @@ impl Accounts for NoAccounts {
 
 fn gaffer(life: u32, seed: u64) -> Gaffer {
     let node = format!("n-{life}");
-    let host = Host { environ: BTreeMap::new(), accounts: Rc::new(NoAccounts), node };
+    let host = Host { environ: Rc::default(), accounts: Rc::new(NoAccounts), node };
     Gaffer::new(Setup {
         host,
         seed,
@@ -205,8 +205,8 @@ impl World {
         }
         let asked = match effect {
             Effect::Spawn { id, order } => {
-                let job = &order.env["GAFFER_SESSION"];
-                let name = format!("{job}.{}", order.env["GAFFER_JOB"]);
+                let part = |name| order.env.get(name).expect("every process has it");
+                let name = format!("{}.{}", part("GAFFER_SESSION"), part("GAFFER_JOB"));
                 let name = gaffer::supervisor::JobName::parse(&name).expect("a name");
                 let supervisor = self.node.supervisor();
                 let job = supervisor.job_id(&name).ok().and_then(|id| supervisor.job(id));

@@ -312,7 +312,7 @@ fn stray(os_pid: OsPid, process: &Process) -> Fact {
 }
 
 fn mark_of(order: &SpawnOrder) -> Mark {
-    let value = |name: &str| order.env.get(name).map(String::as_str).unwrap_or_default();
+    let value = |name: &str| order.env.get(name).unwrap_or_default();
     let (_, run) = value("GAFFER_RUN").split_once(':').expect("node:pid");
     Mark {
         job: JobName::new(value("GAFFER_SESSION"), value("GAFFER_JOB")).expect("it was one"),

@@ -2,7 +2,6 @@
 //! verbs and facts, then what is due, then effects until there are none; then the checks.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::rc::Rc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -56,7 +55,7 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let accounts_are_down = Rc::new(Cell::new(false));
         let accounts = Rc::new(FakeAccounts(Rc::clone(&accounts_are_down)));
-        let host = Host { environ: BTreeMap::new(), accounts, node: "n".into() };
+        let host = Host { environ: Rc::default(), accounts, node: "n".into() };
         #[expect(clippy::disallowed_methods, reason = "virtual time counts from one instant")]
         let start = Instant::now();
         Self {
