@@ -1,7 +1,7 @@
 //! The children of this daemon as the kernel has them: their process groups, their streams, and
 //! which of them have ended. Output is read before an end is told, so that no last line is lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -32,6 +32,8 @@ pub struct Children {
     buffer: Vec<u8>,
     /// Children whose leader is gone and whose group is not, or was not when last looked at.
     lingering: Vec<InstanceId>,
+    /// The groups that had a living member when this turn looked, if it did.
+    living_groups: Option<BTreeSet<i32>>,
 }
 
 /// One child.
@@ -76,7 +78,13 @@ impl Children {
             spawner,
             buffer: vec![0; limits::READ_BUFFER],
             lingering: Vec::new(),
+            living_groups: None,
         }
+    }
+
+    /// A new turn: what was seen of the system before does not count any more.
+    pub fn begin_turn(&mut self) {
+        self.living_groups = None;
     }
 
     /// Starts a process.
@@ -283,8 +291,9 @@ impl Children {
         }
         self.read_dry(id, machine, (registry, sources), now);
         let Some(child) = self.by_id.get(&id) else { return };
-        let group_alive = child.leads && reap::group_exists(child.os_pid);
+        let (os_pid, leads) = (child.os_pid, child.leads);
         let streams_open = !child.outputs.is_empty();
+        let group_alive = leads && self.group_lives(os_pid);
         if group_alive {
             self.lingering.push(id);
         }
@@ -301,15 +310,30 @@ impl Children {
     /// Looks whether a group is empty.
     pub fn survey<M: Machine>(&mut self, id: InstanceId, machine: &mut M, now: Now) {
         let Some(child) = self.by_id.get(&id) else { return };
-        if child.leads && reap::group_exists(child.os_pid) {
-            if child.leader_gone && !self.lingering.contains(&id) {
+        let (os_pid, leads, leader_gone) = (child.os_pid, child.leads, child.leader_gone);
+        if leads && self.group_lives(os_pid) {
+            if leader_gone && !self.lingering.contains(&id) {
                 self.lingering.push(id);
             }
             return;
         }
-        if child.leader_gone {
+        if leader_gone {
             machine.group_gone(id, now);
         }
+    }
+
+    /// Whether a group has a member that is not a zombie. One that nobody reaps, because its parent
+    /// is another process than we are, must not hold up the job. The system is looked at once a turn,
+    /// for all groups.
+    fn group_lives(&mut self, leader: OsPid) -> bool {
+        if !reap::group_exists(leader) {
+            return false;
+        }
+        let look = || {
+            let sweep = procfs::sweep().into_iter();
+            sweep.filter(|stat| !matches!(stat.state, b'Z' | b'X')).map(|stat| stat.pgrp).collect()
+        };
+        self.living_groups.get_or_insert_with(look).contains(&leader.0)
     }
 
     /// Forgets a child, and closes what is open between it and us.
