@@ -1,9 +1,9 @@
 //! The state directory at the start: who owns it, and what the daemon before this one left in it.
 //! Whatever is damaged is set aside and told; nothing found here keeps the daemon from supervising.
 
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use log::{error, warn};
@@ -154,7 +154,14 @@ fn family(directory: &Path) -> String {
         return word;
     }
     let word = word();
-    let written = fs::write(&path, format!("{word}\n"));
+    let written = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(&path)
+        .and_then(|mut file| file.write_all(format!("{word}\n").as_bytes()));
     if let Err(error) = written {
         warn!("{} cannot be written: {}", path.display(), Errno::of(&error));
     }

@@ -185,7 +185,9 @@ impl History {
 
     fn delay(&self, rules: &Rules, backoff: &Backoff, random: &mut Random) -> Duration {
         let power = f64::from(self.quick_failures.saturating_sub(1));
-        let grown = backoff.base.as_secs_f64() * backoff.factor.powf(power);
+        // Infinity times nothing is no number: no delay stays none however often it is doubled.
+        let growth = backoff.factor.powf(power).min(f64::MAX);
+        let grown = backoff.base.as_secs_f64() * growth;
         let mut seconds = grown.min(backoff.max.as_secs_f64());
         if let (Some(flapping), None) = (&rules.flapping, &rules.backoff) {
             // A delay that outgrew the window would hide the flapping from its detection. Where
@@ -228,6 +230,17 @@ mod tests {
         let long = Outcome { ran: Duration::from_secs(60), ..FAILED };
         assert_eq!(history.judge(&rules(), long, now, &mut random), Verdict::Again);
         assert_eq!(history.quick_failures(), 0);
+    }
+
+    #[test]
+    fn no_delay_stays_none_after_thousands_of_failures() {
+        let backoff = Backoff { base: Duration::ZERO, ..Backoff::default() };
+        let rules = Rules { backoff: Some(backoff), ..rules() };
+        let (mut history, mut random) = (History::default(), Random::seeded(1));
+        for _ in 0..2_000 {
+            let verdict = history.judge(&rules, FAILED, Instant::now(), &mut random);
+            assert_eq!(verdict, Verdict::After(Duration::ZERO));
+        }
     }
 
     #[test]
