@@ -66,6 +66,8 @@ impl Gaffer {
             Ok(cors) => cors,
             Err(refused) => return (refused.into(), Vec::new()),
         };
+        // What has ended in this turn is seen whole, with its last words.
+        self.close_books();
         let answer = self.route(request, now).unwrap_or_else(Answer::from);
         (answer, cors)
     }

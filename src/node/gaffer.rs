@@ -269,15 +269,7 @@ impl Gaffer {
 
     /// One round of [`Self::pump`]; whether there may be more to do.
     fn carry_on(&mut self, now: Now) -> bool {
-        for ended in self.supervisor.take_ended() {
-            let lines = self.outputs.end_run(ended.id);
-            self.supervisor.attach_last_words(ended, lines);
-            self.stats.forget(ended.id);
-            self.console.end_run(ended.id, &mut self.effects);
-            if ended.gone {
-                self.outputs.forget(ended.id);
-            }
-        }
+        self.close_books();
         for effect in self.supervisor.take_effects() {
             self.pass_on(effect);
         }
@@ -292,6 +284,19 @@ impl Gaffer {
             self.answer(conn, response, now);
         }
         answered
+    }
+
+    /// Gives the runs that have ended their last words.
+    pub(super) fn close_books(&mut self) {
+        for ended in self.supervisor.take_ended() {
+            let lines = self.outputs.end_run(ended.id);
+            self.supervisor.attach_last_words(ended, lines);
+            self.stats.forget(ended.id);
+            self.console.end_run(ended.id, &mut self.effects);
+            if ended.gone {
+                self.outputs.forget(ended.id);
+            }
+        }
     }
 
     fn pass_on(&mut self, effect: Asked) {

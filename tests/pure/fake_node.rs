@@ -181,7 +181,7 @@ impl FakeNode {
         self.settle();
     }
 
-    fn instance(&self, os_pid: OsPid) -> InstanceId {
+    pub(crate) fn instance(&self, os_pid: OsPid) -> InstanceId {
         let found = self.processes.iter().find(|(_, process)| process.os_pid == os_pid);
         found.map(|(id, _)| *id).unwrap_or_else(|| panic!("there is no process {os_pid}"))
     }

@@ -11,7 +11,8 @@ use gaffer::front::access::Access;
 use gaffer::node::console::{Console, Verbosity};
 use gaffer::node::gaffer::Legacy;
 use gaffer::node::journal::Journal;
-use gaffer::node::machine::{StateFile, Write};
+use gaffer::node::machine::{Machine as _, StateFile, Write};
+use gaffer::supervisor::facts::Exit;
 use gaffer::supervisor::spec::JobEntry;
 
 use crate::api_traces::file_job;
@@ -119,4 +120,20 @@ fn the_console_tells_whole_lines_and_the_last_one_of_a_run() {
             "s.web.1 | next",
         ]
     );
+}
+
+#[test]
+fn a_death_is_told_with_its_last_words_in_the_very_turn_in_which_it_is_seen() {
+    let mut node = node(Legacy::default(), vec![file_job(r#"s.web {"cmd": "serve"}"#)]);
+    let conn = node.connect_tcp();
+    let os_pid = OsPid(1001);
+    node.output(os_pid, StreamNo::STDOUT, b"last words\n");
+    let exit = Exit { status: ExitStatus::Code(0), group_alive: false, streams_open: false };
+    // Not settled yet: the request comes in together with the exit.
+    let id = node.instance(os_pid);
+    node.gaffer.exited(id, exit, node.now);
+    let request = b"GET /jobs/s/web/deaths HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    node.send(conn, request, &mut || usize::MAX);
+    let answer = String::from_utf8(node.take_answer(conn)).expect("text");
+    assert!(answer.contains(r#""last_lines": ["last words"]"#), "{answer}");
 }
