@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use log::{info, warn};
@@ -45,6 +45,7 @@ pub fn run(options: Options) -> Result<u8, String> {
     let nofile = startup::raise_nofile();
     let state = StateDirectory::take(&settings.state_dir)?;
     let listeners = listen(&settings)?;
+    let mut traces = Traces { socket: settings.socket.clone(), pidfile: None };
     let log = Logger::open(settings.error_log.as_deref()).map_err(|error| {
         let path = settings.error_log.clone().unwrap_or_default();
         format!("the log file {}: {}", path.display(), Errno::of(&error))
@@ -57,7 +58,7 @@ pub fn run(options: Options) -> Result<u8, String> {
         false => None,
     };
     // From here on the process has the number that it keeps.
-    let pidfile = settings.pidfile.as_deref().map(write_pidfile).transpose()?;
+    traces.pidfile = settings.pidfile.as_deref().map(write_pidfile).transpose()?;
     let log = log.install(settings.log_level)?;
     info!("gafferd {VERSION}, state in {}", settings.state_dir.display());
     state.sign();
@@ -90,7 +91,7 @@ pub fn run(options: Options) -> Result<u8, String> {
     }
     let code = reactor.run().map_err(|error| format!("the loop failed: {error}"))?;
     drop(reactor);
-    leave(&settings, pidfile);
+    drop(traces);
     info!("gafferd ends");
     Ok(code)
 }
@@ -197,13 +198,21 @@ impl Accounts for SystemAccounts {
     }
 }
 
-/// Takes away what would only mislead: the socket and the pidfile of a daemon that is gone.
-fn leave(settings: &Settings, pidfile: Option<Locked>) {
-    if let Some(path) = &settings.socket {
-        // Somebody may have removed it already.
-        let _ = std::fs::remove_file(path);
-    }
-    if let Some(pidfile) = pidfile {
-        pidfile.release();
+/// What would only mislead when this daemon is gone, or did not start after all: its socket and its
+/// pidfile. Dropped, they are taken away.
+struct Traces {
+    socket: Option<PathBuf>,
+    pidfile: Option<Locked>,
+}
+
+impl Drop for Traces {
+    fn drop(&mut self) {
+        if let Some(path) = &self.socket {
+            // Somebody may have removed it already.
+            let _ = std::fs::remove_file(path);
+        }
+        if let Some(pidfile) = self.pidfile.take() {
+            pidfile.release();
+        }
     }
 }
