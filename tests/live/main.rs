@@ -1,2 +1,20 @@
 //! The real gafferd with real children, real signals and real sockets. Few tests, each with its own
 //! folder and port 0; nothing here waits for time to pass, only for conditions, with a deadline.
+//! Where that nothing happens is the promise, it is looked at for a while.
+
+mod background;
+mod crash;
+mod deaths;
+mod ending;
+mod http;
+mod node;
+mod numbers;
+mod options;
+mod procfile;
+mod procs;
+mod refusals;
+mod reload;
+mod state;
+mod tree;
+mod until;
+mod wire;

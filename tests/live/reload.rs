@@ -1,0 +1,119 @@
+//! SIGHUP touches what changed, and nothing else.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::node::{Folder, Node, HUP};
+use super::until::{all_along, until};
+
+const BEFORE: &str = "\
+[job:app:gone]
+cmd = sleep 1001
+
+[job:app:changed]
+cmd = sleep 1002
+
+[job:app:same]
+cmd = sleep 1003
+numprocesses = 2
+
+[job:app:scaled]
+cmd = sleep 1004
+
+[job:app:stopped]
+cmd = sleep 1005
+";
+
+const AFTER: &str = "\
+[job:app:changed]
+cmd = sleep 2002
+
+[job:app:same]
+cmd = sleep 1003
+numprocesses = 2
+
+[job:app:scaled]
+cmd = sleep 2004
+
+[job:app:stopped]
+cmd = sleep 2005
+
+[job:app:new]
+cmd = sleep 2006
+";
+
+fn hang_up(node: &Node, said: &str) {
+    let before = node.log().len();
+    node.signal(HUP);
+    until(said, || node.log().get(before..).unwrap_or_default().contains(said));
+}
+
+fn command(node: &Node, job: &str) -> String {
+    let pid = node.get(&format!("/jobs/app/{job}/pids"))["pids"][0].clone();
+    node.get(&format!("/{pid}"))["args"][0].as_str().unwrap_or_default().to_owned()
+}
+
+fn start() -> Node {
+    let folder = Folder::new().args(&["-c", "@g.ini"]);
+    folder.write("g.ini", BEFORE);
+    let node = folder.start();
+    node.does("POST", "/jobs/app/scaled/numprocesses?wait=running&timeout=30", r#"{"scale": 2}"#);
+    node.does("POST", "/jobs/app/stopped/state?wait=stopped&timeout=30", "0");
+    node.run_job(&json!({"name": "api", "cmd": "sleep 1007"}));
+    until("the others run", || {
+        ["gone", "changed", "same"]
+            .iter()
+            .all(|job| node.get(&format!("/jobs/app/{job}"))["state"] == "running")
+    });
+    node
+}
+
+#[test]
+fn a_reload_touches_only_what_changed() {
+    let node = start();
+    let (same, api) = (node.os_pids("/jobs/app/same"), node.os_pids("/jobs/t/api"));
+    let changed = node.os_pids("/jobs/app/changed");
+    node.folder().write("g.ini", AFTER);
+    hang_up(&node, "configuration read again: 4 jobs changed or new, 1 gone");
+    until("the changed ones run as they are now", || {
+        command(&node, "changed") == "2002"
+            && command(&node, "scaled") == "2004"
+            && command(&node, "new") == "2006"
+            && node.os_pids("/jobs/app/scaled").len() == 3
+    });
+    assert_eq!(node.ask("GET", "/jobs/app/gone", "").status, 404);
+    assert_ne!(node.os_pids("/jobs/app/changed"), changed);
+    assert_eq!(node.os_pids("/jobs/app/same"), same, "it did not change");
+    assert_eq!(node.os_pids("/jobs/t/api"), api, "it is of no file");
+    assert_eq!(node.get("/jobs/app/scaled")["max_processes"], 3, "as it was scaled");
+    let stopped = node.get("/jobs/app/stopped");
+    assert_eq!((&stopped["desired"], &stopped["running"]), (&json!("down"), &json!(0)));
+    assert_eq!(stopped["config"]["cmd"], "sleep 2005");
+    until("what is gone has ended", || {
+        !node.marked().iter().any(|process| process.place.1 == "gone")
+    });
+    let all = node.marked();
+    hang_up(&node, "configuration read again: 0 jobs changed or new, 0 gone");
+    all_along(Duration::from_millis(300), "nothing is touched", || node.marked() == all);
+}
+
+#[test]
+fn a_reload_with_a_fault_changes_nothing_and_says_where() {
+    let node = start();
+    let all = node.marked();
+    let bad = format!("{AFTER}\n[job:app:bad]\ncmd = x\nnumproceses = 2\n");
+    for (text, said) in [
+        (bad.as_str(), "g.ini:19: "),
+        ("[job:app:x\n", "g.ini:1: "),
+        ("[job:app:x]\ncmd = sleep $NO_SUCH_VARIABLE\n", "NO_SUCH_VARIABLE"),
+    ] {
+        node.folder().write("g.ini", text);
+        hang_up(&node, said);
+        assert!(node.log().contains("the configuration stays as it was: "));
+    }
+    assert_eq!(node.marked(), all);
+    assert_eq!(node.get("/jobs/app/changed")["config"]["cmd"], "sleep 1002");
+    node.folder().write("g.ini", AFTER);
+    hang_up(&node, "configuration read again: 4 jobs changed or new, 1 gone");
+}
