@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{json, Value};
 
 use super::node::{Folder, Node, HUP};
 use super::until::{all_along, until};
@@ -49,9 +49,11 @@ fn hang_up(node: &Node, said: &str) {
     until(said, || node.log().get(before..).unwrap_or_default().contains(said));
 }
 
-fn command(node: &Node, job: &str) -> String {
-    let pid = node.get(&format!("/jobs/app/{job}/pids"))["pids"][0].clone();
-    node.get(&format!("/{pid}"))["args"][0].as_str().unwrap_or_default().to_owned()
+/// The argument of each of a job's processes.
+fn arguments(node: &Node, job: &str) -> Vec<String> {
+    let pids = node.get(&format!("/jobs/app/{job}/pids"))["pids"].clone();
+    let of = |pid: &Value| node.get(&format!("/{pid}"))["args"][0].as_str().map(str::to_owned);
+    pids.as_array().into_iter().flatten().filter_map(of).collect()
 }
 
 fn start() -> Node {
@@ -77,10 +79,9 @@ fn a_reload_touches_only_what_changed() {
     node.folder().write("g.ini", AFTER);
     hang_up(&node, "configuration read again: 4 jobs changed or new, 1 gone");
     until("the changed ones run as they are now", || {
-        command(&node, "changed") == "2002"
-            && command(&node, "scaled") == "2004"
-            && command(&node, "new") == "2006"
-            && node.os_pids("/jobs/app/scaled").len() == 3
+        arguments(&node, "changed") == ["2002"]
+            && arguments(&node, "scaled") == ["2004"; 3]
+            && arguments(&node, "new") == ["2006"]
     });
     assert_eq!(node.ask("GET", "/jobs/app/gone", "").status, 404);
     assert_ne!(node.os_pids("/jobs/app/changed"), changed);
