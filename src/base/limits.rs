@@ -114,8 +114,11 @@ pub const CHILD_STACK: usize = 64 * 1024;
 pub const CLOSE_ONE_BY_ONE: i32 = 4096;
 /// Most supplementary groups of a process: NGROUPS_MAX of Linux.
 pub const GROUPS: usize = 65_536;
-/// How often a lock file that is replaced under our hands is opened again.
-pub const LOCK_ATTEMPTS: u32 = 16;
+/// How often a lock is tried for that is free in a moment: its file is replaced under our hands, or
+/// its holder is dead and has left a copy to a child that is just being made.
+pub const LOCK_ATTEMPTS: u32 = 100;
+/// Milliseconds between two such attempts.
+pub const LOCK_PAUSE: i32 = 10;
 /// Most bytes read of a lock file to find its holder's pid.
 pub const LOCK_TEXT: u64 = 64;
 // --- state ---------------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::last_errno;
+use super::{last_errno, procfs};
 use crate::base::error::Errno;
+use crate::base::ids::OsPid;
 use crate::base::limits;
 
 /// A locked file. Dropped, it is unlocked and stays where it is.
@@ -43,17 +44,31 @@ impl fmt::Display for LockError {
 }
 
 /// Locks the file at `path`, which is made with `mode` if it is not there. Symbolic links are not
-/// followed. Never waits.
+/// followed. Waits for nobody who lives. A holder that was killed while it was making a child has
+/// left a copy of the lock to it, until the child has become its program: that is waited for, up to
+/// [`limits::LOCK_ATTEMPTS`] times [`limits::LOCK_PAUSE`] milliseconds.
 ///
 /// # Errors
 /// See [`LockError`].
 pub fn lock(path: &Path, mode: u32) -> Result<Locked, LockError> {
+    let mut held = LockError::Held { pid: None };
     for _ in 0..limits::LOCK_ATTEMPTS {
-        if let Some(locked) = take(open(path, mode)?, path)? {
-            return Ok(locked);
+        match take(open(path, mode)?, path) {
+            Ok(Some(locked)) => return Ok(locked),
+            Ok(None) => {}
+            Err(LockError::Held { pid: Some(pid) }) if !is_alive(pid) => {
+                held = LockError::Held { pid: Some(pid) };
+                // SAFETY: poll is given nothing to look at, and only waits.
+                unsafe { libc::poll(std::ptr::null_mut(), 0, limits::LOCK_PAUSE) };
+            }
+            Err(error) => return Err(error),
         }
     }
-    Err(LockError::Held { pid: None })
+    Err(held)
+}
+
+fn is_alive(pid: i32) -> bool {
+    procfs::stat(OsPid(pid)).is_some_and(|stat| stat.state != b'Z')
 }
 
 fn open(path: &Path, mode: u32) -> Result<File, LockError> {
@@ -148,14 +163,14 @@ mod tests {
         assert_eq!(held(&path), Some(LockError::Held { pid: None }));
         first.write_line("a longer line than the next").expect("room");
         assert_eq!(held(&path), Some(LockError::Held { pid: None }));
-        first.write_line("4711 node").expect("room");
-        assert_eq!(fs::read_to_string(&path).expect("a file"), "4711 node\n");
-        assert_eq!(held(&path), Some(LockError::Held { pid: Some(4711) }));
+        first.write_line("1 node").expect("room");
+        assert_eq!(fs::read_to_string(&path).expect("a file"), "1 node\n");
+        assert_eq!(held(&path), Some(LockError::Held { pid: Some(1) }));
         let mode = fs::metadata(&path).expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         drop(first);
         let second = lock(&path, 0o600).expect("the first has let go");
-        assert_eq!(fs::read_to_string(&path).expect("it stayed"), "4711 node\n");
+        assert_eq!(fs::read_to_string(&path).expect("it stayed"), "1 node\n");
         second.release();
         assert!(!path.exists());
         assert!(lock(&path, 0o644).is_ok());
@@ -167,10 +182,26 @@ mod tests {
         let path = directory.path().join("lock");
         let holder = lock(&path, 0o600).expect("nobody holds it");
         let room = usize::try_from(limits::LOCK_TEXT).expect("small");
-        for (blanks, pid) in [(room - 4, Some(4711)), (room, None)] {
-            holder.write_line(&format!("{}4711", " ".repeat(blanks))).expect("room");
+        for (blanks, pid) in [(room - 1, Some(1)), (room, None)] {
+            holder.write_line(&format!("{}1", " ".repeat(blanks))).expect("room");
             assert_eq!(held(&path), Some(LockError::Held { pid }));
         }
+    }
+
+    #[test]
+    fn the_lock_that_a_dead_holder_left_to_a_child_is_waited_for() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("lock");
+        let first = lock(&path, 0o600).expect("nobody holds it");
+        first.write_line(&i32::MAX.to_string()).expect("room");
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| lock(&path, 0o600).is_ok());
+            drop(first);
+            assert!(waiting.join().expect("no panic"));
+        });
+        let second = lock(&path, 0o600).expect("nobody holds it");
+        assert_eq!(held(&path), Some(LockError::Held { pid: Some(i32::MAX) }), "not for ever");
+        drop(second);
     }
 
     #[test]
