@@ -147,8 +147,10 @@ pub const WAIT_MOST: Duration = Duration::from_secs(3600);
 
 /// Most client connections at a time: each is a descriptor, and children need theirs.
 pub const CONNECTIONS: usize = 16_384;
-/// A line of output longer than this is told on the console in pieces.
-pub const CONSOLE_LINE: usize = 8 * 1024;
+/// A line of output longer than this is told on the console in pieces: with its time and its name
+/// each goes whole into a pipe that has room (PIPE_BUF, pipe(7)), or else is lost and counted. A
+/// longer one would wait there for whoever reads it, and the daemon with it.
+pub const CONSOLE_LINE: usize = 3 * 1024;
 
 // --- the loop ------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ enum Destination {
 }
 
 /// Longest line that is sure to go into a pipe whole and at once (PIPE_BUF, pipe(7)).
-const LINE: usize = 4096;
+pub(super) const LINE: usize = 4096;
 
 impl Logger {
     /// A logger to standard error, or to a file.
@@ -98,14 +98,17 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let mut line = line(record.level(), &record.args().to_string());
+        let line = line(record.level(), &record.args().to_string());
         let lost = self.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let said = format!("{lost} lines of this log were lost: it could not be written");
-            line = [self::line(Level::Warn, &said), line].concat();
+            if self.write(self::line(Level::Warn, &said).as_bytes()).is_err() {
+                self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+                return;
+            }
         }
         if self.write(line.as_bytes()).is_err() {
-            self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+            self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use log::{info, warn};
 
 use super::config::{Config, Origins};
-use super::logger::{stamp, Logger};
+use super::logger::{self, stamp, Logger};
 use super::options::Options;
 use super::settings::Settings;
 use crate::base::clock::Now;
@@ -77,7 +77,13 @@ impl World for Daemon {
             text = format!("{time} gafferd | {} lines lost: nobody read them\n", self.lost);
             self.lost = 0;
         }
-        text.push_str(&format!("{time} {line}\n"));
+        text.push_str(&format!("{time} "));
+        // Room for so much is there (PIPE_BUF, pipe(7)); for more the write would wait.
+        let room = logger::LINE - text.len() - "…\n".len();
+        let fits = |(at, c): &(usize, char)| at + c.len_utf8() <= room;
+        let whole = line.len() <= room;
+        text.extend(line.char_indices().take_while(fits).map(|(_, c)| c));
+        text.push_str(if whole { "\n" } else { "…\n" });
         if stdout.lock().write_all(text.as_bytes()).is_err() {
             self.lost += 1;
         }

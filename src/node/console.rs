@@ -73,7 +73,9 @@ impl Console {
         partial.bytes.extend_from_slice(bytes);
         let whole = match partial.bytes.iter().rposition(|byte| *byte == b'\n') {
             Some(end) => end + 1,
-            None if partial.bytes.len() > limits::CONSOLE_LINE => partial.bytes.len(),
+            None if partial.bytes.len() > limits::CONSOLE_LINE => {
+                partial.bytes.len() - partial.bytes.len() % limits::CONSOLE_LINE
+            }
             None => return,
         };
         let lines: Vec<u8> = partial.bytes.drain(..whole).collect();
@@ -97,8 +99,16 @@ impl Console {
 
 fn print(process: &str, lines: &[u8], effects: &mut Vec<Effect>) {
     for line in lines.split_inclusive(|byte| *byte == b'\n') {
-        let text = String::from_utf8_lossy(line);
-        effects.push(Effect::Print(format!("{process} | {}", printable(&text))));
+        let text = printable(&String::from_utf8_lossy(line));
+        let mut piece = String::new();
+        for c in text.chars() {
+            if piece.len() + c.len_utf8() > limits::CONSOLE_LINE {
+                effects.push(Effect::Print(format!("{process} | {piece}")));
+                piece.clear();
+            }
+            piece.push(c);
+        }
+        effects.push(Effect::Print(format!("{process} | {piece}")));
     }
 }
 

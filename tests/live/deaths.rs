@@ -142,3 +142,12 @@ fn every_line_of_a_child_is_told_with_vv() {
     assert_eq!(told, (1..=10_000).collect::<Vec<u32>>());
     assert_eq!(ends, 1, "the last line has no end, and is told all the same");
 }
+
+#[test]
+fn long_lines_that_nobody_reads_hold_nobody_up() {
+    let cmd = "line=$(head -c 40000 /dev/zero | tr '\\0' x); for n in 1 2 3 4 5 6 7 8; do echo $line; done";
+    let job = json!({"name": "say.much", "cmd": cmd, "shell": true, "restart": "never"});
+    let mut node = Folder::new().unread().args(&["-vv"]).load(&json!([job])).start();
+    until("it has ended", || node.get("/jobs/say/much")["state"] == "exited");
+    node.stop();
+}

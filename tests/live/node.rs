@@ -16,6 +16,7 @@ use super::until::{until, until_some, Since};
 pub(crate) const KILL: i32 = 9;
 pub(crate) const TERM: i32 = 15;
 pub(crate) const HUP: i32 = 1;
+pub(crate) const INT: i32 = 2;
 pub(crate) const USR1: i32 = 10;
 /// How long a start may take that is refused.
 const PROMPT: Duration = Duration::from_secs(20);
@@ -27,6 +28,8 @@ pub(crate) struct Folder {
     env: Vec<(String, String)>,
     /// Run in the shell that becomes gafferd.
     before: String,
+    /// Whether its stdout is a pipe that nobody reads, instead of the file `out`.
+    unread: bool,
 }
 
 /// A gafferd.
@@ -49,7 +52,7 @@ impl Folder {
         let own = |name: &str| dir.path().join(name).display().to_string();
         let args = ["--bind", "127.0.0.1:0", "--state-dir", &own("state"), "--socket", &own("s")];
         let args = args.map(str::to_owned).to_vec();
-        Self { dir, args, env: Vec::new(), before: String::new() }
+        Self { dir, args, env: Vec::new(), before: String::new(), unread: false }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -83,6 +86,12 @@ impl Folder {
         self
     }
 
+    /// Gives it a stdout that nobody reads.
+    pub(crate) fn unread(mut self) -> Self {
+        self.unread = true;
+        self
+    }
+
     pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("below the folder")).expect("a folder");
@@ -113,7 +122,7 @@ impl Folder {
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
-            .stdout(append("out"))
+            .stdout(if self.unread { Stdio::piped() } else { append("out").into() })
             .stderr(append("log"));
         command
     }

@@ -171,4 +171,10 @@ fn a_line_without_an_end_is_told_in_pieces() {
     assert_eq!(printed(&node), 0, "its end may still come");
     node.output(OsPid(1001), StreamNo::STDOUT, b"x");
     assert_eq!(printed(&node), 1);
+    node.output(OsPid(1001), StreamNo::STDOUT, b"\n");
+    assert_eq!(printed(&node), 2);
+    // One with an end, of characters that take more room than they came with.
+    node.output(OsPid(1001), StreamNo::STDOUT, &[&[1; limits::CONSOLE_LINE][..], b"\n"].concat());
+    assert_eq!(printed(&node), 5);
+    assert!(node.asked.iter().all(|asked| asked.len() < limits::CONSOLE_LINE + 64));
 }
