@@ -210,11 +210,10 @@ impl Supervisor {
         let run = new_run(pid, spec, &ordered, commit, now);
         self.pids.insert(pid, id);
         let Some(instance) = self.instances.get_mut(id) else { return };
-        self.timers.set(Timer::Stable(id), now.mono + run.spec.rules.min_uptime);
         instance.run = Some(run);
         instance.state = State::Starting;
         match (claimed, ordered) {
-            (Some(running), _) => self.adopt(id, running.os_pid, running.start_time),
+            (Some(running), _) => self.adopt(id, running.os_pid, running.start_time, now),
             (None, Ok(order)) => self.effects.push(Effect::Spawn { id, order: Box::new(order) }),
             (None, Err(error)) => self.run_ended(id, Cause::Order(error.to_string()), now),
         }

@@ -302,7 +302,7 @@ impl Supervisor {
         if let Some(job) = self.jobs.get_mut(job) {
             job.leaving.insert(id);
         }
-        self.adopt(id, found.os_pid, found.start_time);
+        self.adopt(id, found.os_pid, found.start_time, now);
         self.ask(id, now);
     }
 }

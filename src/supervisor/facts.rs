@@ -7,7 +7,7 @@ use super::death::Cause;
 use super::effect::{Effect, Record, Running};
 use super::ending::Found;
 use super::event::Event;
-use super::instance::{Instance, Role};
+use super::instance::{Instance, Role, State};
 use super::name::JobName;
 use super::tables::{Supervisor, Timer};
 use crate::base::clock::Now;
@@ -29,7 +29,7 @@ pub struct Exit {
 impl Supervisor {
     /// The process of this instance runs.
     pub fn spawned(&mut self, id: InstanceId, os_pid: OsPid, start_time: u64, now: Now) {
-        self.has_process(id, os_pid, start_time);
+        self.has_process(id, os_pid, start_time, now);
         let spec = self.instances.get(id).and_then(|i| i.run.as_ref()).map(|run| &run.spec);
         if spec.is_some_and(|spec| spec.rules.min_uptime.is_zero()) {
             self.timers.cancel(Timer::Stable(id));
@@ -38,16 +38,21 @@ impl Supervisor {
     }
 
     /// Makes a process that runs already the run of an instance.
-    pub(super) fn adopt(&mut self, id: InstanceId, os_pid: OsPid, start_time: u64) {
+    pub(super) fn adopt(&mut self, id: InstanceId, os_pid: OsPid, start_time: u64, now: Now) {
         self.effects.push(Effect::Adopt { id, os_pid, start_time });
-        self.has_process(id, os_pid, start_time);
+        self.has_process(id, os_pid, start_time, now);
     }
 
-    /// Puts a process on record, for the next daemon if this one is killed, and tells of it.
-    fn has_process(&mut self, id: InstanceId, os_pid: OsPid, start_time: u64) {
+    /// Puts a process on record, for the next daemon if this one is killed, and tells of it. Its run
+    /// counts from here: before, it may have waited for its turn to be started.
+    fn has_process(&mut self, id: InstanceId, os_pid: OsPid, start_time: u64, now: Now) {
         let Some(instance) = self.instances.get_mut(id) else { return };
         let Some(run) = instance.run.as_mut().filter(|run| run.os_pid.is_none()) else { return };
         run.os_pid = Some(os_pid);
+        run.started = now;
+        if matches!(instance.state, State::Starting) {
+            self.timers.set(Timer::Stable(id), now.mono + run.spec.rules.min_uptime);
+        }
         let Some(job) = self.jobs.get(instance.job) else { return };
         self.effects.push(Effect::Record(Record::Started(Running {
             job: job.name.clone(),

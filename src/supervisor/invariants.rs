@@ -86,7 +86,8 @@ impl Supervisor {
             return Err("backoff without its timer, or the timer without backoff".into());
         }
         let starting = matches!(instance.state, State::Starting);
-        if starting != has(Timer::Stable(id)) {
+        let runs = instance.run.as_ref().is_some_and(|run| run.os_pid.is_some());
+        if (starting && runs) != has(Timer::Stable(id)) {
             return Err("starting without its timer, or the timer without starting".into());
         }
         let ending = has(Timer::Grace(id)) || has(Timer::Linger(id)) || has(Timer::Drain(id));

@@ -53,7 +53,7 @@ pub struct Supervisor {
 /// Whose timer it is. A timer is set where its state is entered and cancelled where it is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
-    /// `Starting` becomes `Running`.
+    /// `Starting` becomes `Running`. Set when the process is there.
     Stable(InstanceId),
     /// `Backoff` is over.
     Backoff(InstanceId),

@@ -8,6 +8,7 @@ use gaffer::base::process::{ExitStatus, Signal};
 use gaffer::supervisor::effect::Running;
 use gaffer::supervisor::facts::Stray;
 use gaffer::supervisor::instance::Commit;
+use gaffer::supervisor::job::Origin;
 use gaffer::supervisor::tables::Refusal;
 use gaffer::supervisor::verbs::Scale;
 use gaffer::supervisor::Event;
@@ -591,4 +592,20 @@ fn many_crashes_at_once_are_restarted_at_the_nodes_rate() {
     world.pass(SECOND * 10);
     assert_eq!(world.pids("web").len(), 200);
     assert_eq!(world.deadline(), None);
+}
+
+#[test]
+fn a_run_counts_from_its_process_and_not_from_its_order() {
+    let mut world = World::new(1);
+    let config = json!({"cmd": "child life=10 code=1", "min_uptime": 1.0});
+    let supervisor = &mut world.supervisor;
+    supervisor.load(entry("web", config), Origin::Api, world.now).expect("a good job");
+    // The shell has others to start before.
+    world.now = world.now.plus(Duration::from_secs(5));
+    world.supervisor.on_time(world.now);
+    assert_eq!(world.states("web"), [(1, "starting")]);
+    world.turn();
+    assert_eq!(world.states("web"), [(1, "starting")]);
+    world.pass(Duration::from_millis(20));
+    assert_eq!(world.states("web"), [(1, "backoff")], "it did not run well");
 }

@@ -28,7 +28,7 @@ const FLOORS: [(&str, u8); 10] = [
 
 /// Caps without a test that names them, each with its reason.
 #[rustfmt::skip]
-const UNTESTED_CAPS: [(&str, &str); 16] = [
+const UNTESTED_CAPS: [(&str, &str); 17] = [
     ("ENVIRON", "the kernel lets no process have more"),
     ("CHILD_STACK", "with less of it every start of a process would fault"),
     ("CLOSE_ONE_BY_ONE", "only kernels before Linux 5.9 need it"),
@@ -39,6 +39,7 @@ const UNTESTED_CAPS: [(&str, &str); 16] = [
     ("PIPE_SHARE", "a share of a turn"),
     ("ACCEPT_SHARE", "a share of a turn"),
     ("SPAWN_SHARE", "a share of a turn"),
+    ("LOCK_PAUSE", "a rest between attempts, of which the number is tested"),
     ("REAP_SHARE", "a share of a turn"),
     ("EVENTS", "a share of a turn"),
     ("EFFECT_ROUNDS", "a share of a turn"),
