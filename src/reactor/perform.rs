@@ -1,7 +1,5 @@
 //! Carries out what the machine asks for, and brings the results back to it in the same turn.
 
-use std::collections::VecDeque;
-
 use log::{error, warn};
 
 use super::sampler;
@@ -23,13 +21,6 @@ impl<M: Machine> Reactor<M> {
             if self.effects.is_empty() {
                 break;
             }
-            // What was done is written down before anybody is told of it.
-            let (writes, others): (VecDeque<Effect>, VecDeque<Effect>) =
-                std::mem::take(&mut self.effects).into_iter().partition(is_write);
-            for effect in writes {
-                self.perform(effect, now);
-            }
-            self.effects = others;
             while let Some(effect) = self.effects.pop_front() {
                 if matches!(effect, Effect::Spawn { .. }) {
                     if spawns == 0 {
@@ -48,9 +39,25 @@ impl<M: Machine> Reactor<M> {
         self.collect(now);
     }
 
+    /// Takes what the machine asks for now. Writes are performed at once, before all that waits and
+    /// before any client is told: what was promised is on disk.
     fn collect(&mut self, now: Now) {
         self.machine.settle(now);
-        self.effects.extend(self.machine.take_effects());
+        for effect in self.machine.take_effects() {
+            match effect {
+                Effect::Store { .. } => self.perform(effect, now),
+                Effect::Spawn { .. }
+                | Effect::Adopt { .. }
+                | Effect::Signal { .. }
+                | Effect::Survey(_)
+                | Effect::Release(_)
+                | Effect::Sample { .. }
+                | Effect::ReadConfig
+                | Effect::Print(_)
+                | Effect::ReopenLog
+                | Effect::Exit(_) => self.effects.push_back(effect),
+            }
+        }
     }
 
     fn perform(&mut self, effect: Effect, now: Now) {
@@ -124,8 +131,4 @@ impl<M: Machine> Reactor<M> {
             warn!("a turn of the loop took {} ms: {did}", took.as_millis());
         }
     }
-}
-
-fn is_write(effect: &Effect) -> bool {
-    matches!(effect, Effect::Store { .. })
 }

@@ -405,11 +405,7 @@ fn a_second_shutdown_kills_at_once_what_is_there_and_what_turns_up() {
     shutdown(&mut world);
     world.pass(SECOND);
     assert_eq!(world.kernel.living(), 6);
-    let refused = world.supervisor.load(
-        entry("late", job("", json!({}))),
-        gaffer::supervisor::job::Origin::Api,
-        world.now,
-    );
+    let refused = world.supervisor.load(entry("late", job("", json!({}))), Origin::Api, world.now);
     assert_eq!(refused, Err(Refusal::ShuttingDown));
     shutdown(&mut world);
     world.pass(ms(20));
