@@ -49,6 +49,7 @@ impl StoredJob {
             _ => return None,
         };
         let target = u32::try_from(value.get("target")?.as_u64()?).ok()?;
+        let target = target.min(limits::NUMPROCESSES);
         Some(Self { config: value.get("config")?.as_object()?.clone(), desired, target })
     }
 }
@@ -78,7 +79,7 @@ pub fn running_from_value(key: &str, value: &Value) -> Option<Running> {
         start_time: whole("start_time")?,
         detach: value.get("detach")?.as_bool()?,
         stop_signal: Signal::from_number(value.get("stop_signal")?.as_i64()?)?,
-        graceful_timeout: Duration::try_from_secs_f64(grace).ok()?,
+        graceful_timeout: Duration::try_from_secs_f64(grace).ok()?.min(limits::CONFIGURED_TIME),
     })
 }
 

@@ -57,6 +57,8 @@ pub enum OrderError {
     },
     /// A user or group cannot be had.
     Account(String),
+    /// The instance's `PORT` would be above 65535.
+    Port(u32),
 }
 
 impl fmt::Display for OrderError {
@@ -64,6 +66,7 @@ impl fmt::Display for OrderError {
         match self {
             Self::Argument { argument, error } => write!(f, "argument {argument:?}: {error}"),
             Self::Account(text) => f.write_str(text),
+            Self::Port(port) => write!(f, "port: this instance's PORT would be {port}"),
         }
     }
 }
@@ -83,7 +86,7 @@ impl Host {
     /// # Errors
     /// An argument names a variable that is not there, or the account is unknown or not to be had.
     pub fn order(&self, spec: &JobSpec, seat: Seat<'_>) -> Result<SpawnOrder, OrderError> {
-        let env = self.environment(spec, seat);
+        let env = self.environment(spec, seat)?;
         let (program, args) = match &spec.command {
             Command::Shell(line) => ("sh".to_owned(), vec!["-c".to_owned(), line.clone()]),
             Command::Program { program, args } => (program.clone(), expanded(args, &env)?),
@@ -117,7 +120,7 @@ impl Host {
     }
 
     /// The daemon's variables (with `os_env`), below the job's, below this process's own.
-    fn environment(&self, spec: &JobSpec, seat: Seat<'_>) -> Environment {
+    fn environment(&self, spec: &JobSpec, seat: Seat<'_>) -> Result<Environment, OrderError> {
         // As the original did it, a job that says nothing of its environment has the daemon's.
         let inherits = spec.os_env || spec.env.is_empty();
         let below = if inherits { Rc::clone(&self.environ) } else { Rc::default() };
@@ -126,13 +129,16 @@ impl Host {
         env.extend(seat.extra);
         if let Some(base) = spec.port {
             let port = u32::from(base) + seat.number.saturating_sub(1);
+            if port > u32::from(u16::MAX) {
+                return Err(OrderError::Port(port));
+            }
             env.insert("PORT", port.to_string());
         }
         env.insert("GAFFER_SESSION", seat.name.session());
         env.insert("GAFFER_JOB", seat.name.label());
         env.insert("GAFFER_INSTANCE", seat.number.to_string());
         env.insert(RUN_VARIABLE, self.run_mark(seat.pid));
-        env
+        Ok(env)
     }
 }
 

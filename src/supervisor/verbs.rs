@@ -35,7 +35,8 @@ impl Supervisor {
     /// [`Refusal::Invalid`] with the reason.
     pub fn check(&self, name: &JobName, spec: &JobSpec, extra: &Commit) -> Result<(), Refusal> {
         let pid = Pid(self.last_pid + 1);
-        let seat = Seat { name, number: 1, pid, extra: &extra.env };
+        let number = spec.numprocesses.max(1);
+        let seat = Seat { name, number, pid, extra: &extra.env };
         let order = self.host.order(spec, seat);
         order.map(|_| ()).map_err(|error| Refusal::Invalid(error.to_string()))
     }
