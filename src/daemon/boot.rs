@@ -17,6 +17,7 @@ use super::options::Options;
 use super::settings::Settings;
 use super::world::Daemon;
 use crate::base::error::Errno;
+use crate::base::limits;
 use crate::base::order::Identity;
 use crate::node::console::{Console, Verbosity};
 use crate::node::gaffer::{Gaffer, Setup};
@@ -185,9 +186,16 @@ fn setup(
         seed: u64::from_le_bytes(seed),
         access: settings.access.clone(),
         memory: procfs::physical_memory(),
+        clients: most_clients(),
         console: Console::new(verbosity),
         boot_id,
     })
+}
+
+/// Clients are descriptors, and so is what the jobs need: no more than half of them is for clients.
+fn most_clients() -> usize {
+    let half = startup::nofile().map_or(u64::MAX, |(soft, _)| soft / 2);
+    usize::try_from(half).unwrap_or(usize::MAX).min(limits::CONNECTIONS)
 }
 
 struct SystemAccounts;

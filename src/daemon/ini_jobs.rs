@@ -65,6 +65,10 @@ impl Table {
             });
             let entries = &mut self.sections[index].entries;
             for entry in section.entries {
+                if entry.inherited && entries.iter().any(|known| known.key == entry.key) {
+                    // A default says nothing where something is said.
+                    continue;
+                }
                 entries.retain(|known| known.key != entry.key);
                 let place = format!("{file}:{}", entry.line);
                 let ini::Entry { key, raw_key, value, inherited, .. } = entry;
@@ -246,6 +250,22 @@ mod tests {
         let spec = &placed[0].entry.spec;
         assert_eq!(spec.config["cmd"], "b");
         assert_eq!(spec.rules.flapping.map(|flapping| flapping.attempts), Some(2));
+    }
+
+    #[test]
+    fn the_defaults_of_a_later_file_take_nothing_back() {
+        let mut table = Table::default();
+        table.add("a", "[job:a]\ncmd=a\nnumprocesses=3\n[gaffer]\npidfile=x\n").expect("valid");
+        let later = "[DEFAULT]\nnumprocesses=1\npidfile=y\n[job:a]\nnice=1\n[gaffer]\nbacklog=1\n";
+        table.add("b", later).expect("valid");
+        let placed = table.jobs(&mut Vec::new()).expect("valid");
+        assert_eq!(placed[0].entry.spec.numprocesses, 3);
+        let gaffer = table.section("gaffer").expect("there");
+        let pidfile = gaffer.entries.iter().find(|entry| entry.key == "pidfile");
+        assert_eq!(
+            pidfile.map(|entry| (entry.value.as_str(), entry.inherited)),
+            Some(("x", false))
+        );
     }
 
     #[test]

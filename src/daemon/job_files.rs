@@ -85,7 +85,11 @@ impl Application {
         let port = env.get("PORT").or_else(|| environ.get("PORT"));
         let base_port = match port {
             None => base_port,
-            Some(text) => text.parse().map_err(|_| format!("PORT is {text:?}, no port number"))?,
+            Some(text) => text.parse().map_err(|_| {
+                let place = self.dotenv.as_ref().filter(|_| env.contains_key("PORT"));
+                let place = place.map(|(path, _)| format!("{}: ", path.display()));
+                format!("{}PORT is {text:?}, no port number", place.unwrap_or_default())
+            })?,
         };
         let mut jobs = Vec::new();
         for (index, process) in parsed.processes.iter().enumerate() {

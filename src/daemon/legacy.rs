@@ -14,6 +14,7 @@ use crate::node::journal::{Journal, Loaded};
 use crate::node::machine::StateFile;
 use crate::node::state::running_from_value;
 use crate::reactor::strays;
+use crate::supervisor::facts::Stray;
 use crate::sys::entropy::random_bytes;
 use crate::sys::lock::{lock, LockError, Locked};
 use crate::sys::procfs;
@@ -101,9 +102,15 @@ impl StateDirectory {
                 })
                 .collect();
         }
-        let known = |os_pid| legacy.running.iter().any(|running| running.os_pid == os_pid);
+        // What a detached process has started goes on with it.
+        let known = |stray: &Stray| {
+            legacy.running.iter().any(|running| {
+                let same_place = running.job == stray.job && running.number == stray.number;
+                running.os_pid == stray.os_pid || running.detach && same_place
+            })
+        };
         let strays = strays::of_earlier_lives(&self.family, &self.node);
-        let strays: Vec<_> = strays.into_iter().filter(|stray| !known(stray.os_pid)).collect();
+        let strays: Vec<_> = strays.into_iter().filter(|stray| !known(stray)).collect();
         legacy.strays = strays;
         legacy
     }

@@ -123,6 +123,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String
             None => OsString::new(),
             Some(_) => parser.value().map_err(|error| error.to_string())?,
         };
+        if option.value.is_some() && value.is_empty() {
+            return Err(format!("--{}: its value is empty", option.long));
+        }
         match option.long {
             "version" => return Ok(Command::Version),
             "help" => return Ok(Command::Help),
@@ -220,6 +223,7 @@ mod tests {
         assert!(parsed(&["-x"]).is_err());
         assert!(parsed(&["stray"]).is_err());
         assert!(parsed(&["--bind"]).is_err());
+        assert_eq!(parsed(&["--state-dir", ""]), Err("--state-dir: its value is empty".into()));
         let Ok(Command::Run(options)) = parsed(&["-vv", "--bind=:1", "-c", "x"]) else {
             panic!("these are options");
         };

@@ -10,7 +10,6 @@ use super::stats::Measured;
 use super::waits::Measuring;
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, InstanceId, OsPid, Pid};
-use crate::base::limits;
 use crate::front::access::CorsHeaders;
 use crate::front::conn::Conn;
 use crate::front::peer::Peer;
@@ -22,7 +21,7 @@ use crate::wire::http::Method;
 
 impl Gaffer {
     pub(super) fn accept(&mut self, peer: Peer, now: Now) -> Option<ConnId> {
-        if self.clients.len() >= limits::CONNECTIONS {
+        if self.clients.len() >= self.most_clients {
             return None;
         }
         let id = self.clients.insert(Client { conn: Conn::new(now), peer, cors: Vec::new() });

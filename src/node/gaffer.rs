@@ -39,6 +39,7 @@ pub struct Gaffer {
     pub(super) outputs: Outputs,
     pub(super) stats: Stats,
     pub(super) clients: Arena<ConnId, Client>,
+    pub(super) most_clients: usize,
     /// When each connection wants to be looked at.
     pub(super) patience: Timers<ConnId>,
     pub(super) dirty: BTreeSet<ConnId>,
@@ -83,6 +84,8 @@ pub struct Setup {
     pub memory: u64,
     /// How much is told on the console.
     pub console: Console,
+    /// Most clients at a time.
+    pub clients: usize,
     /// Facts in the header of the record of what runs: the machine's boot.
     pub boot_id: String,
 }
@@ -108,6 +111,7 @@ impl Gaffer {
             outputs: Outputs::default(),
             stats: Stats::new(setup.memory),
             clients: Arena::default(),
+            most_clients: setup.clients,
             patience: Timers::default(),
             dirty: BTreeSet::new(),
             access: setup.access,
@@ -167,10 +171,9 @@ impl Gaffer {
     /// Loads jobs of files that are not loaded, in their order.
     fn load_files(&mut self, entries: Vec<JobEntry>, now: Now) {
         for entry in entries {
-            let name = entry.name.clone();
-            self.remember(&entry);
-            if let Err(refusal) = self.supervisor.load(entry, Origin::File, now) {
-                error!("{name} is not loaded: {refusal}");
+            match self.supervisor.load(entry.clone(), Origin::File, now) {
+                Ok(()) => self.remember(&entry),
+                Err(refusal) => error!("{} is not loaded: {refusal}", entry.name),
             }
         }
     }
@@ -213,17 +216,18 @@ impl Gaffer {
         }
         for entry in changed {
             let name = entry.name.clone();
-            self.remember(&entry);
             let done = match self.origin(&name) {
-                None => self.supervisor.load(entry, Origin::File, now),
-                Some(Origin::File) => self.supervisor.reconfigure(entry, now),
+                None => self.supervisor.load(entry.clone(), Origin::File, now),
+                Some(Origin::File) => self.supervisor.reconfigure(entry.clone(), now),
                 Some(Origin::Api) => {
                     warn!("{name} was loaded over the API and stays as it is");
-                    Ok(())
+                    continue;
                 }
             };
-            if let Err(refusal) = done {
-                error!("{name}: {refusal}");
+            // What is not in force counts as new at the next reading.
+            match done {
+                Ok(()) => self.remember(&entry),
+                Err(refusal) => error!("{name}: {refusal}"),
             }
         }
         Ok(())

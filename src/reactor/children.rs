@@ -329,11 +329,15 @@ impl Children {
         if !reap::group_exists(leader) {
             return false;
         }
-        let look = || {
-            let sweep = procfs::sweep().into_iter();
-            sweep.filter(|stat| !matches!(stat.state, b'Z' | b'X')).map(|stat| stat.pgrp).collect()
-        };
-        self.living_groups.get_or_insert_with(look).contains(&leader.0)
+        if self.living_groups.is_none() {
+            let lives = |stat: &procfs::Stat| !matches!(stat.state, b'Z' | b'X');
+            let groups = |all: Vec<procfs::Stat>| {
+                all.into_iter().filter(lives).map(|stat| stat.pgrp).collect()
+            };
+            self.living_groups = procfs::sweep().map(groups);
+        }
+        // Not to see it, for want of descriptors, is not to see it dead.
+        self.living_groups.as_ref().is_none_or(|groups| groups.contains(&leader.0))
     }
 
     /// Forgets a child, and closes what is open between it and us.

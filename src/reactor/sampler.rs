@@ -11,7 +11,7 @@ pub fn sample(targets: &[(InstanceId, OsPid)]) -> Vec<(InstanceId, Usage)> {
     let mut groups: BTreeMap<OsPid, Usage> =
         targets.iter().map(|(_, os_pid)| (*os_pid, Usage::default())).collect();
     let ticks = procfs::clock_ticks_per_second();
-    for stat in procfs::sweep() {
+    for stat in procfs::sweep().unwrap_or_default() {
         let Some(usage) = groups.get_mut(&OsPid(stat.pgrp)) else { continue };
         usage.rss += stat.rss_bytes;
         usage.vms += stat.vms_bytes;

@@ -30,7 +30,11 @@ pub fn among_own_children(node: &str, known: impl Fn(OsPid) -> bool) -> Vec<Stra
 /// with `family`.
 pub fn of_earlier_lives(family: &str, node: &str) -> Vec<Stray> {
     let own = OsPid(i32::try_from(std::process::id()).unwrap_or(0));
-    let others = procfs::sweep().into_iter().map(|stat| stat.os_pid).filter(|pid| *pid != own);
+    let others = procfs::sweep()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|stat| stat.os_pid)
+        .filter(|pid| *pid != own);
     let marked = others.filter_map(|os_pid| marked(os_pid, node));
     let earlier = |(life, _): &(String, Stray)| life.starts_with(family) && life != node;
     marked.filter(earlier).map(|(_, stray)| stray).collect()

@@ -5,6 +5,7 @@
 //! does, until the next boot.
 
 use std::fs::{self, File};
+use std::io;
 use std::io::Read;
 use std::path::Path;
 
@@ -43,21 +44,31 @@ pub fn stat(os_pid: OsPid) -> Option<Stat> {
     parse_stat(&line, page_size())
 }
 
-/// All processes that can be seen, in no particular order.
-pub fn sweep() -> Vec<Stat> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+/// All processes that can be seen, in no particular order. `None` if one could not be looked at
+/// although it is there, for want of descriptors: what is missing then may well live.
+pub fn sweep() -> Option<Vec<Stat>> {
+    let entries = fs::read_dir("/proc").ok()?;
     let page_size = page_size();
     let mut line = Vec::new();
     let mut found = Vec::new();
     for entry in entries.flatten() {
         let name = entry.file_name();
         let is_pid = name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
-        if !is_pid || read_into(&entry.path().join("stat"), &mut line).is_none() {
+        if !is_pid {
             continue;
         }
-        found.extend(parse_stat(&line, page_size));
+        match read_stat(&entry.path().join("stat"), &mut line) {
+            Ok(()) => found.extend(parse_stat(&line, page_size)),
+            Err(error) if is_starved(&error) => return None,
+            // It has gone meanwhile.
+            Err(_) => {}
+        }
     }
-    found
+    Some(found)
+}
+
+fn is_starved(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
 }
 
 /// How many descriptors a process has open; `None` if it is gone or not ours to look at.
@@ -93,7 +104,7 @@ pub fn own_children() -> Vec<OsPid> {
     // A kernel without CONFIG_PROC_CHILDREN.
     let own = i64::from(std::process::id());
     let is_ours = |stat: &Stat| i64::from(stat.ppid) == own;
-    sweep().into_iter().filter(is_ours).map(|stat| stat.os_pid).collect()
+    sweep().unwrap_or_default().into_iter().filter(is_ours).map(|stat| stat.os_pid).collect()
 }
 
 /// Names this boot of the machine: a new one each time.
@@ -139,11 +150,14 @@ fn listed_children() -> Option<Vec<OsPid>> {
 
 /// Replaces what is in `buffer` by the file.
 fn read_into(path: &Path, buffer: &mut Vec<u8>) -> Option<()> {
+    read_stat(path, buffer).ok()
+}
+
+fn read_stat(path: &Path, buffer: &mut Vec<u8>) -> io::Result<()> {
     buffer.clear();
     // These lines have a few hundred bytes; to say so spares the read that asks for their size.
     buffer.reserve(1024);
-    File::open(path).ok()?.read_to_end(buffer).ok()?;
-    Some(())
+    File::open(path)?.read_to_end(buffer).map(drop)
 }
 
 /// Reads the line `42 (its name) S 1 …`. The name may hold spaces and parentheses, so the fields
@@ -224,7 +238,7 @@ mod tests {
         let stat = stat(own()).expect("we live");
         assert_eq!(stat.os_pid, own());
         assert!(stat.threads >= 1 && stat.rss_bytes > 0 && stat.vms_bytes >= stat.rss_bytes);
-        assert!(sweep().iter().any(|seen| seen.os_pid == own()
+        assert!(sweep().expect("descriptors").iter().any(|seen| seen.os_pid == own()
             && seen.start_time == stat.start_time
             && seen.session == stat.session));
         assert_eq!(own_stat_field(22), Some(stat.start_time));

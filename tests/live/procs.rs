@@ -20,7 +20,11 @@ pub(crate) struct Marked {
 
 /// The processes that carry the mark of this node, of whichever of its lives.
 pub(crate) fn marked(family: &str) -> Vec<Marked> {
-    procfs::sweep().into_iter().filter_map(|stat| one(family, &stat)).collect()
+    procfs::sweep()
+        .expect("descriptors")
+        .into_iter()
+        .filter_map(|stat| one(family, &stat))
+        .collect()
 }
 
 fn one(family: &str, stat: &procfs::Stat) -> Option<Marked> {
@@ -73,7 +77,7 @@ pub(crate) fn exists(os_pid: i32) -> bool {
 
 /// The children of a process, zombies included.
 pub(crate) fn children(os_pid: i32) -> Vec<i32> {
-    let stats = procfs::sweep().into_iter();
+    let stats = procfs::sweep().expect("descriptors").into_iter();
     stats.filter(|stat| stat.ppid == os_pid).map(|stat| stat.os_pid.0).collect()
 }
 

@@ -90,8 +90,15 @@ impl FakeNode {
         let environ = BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]);
         let host =
             Host { environ: Rc::new(environ), accounts: Rc::new(OneUser), node: "node".into() };
-        let setup =
-            Setup { host, seed: 1, access, memory: 1 << 30, console, boot_id: "boot".into() };
+        let setup = Setup {
+            host,
+            seed: 1,
+            access,
+            memory: 1 << 30,
+            console,
+            clients: gaffer::base::limits::CONNECTIONS,
+            boot_id: "boot".into(),
+        };
         let now = Now { mono: Instant::now(), wall: UNIX_EPOCH + WALL };
         let mut node = Self {
             gaffer: Gaffer::new(setup),

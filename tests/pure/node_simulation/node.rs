@@ -94,6 +94,7 @@ fn gaffer(life: u32, seed: u64) -> Gaffer {
         seed,
         access: Access::default(),
         memory: 1 << 30,
+        clients: gaffer::base::limits::CONNECTIONS,
         console: Console::new(Verbosity::Output),
         boot_id: "boot".into(),
     })
