@@ -23,7 +23,8 @@ pub fn marked(os_pid: OsPid, node: &str) -> Option<(String, Stray)> {
 /// Our children that we did not start, with the mark of this life of the node.
 pub fn among_own_children(node: &str, known: impl Fn(OsPid) -> bool) -> Vec<Stray> {
     let strangers = procfs::own_children().into_iter().filter(|os_pid| !known(*os_pid));
-    strangers.filter_map(|os_pid| marked(os_pid, node)).map(|(_, stray)| stray).collect()
+    let marked = strangers.filter_map(|os_pid| marked(os_pid, node));
+    marked.filter(|(life, _)| life == node).map(|(_, stray)| stray).collect()
 }
 
 /// All processes of the system with the mark of an earlier life of this node: one whose mark begins

@@ -148,6 +148,9 @@ pub fn read(config: &Map<String, Value>) -> Result<JobSpec, SpecError> {
     let fields = Fields { map: config, at: "" };
     let wants_start = fields.flag("start")?;
     debug_assert!(wants_start.is_none() || config.contains_key("start"));
+    if let Some(stream) = cut_off(&fields)? {
+        return Err(stream);
+    }
     let mut echo = config.clone();
     echo.remove("start");
     Ok(JobSpec {
@@ -175,6 +178,23 @@ pub fn read(config: &Map<String, Value>) -> Result<JobSpec, SpecError> {
         port: fields.whole("port", 1, i64::from(u16::MAX))?,
         config: echo,
     })
+}
+
+/// A stream that leads to the daemon, of a job that is to survive it: the process would be ended by
+/// its first write after that.
+fn cut_off(fields: &Fields<'_>) -> Result<Option<SpecError>, SpecError> {
+    if fields.flag("detach")? != Some(true) {
+        return Ok(None);
+    }
+    let streams = ["redirect_output", "redirect_input", "custom_streams"];
+    let wanted =
+        |value: &&Value| value.as_array().map_or(value.as_bool() != Some(false), |l| !l.is_empty());
+    let stream = streams.iter().find_map(|name| Some((*name, fields.get(name).filter(wanted)?)));
+    Ok(stream.map(|(name, value)| SpecError::Bad {
+        key: name.into(),
+        expects: "none with detach, since it would end with gafferd".into(),
+        found: shown(value),
+    }))
 }
 
 /// Whether the configuration asks for the job to be started: yes unless it says no.
@@ -567,6 +587,10 @@ mod tests {
                 "uid: expected a user's name or number, found 4294967295",
             ),
             (json!({"cmd": "a", "start": "no"}), "start: expected true or false, found \"no\""),
+            (
+                json!({"cmd": "a", "detach": true, "redirect_output": ["o"]}),
+                "redirect_output: expected none with detach, since it would end with gafferd, found [\"o\"]",
+            ),
         ] {
             assert_eq!(spec(value).err().as_deref(), Some(message));
         }
