@@ -95,7 +95,17 @@ fn read_ini(path: &Path, root: bool, table: &mut Table) -> Result<(), String> {
             add(&file, root, table)?;
         }
     }
-    Ok(())
+    let main = format!("{}:", path.display());
+    let entries = table.section("gaffer").into_iter().flat_map(|section| &section.entries);
+    let mut includes =
+        entries.filter(|entry| matches!(entry.key.as_str(), "include" | "include_dir"));
+    match includes.find(|entry| !entry.place.starts_with(&main)) {
+        Some(entry) => Err(format!(
+            "{}: {} works in the main file only; name it there",
+            entry.place, entry.key
+        )),
+        None => Ok(()),
+    }
 }
 
 fn add(path: &Path, root: bool, table: &mut Table) -> Result<(), String> {
