@@ -53,7 +53,7 @@ pub enum Effect {
         /// Which.
         targets: Vec<(InstanceId, OsPid)>,
     },
-    /// Write to a state file; answered by `stored`.
+    /// Write to a state file; answered by `stored` when it replaces the file or fails.
     Store {
         /// Which file.
         file: StateFile,
@@ -157,7 +157,7 @@ pub trait Machine {
 
     /// The measurements that were asked for; processes that are gone are missing.
     fn sampled(&mut self, ticket: u64, usages: Vec<(InstanceId, Usage)>, now: Now);
-    /// What became of a write.
+    /// A state file was replaced whole, or a write of it failed. An append that went well is not told.
     fn stored(&mut self, file: StateFile, result: Result<(), Errno>, now: Now);
     /// The configuration, read again: its jobs, or what is wrong with it.
     fn reconfigured(&mut self, jobs: Result<Vec<JobEntry>, String>, now: Now);

@@ -94,10 +94,10 @@ struct Kept {
     journal: Journal,
     /// Set while the file does not hold what it should.
     retry_at: Option<Instant>,
-    /// Whether the last write failed, so that the file has to be replaced whole.
+    /// Whether a write failed and the file has not been replaced whole since.
     failed: bool,
-    /// Whether that was told, and no write has succeeded since.
-    told: bool,
+    /// Whether something changed since the last attempt to replace it.
+    missed: bool,
 }
 
 impl State {
@@ -108,7 +108,7 @@ impl State {
             journal: Journal::new(file.name(), header),
             retry_at: None,
             failed: false,
-            told: false,
+            missed: false,
         };
         Self {
             jobs: kept(StateFile::Jobs, Map::new()),
@@ -164,16 +164,18 @@ impl State {
         }
     }
 
-    /// What became of a write.
+    /// A file was replaced whole, or a write of it failed.
     pub fn stored(&mut self, file: StateFile, result: Result<(), Errno>, now: Now) {
         let kept = self.kept(file);
         let Err(errno) = result else {
-            if !kept.failed && std::mem::take(&mut kept.told) {
+            if kept.missed {
+                kept.retry_at = Some(now.mono);
+            } else if std::mem::take(&mut kept.failed) {
                 info!("the state file {:?} is written again", file.name());
             }
             return;
         };
-        if !std::mem::replace(&mut kept.told, true) {
+        if !std::mem::replace(&mut kept.failed, true) {
             error!(
                 "cannot write the state file {:?}: {errno}; trying again every {} s, supervision \
                  goes on",
@@ -181,7 +183,8 @@ impl State {
                 limits::STATE_RETRY.as_secs()
             );
         }
-        kept.failed = true;
+        // A replacement that is under way does not have it.
+        kept.missed = true;
         kept.retry_at = Some(now.mono + limits::STATE_RETRY);
     }
 
@@ -194,7 +197,7 @@ impl State {
 
     /// Whether a file does not hold what it should.
     pub fn is_degraded(&self) -> bool {
-        self.jobs.told || self.running.told
+        self.jobs.failed || self.running.failed
     }
 
     /// When to try again.
@@ -207,7 +210,6 @@ impl State {
         for kept in [&mut self.jobs, &mut self.running] {
             if kept.retry_at.is_some_and(|at| at <= now.mono) {
                 kept.retry_at = None;
-                kept.failed = false;
                 kept.replace(effects);
             }
         }
@@ -217,7 +219,8 @@ impl State {
 impl Kept {
     fn append(&mut self, line: Vec<u8>, effects: &mut Vec<Effect>) {
         if self.failed {
-            // The whole file is written when it can be; a line behind a torn one would not help.
+            // The whole file is written when it can be.
+            self.missed = true;
             return;
         }
         if self.journal.is_bloated() {
@@ -234,6 +237,7 @@ impl Kept {
     }
 
     fn replace(&mut self, effects: &mut Vec<Effect>) {
+        self.missed = false;
         let whole = self.journal.whole();
         effects.push(Effect::Store { file: self.file, write: Write::Replace(whole) });
     }
@@ -302,24 +306,30 @@ mod tests {
         state.on_time(retry, &mut effects);
         assert_eq!(effects.len(), 1);
         assert!(state.is_degraded(), "it may fail again");
-        // What comes while it is under way goes behind it.
         state.job(&name("d"), Some(&job(4)), &mut effects);
         let keys = |effects: &[Effect]| {
             let entries = held(effects, StateFile::Jobs).into_iter();
             entries.map(|(key, _)| key).collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(keys(&effects), "s.b s.c s.d");
+        assert_eq!(keys(&effects), "s.b s.c", "what comes while it is under way waits");
 
-        // It fails once more; the next time it succeeds.
+        // It fails once more; the next time it succeeds, and what came meanwhile follows at once.
         state.stored(StateFile::Jobs, Err(FULL), retry);
         effects.clear();
-        state.on_time(retry.plus(limits::STATE_RETRY), &mut effects);
+        let next = retry.plus(limits::STATE_RETRY);
+        state.on_time(next, &mut effects);
         assert_eq!(keys(&effects), "s.b s.c s.d");
-        state.stored(StateFile::Jobs, Ok(()), retry.plus(limits::STATE_RETRY));
+        state.job(&name("f"), Some(&job(6)), &mut effects);
+        state.stored(StateFile::Jobs, Ok(()), next);
+        assert!(state.is_degraded(), "not all of it is there");
+        effects.clear();
+        state.on_time(next, &mut effects);
+        assert_eq!(keys(&effects), "s.b s.c s.d s.f");
+        state.stored(StateFile::Jobs, Ok(()), next);
         assert!(!state.is_degraded());
         assert_eq!(state.deadline(), None);
         state.job(&name("e"), Some(&job(5)), &mut effects);
-        assert_eq!(keys(&effects), "s.b s.c s.d s.e");
+        assert_eq!(keys(&effects), "s.b s.c s.d s.f s.e");
     }
 
     #[test]

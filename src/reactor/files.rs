@@ -28,6 +28,8 @@ struct Open {
     syncing: bool,
     /// Written to since the running sync began.
     unsynced: bool,
+    /// The last append failed, and may have left half a line.
+    torn: bool,
 }
 
 impl Files {
@@ -36,7 +38,8 @@ impl Files {
         Self { directory, open: BTreeMap::new() }
     }
 
-    /// Carries a write out. `None` when its result comes later.
+    /// Carries a write out. Tells that it failed, or that the file is replaced; `None` when an append
+    /// went well, or when the result comes later.
     pub fn write(
         &mut self,
         file: StateFile,
@@ -44,7 +47,7 @@ impl Files {
         worker: &mut Worker,
     ) -> Option<Result<(), Errno>> {
         let result = match write {
-            Write::Append(bytes) => self.append(file, &bytes, worker).map(|()| true),
+            Write::Append(bytes) => self.append(file, &bytes, worker).map(|()| false),
             Write::Replace(bytes) => self.replace(file, bytes, worker),
         };
         match result {
@@ -61,8 +64,14 @@ impl Files {
         if let Some(queued) = &mut open.replacing {
             queued.extend_from_slice(bytes);
         }
-        open.file.write_all(bytes)?;
-        open.sync_soon(file, worker)
+        let written = if open.torn {
+            // What comes behind half a line must not become part of it.
+            open.file.write_all(&[b"\n", bytes].concat())
+        } else {
+            open.file.write_all(bytes)
+        };
+        open.torn = written.is_err();
+        written.and_then(|()| open.sync_soon(file, worker))
     }
 
     /// True when it is complete at once.
@@ -104,6 +113,7 @@ impl Files {
             outdated_by: None,
             syncing: false,
             unsynced: false,
+            torn: false,
         };
         self.open.insert(file, open);
         Ok(())
@@ -241,7 +251,7 @@ mod tests {
         }
 
         fn append(&mut self, text: &str) {
-            assert_eq!(self.write(Write::Append(text.into())), Some(Ok(())));
+            assert_eq!(self.write(Write::Append(text.into())), None, "it went well");
         }
 
         fn content(&self) -> String {
@@ -290,6 +300,20 @@ mod tests {
         disk.work();
         assert_eq!(disk.content(), "ABc");
         assert_eq!(fs::read_dir(disk.folder.path()).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn what_is_appended_behind_half_a_line_does_not_join_it() {
+        let mut disk = Disk::new();
+        disk.write(Write::Replace(b"a\nhal".to_vec()));
+        let full = OpenOptions::new().append(true).open("/dev/full").expect("there is one");
+        let open = disk.files.open.get_mut(&JOBS).expect("just written");
+        let real = std::mem::replace(&mut open.file, full);
+        assert_eq!(disk.write(Write::Append(b"f\n".to_vec())), Some(Err(Errno(libc::ENOSPC))));
+        disk.files.open.get_mut(&JOBS).expect("still open").file = real;
+        disk.append("b\n");
+        disk.append("c\n");
+        assert_eq!(disk.content(), "a\nhal\nb\nc\n");
     }
 
     #[test]

@@ -230,7 +230,9 @@ impl World {
             }
             Effect::Store { file, write } => {
                 let result = self.disk.write(file, &write);
-                self.node.stored(file, result, self.now);
+                if result.is_err() || matches!(write, Write::Replace(_)) {
+                    self.node.stored(file, result, self.now);
+                }
                 return;
             }
             Effect::ReadConfig => {
