@@ -55,6 +55,8 @@ pub struct Gaffer {
     /// their name is not theirs.
     shelved: BTreeSet<JobName>,
     node: String,
+    /// The shell was asked for what escaped, and has not told yet.
+    pub(super) searching: bool,
     ended: bool,
 }
 
@@ -123,6 +125,7 @@ impl Gaffer {
             files: BTreeMap::new(),
             shelved: BTreeSet::new(),
             node,
+            searching: false,
             ended: false,
         }
     }
@@ -246,7 +249,11 @@ impl Gaffer {
     /// Begins to end; asked again, it kills at once.
     pub(super) fn end(&mut self, signal: Signal, now: Now) {
         match self.supervisor.pace() {
-            None => info!("{signal}: stopping all jobs"),
+            None => {
+                info!("{signal}: stopping all jobs");
+                self.searching = true;
+                self.effects.push(Effect::Search);
+            }
             Some(_) => warn!("{signal} again: killing what is left"),
         }
         self.supervisor.shutdown(now);
@@ -264,7 +271,7 @@ impl Gaffer {
         // What escaped from the last run is found when that is released, and is still to be ended.
         let releasing = self.effects.iter().any(|effect| matches!(effect, Effect::Release(_)));
         let over = self.supervisor.pace().is_some() && self.supervisor.processes_left() == 0;
-        if over && !releasing && !self.ended {
+        if over && !releasing && !self.searching && !self.ended {
             self.ended = true;
             info!("all jobs have stopped");
             self.effects.push(Effect::Exit(0));

@@ -91,6 +91,10 @@ impl Machine for Gaffer {
         self.supervisor.strayed(stray, now);
     }
 
+    fn searched(&mut self) {
+        self.searching = false;
+    }
+
     fn node_mark(&self) -> &str {
         self.node()
     }

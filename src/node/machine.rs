@@ -60,6 +60,9 @@ pub enum Effect {
         /// What to do with it.
         write: Write,
     },
+    /// Everything ends: look for processes that escaped from their jobs; answered by `strayed` for
+    /// each, and then by `searched`.
+    Search,
     /// Read the configuration again; answered by `reconfigured`.
     ReadConfig,
     /// Write a line to standard output, with the time before it.
@@ -152,6 +155,8 @@ pub trait Machine {
     fn group_gone(&mut self, id: InstanceId, now: Now);
     /// A process that lost its parent became our child.
     fn strayed(&mut self, stray: Stray, now: Now);
+    /// All that escaped was told.
+    fn searched(&mut self);
     /// The node's word for finding its own processes by their mark.
     fn node_mark(&self) -> &str;
 

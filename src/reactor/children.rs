@@ -32,6 +32,9 @@ pub struct Children {
     buffer: Vec<u8>,
     /// Children whose leader is gone and whose group is not, or was not when last looked at.
     lingering: Vec<InstanceId>,
+    /// Children that are none of our business: those that were there before us, and those that were
+    /// let go to survive us.
+    left_alone: BTreeSet<OsPid>,
     /// The groups that had a living member when this turn looked, if it did.
     living_groups: Option<BTreeSet<i32>>,
 }
@@ -78,6 +81,7 @@ impl Children {
             spawner,
             buffer: vec![0; limits::READ_BUFFER],
             lingering: Vec::new(),
+            left_alone: procfs::own_children().into_iter().collect(),
             living_groups: None,
         }
     }
@@ -254,7 +258,7 @@ impl Children {
             };
             match self.by_os_pid.remove(&os_pid) {
                 Some(id) => self.leader_ended(id, status, machine, (registry, sources), now),
-                None => strangers = true,
+                None => strangers |= !self.left_alone.remove(&os_pid),
             }
         }
         if strangers {
@@ -346,6 +350,7 @@ impl Children {
         self.lingering.retain(|other| *other != id);
         if self.by_os_pid.get(&child.os_pid) == Some(&id) {
             self.by_os_pid.remove(&child.os_pid);
+            self.left_alone.insert(child.os_pid);
         }
         for pipe in child.outputs.into_values() {
             close(&pipe.file, pipe.source, registry, sources);
@@ -357,7 +362,7 @@ impl Children {
 
     /// Whether this process of the kernel is one that we know.
     pub fn knows(&self, os_pid: OsPid) -> bool {
-        self.by_os_pid.contains_key(&os_pid)
+        self.by_os_pid.contains_key(&os_pid) || self.left_alone.contains(&os_pid)
     }
 }
 

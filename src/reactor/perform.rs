@@ -52,6 +52,7 @@ impl<M: Machine> Reactor<M> {
                 | Effect::Survey(_)
                 | Effect::Release(_)
                 | Effect::Sample { .. }
+                | Effect::Search
                 | Effect::ReadConfig
                 | Effect::Print(_)
                 | Effect::ReopenLog
@@ -91,6 +92,11 @@ impl<M: Machine> Reactor<M> {
                     self.machine.stored(file, result, now);
                 }
             }
+            Effect::Search => {
+                self.ends = true;
+                self.look_for_strays(now);
+                self.machine.searched();
+            }
             Effect::ReadConfig => {
                 let jobs = self.world.read_config();
                 self.machine.reconfigured(jobs, now);
@@ -107,10 +113,14 @@ impl<M: Machine> Reactor<M> {
         }
     }
 
-    /// After a run is over, what escaped from it may have become our child.
+    /// After a run is over, what escaped from it may have become our child. When everything ends,
+    /// that goes for whatever is our child.
     fn look_for_strays(&mut self, now: Now) {
         let known = |os_pid| self.children.knows(os_pid);
-        let strays = strays::among_own_children(self.machine.node_mark(), known);
+        let mut strays = strays::among_own_children(self.machine.node_mark(), known);
+        if self.ends {
+            strays.extend(strays::unmarked(known));
+        }
         for stray in strays {
             self.machine.strayed(stray, now);
         }

@@ -27,6 +27,20 @@ pub fn among_own_children(node: &str, known: impl Fn(OsPid) -> bool) -> Vec<Stra
     marked.filter(|(life, _)| life == node).map(|(_, stray)| stray).collect()
 }
 
+/// Our children that we did not start and that no node has marked, or that took the mark off. Whose
+/// they were cannot be told.
+pub fn unmarked(known: impl Fn(OsPid) -> bool) -> Vec<Stray> {
+    let strangers = procfs::own_children().into_iter().filter(|os_pid| !known(*os_pid));
+    let plain = strangers.filter(|pid| procfs::environ_value(*pid, RUN_VARIABLE).is_none());
+    let nobodys = JobName::new("gaffer", "escaped");
+    let stray = |os_pid: OsPid| {
+        let stat = procfs::stat(os_pid).filter(|stat| stat.state != b'Z')?;
+        let job = nobodys.clone().ok()?;
+        Some(Stray { job, number: 1, run: None, os_pid, start_time: stat.start_time })
+    };
+    plain.filter_map(stray).collect()
+}
+
 /// All processes of the system with the mark of an earlier life of this node: one whose mark begins
 /// with `family`.
 pub fn of_earlier_lives(family: &str, node: &str) -> Vec<Stray> {

@@ -61,6 +61,8 @@ pub struct Reactor<M: Machine> {
     owed: BTreeSet<ConnId>,
     /// More children have ended than were reaped in the turn before.
     more_ended: bool,
+    /// Everything is to end, and what escaped from the jobs with it.
+    pub(super) ends: bool,
     /// A run was over in this turn.
     pub(super) released: bool,
     pub(super) farewell: Option<Farewell>,
@@ -123,6 +125,7 @@ impl<M: Machine> Reactor<M> {
             again: BTreeSet::new(),
             owed: BTreeSet::new(),
             more_ended: false,
+            ends: false,
             released: false,
             farewell: None,
             signals,

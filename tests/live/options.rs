@@ -187,3 +187,26 @@ fn what_gafferd_makes_is_its_owners_alone() {
         assert_eq!(found, mode, "{name} has mode {found:o}");
     }
 }
+
+#[test]
+fn what_a_detached_process_has_started_survives_with_it() {
+    let mut node = Folder::new().start();
+    let cmd = "sleep 1000 & sleep 1000; :";
+    node.run_job(&json!({"name": "a", "cmd": cmd, "shell": true, "detach": true}));
+    until("all three run", || node.marked().len() == 3);
+    let all = |node: &Node| {
+        let mut all: Vec<i32> = node.marked().iter().map(|process| process.os_pid).collect();
+        all.sort_unstable();
+        all
+    };
+    let (before, leader) = (all(&node), node.os_pids("/jobs/t/a"));
+    for _ in 0..2 {
+        node.stop();
+        assert_eq!(all(&node), before);
+        node.start_again();
+        assert_eq!(node.os_pids("/jobs/t/a"), leader);
+        assert_eq!(all(&node), before);
+    }
+    node.does("DELETE", "/jobs/t/a?wait=stopped&timeout=30", "");
+    node.assert_nothing_left();
+}

@@ -134,3 +134,17 @@ fn a_rolling_restart_never_takes_all_instances_down() {
     let planned = node.deaths("/jobs/t/a").iter().all(|death| death["planned"] == true);
     assert!(planned && node.get("/jobs/t/a")["restarts"] == 0);
 }
+
+#[test]
+fn what_hid_from_its_job_is_ended_with_gafferd() {
+    let mut node = Folder::new().start();
+    let hidden = node.folder().text("hidden");
+    let hide = format!("setsid env -i sh -c 'echo $$ > {hidden}; exec sleep 1000' &");
+    let job = json!({"name": "a", "cmd": format!("{hide} exec sleep 1000"), "shell": true});
+    node.does("POST", "/jobs/t", &job.to_string());
+    let os_pid: i32 = until_some("it hides", || node.read("hidden").trim().parse().ok());
+    node.does("DELETE", "/jobs/t/a?wait=stopped&timeout=30", "");
+    assert!(procs::exists(os_pid), "neither group nor environment leads to it");
+    node.stop();
+    assert!(!procs::exists(os_pid));
+}

@@ -264,6 +264,7 @@ impl FakeNode {
                 self.stored.push((file, write));
             }
             Effect::Exit(code) => self.asked.push(format!("exit {code}")),
+            Effect::Search => self.gaffer.searched(),
             Effect::ReadConfig => self.asked.push("read the configuration".into()),
             Effect::Print(line) => self.asked.push(format!("print {line}")),
             Effect::ReopenLog => self.asked.push("reopen the log".into()),

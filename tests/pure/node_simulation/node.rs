@@ -235,6 +235,10 @@ impl World {
                 }
                 return;
             }
+            Effect::Search => {
+                self.node.searched();
+                return;
+            }
             Effect::ReadConfig => {
                 let jobs = match self.random.below(3) {
                     0 => Err("g.ini:1: broken".to_owned()),
