@@ -63,29 +63,64 @@ impl World for Daemon {
         Ok(())
     }
 
-    fn print(&mut self, line: &str, now: Now) {
-        let stdout = io::stdout();
-        // A terminal that is held, or a pipe that nobody reads, must not hold the jobs.
-        if !is_writable(stdout.as_fd()) {
-            self.lost += 1;
-            return;
-        }
+    fn print(&mut self, lines: &str, now: Now) {
         let time = stamp(now.wall);
         let time = time.split(' ').next_back().unwrap_or_default();
-        let mut text = String::new();
+        let mut piece = Piece::default();
+        for line in lines.lines() {
+            if !piece.fits(time, line) {
+                self.write(std::mem::take(&mut piece), time);
+            }
+            piece.push(time, line);
+        }
+        self.write(piece, time);
+    }
+}
+
+impl Daemon {
+    fn write(&mut self, piece: Piece, time: &str) {
         if self.lost > 0 {
-            text = format!("{time} gafferd | {} lines lost: nobody read them\n", self.lost);
-            self.lost = 0;
+            let mut said = Piece::default();
+            said.push(time, &format!("gafferd | {} lines lost: nobody read them", self.lost));
+            if put(&said.text) {
+                self.lost = 0;
+            }
         }
-        text.push_str(&format!("{time} "));
-        // Room for so much is there (PIPE_BUF, pipe(7)); for more the write would wait.
-        let room = logger::LINE - text.len() - "…\n".len();
-        let fits = |(at, c): &(usize, char)| at + c.len_utf8() <= room;
+        if self.lost > 0 || !put(&piece.text) {
+            self.lost += piece.lines;
+        }
+    }
+}
+
+/// Writes to standard output, if that does not wait: a terminal that is held, or a pipe that nobody
+/// reads, must not hold the jobs.
+fn put(text: &str) -> bool {
+    let stdout = io::stdout();
+    is_writable(stdout.as_fd()) && stdout.lock().write_all(text.as_bytes()).is_ok()
+}
+
+/// Lines that are written at once: so many that a pipe which has room at all takes all of them
+/// (PIPE_BUF, pipe(7)).
+#[derive(Default)]
+struct Piece {
+    text: String,
+    lines: u64,
+}
+
+impl Piece {
+    fn fits(&self, time: &str, line: &str) -> bool {
+        self.text.len() + time.len() + 1 + line.len() < logger::LINE
+    }
+
+    /// Adds a line, cut where a piece of its own would be too long.
+    fn push(&mut self, time: &str, line: &str) {
+        self.lines += 1;
+        self.text.push_str(time);
+        self.text.push(' ');
+        let room = logger::LINE.saturating_sub(self.text.len() + "…\n".len());
         let whole = line.len() <= room;
-        text.extend(line.char_indices().take_while(fits).map(|(_, c)| c));
-        text.push_str(if whole { "\n" } else { "…\n" });
-        if stdout.lock().write_all(text.as_bytes()).is_err() {
-            self.lost += 1;
-        }
+        let fits = |(at, c): &(usize, char)| at + c.len_utf8() <= room;
+        self.text.extend(line.char_indices().take_while(fits).map(|(_, c)| c));
+        self.text.push_str(if whole { "\n" } else { "…\n" });
     }
 }

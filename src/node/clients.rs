@@ -101,7 +101,7 @@ impl Gaffer {
     }
 
     fn measure(&mut self, id: ConnId, measure: Measure, targets: Vec<(InstanceId, Pid, OsPid)>) {
-        let orders = targets.iter().map(|(instance, _, os_pid)| (*instance, *os_pid)).collect();
+        let orders = targets.iter().map(|(_, _, os_pid)| *os_pid).collect();
         let ticket = self.waits.measure(id, Measuring { measure, targets });
         self.effects.push(Effect::Sample { ticket, targets: orders });
     }
@@ -119,11 +119,11 @@ impl Gaffer {
     }
 
     /// Answers the request for which this was measured.
-    pub(super) fn note_sampled(&mut self, ticket: u64, usages: &[(InstanceId, Usage)], now: Now) {
+    pub(super) fn note_sampled(&mut self, ticket: u64, usages: &[Option<Usage>], now: Now) {
         let Some((conn, measuring)) = self.waits.measured(ticket) else { return };
         let mut measured = Vec::with_capacity(measuring.targets.len());
-        for (id, pid, os_pid) in measuring.targets {
-            let usage = usages.iter().find(|(other, _)| *other == id).map(|(_, usage)| *usage);
+        let usages = usages.iter().copied().chain(std::iter::repeat(None));
+        for ((id, pid, os_pid), usage) in measuring.targets.into_iter().zip(usages) {
             let started =
                 self.supervisor.instance(id).and_then(|i| i.run.as_ref()).map(|r| r.started);
             let cpu = match usage.zip(started) {

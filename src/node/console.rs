@@ -50,7 +50,7 @@ impl Console {
             return;
         }
         if let Some(text) = words(event, self.verbosity) {
-            effects.push(Effect::Print(format!("{} | {text}", event.job())));
+            effects.push(Effect::Print(format!("{} | {text}\n", event.job())));
         }
     }
 
@@ -97,19 +97,28 @@ impl Console {
     }
 }
 
+/// Tells lines, all at once: a flood of short ones must not cost a piece of memory each.
 fn print(process: &str, lines: &[u8], effects: &mut Vec<Effect>) {
+    let mut told = String::with_capacity(lines.len() + process.len());
     for line in lines.split_inclusive(|byte| *byte == b'\n') {
-        let text = printable(&String::from_utf8_lossy(line));
-        let mut piece = String::new();
-        for c in text.chars() {
-            if piece.len() + c.len_utf8() > limits::CONSOLE_LINE {
-                effects.push(Effect::Print(format!("{process} | {piece}")));
-                piece.clear();
+        let line = String::from_utf8_lossy(line);
+        let begin = |told: &mut String| {
+            told.push_str(process);
+            told.push_str(" | ");
+            told.len()
+        };
+        let mut begun = begin(&mut told);
+        for c in line.trim_end_matches(['\n', '\r']).chars() {
+            if told.len() - begun + c.len_utf8() > limits::CONSOLE_LINE {
+                told.push('\n');
+                begun = begin(&mut told);
             }
-            piece.push(c);
+            // Nothing that would command a terminal.
+            told.push(if c.is_control() && c != '\t' { '\u{fffd}' } else { c });
         }
-        effects.push(Effect::Print(format!("{process} | {piece}")));
+        told.push('\n');
     }
+    effects.push(Effect::Print(told));
 }
 
 /// Writes an event to the log: what needs somebody as a warning, the life of jobs, and the rest for
@@ -127,12 +136,6 @@ fn process_name(supervisor: &Supervisor, id: InstanceId) -> Option<String> {
     let instance = supervisor.instance(id)?;
     let job = supervisor.job(instance.job)?;
     Some(format!("{}.{}", job.name, instance.number))
-}
-
-/// A line without its end and without anything that would command a terminal.
-fn printable(line: &str) -> String {
-    let line = line.trim_end_matches(['\n', '\r']);
-    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 fn words(event: &Event, verbosity: Verbosity) -> Option<String> {

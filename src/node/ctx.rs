@@ -59,7 +59,7 @@ pub struct Wait {
 }
 
 /// What is waited for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Until {
     /// A job comes to a goal.
     Job(JobName, Goal),

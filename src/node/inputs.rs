@@ -99,7 +99,7 @@ impl Machine for Gaffer {
         self.node()
     }
 
-    fn sampled(&mut self, ticket: u64, usages: Vec<(InstanceId, Usage)>, now: Now) {
+    fn sampled(&mut self, ticket: u64, usages: Vec<Option<Usage>>, now: Now) {
         self.note_sampled(ticket, &usages, now);
     }
 

@@ -46,12 +46,12 @@ pub enum Effect {
     Survey(InstanceId),
     /// The run is over: close its streams and forget it.
     Release(InstanceId),
-    /// Measure these processes with their groups; answered by `sampled`.
+    /// Measure the groups of these leaders; answered by `sampled`.
     Sample {
         /// Comes back with the answer.
         ticket: u64,
         /// Which.
-        targets: Vec<(InstanceId, OsPid)>,
+        targets: Vec<OsPid>,
     },
     /// Write to a state file; answered by `stored` when it replaces the file or fails.
     Store {
@@ -65,7 +65,7 @@ pub enum Effect {
     Search,
     /// Read the configuration again; answered by `reconfigured`.
     ReadConfig,
-    /// Write a line to standard output, with the time before it.
+    /// Write lines to standard output, each with its end here and with the time before it there.
     Print(String),
     /// Open the log file again.
     ReopenLog,
@@ -160,8 +160,8 @@ pub trait Machine {
     /// The node's word for finding its own processes by their mark.
     fn node_mark(&self) -> &str;
 
-    /// The measurements that were asked for; processes that are gone are missing.
-    fn sampled(&mut self, ticket: u64, usages: Vec<(InstanceId, Usage)>, now: Now);
+    /// The measurements that were asked for, in the order of the targets; `None` for what is gone.
+    fn sampled(&mut self, ticket: u64, usages: Vec<Option<Usage>>, now: Now);
     /// A state file was replaced whole, or a write of it failed. An append that went well is not told.
     fn stored(&mut self, file: StateFile, result: Result<(), Errno>, now: Now);
     /// The configuration, read again: its jobs, or what is wrong with it.

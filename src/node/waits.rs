@@ -10,6 +10,7 @@ use super::ctx::{Measure, Until, Wait};
 use super::reply::manager_error;
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, InstanceId, OsPid, Pid};
+use crate::base::timers::Timers;
 use crate::front::response::Response;
 use crate::supervisor::settled::{Goal, Progress};
 use crate::supervisor::tables::Refusal;
@@ -18,13 +19,10 @@ use crate::supervisor::Supervisor;
 /// All of them.
 #[derive(Default)]
 pub struct Waits {
-    pending: BTreeMap<ConnId, Pending>,
+    waits: BTreeMap<ConnId, Wait>,
+    deadlines: Timers<ConnId>,
+    measures: BTreeMap<u64, (ConnId, Measuring)>,
     last_ticket: u64,
-}
-
-enum Pending {
-    Wait { wait: Wait, deadline: Instant },
-    Measure { ticket: u64, measuring: Measuring },
 }
 
 /// A measurement under way.
@@ -39,63 +37,57 @@ pub struct Measuring {
 impl Waits {
     /// Parks a request.
     pub fn park(&mut self, conn: ConnId, wait: Wait, now: Now) {
-        let deadline = now.mono + wait.timeout;
-        self.pending.insert(conn, Pending::Wait { wait, deadline });
+        self.deadlines.set(conn, now.mono + wait.timeout);
+        self.waits.insert(conn, wait);
     }
 
     /// Parks a request until its measurement is in; gives the measurement's ticket.
     pub fn measure(&mut self, conn: ConnId, measuring: Measuring) -> u64 {
         self.last_ticket += 1;
-        let ticket = self.last_ticket;
-        self.pending.insert(conn, Pending::Measure { ticket, measuring });
-        ticket
+        self.measures.insert(self.last_ticket, (conn, measuring));
+        self.last_ticket
     }
 
     /// Who waits for this measurement.
     pub fn measured(&mut self, ticket: u64) -> Option<(ConnId, Measuring)> {
-        let waits = |pending: &Pending| matches!(pending, Pending::Measure { ticket: this, .. } if *this == ticket);
-        let conn =
-            self.pending.iter().find(|(_, pending)| waits(pending)).map(|(conn, _)| *conn)?;
-        match self.pending.remove(&conn)? {
-            Pending::Measure { measuring, .. } => Some((conn, measuring)),
-            Pending::Wait { .. } => None,
-        }
+        self.measures.remove(&ticket)
     }
 
     /// The client is gone.
     pub fn forget(&mut self, conn: ConnId) {
-        self.pending.remove(&conn);
+        self.measures.retain(|_, (asked, _)| *asked != conn);
+        self.deadlines.cancel(conn);
+        self.waits.remove(&conn);
     }
 
     /// When the first wait is over.
     pub fn deadline(&self) -> Option<Instant> {
-        let deadline = |pending: &Pending| match pending {
-            Pending::Wait { deadline, .. } => Some(*deadline),
-            Pending::Measure { .. } => None,
-        };
-        self.pending.values().filter_map(deadline).min()
+        self.deadlines.next()
     }
 
-    /// Takes out what can be answered now.
+    /// Takes out what can be answered now. However many wait for the same, it is looked at once.
     pub fn take_ready(&mut self, supervisor: &Supervisor, now: Now) -> Vec<(ConnId, Response)> {
+        let mut seen: BTreeMap<&Until, Progress> = BTreeMap::new();
         let mut answers: Vec<(ConnId, Option<Response>)> = Vec::new();
-        for (conn, pending) in &self.pending {
-            let Pending::Wait { wait, deadline } = pending else { continue };
-            match progress(supervisor, &wait.until) {
+        for (conn, wait) in &self.waits {
+            let until = &wait.until;
+            let late = self.deadlines.due_at(*conn).is_none_or(|at| at <= now.mono);
+            match seen.entry(until).or_insert_with(|| progress(supervisor, until)) {
                 Progress::Reached => answers.push((*conn, None)),
-                Progress::Never(reason) => answers.push((*conn, Some(failed(&reason)))),
-                Progress::NotYet(_) if is_hopeless(supervisor, &wait.until) => {
+                Progress::Never(reason) => answers.push((*conn, Some(failed(reason)))),
+                Progress::NotYet(_) if is_hopeless(supervisor, until) => {
                     answers.push((*conn, Some(manager_error(&Refusal::ShuttingDown))));
                 }
-                Progress::NotYet(reason) if *deadline <= now.mono => {
-                    answers.push((*conn, Some(timed_out(&reason))));
+                Progress::NotYet(reason) if late => {
+                    answers.push((*conn, Some(timed_out(reason))));
                 }
                 Progress::NotYet(_) => {}
             }
         }
         let mut ready = Vec::with_capacity(answers.len());
         for (conn, instead) in answers {
-            if let Some(Pending::Wait { wait, .. }) = self.pending.remove(&conn) {
+            self.deadlines.cancel(conn);
+            if let Some(wait) = self.waits.remove(&conn) {
                 ready.push((conn, instead.unwrap_or(wait.then)));
             }
         }

@@ -10,6 +10,7 @@ use log::debug;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 
+use super::system::System;
 use super::token::{Source, SourceId};
 use crate::base::arena::Arena;
 use crate::base::clock::Now;
@@ -35,8 +36,8 @@ pub struct Children {
     /// Children that are none of our business: those that were there before us, and those that were
     /// let go to survive us.
     left_alone: BTreeSet<OsPid>,
-    /// The groups that had a living member when this turn looked, if it did.
-    living_groups: Option<BTreeSet<i32>>,
+    /// The system's processes, as this turn sees them.
+    pub(super) system: System,
 }
 
 /// One child.
@@ -82,13 +83,8 @@ impl Children {
             buffer: vec![0; limits::READ_BUFFER],
             lingering: Vec::new(),
             left_alone: procfs::own_children().into_iter().collect(),
-            living_groups: None,
+            system: System::default(),
         }
-    }
-
-    /// A new turn: what was seen of the system before does not count any more.
-    pub fn begin_turn(&mut self) {
-        self.living_groups = None;
     }
 
     /// Starts a process.
@@ -297,7 +293,7 @@ impl Children {
         let Some(child) = self.by_id.get(&id) else { return };
         let (os_pid, leads) = (child.os_pid, child.leads);
         let streams_open = !child.outputs.is_empty();
-        let group_alive = leads && self.group_lives(os_pid);
+        let group_alive = leads && self.system.group_lives(os_pid);
         if group_alive {
             self.lingering.push(id);
         }
@@ -315,7 +311,7 @@ impl Children {
     pub fn survey<M: Machine>(&mut self, id: InstanceId, machine: &mut M, now: Now) {
         let Some(child) = self.by_id.get(&id) else { return };
         let (os_pid, leads, leader_gone) = (child.os_pid, child.leads, child.leader_gone);
-        if leads && self.group_lives(os_pid) {
+        if leads && self.system.group_lives(os_pid) {
             if leader_gone && !self.lingering.contains(&id) {
                 self.lingering.push(id);
             }
@@ -324,24 +320,6 @@ impl Children {
         if leader_gone {
             machine.group_gone(id, now);
         }
-    }
-
-    /// Whether a group has a member that is not a zombie. One that nobody reaps, because its parent
-    /// is another process than we are, must not hold up the job. The system is looked at once a turn,
-    /// for all groups.
-    fn group_lives(&mut self, leader: OsPid) -> bool {
-        if !reap::group_exists(leader) {
-            return false;
-        }
-        if self.living_groups.is_none() {
-            let lives = |stat: &procfs::Stat| !matches!(stat.state, b'Z' | b'X');
-            let groups = |all: Vec<procfs::Stat>| {
-                all.into_iter().filter(lives).map(|stat| stat.pgrp).collect()
-            };
-            self.living_groups = procfs::sweep().map(groups);
-        }
-        // Not to see it, for want of descriptors, is not to see it dead.
-        self.living_groups.as_ref().is_none_or(|groups| groups.contains(&leader.0))
     }
 
     /// Forgets a child, and closes what is open between it and us.

@@ -10,6 +10,7 @@ pub mod perform;
 pub mod sampler;
 pub mod sockets;
 pub mod strays;
+pub mod system;
 pub mod token;
 pub mod turn;
 pub mod work;

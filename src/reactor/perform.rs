@@ -84,7 +84,7 @@ impl<M: Machine> Reactor<M> {
                 self.released = true;
             }
             Effect::Sample { ticket, targets } => {
-                let usages = sampler::sample(&targets);
+                let usages = sampler::sample(self.children.system.processes(), &targets);
                 self.machine.sampled(ticket, usages, now);
             }
             Effect::Store { file, write } => {

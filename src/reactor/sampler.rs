@@ -1,18 +1,18 @@
-//! Measures process groups: one sweep over the system's processes serves all that are asked for.
+//! Measures process groups among the processes that the turn has seen.
 
 use std::collections::BTreeMap;
 
-use crate::base::ids::{InstanceId, OsPid};
+use crate::base::ids::OsPid;
 use crate::node::machine::Usage;
-use crate::sys::procfs;
+use crate::sys::procfs::{self, Stat};
 
-/// What each of these groups uses now. One of which nobody is left is missing.
-pub fn sample(targets: &[(InstanceId, OsPid)]) -> Vec<(InstanceId, Usage)> {
-    let mut groups: BTreeMap<OsPid, Usage> =
-        targets.iter().map(|(_, os_pid)| (*os_pid, Usage::default())).collect();
+/// What each of these groups uses now, in their order; `None` for one of which nobody is left.
+pub fn sample(processes: &[Stat], leaders: &[OsPid]) -> Vec<Option<Usage>> {
+    let mut groups: BTreeMap<i32, Usage> =
+        leaders.iter().map(|leader| (leader.0, Usage::default())).collect();
     let ticks = procfs::clock_ticks_per_second();
-    for stat in procfs::sweep().unwrap_or_default() {
-        let Some(usage) = groups.get_mut(&OsPid(stat.pgrp)) else { continue };
+    for stat in processes {
+        let Some(usage) = groups.get_mut(&stat.pgrp) else { continue };
         usage.rss += stat.rss_bytes;
         usage.vms += stat.vms_bytes;
         usage.cpu_time += seconds(stat.cpu_ticks, ticks);
@@ -21,8 +21,8 @@ pub fn sample(targets: &[(InstanceId, OsPid)]) -> Vec<(InstanceId, Usage)> {
         usage.fds +=
             procfs::count_fds(stat.os_pid).and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
     }
-    let of = |(id, os_pid): &(InstanceId, OsPid)| Some((*id, *groups.get(os_pid)?));
-    targets.iter().filter_map(of).filter(|(_, usage)| usage.processes > 0).collect()
+    let of = |leader: &OsPid| groups.get(&leader.0).copied().filter(|usage| usage.processes > 0);
+    leaders.iter().map(of).collect()
 }
 
 #[expect(

@@ -178,7 +178,7 @@ impl<M: Machine> Reactor<M> {
         let inputs = self.sleep(longest)?;
         let now = self.clock.tick();
         let did = inputs.summary(self.effects.len());
-        self.children.begin_turn();
+        self.children.system.begin_turn();
         self.take_in(inputs, now);
         if self.machine.deadline().is_some_and(|at| at <= now.mono) {
             self.machine.on_time(now);

@@ -7,7 +7,7 @@ use super::tables::Supervisor;
 use super::view;
 
 /// Where a job is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Goal {
     /// All its wanted instances run.
     Running,

@@ -58,7 +58,7 @@ enum Fact {
     SpawnFailed(InstanceId, Stage, Errno),
     Exited(InstanceId, Exit),
     GroupGone(InstanceId),
-    Sampled(u64, Vec<(InstanceId, Usage)>),
+    Sampled(u64, Vec<Option<Usage>>),
     Stored(StateFile, Result<(), Errno>),
 }
 
@@ -252,8 +252,7 @@ impl FakeNode {
             }
             Effect::Release(id) => drop(self.processes.remove(&id)),
             Effect::Sample { ticket, targets } => {
-                let usage = |(id, _)| (id, sample());
-                let usages = targets.into_iter().map(usage).collect();
+                let usages = targets.iter().map(|_| Some(sample())).collect();
                 self.facts.push_back(Fact::Sampled(ticket, usages));
             }
             Effect::Store { file, write } => {
@@ -266,7 +265,9 @@ impl FakeNode {
             Effect::Exit(code) => self.asked.push(format!("exit {code}")),
             Effect::Search => self.gaffer.searched(),
             Effect::ReadConfig => self.asked.push("read the configuration".into()),
-            Effect::Print(line) => self.asked.push(format!("print {line}")),
+            Effect::Print(lines) => {
+                self.asked.extend(lines.lines().map(|line| format!("print {line}")));
+            }
             Effect::ReopenLog => self.asked.push("reopen the log".into()),
         }
     }

@@ -223,8 +223,9 @@ impl World {
             Effect::Release(id) => Asked::Release(id),
             Effect::Sample { ticket, targets } => {
                 let usage = Usage { rss: 1, processes: 1, ..Usage::default() };
-                let some = targets.into_iter().filter(|_| self.random.below(5) > 0);
-                let usages = some.map(|(id, _)| (id, usage)).collect();
+                let random = &mut self.random;
+                let some = |_| (random.below(5) > 0).then_some(usage);
+                let usages = targets.into_iter().map(some).collect();
                 self.node.sampled(ticket, usages, self.now);
                 return;
             }
