@@ -60,6 +60,17 @@ struct Pipe {
     readable: bool,
 }
 
+/// What became of a process that was to be taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adopted {
+    /// Its end will be told.
+    Watched,
+    /// It lives, but its end can only be seen by looking at its group again and again.
+    Unwatched,
+    /// It is gone, or another has its pid.
+    Gone,
+}
+
 /// What reading a stream, or reaping, came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
@@ -122,37 +133,62 @@ impl Children {
         Ok((born.os_pid, born.start_time))
     }
 
-    /// Takes a process over that is there already. False when it is gone, or another has its pid.
+    /// Takes a process over that is there already.
     pub fn adopt(
         &mut self,
         id: InstanceId,
         os_pid: OsPid,
         start_time: u64,
         (registry, sources): (&Registry, &mut Sources),
-    ) -> bool {
+    ) -> Adopted {
         let same = |stat: &procfs::Stat| stat.start_time == start_time && stat.state != b'Z';
-        let Some(stat) = procfs::stat(os_pid).filter(same) else { return false };
+        let Some(stat) = procfs::stat(os_pid) else { return self.adopt_group(id, os_pid) };
+        if !same(&stat) {
+            return Adopted::Gone;
+        }
         let mut child = Child::new(os_pid, stat.pgrp == os_pid.0);
         let own = i32::try_from(std::process::id()).unwrap_or(0);
         if stat.ppid == own {
             self.by_os_pid.insert(os_pid, id);
             self.by_id.insert(id, child);
-            return true;
+            return Adopted::Watched;
         }
-        let Ok(pidfd) = reap::open_pidfd(os_pid) else { return false };
+        let pidfd = match reap::open_pidfd(os_pid) {
+            Ok(pidfd) => pidfd,
+            Err(Errno(libc::ESRCH)) => return Adopted::Gone,
+            Err(errno) => {
+                log::error!("{os_pid} cannot be watched: {errno}; its group is ended");
+                return self.adopt_group(id, os_pid);
+            }
+        };
         // The descriptor holds whoever had the pid when it was opened: look once more who that is.
-        if !procfs::stat(os_pid).is_some_and(|stat| same(&stat)) {
-            return false;
+        if procfs::stat(os_pid).is_some_and(|stat| !same(&stat)) {
+            return Adopted::Gone;
         }
         let source = sources.insert(Source::Watched(id));
         let raw = pidfd.as_raw_fd();
-        if registry.register(&mut SourceFd(&raw), source.token(), Interest::READABLE).is_err() {
+        let watched = registry.register(&mut SourceFd(&raw), source.token(), Interest::READABLE);
+        if let Err(error) = watched {
+            log::error!("{os_pid} cannot be watched: {error}; its group is ended");
             sources.remove(source);
-            return false;
+            return self.adopt_group(id, os_pid);
         }
         child.watch = Some((pidfd, source));
         self.by_id.insert(id, child);
-        true
+        Adopted::Watched
+    }
+
+    /// Takes over a process of which nothing but its group can be looked at, or says that there is
+    /// none.
+    fn adopt_group(&mut self, id: InstanceId, os_pid: OsPid) -> Adopted {
+        if !self.system.group_lives(os_pid) {
+            return Adopted::Gone;
+        }
+        let mut child = Child::new(os_pid, true);
+        child.leader_gone = true;
+        self.by_id.insert(id, child);
+        self.lingering.push(id);
+        Adopted::Unwatched
     }
 
     /// Sends a signal.

@@ -2,6 +2,7 @@
 
 use log::{error, warn};
 
+use super::children::Adopted;
 use super::sampler;
 use super::strays;
 use super::turn::{Farewell, Reactor};
@@ -69,11 +70,12 @@ impl<M: Machine> Reactor<M> {
                 Err(failed) => self.machine.spawn_failed(id, failed.stage, failed.errno, now),
             },
             Effect::Adopt { id, os_pid, start_time } => {
-                if self.children.adopt(id, os_pid, start_time, shell) {
-                    self.machine.spawned(id, os_pid, start_time, now);
-                } else {
+                let adopted = self.children.adopt(id, os_pid, start_time, shell);
+                if adopted != Adopted::Watched {
+                    // A group that is alive is ended, and waited for until it is not.
+                    let group_alive = adopted == Adopted::Unwatched;
                     let status = ExitStatus::Unknown;
-                    let exit = Exit { status, group_alive: false, streams_open: false };
+                    let exit = Exit { status, group_alive, streams_open: false };
                     self.machine.exited(id, exit, now);
                 }
             }
