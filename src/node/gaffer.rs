@@ -25,7 +25,7 @@ use crate::front::access::{Access, CorsHeaders};
 use crate::front::conn::Conn;
 use crate::front::peer::Peer;
 use crate::front::router::Router;
-use crate::supervisor::effect::{Effect as Asked, Running};
+use crate::supervisor::effect::{Ask, Effect as Asked, Running};
 use crate::supervisor::facts::Stray;
 use crate::supervisor::job::{Job, Origin};
 use crate::supervisor::name::JobName;
@@ -269,7 +269,8 @@ impl Gaffer {
         // An answer lets the next request of its connection be served, which has causes of its own.
         while self.carry_on(now) {}
         // What escaped from the last run is found when that is released, and is still to be ended.
-        let releasing = self.effects.iter().any(|effect| matches!(effect, Effect::Release(_)));
+        let releasing =
+            self.effects.iter().any(|effect| matches!(effect, Effect::Kernel(Ask::Release(_))));
         let over = self.supervisor.pace().is_some() && self.supervisor.processes_left() == 0;
         if over && !releasing && !self.searching && !self.ended {
             self.ended = true;
@@ -311,18 +312,10 @@ impl Gaffer {
     }
 
     fn pass_on(&mut self, effect: Asked) {
-        let effect = match effect {
-            Asked::Spawn { id, order } => Effect::Spawn { id, order },
-            Asked::Adopt { id, os_pid, start_time } => Effect::Adopt { id, os_pid, start_time },
-            Asked::Signal { id, signal, whom } => Effect::Signal { id, signal, whom },
-            Asked::Survey(id) => Effect::Survey(id),
-            Asked::Release(id) => Effect::Release(id),
-            Asked::Record(record) => {
-                self.state.record(&record, &mut self.effects);
-                return;
-            }
-        };
-        self.effects.push(effect);
+        match effect {
+            Asked::Kernel(ask) => self.effects.push(Effect::Kernel(ask)),
+            Asked::Record(record) => self.state.record(&record, &mut self.effects),
+        }
     }
 
     /// Writes down what changed of the jobs of the API.

@@ -7,45 +7,17 @@ use std::time::Instant;
 use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
-use crate::base::order::SpawnOrder;
 use crate::base::process::Signal;
 use crate::front::peer::Peer;
-use crate::supervisor::effect::Whom;
+use crate::supervisor::effect::Ask;
 use crate::supervisor::facts::{Exit, Stray};
 use crate::supervisor::spec::JobEntry;
 
 /// What a machine asks of its shell.
 #[derive(Debug)]
 pub enum Effect {
-    /// Start this process; answered by `spawned` or `spawn_failed`.
-    Spawn {
-        /// For which instance.
-        id: InstanceId,
-        /// What to start.
-        order: Box<SpawnOrder>,
-    },
-    /// Watch a process that is no child of ours; answered by `exited` when it is gone.
-    Adopt {
-        /// For which instance.
-        id: InstanceId,
-        /// Which process.
-        os_pid: OsPid,
-        /// When it started, in clock ticks since boot.
-        start_time: u64,
-    },
-    /// Send a signal; nobody there is no error.
-    Signal {
-        /// To whose process.
-        id: InstanceId,
-        /// Which.
-        signal: Signal,
-        /// To how much of it.
-        whom: Whom,
-    },
-    /// Look whether the process group is empty; answered by `group_gone` if it is.
-    Survey(InstanceId),
-    /// The run is over: close its streams and forget it.
-    Release(InstanceId),
+    /// Something of the kernel, for the supervisor.
+    Kernel(Ask),
     /// Measure the groups of these leaders; answered by `sampled`.
     Sample {
         /// Comes back with the answer.

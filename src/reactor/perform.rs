@@ -10,6 +10,7 @@ use crate::base::clock::Now;
 use crate::base::limits;
 use crate::base::process::ExitStatus;
 use crate::node::machine::{Effect, Machine};
+use crate::supervisor::effect::Ask;
 use crate::supervisor::facts::Exit;
 
 impl<M: Machine> Reactor<M> {
@@ -23,7 +24,7 @@ impl<M: Machine> Reactor<M> {
                 break;
             }
             while let Some(effect) = self.effects.pop_front() {
-                if matches!(effect, Effect::Spawn { .. }) {
+                if matches!(effect, Effect::Kernel(Ask::Spawn { .. })) {
                     if spawns == 0 {
                         self.effects.push_front(effect);
                         self.collect(now);
@@ -47,11 +48,7 @@ impl<M: Machine> Reactor<M> {
         for effect in self.machine.take_effects() {
             match effect {
                 Effect::Store { .. } => self.perform(effect, now),
-                Effect::Spawn { .. }
-                | Effect::Adopt { .. }
-                | Effect::Signal { .. }
-                | Effect::Survey(_)
-                | Effect::Release(_)
+                Effect::Kernel(_)
                 | Effect::Sample { .. }
                 | Effect::Search
                 | Effect::ReadConfig
@@ -63,28 +60,8 @@ impl<M: Machine> Reactor<M> {
     }
 
     fn perform(&mut self, effect: Effect, now: Now) {
-        let shell = (self.poll.registry(), &mut self.sources);
         match effect {
-            Effect::Spawn { id, order } => match self.children.spawn(id, &order, shell) {
-                Ok((os_pid, start_time)) => self.machine.spawned(id, os_pid, start_time, now),
-                Err(failed) => self.machine.spawn_failed(id, failed.stage, failed.errno, now),
-            },
-            Effect::Adopt { id, os_pid, start_time } => {
-                let adopted = self.children.adopt(id, os_pid, start_time, shell);
-                if adopted != Adopted::Watched {
-                    // A group that is alive is ended, and waited for until it is not.
-                    let group_alive = adopted == Adopted::Unwatched;
-                    let status = ExitStatus::Unknown;
-                    let exit = Exit { status, group_alive, streams_open: false };
-                    self.machine.exited(id, exit, now);
-                }
-            }
-            Effect::Signal { id, signal, whom } => self.children.signal(id, signal, whom),
-            Effect::Survey(id) => self.children.survey(id, &mut self.machine, now),
-            Effect::Release(id) => {
-                self.children.release(id, shell.0, shell.1);
-                self.released = true;
-            }
+            Effect::Kernel(ask) => self.ask_kernel(ask, now),
             Effect::Sample { ticket, targets } => {
                 let usages = sampler::sample(self.children.system.processes(), &targets);
                 self.machine.sampled(ticket, usages, now);
@@ -111,6 +88,32 @@ impl<M: Machine> Reactor<M> {
             Effect::Exit(code) => {
                 let until = now.mono + limits::FAREWELL;
                 self.farewell.get_or_insert(Farewell { code, until });
+            }
+        }
+    }
+
+    fn ask_kernel(&mut self, ask: Ask, now: Now) {
+        let shell = (self.poll.registry(), &mut self.sources);
+        match ask {
+            Ask::Spawn { id, order } => match self.children.spawn(id, &order, shell) {
+                Ok((os_pid, start_time)) => self.machine.spawned(id, os_pid, start_time, now),
+                Err(failed) => self.machine.spawn_failed(id, failed.stage, failed.errno, now),
+            },
+            Ask::Adopt { id, os_pid, start_time } => {
+                let adopted = self.children.adopt(id, os_pid, start_time, shell);
+                if adopted != Adopted::Watched {
+                    // A group that is alive is ended, and waited for until it is not.
+                    let group_alive = adopted == Adopted::Unwatched;
+                    let status = ExitStatus::Unknown;
+                    let exit = Exit { status, group_alive, streams_open: false };
+                    self.machine.exited(id, exit, now);
+                }
+            }
+            Ask::Signal { id, signal, whom } => self.children.signal(id, signal, whom),
+            Ask::Survey(id) => self.children.survey(id, &mut self.machine, now),
+            Ask::Release(id) => {
+                self.children.release(id, shell.0, shell.1);
+                self.released = true;
             }
         }
     }

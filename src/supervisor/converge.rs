@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use super::death::Cause;
-use super::effect::Effect;
+use super::effect::Ask;
 use super::ending::RunEnd;
 use super::event::Event;
 use super::instance::{Blocker, Commit, Instance, Role, Run, State, Why};
@@ -223,7 +223,7 @@ impl Supervisor {
         instance.state = State::Starting;
         match (claimed, ordered) {
             (Some(running), _) => self.adopt(id, running.os_pid, running.start_time, now),
-            (None, Ok(order)) => self.effects.push(Effect::Spawn { id, order: Box::new(order) }),
+            (None, Ok(order)) => self.effect(Ask::Spawn { id, order: Box::new(order) }),
             (None, Err(error)) => self.run_ended(id, Cause::Order(error.to_string()), now),
         }
     }

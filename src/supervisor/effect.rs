@@ -11,6 +11,21 @@ use crate::base::process::Signal;
 /// One request to the shell.
 #[derive(Debug)]
 pub enum Effect {
+    /// Something of the kernel.
+    Kernel(Ask),
+    /// To write this down, so that the next daemon finds what this one leaves.
+    Record(Record),
+}
+
+impl From<Ask> for Effect {
+    fn from(ask: Ask) -> Self {
+        Self::Kernel(ask)
+    }
+}
+
+/// Something asked of the kernel.
+#[derive(Debug)]
+pub enum Ask {
     /// Start this process; answered by `spawned` or `spawn_failed`.
     Spawn {
         /// For which instance.
@@ -41,8 +56,6 @@ pub enum Effect {
     Survey(InstanceId),
     /// The run is over: close its streams and forget it.
     Release(InstanceId),
-    /// Write this down, so that the next daemon finds what this one leaves.
-    Record(Record),
 }
 
 /// How much of a process tree gets a signal.

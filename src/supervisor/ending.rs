@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::death::{Cause, Death};
-use super::effect::{Effect, Record, Whom};
+use super::effect::{Ask, Effect, Record, Whom};
 use super::event::{Event, Subject};
 use super::instance::{Instance, Role, Run, State, Step, Stopping, Why};
 use super::restart::Outcome;
@@ -68,10 +68,10 @@ impl Supervisor {
             stopping.step = Step::Asked(signal);
         }
         self.timers.set(Timer::Grace(id), now.mono + grace);
-        self.effects.push(Effect::Signal { id, signal, whom: Whom::Group });
+        self.effect(Ask::Signal { id, signal, whom: Whom::Group });
         if signal != Signal::CONT {
             // A process that is stopped (SIGSTOP) would never see the signal before.
-            self.effects.push(Effect::Signal { id, signal: Signal::CONT, whom: Whom::Group });
+            self.effect(Ask::Signal { id, signal: Signal::CONT, whom: Whom::Group });
         }
     }
 
@@ -85,9 +85,9 @@ impl Supervisor {
         stopping.step = Step::Killed;
         let leader_gone = stopping.exit.is_some();
         self.timers.set(Timer::Grace(id), now.mono + limits::KILL_AGAIN);
-        self.effects.push(Effect::Signal { id, signal: Signal::KILL, whom: Whom::Group });
+        self.effect(Ask::Signal { id, signal: Signal::KILL, whom: Whom::Group });
         if leader_gone {
-            self.effects.push(Effect::Survey(id));
+            self.effect(Ask::Survey(id));
         }
     }
 
@@ -145,7 +145,7 @@ impl Supervisor {
         let Some(stopping) = instance.stopping_mut() else { return };
         stopping.linger = (stopping.linger * 2).min(limits::LINGER.1);
         self.timers.set(Timer::Linger(id), now.mono + stopping.linger);
-        self.effects.push(Effect::Survey(id));
+        self.effect(Ask::Survey(id));
     }
 
     /// Nobody of the group is left.
@@ -218,10 +218,10 @@ impl Supervisor {
         instance.state = State::Stopped;
         self.pids.remove(&run.pid);
         if !matches!(cause, Cause::Order(_)) {
-            self.effects.push(Effect::Release(id));
+            self.effect(Ask::Release(id));
         }
         if let Some(os_pid) = run.os_pid {
-            self.effects.push(Effect::Record(Record::Ended(os_pid)));
+            self.effect(Effect::Record(Record::Ended(os_pid)));
         }
         let outcome = Outcome { success, spawn_failed, ran };
         let end = RunEnd { subject, spec: run.spec, cause, outcome };

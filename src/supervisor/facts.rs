@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use super::death::Cause;
-use super::effect::{Effect, Record, Running};
+use super::effect::{Ask, Effect, Record, Running};
 use super::ending::Found;
 use super::event::Event;
 use super::instance::{Instance, Role, State};
@@ -39,7 +39,7 @@ impl Supervisor {
 
     /// Makes a process that runs already the run of an instance.
     pub(super) fn adopt(&mut self, id: InstanceId, os_pid: OsPid, start_time: u64, now: Now) {
-        self.effects.push(Effect::Adopt { id, os_pid, start_time });
+        self.effect(Ask::Adopt { id, os_pid, start_time });
         self.has_process(id, os_pid, start_time, now);
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Map;
 
-use super::effect::{Effect, Running};
+use super::effect::{Ask, Running};
 use super::ending::Found;
 use super::facts::Stray;
 use super::instance::{Instance, Role, State, Why};
@@ -136,7 +136,7 @@ impl Supervisor {
         let staying: Vec<InstanceId> = job.kept.iter().copied().filter(stays).collect();
         for id in staying {
             self.clear_timers(id);
-            self.effects.push(Effect::Release(id));
+            self.effect(Ask::Release(id));
             let Some(instance) = self.instances.remove(id) else { continue };
             if let Some(job) = self.jobs.get_mut(instance.job) {
                 job.kept.take(instance.number, id);

@@ -171,6 +171,11 @@ impl Supervisor {
         std::mem::take(&mut self.effects)
     }
 
+    /// Notes what the shell has to do.
+    pub(super) fn effect(&mut self, effect: impl Into<Effect>) {
+        self.effects.push(effect.into());
+    }
+
     /// What clients are to be told.
     pub fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)

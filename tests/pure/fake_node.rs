@@ -16,7 +16,7 @@ use gaffer::front::peer::Peer;
 use gaffer::node::console::Console;
 use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::machine::{Effect, Machine, StateFile, Usage, Write};
-use gaffer::supervisor::effect::Whom;
+use gaffer::supervisor::effect::{Ask, Whom};
 use gaffer::supervisor::facts::Exit;
 use gaffer::supervisor::order::{Accounts, Host};
 use gaffer::supervisor::spec::JobEntry;
@@ -226,7 +226,7 @@ impl FakeNode {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Spawn { id, order } => {
+            Effect::Kernel(Ask::Spawn { id, order }) => {
                 let words: Vec<&str> = [order.program.as_str()]
                     .into_iter()
                     .chain(order.args.iter().map(String::as_str))
@@ -243,14 +243,14 @@ impl FakeNode {
                 self.processes.insert(id, Process { os_pid, leader: true, group: true });
                 self.facts.push_back(Fact::Spawned(id, os_pid));
             }
-            Effect::Adopt { os_pid, .. } => panic!("{os_pid} was left by nobody"),
-            Effect::Signal { id, signal, whom } => self.kill(id, signal, whom),
-            Effect::Survey(id) => {
+            Effect::Kernel(Ask::Adopt { os_pid, .. }) => panic!("{os_pid} was left by nobody"),
+            Effect::Kernel(Ask::Signal { id, signal, whom }) => self.kill(id, signal, whom),
+            Effect::Kernel(Ask::Survey(id)) => {
                 if self.processes.get(&id).is_none_or(|process| !process.group) {
                     self.facts.push_back(Fact::GroupGone(id));
                 }
             }
-            Effect::Release(id) => drop(self.processes.remove(&id)),
+            Effect::Kernel(Ask::Release(id)) => drop(self.processes.remove(&id)),
             Effect::Sample { ticket, targets } => {
                 let usages = targets.iter().map(|_| Some(sample())).collect();
                 self.facts.push_back(Fact::Sampled(ticket, usages));

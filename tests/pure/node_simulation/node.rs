@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use gaffer::base::clock::Now;
 use gaffer::base::error::Errno;
 use gaffer::base::ids::OsPid;
-use gaffer::base::order::Identity;
+use gaffer::base::order::{Identity, SpawnOrder};
 use gaffer::base::random::Random;
 use gaffer::front::access::Access;
 use gaffer::node::console::{Console, Verbosity};
@@ -17,7 +17,7 @@ use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::journal::Journal;
 use gaffer::node::machine::{Effect, Machine, StateFile, Usage, Write};
 use gaffer::node::state::{running_from_value, StoredJob};
-use gaffer::supervisor::effect::Effect as Asked;
+use gaffer::supervisor::effect::Ask;
 use gaffer::supervisor::facts::Stray;
 use gaffer::supervisor::job::Origin;
 use gaffer::supervisor::order::{Accounts, Host};
@@ -204,23 +204,8 @@ impl World {
         } else {
             self.note(&format!("effect {effect:?}"));
         }
-        let asked = match effect {
-            Effect::Spawn { id, order } => {
-                let part = |name| order.env.get(name).expect("every process has it");
-                let name = format!("{}.{}", part("GAFFER_SESSION"), part("GAFFER_JOB"));
-                let name = gaffer::supervisor::JobName::parse(&name).expect("a name");
-                let supervisor = self.node.supervisor();
-                let job = supervisor.job_id(&name).ok().and_then(|id| supervisor.job(id));
-                // Those of a detached job are taken over, one by one, with all that they started.
-                let detached = job.is_some_and(|job| job.spec.detach);
-                let old = self.kernel.of_earlier_lives(&name);
-                assert!(old == 0 || detached, "{name} is started beside {old} of an earlier life");
-                Asked::Spawn { id, order }
-            }
-            Effect::Adopt { id, os_pid, start_time } => Asked::Adopt { id, os_pid, start_time },
-            Effect::Signal { id, signal, whom } => Asked::Signal { id, signal, whom },
-            Effect::Survey(id) => Asked::Survey(id),
-            Effect::Release(id) => Asked::Release(id),
+        let ask = match effect {
+            Effect::Kernel(ask) => ask,
             Effect::Sample { ticket, targets } => {
                 let usage = Usage { rss: 1, processes: 1, ..Usage::default() };
                 let random = &mut self.random;
@@ -255,9 +240,25 @@ impl World {
             }
             Effect::Print(_) | Effect::ReopenLog => return,
         };
-        for fact in self.kernel.perform(&asked, self.now) {
+        if let Ask::Spawn { order, .. } = &ask {
+            self.starts_alone(order);
+        }
+        for fact in self.kernel.perform(&ask, self.now) {
             self.tell(fact);
         }
+    }
+
+    /// Nothing of a job's former life runs when it is started. Those of a detached job are taken over,
+    /// one by one, with all that they started.
+    fn starts_alone(&self, order: &SpawnOrder) {
+        let part = |name| order.env.get(name).expect("every process has it");
+        let name = format!("{}.{}", part("GAFFER_SESSION"), part("GAFFER_JOB"));
+        let name = gaffer::supervisor::JobName::parse(&name).expect("a name");
+        let supervisor = self.node.supervisor();
+        let job = supervisor.job_id(&name).ok().and_then(|id| supervisor.job(id));
+        let detached = job.is_some_and(|job| job.spec.detach);
+        let old = self.kernel.of_earlier_lives(&name);
+        assert!(old == 0 || detached, "{name} is started beside {old} of an earlier life");
     }
 
     fn tell(&mut self, fact: Fact) {

@@ -15,9 +15,9 @@ use gaffer::base::limits;
 use gaffer::base::order::SpawnOrder;
 use gaffer::base::process::{ExitStatus, Signal};
 use gaffer::base::random::Random;
-use gaffer::supervisor::effect::Whom;
+use gaffer::supervisor::effect::{Ask, Whom};
 use gaffer::supervisor::facts::{Exit, Stray};
-use gaffer::supervisor::{Effect, JobName};
+use gaffer::supervisor::JobName;
 
 use super::child::{Child, Kid};
 use super::processes::{start_time, Process};
@@ -128,17 +128,16 @@ impl FakeKernel {
     }
 
     /// Does what the supervisor asks; the facts that follow at once are the answer.
-    pub(crate) fn perform(&mut self, effect: &Effect, now: Now) -> Vec<Fact> {
-        match effect {
-            Effect::Spawn { id, order } => vec![self.spawn(*id, order, now)],
-            Effect::Adopt { id, os_pid, start_time } => self.adopt(*id, *os_pid, *start_time),
-            Effect::Signal { id, signal, whom } => {
+    pub(crate) fn perform(&mut self, ask: &Ask, now: Now) -> Vec<Fact> {
+        match ask {
+            Ask::Spawn { id, order } => vec![self.spawn(*id, order, now)],
+            Ask::Adopt { id, os_pid, start_time } => self.adopt(*id, *os_pid, *start_time),
+            Ask::Signal { id, signal, whom } => {
                 self.signal(*id, *signal, *whom, now);
                 Vec::new()
             }
-            Effect::Survey(id) => self.look_at_group(*id, now).into_iter().collect(),
-            Effect::Release(id) => self.release(*id, now),
-            Effect::Record(_) => Vec::new(),
+            Ask::Survey(id) => self.look_at_group(*id, now).into_iter().collect(),
+            Ask::Release(id) => self.release(*id, now),
         }
     }
 

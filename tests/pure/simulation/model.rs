@@ -9,7 +9,7 @@ use gaffer::base::ids::{InstanceId, JobId, OsPid, Pid};
 use gaffer::base::limits;
 use gaffer::base::process::Signal;
 use gaffer::supervisor::death::{Cause, Death};
-use gaffer::supervisor::effect::{Record, Whom};
+use gaffer::supervisor::effect::{Ask, Record, Whom};
 use gaffer::supervisor::instance::{Blocker, Instance, Role, State};
 use gaffer::supervisor::job::Desired;
 use gaffer::supervisor::{Effect, Event, JobName, Supervisor};
@@ -85,7 +85,7 @@ impl Model {
     /// Looks at an effect before it is performed.
     pub(crate) fn before(&mut self, effect: &Effect, supervisor: &Supervisor, now: Now) {
         match effect {
-            Effect::Spawn { id, .. } | Effect::Adopt { id, .. } => {
+            Effect::Kernel(Ask::Spawn { id, .. }) | Effect::Kernel(Ask::Adopt { id, .. }) => {
                 let instance = supervisor.instance(*id).expect("an instance with a new run");
                 let book = self.open(supervisor, instance);
                 self.newest.extend(instance.run.as_ref().map(|run| (*id, run.pid)));
@@ -94,14 +94,15 @@ impl Model {
                 assert!(before.is_none(), "{id:?} has two runs at once");
             }
             // CONT goes along with a stop signal and asks for nothing.
-            Effect::Signal { signal: Signal::CONT, .. } => {}
-            Effect::Signal { id, whom: Whom::Group, .. } => {
+            Effect::Kernel(Ask::Signal { signal: Signal::CONT, .. }) => {}
+            Effect::Kernel(Ask::Signal { id, whom: Whom::Group, .. }) => {
                 if let Some(book) = self.books.get_mut(id) {
                     book.asked.get_or_insert(now.mono);
                 }
             }
-            Effect::Signal { whom: Whom::Leader, .. } | Effect::Survey(_) => {}
-            Effect::Release(id) => {
+            Effect::Kernel(Ask::Signal { whom: Whom::Leader, .. })
+            | Effect::Kernel(Ask::Survey(_)) => {}
+            Effect::Kernel(Ask::Release(id)) => {
                 assert!(self.books.remove(id).is_some(), "{id:?} is released without a run");
             }
             Effect::Record(Record::Started(running)) => {
@@ -134,7 +135,7 @@ impl Model {
 
     /// Nothing else lives in a place that is to be filled, and nothing of the name's former life.
     pub(crate) fn places(&self, effect: &Effect, supervisor: &Supervisor, kernel: &FakeKernel) {
-        let (Effect::Spawn { id, .. } | Effect::Adopt { id, .. }) = effect else { return };
+        let Effect::Kernel(Ask::Spawn { id, .. } | Ask::Adopt { id, .. }) = effect else { return };
         let instance = supervisor.instance(*id).expect("an instance with a new run");
         let new = self.open(supervisor, instance);
         if !new.kept {

@@ -146,7 +146,8 @@ impl World {
                 self.model.places(effect, &self.supervisor, &self.kernel);
             }
             self.model.before(effect, &self.supervisor, self.now);
-            for fact in self.kernel.perform(effect, self.now) {
+            let Effect::Kernel(ask) = effect else { continue };
+            for fact in self.kernel.perform(ask, self.now) {
                 self.tell(fact);
             }
         }
