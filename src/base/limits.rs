@@ -101,6 +101,16 @@ pub const HTTP_OUTPUT_TIME: Duration = Duration::from_secs(60);
 pub const HTTP_DISCARD: usize = 64 * 1024;
 /// and for no longer than this.
 pub const HTTP_DISCARD_TIME: Duration = Duration::from_secs(2);
+// --- live ----------------------------------------------------------------------------------------
+
+/// A client that follows something and takes none of what it is owed for this long, or answers no
+/// ping, is gone.
+pub const LIVE_SILENCE: Duration = Duration::from_secs(120);
+/// How long a websocket is silent before it is asked for a sign of life: proxies close what is silent
+/// for a minute, and some for half of one.
+pub const WS_PING: Duration = Duration::from_secs(25);
+/// What a websocket reads at a time. Each has such a buffer for as long as it lives.
+pub const WS_READ_BUFFER: usize = 2 * 1024;
 // --- the kernel --------------------------------------------------------------------------------
 
 /// Most that is read of a process's environment, in bytes: the kernel itself takes no more for

@@ -12,6 +12,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::live::{Socket, Streaming};
 use super::request::Request;
 use super::response::{Asked, Response};
 use crate::base::bytes::Outbound;
@@ -24,21 +25,21 @@ pub type BodyLimit = fn(&Head) -> usize;
 
 /// One connection.
 pub struct Conn {
-    state: State,
+    pub(super) state: State,
     /// When the state, or its window of measurement, began.
-    since: Instant,
+    pub(super) since: Instant,
     /// What has come and belongs to no finished request yet.
-    input: Vec<u8>,
-    owed: Outbound,
+    pub(super) input: Vec<u8>,
+    pub(super) owed: Outbound,
     /// When the peer last took output, or came to be owed some.
-    moved: Instant,
+    pub(super) moved: Instant,
     /// Whether the peer has ended its side.
     ended: bool,
     body_limit: BodyLimit,
 }
 
 /// What a connection is doing. Each state has the data that makes sense in it and no other.
-enum State {
+pub(super) enum State {
     /// Nothing has ever come.
     Fresh,
     /// Between two requests.
@@ -51,6 +52,10 @@ enum State {
     Ready(Box<(Request, Asked)>),
     /// It has been taken; its answer is awaited.
     Answering(Asked),
+    /// Its answer has begun and goes on, piece by piece.
+    Streaming(Streaming),
+    /// It has become a websocket.
+    Socket(Box<Socket>),
     /// The last answer is given. Input is discarded, so that the peer sees it and not a reset.
     Discarding {
         /// Bytes that will still be discarded.
@@ -61,7 +66,7 @@ enum State {
 }
 
 /// A request whose body is coming.
-struct Reading {
+pub(super) struct Reading {
     head: Head,
     reader: BodyReader,
     body: Vec<u8>,
@@ -105,7 +110,9 @@ impl Conn {
             | State::Head(_)
             | State::Body(_)
             | State::Ready(_)
-            | State::Answering(_) => {
+            | State::Answering(_)
+            | State::Streaming(_)
+            | State::Socket(_) => {
                 self.input.extend_from_slice(bytes);
                 self.advance(now);
             }
@@ -115,8 +122,16 @@ impl Conn {
     /// The peer has ended its side. Complete requests are still answered; a partial one is dropped.
     pub fn ended(&mut self, now: Now) {
         self.ended = true;
-        if matches!(self.state, State::Discarding { .. }) {
-            self.close();
+        match self.state {
+            // Whoever reads what does not end, and ends its own side, is gone.
+            State::Discarding { .. } | State::Streaming(_) | State::Socket(_) => self.close(),
+            State::Fresh
+            | State::Idle
+            | State::Head(_)
+            | State::Body(_)
+            | State::Ready(_)
+            | State::Answering(_)
+            | State::Closed => {}
         }
         self.advance(now);
     }
@@ -137,11 +152,16 @@ impl Conn {
     /// The answer to the request that was taken. Dropped if the connection has ended since.
     pub fn answer(&mut self, response: Response, now: Now) {
         let State::Answering(asked) = &self.state else { return };
-        let last = asked.persistence == Persistence::Close;
+        let persistence = asked.persistence;
         let bytes = asked.answer(response, now.wall);
         self.owe(bytes, now);
+        self.answered(persistence, now);
+    }
+
+    /// An answer is complete: the next request may come, or the end.
+    pub(super) fn answered(&mut self, persistence: Persistence, now: Now) {
         self.since = now.mono;
-        if !last {
+        if persistence != Persistence::Close {
             self.state = State::Idle;
             self.advance(now);
         } else if self.input.is_empty() {
@@ -179,7 +199,9 @@ impl Conn {
         }
         match self.state {
             State::Closed => false,
-            State::Ready(_) | State::Answering(_) => self.input.len() < limits::HTTP_INPUT_AHEAD,
+            State::Ready(_) | State::Answering(_) | State::Streaming(_) | State::Socket(_) => {
+                self.input.len() < limits::HTTP_INPUT_AHEAD
+            }
             State::Fresh
             | State::Idle
             | State::Head(_)
@@ -218,7 +240,8 @@ impl Conn {
                     self.refuse(Refusal::BodySlow, method, now);
                 }
             }
-            State::Ready(_) | State::Answering(_) | State::Closed => {}
+            State::Socket(_) => self.look_after_socket(now),
+            State::Ready(_) | State::Answering(_) | State::Streaming(_) | State::Closed => {}
         }
     }
 
@@ -237,8 +260,23 @@ impl Conn {
         self.owed.is_empty() && matches!(self.state, State::Fresh | State::Idle)
     }
 
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     fn output_deadline(&self) -> Option<Instant> {
-        (!self.owed.is_empty()).then(|| self.moved + limits::HTTP_OUTPUT_TIME)
+        let patience = match self.state {
+            State::Streaming(_) | State::Socket(_) => limits::LIVE_SILENCE,
+            State::Fresh
+            | State::Idle
+            | State::Head(_)
+            | State::Body(_)
+            | State::Ready(_)
+            | State::Answering(_)
+            | State::Discarding { .. }
+            | State::Closed => limits::HTTP_OUTPUT_TIME,
+        };
+        (!self.owed.is_empty()).then(|| self.moved + patience)
     }
 
     fn state_deadline(&self) -> Option<Instant> {
@@ -248,7 +286,12 @@ impl Conn {
             State::Head(_) => limits::HTTP_HEAD_TIME,
             State::Body(_) => limits::HTTP_BODY_WINDOW,
             State::Discarding { .. } => limits::HTTP_DISCARD_TIME,
-            State::Idle | State::Ready(_) | State::Answering(_) | State::Closed => return None,
+            State::Socket(_) => return Some(self.socket_deadline()),
+            State::Idle
+            | State::Ready(_)
+            | State::Answering(_)
+            | State::Streaming(_)
+            | State::Closed => return None,
         };
         Some(self.since + patience)
     }
@@ -271,7 +314,7 @@ impl Conn {
                 State::Head(reader) => match reader.read(&self.input) {
                     Ok(Some((head, used))) => {
                         self.consume(used);
-                        self.begin(*head, now);
+                        self.head_read(*head, now);
                     }
                     Ok(None) => break,
                     Err(refusal) => return self.refuse(refusal, Method::Get, now),
@@ -290,6 +333,8 @@ impl Conn {
                 }
                 State::Ready(_)
                 | State::Answering(_)
+                | State::Streaming(_)
+                | State::Socket(_)
                 | State::Discarding { .. }
                 | State::Closed => return,
             }
@@ -300,7 +345,7 @@ impl Conn {
     }
 
     /// A head is complete.
-    fn begin(&mut self, head: Head, now: Now) {
+    fn head_read(&mut self, head: Head, now: Now) {
         let limit = (self.body_limit)(&head);
         match BodyReader::new(head.framing, limit) {
             Err(refusal) => self.refuse(refusal, head.method, now),
@@ -346,7 +391,7 @@ impl Conn {
     }
 
     /// Drops what has come, and what comes for a while.
-    fn discard(&mut self) {
+    pub(super) fn discard(&mut self) {
         self.input = Vec::new();
         self.state = if self.ended {
             State::Closed
@@ -355,12 +400,12 @@ impl Conn {
         };
     }
 
-    fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.input = Vec::new();
         self.state = State::Closed;
     }
 
-    fn owe(&mut self, bytes: Vec<u8>, now: Now) {
+    pub(super) fn owe(&mut self, bytes: Vec<u8>, now: Now) {
         if self.owed.is_empty() {
             self.moved = now.mono;
         }

@@ -2,7 +2,10 @@
 //! owed.
 
 pub mod access;
+pub mod clients;
 pub mod conn;
+pub mod live;
+pub mod outbox;
 pub mod peer;
 pub mod request;
 pub mod response;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::ser::Formatter;
 use serde_json::{json, Value};
 
-use crate::wire::http::{phrase, Head, Method, Persistence, ResponseHead};
+use crate::wire::http::{phrase, Extent, Head, Method, Persistence, ResponseHead, Version};
 
 /// One complete answer. Framing, `Date`, entity tag and the security headers are added on its way
 /// out; a header that is set here is not set again.
@@ -79,6 +79,12 @@ impl Response {
         self.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
     }
 
+    fn set_defaults(&mut self) {
+        self.set_default("X-Content-Type-Options", "nosniff");
+        self.set_default("Cross-Origin-Resource-Policy", "same-origin");
+        self.set_default("Cache-Control", "no-cache");
+    }
+
     fn set_default(&mut self, name: &'static str, value: &str) {
         if !self.has(name) {
             self.headers.push((name, value.to_string()));
@@ -90,6 +96,7 @@ impl Response {
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) method: Method,
+    pub(super) version: Version,
     pub(super) persistence: Persistence,
     /// All its If-None-Match fields as one list.
     pub(super) none_match: Option<Box<str>>,
@@ -99,12 +106,14 @@ impl Asked {
     pub(super) fn by(head: &Head) -> Self {
         let lists: Vec<&str> = head.headers.get_all("if-none-match").collect();
         let none_match = (!lists.is_empty()).then(|| lists.join(",").into_boxed_str());
-        Self { method: head.method, persistence: head.persistence(), none_match }
+        let (method, version) = (head.method, head.version);
+        Self { method, version, persistence: head.persistence(), none_match }
     }
 
     /// For an answer to a request that could not be read.
     pub(super) fn unread(method: Method) -> Self {
-        Self { method, persistence: Persistence::Close, none_match: None }
+        let (version, persistence) = (Version::Http11, Persistence::Close);
+        Self { method, version, persistence, none_match: None }
     }
 
     /// The whole answer as it goes over the wire, in one piece.
@@ -120,14 +129,12 @@ impl Asked {
                 response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("Content-Type"));
             }
         }
-        response.set_default("X-Content-Type-Options", "nosniff");
-        response.set_default("Cross-Origin-Resource-Policy", "same-origin");
-        response.set_default("Cache-Control", "no-cache");
+        response.set_defaults();
         let bodiless = matches!(response.status, 204 | 304);
         let head = ResponseHead {
             status: response.status,
             headers: &response.headers,
-            length: (!bodiless).then_some(response.body.len()),
+            extent: if bodiless { Extent::Bodiless } else { Extent::Length(response.body.len()) },
             persistence: self.persistence,
             date,
         };
@@ -136,6 +143,20 @@ impl Asked {
         head.write(&mut out);
         out.extend_from_slice(body);
         out
+    }
+
+    /// The head of an answer whose body comes piece by piece, and how its end is found.
+    pub(super) fn begin(&self, mut response: Response, date: SystemTime) -> (Vec<u8>, Extent) {
+        response.set_defaults();
+        let (extent, persistence) = match self.version {
+            Version::Http11 => (Extent::Chunked, self.persistence),
+            Version::Http10 => (Extent::UntilClose, Persistence::Close),
+        };
+        let headers = &response.headers;
+        let head = ResponseHead { status: response.status, headers, extent, persistence, date };
+        let mut out = Vec::with_capacity(HEAD_ROOM);
+        head.write(&mut out);
+        (out, extent)
     }
 
     /// Weak comparison with each tag of If-None-Match (RFC 9110 section 13.1.2). No tag holds a
@@ -194,7 +215,8 @@ mod tests {
 
     fn asked(method: Method, none_match: Option<&str>) -> Asked {
         let none_match = none_match.map(Into::into);
-        Asked { method, persistence: Persistence::Implied, none_match }
+        let (version, persistence) = (Version::Http11, Persistence::Implied);
+        Asked { method, version, persistence, none_match }
     }
 
     fn answer(asked: &Asked, response: Response) -> String {

@@ -3,7 +3,7 @@
 use log::debug;
 
 use super::ctx::{Answer, Call, Ctx, Measure};
-use super::gaffer::{Client, Gaffer};
+use super::gaffer::Gaffer;
 use super::machine::{Effect, Usage};
 use super::reply::{self, framework_error, manager_error};
 use super::stats::Measured;
@@ -11,7 +11,6 @@ use super::waits::Measuring;
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, InstanceId, OsPid, Pid};
 use crate::front::access::CorsHeaders;
-use crate::front::conn::Conn;
 use crate::front::peer::Peer;
 use crate::front::request::Request;
 use crate::front::response::Response;
@@ -20,15 +19,6 @@ use crate::supervisor::tables::Refusal;
 use crate::wire::http::Method;
 
 impl Gaffer {
-    pub(super) fn accept(&mut self, peer: Peer, now: Now) -> Option<ConnId> {
-        if self.clients.len() >= self.most_clients {
-            return None;
-        }
-        let id = self.clients.insert(Client { conn: Conn::new(now), peer, cors: Vec::new() });
-        self.touch(id);
-        Some(id)
-    }
-
     /// Serves whole requests of a connection, as long as each can be answered at once.
     pub(super) fn serve(&mut self, id: ConnId, now: Now) {
         while let Some(client) = self.clients.get_mut(id) {
@@ -57,7 +47,7 @@ impl Gaffer {
                 }
             }
         }
-        self.touch(id);
+        self.clients.touch(id);
     }
 
     fn handle(&mut self, request: &Request, peer: Peer, now: Now) -> (Answer, CorsHeaders) {
@@ -146,24 +136,9 @@ impl Gaffer {
         }
     }
 
-    /// Notes that a connection changed: what it owes, and when it wants to be looked at.
-    pub(super) fn touch(&mut self, id: ConnId) {
-        let Some(client) = self.clients.get(id) else { return };
-        match client.conn.deadline() {
-            Some(at) if self.patience.due_at(id) == Some(at) => {}
-            Some(at) => self.patience.set(id, at),
-            None => {
-                self.patience.cancel(id);
-            }
-        }
-        self.dirty.insert(id);
-    }
-
     pub(super) fn drop_client(&mut self, id: ConnId) {
         self.clients.remove(id);
-        self.patience.cancel(id);
         self.waits.forget(id);
-        self.dirty.remove(&id);
     }
 }
 

@@ -16,14 +16,10 @@ use super::routes;
 use super::state::{State, StoredJob};
 use super::stats::Stats;
 use super::waits::Waits;
-use crate::base::arena::Arena;
 use crate::base::clock::Now;
-use crate::base::ids::ConnId;
 use crate::base::process::Signal;
-use crate::base::timers::Timers;
-use crate::front::access::{Access, CorsHeaders};
-use crate::front::conn::Conn;
-use crate::front::peer::Peer;
+use crate::front::access::Access;
+use crate::front::clients::Clients;
 use crate::front::router::Router;
 use crate::supervisor::effect::{Ask, Effect as Asked, Running};
 use crate::supervisor::facts::Stray;
@@ -38,11 +34,7 @@ pub struct Gaffer {
     pub(super) supervisor: Supervisor,
     pub(super) outputs: Outputs,
     pub(super) stats: Stats,
-    pub(super) clients: Arena<ConnId, Client>,
-    pub(super) most_clients: usize,
-    /// When each connection wants to be looked at.
-    pub(super) patience: Timers<ConnId>,
-    pub(super) dirty: BTreeSet<ConnId>,
+    pub(super) clients: Clients,
     pub(super) access: Access,
     pub(super) routes: Router<Endpoint>,
     pub(super) waits: Waits,
@@ -58,14 +50,6 @@ pub struct Gaffer {
     /// The shell was asked for what escaped, and has not told yet.
     pub(super) searching: bool,
     ended: bool,
-}
-
-/// One client.
-pub(super) struct Client {
-    pub(super) conn: Conn,
-    pub(super) peer: Peer,
-    /// What the origin of the request being answered has to see with its answer.
-    pub(super) cors: CorsHeaders,
 }
 
 #[derive(PartialEq)]
@@ -112,10 +96,7 @@ impl Gaffer {
             supervisor: Supervisor::new(setup.host, setup.seed),
             outputs: Outputs::default(),
             stats: Stats::new(setup.memory),
-            clients: Arena::default(),
-            most_clients: setup.clients,
-            patience: Timers::default(),
-            dirty: BTreeSet::new(),
+            clients: Clients::new(setup.clients),
             access: setup.access,
             routes: routes::router(),
             waits: Waits::default(),
@@ -339,7 +320,7 @@ impl Gaffer {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let all = [
             self.supervisor.deadline(),
-            self.patience.next(),
+            self.clients.deadline(),
             self.waits.deadline(),
             self.state.deadline(),
         ];
@@ -362,15 +343,7 @@ impl Gaffer {
     /// The first that does not hold, in words.
     pub fn sweep(&self) -> Result<(), String> {
         self.supervisor.sweep()?;
-        for (id, client) in self.clients.iter() {
-            if self.patience.due_at(id) != client.conn.deadline() {
-                return Err(format!(
-                    "{id:?} waits for {:?}, not its own time",
-                    self.patience.due_at(id)
-                ));
-            }
-        }
-        Ok(())
+        self.clients.sweep()
     }
 
     /// Whether the node's state cannot be written at present.

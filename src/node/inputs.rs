@@ -17,18 +17,16 @@ use crate::supervisor::spec::JobEntry;
 
 impl Machine for Gaffer {
     fn accepted(&mut self, peer: Peer, now: Now) -> Option<ConnId> {
-        self.accept(peer, now)
+        self.clients.accept(peer, now)
     }
 
     fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
-        let Some(client) = self.clients.get_mut(conn) else { return };
-        client.conn.received(bytes, now);
+        self.clients.change(conn, |conn| conn.received(bytes, now));
         self.serve(conn, now);
     }
 
     fn input_ended(&mut self, conn: ConnId, now: Now) {
-        let Some(client) = self.clients.get_mut(conn) else { return };
-        client.conn.ended(now);
+        self.clients.change(conn, |conn| conn.ended(now));
         self.serve(conn, now);
     }
 
@@ -37,29 +35,28 @@ impl Machine for Gaffer {
     }
 
     fn wants_input(&self, conn: ConnId) -> bool {
-        self.clients.get(conn).is_some_and(|client| client.conn.wants_input())
+        self.clients.wants_input(conn)
     }
 
     fn transmit(&self, conn: ConnId) -> &[u8] {
-        self.clients.get(conn).map_or(&[], |client| client.conn.owed())
+        self.clients.transmit(conn)
     }
 
     fn sent(&mut self, conn: ConnId, count: usize, now: Now) {
-        let Some(client) = self.clients.get_mut(conn) else { return };
-        client.conn.sent(count, now);
+        self.clients.change(conn, |conn| conn.sent(count, now));
         self.serve(conn, now);
     }
 
     fn output_ended(&self, conn: ConnId) -> bool {
-        self.clients.get(conn).is_none_or(|client| client.conn.output_ended())
+        self.clients.output_ended(conn)
     }
 
     fn is_finished(&self, conn: ConnId) -> bool {
-        self.clients.get(conn).is_none_or(|client| client.conn.is_finished())
+        self.clients.is_finished(conn)
     }
 
     fn take_dirty(&mut self) -> Vec<ConnId> {
-        std::mem::take(&mut self.dirty).into_iter().collect()
+        self.clients.take_dirty()
     }
 
     fn spawned(&mut self, id: InstanceId, os_pid: OsPid, start_time: u64, now: Now) {
@@ -131,9 +128,7 @@ impl Machine for Gaffer {
     }
 
     fn on_time(&mut self, now: Now) {
-        while let Some(conn) = self.patience.pop_due(now.mono) {
-            let Some(client) = self.clients.get_mut(conn) else { continue };
-            client.conn.on_time(now);
+        while let Some(conn) = self.clients.next_due(now) {
             self.serve(conn, now);
         }
         self.state.on_time(now, &mut self.effects);

@@ -5,3 +5,4 @@ pub mod http;
 pub mod ini;
 pub mod procfile;
 pub mod text;
+pub mod ws;

@@ -15,6 +15,19 @@ pub enum Persistence {
     Close,
 }
 
+/// How a client finds the end of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// It has no body, whatever its request was (204, 304).
+    Bodiless,
+    /// The body has so many bytes.
+    Length(usize),
+    /// The body comes in chunks, the last of which is empty.
+    Chunked,
+    /// The body ends with the connection, as for a client of HTTP/1.0.
+    UntilClose,
+}
+
 /// The head of a response.
 #[derive(Debug)]
 pub struct ResponseHead<'a> {
@@ -22,8 +35,8 @@ pub struct ResponseHead<'a> {
     pub status: u16,
     /// The fields, in this order. A control character in a value becomes a space.
     pub headers: &'a [(&'static str, String)],
-    /// Length of the body; `None` for a response that never has one (204, 304).
-    pub length: Option<usize>,
+    /// How the client finds its end.
+    pub extent: Extent,
     /// What becomes of the connection.
     pub persistence: Persistence,
     /// The wall clock.
@@ -47,8 +60,10 @@ impl ResponseHead<'_> {
         for (name, value) in self.headers {
             field(out, name, value);
         }
-        if let Some(length) = self.length {
-            field(out, "Content-Length", &length.to_string());
+        match self.extent {
+            Extent::Bodiless | Extent::UntilClose => {}
+            Extent::Length(length) => field(out, "Content-Length", &length.to_string()),
+            Extent::Chunked => field(out, "Transfer-Encoding", "chunked"),
         }
         match self.persistence {
             Persistence::Implied => {}
@@ -57,6 +72,28 @@ impl ResponseHead<'_> {
         }
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// Writes the head of the answer that makes a websocket of a connection (RFC 6455 section 4.2.2).
+pub fn write_switch(accept: &str, headers: &[(&'static str, String)], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+    field(out, "Upgrade", "websocket");
+    field(out, "Connection", "Upgrade");
+    field(out, "Sec-WebSocket-Accept", accept);
+    for (name, value) in headers {
+        field(out, name, value);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes one chunk of a chunked body (RFC 9112 section 7.1), or the last one if it is empty.
+pub fn write_chunk(pieces: &[&[u8]], out: &mut Vec<u8>) {
+    let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+    out.extend_from_slice(format!("{length:x}\r\n").as_bytes());
+    for piece in pieces {
+        out.extend_from_slice(piece);
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 fn field(out: &mut Vec<u8>, name: &str, value: &str) {
@@ -179,7 +216,7 @@ mod tests {
         let head = ResponseHead {
             status: 302,
             headers: &headers,
-            length: Some(0),
+            extent: Extent::Length(0),
             persistence: Persistence::Close,
             date: UNIX_EPOCH,
         };
