@@ -7,11 +7,10 @@ use std::rc::Rc;
 
 use serde_json::{json, Map, Value};
 
-use crate::node::body;
 use crate::supervisor::name::{check_session, JobName};
 use crate::supervisor::spec::JobEntry;
 use crate::supervisor::spec_read;
-use crate::wire::{dotenv, procfile};
+use crate::wire::{dotenv, json, procfile};
 
 /// A job and where it is written, as `file:line` or as near as that.
 #[derive(Clone, Debug)]
@@ -173,7 +172,7 @@ pub fn read(path: &Path) -> Result<String, String> {
 /// What is wrong, with the file and the line or the job.
 pub fn json_jobs(path: &Path, text: &str) -> Result<Vec<Placed>, String> {
     let file = path.display();
-    let value = body::parse(text.as_bytes())
+    let value = json::parse(text.as_bytes())
         .map_err(|error| format!("{file}:{}: {error}", error.line()))?;
     let Value::Object(top) = value else {
         return Err(format!("{file}: expected an object: one job, or {{\"jobs\": [...]}}"));

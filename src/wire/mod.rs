@@ -3,5 +3,6 @@
 pub mod dotenv;
 pub mod http;
 pub mod ini;
+pub mod json;
 pub mod procfile;
 pub mod text;
