@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::ini_jobs::Table;
-use super::job_files::{json_jobs, read, Application, Placed};
+use super::job_files::{json_jobs, Application, Placed};
 use super::options::Options;
 use super::paths::Surroundings;
 use super::settings::Settings;
+use super::text_file::{read, TextFile};
 use crate::supervisor::name::JobName;
 use crate::supervisor::spec::JobEntry;
 
@@ -109,16 +109,14 @@ fn read_ini(path: &Path, root: bool, table: &mut Table) -> Result<(), String> {
 }
 
 fn add(path: &Path, root: bool, table: &mut Table) -> Result<(), String> {
-    let text = read(path)?;
-    if root {
-        let open = fs::metadata(path).is_ok_and(|found| found.mode() & 0o022 != 0);
-        if open {
-            return Err(format!(
-                "{}: others than its owner may write it, and gafferd runs as root; chmod go-w it",
-                path.display()
-            ));
-        }
+    let file = TextFile::open(path)?;
+    if root && file.others_may_write() {
+        return Err(format!(
+            "{}: others than its owner may write it, and gafferd runs as root; chmod go-w it",
+            path.display()
+        ));
     }
+    let text = file.read()?;
     table.add(&path.display().to_string(), &text)
 }
 

@@ -1,5 +1,4 @@
-//! Jobs from Procfiles and from JSON files. Pure but for the reading itself: text comes in, entries
-//! with their places go out.
+//! Jobs from Procfiles and from JSON files: text comes in, entries with their places go out.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,6 +6,7 @@ use std::rc::Rc;
 
 use serde_json::{json, Map, Value};
 
+use super::text_file::{read, TextFile};
 use crate::supervisor::name::{check_session, JobName};
 use crate::supervisor::spec::JobEntry;
 use crate::supervisor::spec_read;
@@ -57,7 +57,7 @@ impl Application {
             format!("{file}: {error}; say the application's name with --procfile NAME={file}")
         })?;
         let env = root.join(".env");
-        let dotenv = if env.exists() { Some((env.clone(), read(&env)?)) } else { None };
+        let dotenv = TextFile::find(&env)?.map(TextFile::read).transpose()?.map(|text| (env, text));
         Ok(Self { session, root, path, procfile, dotenv })
     }
 
@@ -148,22 +148,6 @@ impl Application {
         }
         config
     }
-}
-
-/// Reads a file of text.
-///
-/// # Errors
-/// The path and why not.
-pub fn read(path: &Path) -> Result<String, String> {
-    let bytes = std::fs::read(path).map_err(|error| {
-        let text = crate::base::error::Errno::of(&error);
-        format!("{}: {text}", path.display())
-    })?;
-    String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        format!("{}:{line}: not UTF-8; save the file as UTF-8", path.display())
-    })
 }
 
 /// The jobs of a JSON file: one job, or `{"jobs": [...]}`.
