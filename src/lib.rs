@@ -62,7 +62,7 @@
 //! |---|---|
 //! | 0 [`base`] | words every floor speaks: ids, arena, timers, limits, errors |
 //! | 0 [`sys`] | the kernel, and the only unsafe code |
-//! | 1 [`wire`] | bytes ↔ messages: HTTP, INI, Procfile, .env |
+//! | 1 [`wire`] | bytes ↔ messages: HTTP, JSON, INI, Procfile, .env |
 //! | 2 [`supervisor`] | pure decisions about jobs |
 //! | 3 [`front`] | connections without sockets: requests, answers, routes, who may ask |
 //! | 4 [`node`] | the machine: endpoints, outputs, statistics, state |

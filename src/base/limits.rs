@@ -47,8 +47,8 @@ pub const RESTARTS_PER_SECOND: u32 = 20;
 
 // --- files -------------------------------------------------------------------------------------
 
-/// Largest configuration file, Procfile or .env file. Ten thousand jobs fit; a log or a binary
-/// named by mistake does not fill the memory.
+/// Largest configuration file, Procfile, .env file or JSON file of jobs. Ten thousand jobs fit; a log
+/// or a binary named by mistake does not fill the memory.
 pub const TEXT_FILE: usize = 1024 * 1024;
 /// How deep `%(key)s` may lead to values that refer to others: CPython's
 /// `configparser.MAX_INTERPOLATION_DEPTH`, so what it reads, we read. It also ends circles.

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::ini_jobs::Table;
-use super::job_files::{json_jobs, read, Application, Placed};
+use super::ini_jobs::{Section, Table};
+use super::job_files::{json_jobs, Application, Placed};
 use super::options::Options;
 use super::paths::Surroundings;
 use super::settings::Settings;
+use super::text_file::{read, TextFile};
 use crate::supervisor::name::JobName;
 use crate::supervisor::spec::JobEntry;
 
@@ -79,8 +79,7 @@ fn read_ini(path: &Path, root: bool, table: &mut Table) -> Result<(), String> {
     add(path, root, table)?;
     let beside = path.parent().unwrap_or(Path::new("."));
     let listed = |table: &Table, key: &str| -> Vec<PathBuf> {
-        let section = table.section("gaffer");
-        let entry = section.and_then(|s| s.entries.iter().find(|entry| entry.key == key));
+        let entry = table.section("gaffer").and_then(|section| section.get(key));
         let words = entry.map(|entry| entry.value.as_str()).unwrap_or_default();
         words.split_whitespace().map(|word| beside.join(word)).collect()
     };
@@ -96,7 +95,7 @@ fn read_ini(path: &Path, root: bool, table: &mut Table) -> Result<(), String> {
         }
     }
     let main = format!("{}:", path.display());
-    let entries = table.section("gaffer").into_iter().flat_map(|section| &section.entries);
+    let entries = table.section("gaffer").into_iter().flat_map(Section::entries);
     let mut includes =
         entries.filter(|entry| matches!(entry.key.as_str(), "include" | "include_dir"));
     match includes.find(|entry| !entry.place.starts_with(&main)) {
@@ -109,16 +108,14 @@ fn read_ini(path: &Path, root: bool, table: &mut Table) -> Result<(), String> {
 }
 
 fn add(path: &Path, root: bool, table: &mut Table) -> Result<(), String> {
-    let text = read(path)?;
-    if root {
-        let open = fs::metadata(path).is_ok_and(|found| found.mode() & 0o022 != 0);
-        if open {
-            return Err(format!(
-                "{}: others than its owner may write it, and gafferd runs as root; chmod go-w it",
-                path.display()
-            ));
-        }
+    let file = TextFile::open(path)?;
+    if root && file.others_may_write() {
+        return Err(format!(
+            "{}: others than its owner may write it, and gafferd runs as root; chmod go-w it",
+            path.display()
+        ));
     }
+    let text = file.read()?;
     table.add(&path.display().to_string(), &text)
 }
 

@@ -1,5 +1,4 @@
-//! Jobs from Procfiles and from JSON files. Pure but for the reading itself: text comes in, entries
-//! with their places go out.
+//! Jobs from Procfiles and from JSON files: text comes in, entries with their places go out.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,11 +6,11 @@ use std::rc::Rc;
 
 use serde_json::{json, Map, Value};
 
-use crate::node::body;
+use super::text_file::{read, TextFile};
 use crate::supervisor::name::{check_session, JobName};
 use crate::supervisor::spec::JobEntry;
 use crate::supervisor::spec_read;
-use crate::wire::{dotenv, procfile};
+use crate::wire::{dotenv, json, procfile};
 
 /// A job and where it is written, as `file:line` or as near as that.
 #[derive(Clone, Debug)]
@@ -58,7 +57,7 @@ impl Application {
             format!("{file}: {error}; say the application's name with --procfile NAME={file}")
         })?;
         let env = root.join(".env");
-        let dotenv = if env.exists() { Some((env.clone(), read(&env)?)) } else { None };
+        let dotenv = TextFile::find(&env)?.map(TextFile::read).transpose()?.map(|text| (env, text));
         Ok(Self { session, root, path, procfile, dotenv })
     }
 
@@ -151,29 +150,13 @@ impl Application {
     }
 }
 
-/// Reads a file of text.
-///
-/// # Errors
-/// The path and why not.
-pub fn read(path: &Path) -> Result<String, String> {
-    let bytes = std::fs::read(path).map_err(|error| {
-        let text = crate::base::error::Errno::of(&error);
-        format!("{}: {text}", path.display())
-    })?;
-    String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        format!("{}:{line}: not UTF-8; save the file as UTF-8", path.display())
-    })
-}
-
 /// The jobs of a JSON file: one job, or `{"jobs": [...]}`.
 ///
 /// # Errors
 /// What is wrong, with the file and the line or the job.
 pub fn json_jobs(path: &Path, text: &str) -> Result<Vec<Placed>, String> {
     let file = path.display();
-    let value = body::parse(text.as_bytes())
+    let value = json::parse(text.as_bytes())
         .map_err(|error| format!("{file}:{}: {error}", error.line()))?;
     let Value::Object(top) = value else {
         return Err(format!("{file}: expected an object: one job, or {{\"jobs\": [...]}}"));

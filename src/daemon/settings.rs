@@ -147,7 +147,7 @@ impl Said {
 
     fn of_section(section: &Section, warnings: &mut Vec<String>) -> Result<Self, String> {
         let mut said = Self::default();
-        for entry in section.entries.iter().filter(|entry| !entry.inherited) {
+        for entry in section.entries().iter().filter(|entry| !entry.inherited) {
             let (key, place) = (entry.key.as_str(), &entry.place);
             if WITHOUT_EFFECT.contains(&key) || key.starts_with("lookupd_address") {
                 warnings.push(format!("{place}: {key} has no effect in this version"));

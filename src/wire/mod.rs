@@ -3,6 +3,7 @@
 pub mod dotenv;
 pub mod http;
 pub mod ini;
+pub mod json;
 pub mod procfile;
 pub mod text;
 pub mod ws;
