@@ -106,6 +106,9 @@ pub const HTTP_DISCARD_TIME: Duration = Duration::from_secs(2);
 /// A client that follows something and takes none of what it is owed for this long, or answers no
 /// ping, is gone.
 pub const LIVE_SILENCE: Duration = Duration::from_secs(120);
+/// Events kept for clients that come back, counted by their messages: about two megabytes, and on a
+/// busy node some minutes.
+pub const EVENTS_KEPT: usize = 10_000;
 /// How long a websocket is silent before it is asked for a sign of life: proxies close what is silent
 /// for a minute, and some for half of one.
 pub const WS_PING: Duration = Duration::from_secs(25);

@@ -1,9 +1,11 @@
-//! Bytes to JSON, strictly. Requests and files are read alike, so that what one refuses the other
+//! Bytes to JSON, strictly, and back. Requests and files are read alike, so that what one refuses the other
 //! does not take.
 
-use std::fmt;
+use std::{fmt, io};
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde::Serialize;
+use serde_json::ser::Formatter;
 use serde_json::{Map, Number, Value};
 
 /// Parses JSON strictly: a name that stands twice in one object is an error, where `serde_json`
@@ -78,6 +80,47 @@ impl<'de> Visitor<'de> for Strict {
             map.insert(name, value);
         }
         Ok(Value::Object(map))
+    }
+}
+
+/// Writes JSON with the separators of Python's `json.dumps`, as gaffer has always written it.
+pub fn text(value: &impl Serialize) -> String {
+    let mut bytes = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, PythonSeparators);
+    value.serialize(&mut serializer).expect("JSON is written to memory without fail");
+    String::from_utf8(bytes).expect("JSON is text")
+}
+
+/// `", "` between elements and `": "` behind keys.
+struct PythonSeparators;
+
+impl Formatter for PythonSeparators {
+    fn begin_array_value<W: ?Sized + io::Write>(
+        &mut self,
+        w: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        if first {
+            Ok(())
+        } else {
+            w.write_all(b", ")
+        }
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(
+        &mut self,
+        w: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        if first {
+            Ok(())
+        } else {
+            w.write_all(b", ")
+        }
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, w: &mut W) -> io::Result<()> {
+        w.write_all(b": ")
     }
 }
 

@@ -1,5 +1,6 @@
 //! Floor 1: bytes to messages and back. No sockets, no files, no clock.
 
+pub mod channel;
 pub mod dotenv;
 pub mod http;
 pub mod ini;
