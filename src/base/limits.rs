@@ -109,6 +109,16 @@ pub const LIVE_SILENCE: Duration = Duration::from_secs(120);
 /// Events kept for clients that come back, counted by their messages: about two megabytes, and on a
 /// busy node some minutes.
 pub const EVENTS_KEPT: usize = 10_000;
+/// Most topics that one client follows: a page shows hundreds, and each costs memory for as long as it
+/// is followed.
+pub const SUBSCRIPTIONS: usize = 1_000;
+/// Longest topic. The longest names of a session and a job fit.
+pub const TOPIC: usize = 512;
+/// How often statistics come when nobody says otherwise, as the original sent them,
+pub const STATS_INTERVAL: Duration = Duration::from_millis(100);
+/// and how often at the most and at the least.
+pub const STATS_INTERVALS: (Duration, Duration) =
+    (Duration::from_millis(50), Duration::from_secs(3600));
 /// How long a websocket is silent before it is asked for a sign of life: proxies close what is silent
 /// for a minute, and some for half of one.
 pub const WS_PING: Duration = Duration::from_secs(25);
