@@ -17,7 +17,6 @@ impl<M: Machine> Reactor<M> {
     /// Takes effects and performs them until there are none, or this turn has done its share; the
     /// rest stays in order for the next turn.
     pub(super) fn perform_all(&mut self, now: Now) {
-        let mut spawns = limits::SPAWN_SHARE;
         for _ in 0..limits::EFFECT_ROUNDS {
             self.collect(now);
             if self.effects.is_empty() {
@@ -25,12 +24,12 @@ impl<M: Machine> Reactor<M> {
             }
             while let Some(effect) = self.effects.pop_front() {
                 if matches!(effect, Effect::Kernel(Ask::Spawn { .. })) {
-                    if spawns == 0 {
+                    if self.spawns_left == 0 {
                         self.effects.push_front(effect);
                         self.collect(now);
                         return;
                     }
-                    spawns -= 1;
+                    self.spawns_left -= 1;
                 }
                 self.perform(effect, now);
             }
@@ -145,5 +144,34 @@ impl<M: Machine> Reactor<M> {
         if took > limits::SLOW_TURN {
             warn!("a turn of the loop took {} ms: {did}", took.as_millis());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{key, reactor, Script};
+    use super::*;
+    use crate::sys::testing;
+    use std::time::Duration;
+
+    #[test]
+    fn however_often_a_turn_performs_it_starts_no_more_than_its_share() {
+        let name = "however_often_a_turn_performs_it_starts_no_more_than_its_share";
+        testing::alone(&format!("reactor::perform::tests::{name}"), || {
+            let asks = (0..40).map(|n| {
+                let order = Box::new(testing::order("true", &[]));
+                Effect::Kernel(Ask::Spawn { id: key(n), order })
+            });
+            let script = Script { asks: asks.collect(), dirty: 5, ..Script::default() };
+            let mut reactor = reactor(script);
+            let mut before = 0;
+            for expected in [limits::SPAWN_SHARE, limits::SPAWN_SHARE, 40 % limits::SPAWN_SHARE] {
+                reactor.machine.dirty = 5;
+                reactor.turn(Some(Duration::ZERO)).expect("a turn");
+                let all = reactor.machine.spawned.len();
+                assert_eq!(all - before, expected);
+                before = all;
+            }
+        });
     }
 }
