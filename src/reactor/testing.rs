@@ -1,7 +1,7 @@
 //! A machine that decides nothing, for the tests of this floor: it asks for what a test puts into it
 //! and notes what it is told. And a shell around it, in a process of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use super::files::Files;
@@ -13,6 +13,7 @@ use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
 use crate::base::process::Signal;
 use crate::front::peer::Peer;
 use crate::node::machine::{Effect, Machine, StateFile, Usage};
+use crate::supervisor::effect::Start;
 use crate::supervisor::facts::{Exit, Stray};
 use crate::supervisor::spec::JobEntry;
 use crate::sys::testing;
@@ -22,6 +23,8 @@ use crate::sys::testing;
 pub(super) struct Script {
     /// What it asks for at the next opportunity.
     pub(super) asks: Vec<Effect>,
+    /// What it starts next.
+    pub(super) starts: VecDeque<Start>,
     /// How often it still says that something changed on a connection.
     pub(super) dirty: usize,
     /// Which processes were started.
@@ -142,6 +145,14 @@ impl Machine for Script {
     fn on_time(&mut self, _: Now) {}
 
     fn settle(&mut self, _: Now) {}
+
+    fn next_start(&mut self) -> Option<Start> {
+        self.starts.pop_front()
+    }
+
+    fn has_starts(&self) -> bool {
+        !self.starts.is_empty()
+    }
 
     fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.asks)

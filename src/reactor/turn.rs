@@ -200,7 +200,8 @@ impl<M: Machine> Reactor<M> {
 
     /// The only place that sleeps.
     fn sleep(&mut self, longest: Option<Duration>) -> io::Result<Inputs> {
-        let busy = !self.again.is_empty() || !self.effects.is_empty();
+        let left_over = !self.effects.is_empty() || self.machine.has_starts();
+        let busy = left_over || !self.again.is_empty();
         let farewell = self.farewell.map(|farewell| farewell.until);
         let deadline = [self.machine.deadline(), farewell].into_iter().flatten().min();
         let now = self.clock.tick().mono;
