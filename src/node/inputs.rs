@@ -12,6 +12,7 @@ use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
 use crate::base::process::Signal;
 use crate::front::peer::Peer;
+use crate::supervisor::effect::Start;
 use crate::supervisor::facts::{Exit, Stray};
 use crate::supervisor::spec::JobEntry;
 
@@ -137,6 +138,14 @@ impl Machine for Gaffer {
 
     fn settle(&mut self, now: Now) {
         self.pump(now);
+    }
+
+    fn next_start(&mut self) -> Option<Start> {
+        self.supervisor.next_start()
+    }
+
+    fn has_starts(&self) -> bool {
+        self.supervisor.has_starts()
     }
 
     fn take_effects(&mut self) -> Vec<Effect> {

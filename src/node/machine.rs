@@ -9,7 +9,7 @@ use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
 use crate::base::process::Signal;
 use crate::front::peer::Peer;
-use crate::supervisor::effect::Ask;
+use crate::supervisor::effect::{Ask, Start};
 use crate::supervisor::facts::{Exit, Stray};
 use crate::supervisor::spec::JobEntry;
 
@@ -148,6 +148,11 @@ pub trait Machine {
     /// Everything that came in together has been told: what follows from it is settled now. The shell
     /// calls this before it takes effects, so a thousand exits in one turn are judged once.
     fn settle(&mut self, now: Now);
+    /// The next process to start, when all that was asked of the kernel before is done. The shell takes
+    /// it only to start it at once: until then it may be stopped, and is never started.
+    fn next_start(&mut self) -> Option<Start>;
+    /// Whether there are processes to start.
+    fn has_starts(&self) -> bool;
     /// What the shell has to do, in order.
     fn take_effects(&mut self) -> Vec<Effect>;
 }

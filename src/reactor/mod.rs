@@ -11,6 +11,8 @@ pub mod sampler;
 pub mod sockets;
 pub mod strays;
 pub mod system;
+#[cfg(test)]
+mod testing;
 pub mod token;
 pub mod turn;
 pub mod work;

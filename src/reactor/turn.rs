@@ -55,6 +55,8 @@ pub struct Reactor<M: Machine> {
     pub(super) world: Box<dyn World>,
     /// Asked for and not performed yet.
     pub(super) effects: VecDeque<Effect>,
+    /// How many processes this turn may still start.
+    pub(super) spawns_left: usize,
     /// Sources that had their share and have more.
     again: BTreeSet<Source>,
     /// Clients to write to or to close.
@@ -122,6 +124,7 @@ impl<M: Machine> Reactor<M> {
             worker: Worker::new(waker),
             world: parts.world,
             effects: VecDeque::new(),
+            spawns_left: limits::SPAWN_SHARE,
             again: BTreeSet::new(),
             owed: BTreeSet::new(),
             more_ended: false,
@@ -179,6 +182,7 @@ impl<M: Machine> Reactor<M> {
         let now = self.clock.tick();
         let did = inputs.summary(self.effects.len());
         self.children.system.begin_turn();
+        self.spawns_left = limits::SPAWN_SHARE;
         self.take_in(inputs, now);
         if self.machine.deadline().is_some_and(|at| at <= now.mono) {
             self.machine.on_time(now);
@@ -196,7 +200,8 @@ impl<M: Machine> Reactor<M> {
 
     /// The only place that sleeps.
     fn sleep(&mut self, longest: Option<Duration>) -> io::Result<Inputs> {
-        let busy = !self.again.is_empty() || !self.effects.is_empty();
+        let left_over = !self.effects.is_empty() || self.machine.has_starts();
+        let busy = left_over || !self.again.is_empty();
         let farewell = self.farewell.map(|farewell| farewell.until);
         let deadline = [self.machine.deadline(), farewell].into_iter().flatten().min();
         let now = self.clock.tick().mono;

@@ -16,7 +16,7 @@ use gaffer::front::peer::Peer;
 use gaffer::node::console::Console;
 use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::machine::{Effect, Machine, StateFile, Usage, Write};
-use gaffer::supervisor::effect::{Ask, Whom};
+use gaffer::supervisor::effect::{Ask, Start, Whom};
 use gaffer::supervisor::facts::Exit;
 use gaffer::supervisor::order::{Accounts, Host};
 use gaffer::supervisor::spec::JobEntry;
@@ -198,12 +198,15 @@ impl FakeNode {
         for _ in 0..ROUNDS {
             self.gaffer.settle(self.now);
             let effects = self.gaffer.take_effects();
-            if effects.is_empty() && self.facts.is_empty() {
+            if effects.is_empty() && self.facts.is_empty() && !self.gaffer.has_starts() {
                 self.gaffer.sweep().expect("what is always so");
                 return;
             }
             for effect in effects {
                 self.perform(effect);
+            }
+            while let Some(start) = self.gaffer.next_start() {
+                self.start(start);
             }
             while let Some(fact) = self.facts.pop_front() {
                 self.tell(fact);
@@ -224,25 +227,26 @@ impl FakeNode {
         }
     }
 
+    fn start(&mut self, Start { id, order }: Start) {
+        let words: Vec<&str> = [order.program.as_str()]
+            .into_iter()
+            .chain(order.args.iter().map(String::as_str))
+            .collect();
+        let line = words.join(" ");
+        if let Some((stage, errno)) = self.spawns_fail {
+            self.asked.push(format!("spawn fails: {line}"));
+            self.facts.push_back(Fact::SpawnFailed(id, stage, errno));
+            return;
+        }
+        self.last_os_pid += 1;
+        let os_pid = OsPid(self.last_os_pid);
+        self.asked.push(format!("spawn {os_pid}: {line}"));
+        self.processes.insert(id, Process { os_pid, leader: true, group: true });
+        self.facts.push_back(Fact::Spawned(id, os_pid));
+    }
+
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Kernel(Ask::Spawn { id, order }) => {
-                let words: Vec<&str> = [order.program.as_str()]
-                    .into_iter()
-                    .chain(order.args.iter().map(String::as_str))
-                    .collect();
-                let line = words.join(" ");
-                if let Some((stage, errno)) = self.spawns_fail {
-                    self.asked.push(format!("spawn fails: {line}"));
-                    self.facts.push_back(Fact::SpawnFailed(id, stage, errno));
-                    return;
-                }
-                self.last_os_pid += 1;
-                let os_pid = OsPid(self.last_os_pid);
-                self.asked.push(format!("spawn {os_pid}: {line}"));
-                self.processes.insert(id, Process { os_pid, leader: true, group: true });
-                self.facts.push_back(Fact::Spawned(id, os_pid));
-            }
             Effect::Kernel(Ask::Adopt { os_pid, .. }) => panic!("{os_pid} was left by nobody"),
             Effect::Kernel(Ask::Signal { id, signal, whom }) => self.kill(id, signal, whom),
             Effect::Kernel(Ask::Survey(id)) => {

@@ -17,7 +17,6 @@ use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::journal::Journal;
 use gaffer::node::machine::{Effect, Machine, StateFile, Usage, Write};
 use gaffer::node::state::{running_from_value, StoredJob};
-use gaffer::supervisor::effect::Ask;
 use gaffer::supervisor::facts::Stray;
 use gaffer::supervisor::job::Origin;
 use gaffer::supervisor::order::{Accounts, Host};
@@ -37,6 +36,7 @@ pub(crate) struct World {
     pub(crate) now: Now,
     pub(crate) exit: Option<u8>,
     lives: u32,
+    starts_left: usize,
     start: Instant,
     digest: u64,
 }
@@ -119,6 +119,7 @@ impl World {
             now: Now { mono: start, wall: UNIX_EPOCH + Duration::from_secs(1_700_000_000) },
             exit: None,
             lives: 1,
+            starts_left: usize::MAX,
             start,
             digest: 0xCBF2_9CE4_8422_2325,
         };
@@ -145,7 +146,9 @@ impl World {
 
     /// Goes to the next thing that happens by itself, but not beyond `limit`.
     pub(crate) fn advance(&mut self, limit: Instant) {
-        let next = [self.node.deadline(), self.kernel.deadline()].into_iter().flatten().min();
+        let at_once = self.node.has_starts().then_some(self.now.mono);
+        let next = [self.node.deadline(), self.kernel.deadline(), at_once];
+        let next = next.into_iter().flatten().min();
         let at = next.unwrap_or(limit).min(limit);
         self.now = self.now.plus(at.saturating_duration_since(self.now.mono));
         self.turn();
@@ -160,6 +163,9 @@ impl World {
 
     /// One turn of the reactor, and the checks behind it.
     pub(crate) fn turn(&mut self) {
+        // Now and then a turn has time for few new processes, or for none.
+        let few = usize::try_from(self.random.below(3)).expect("few");
+        self.starts_left = if self.random.below(4) == 0 { few } else { usize::MAX };
         // What was asked for before this turn's facts meets the kernel of before them.
         self.perform_all(usize::MAX);
         for fact in self.kernel.on_time(self.now) {
@@ -182,7 +188,7 @@ impl World {
             assert!(round < 200, "a turn does not end");
             self.node.settle(self.now);
             let effects = self.node.take_effects();
-            if effects.is_empty() {
+            if effects.is_empty() && (self.starts_left == 0 || !self.node.has_starts()) {
                 return;
             }
             let (writes, others): (Vec<_>, Vec<_>) =
@@ -193,6 +199,15 @@ impl World {
                 }
                 most -= 1;
                 self.perform(effect);
+            }
+            while self.starts_left > 0 && most > 0 {
+                let Some(start) = self.node.next_start() else { break };
+                self.starts_left -= 1;
+                most -= 1;
+                self.note(&format!("start {start:?}"));
+                self.starts_alone(&start.order);
+                let fact = self.kernel.start_one(&start, self.now);
+                self.tell(fact);
             }
         }
     }
@@ -240,9 +255,6 @@ impl World {
             }
             Effect::Print(_) | Effect::ReopenLog => return,
         };
-        if let Ask::Spawn { order, .. } = &ask {
-            self.starts_alone(order);
-        }
         for fact in self.kernel.perform(&ask, self.now) {
             self.tell(fact);
         }

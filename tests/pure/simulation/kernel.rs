@@ -15,7 +15,7 @@ use gaffer::base::limits;
 use gaffer::base::order::SpawnOrder;
 use gaffer::base::process::{ExitStatus, Signal};
 use gaffer::base::random::Random;
-use gaffer::supervisor::effect::{Ask, Whom};
+use gaffer::supervisor::effect::{Ask, Start, Whom};
 use gaffer::supervisor::facts::{Exit, Stray};
 use gaffer::supervisor::JobName;
 
@@ -130,7 +130,6 @@ impl FakeKernel {
     /// Does what the supervisor asks; the facts that follow at once are the answer.
     pub(crate) fn perform(&mut self, ask: &Ask, now: Now) -> Vec<Fact> {
         match ask {
-            Ask::Spawn { id, order } => vec![self.spawn(*id, order, now)],
             Ask::Adopt { id, os_pid, start_time } => self.adopt(*id, *os_pid, *start_time),
             Ask::Signal { id, signal, whom } => {
                 self.signal(*id, *signal, *whom, now);
@@ -141,7 +140,9 @@ impl FakeKernel {
         }
     }
 
-    fn spawn(&mut self, id: InstanceId, order: &SpawnOrder, now: Now) -> Fact {
+    /// Starts a process.
+    pub(crate) fn start_one(&mut self, start: &Start, now: Now) -> Fact {
+        let (id, order) = (start.id, &start.order);
         assert!(!self.watches.contains_key(&id), "{id:?} is spawned over its live run");
         assert!(!self.unborn.contains(&id), "{id:?} is spawned before its failure was released");
         self.spawns += 1;
