@@ -119,6 +119,23 @@ pub trait Machine {
     fn spawn_failed(&mut self, id: InstanceId, stage: Stage, errno: Errno, now: Now);
     /// A process wrote something.
     fn output(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], now: Now);
+    /// What a process is owed on a stream.
+    fn input_owed(&self, _id: InstanceId, _stream: StreamNo) -> &[u8] {
+        &[]
+    }
+    /// The kernel took so many of those bytes.
+    fn input_taken(&mut self, _id: InstanceId, _stream: StreamNo, _count: usize, _now: Now) {}
+    /// Nobody will read what a process is owed on a stream: it has closed its end (EPIPE), or there
+    /// is no such stream.
+    fn input_refused(&mut self, _id: InstanceId, _stream: StreamNo, _errno: Errno, _now: Now) {}
+    /// Whether a stream is to be closed for writing when nothing is owed on it.
+    fn input_ends(&self, _id: InstanceId, _stream: StreamNo) -> bool {
+        false
+    }
+    /// The streams on which something is owed, or that are to be closed, since the last call.
+    fn take_dirty_inputs(&mut self) -> Vec<(InstanceId, StreamNo)> {
+        Vec::new()
+    }
     /// All output streams of a process have ended.
     fn drained(&mut self, id: InstanceId, now: Now);
     /// The leader of a process group ended, and its output was read as far as it went.

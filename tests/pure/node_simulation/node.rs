@@ -1,14 +1,14 @@
 //! The whole node in virtual time: the real machine, a fake kernel, a fake disk and fake clients. A
 //! turn here is the reactor's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::rc::Rc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use gaffer::base::clock::Now;
 use gaffer::base::error::Errno;
-use gaffer::base::ids::OsPid;
+use gaffer::base::ids::{InstanceId, OsPid, StreamNo};
 use gaffer::base::order::{Identity, SpawnOrder};
 use gaffer::base::random::Random;
 use gaffer::front::access::Access;
@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub(crate) now: Now,
     pub(crate) exit: Option<u8>,
     lives: u32,
+    /// Streams of processes that are owed something.
+    inputs: BTreeSet<(InstanceId, StreamNo)>,
     starts_left: usize,
     start: Instant,
     digest: u64,
@@ -102,7 +104,8 @@ fn gaffer(life: u32, seed: u64) -> Gaffer {
 
 /// The jobs of files, which every life has.
 fn files() -> Vec<JobEntry> {
-    let web = serde_json::json!({"cmd": "mixed", "numprocesses": 2, "graceful_timeout": 0.5});
+    let web = serde_json::json!({"cmd": "mixed", "numprocesses": 2, "graceful_timeout": 0.5,
+        "redirect_input": true, "custom_streams": ["c"]});
     vec![entry("f.web", web), entry("a.work", serde_json::json!({"cmd": "child"}))]
 }
 
@@ -119,6 +122,7 @@ impl World {
             now: Now { mono: start, wall: UNIX_EPOCH + Duration::from_secs(1_700_000_000) },
             exit: None,
             lives: 1,
+            inputs: BTreeSet::new(),
             starts_left: usize::MAX,
             start,
             digest: 0xCBF2_9CE4_8422_2325,
@@ -175,10 +179,32 @@ impl World {
             self.node.on_time(self.now);
         }
         self.perform_all(usize::MAX);
+        self.feed();
+        self.perform_all(usize::MAX);
         self.node.sweep().unwrap_or_else(|broken| panic!("{broken}"));
         let whole = !self.disk.full && !self.node.is_degraded();
         if whole && std::mem::take(&mut self.disk.changed) {
             self.disk_tells_the_truth();
+        }
+    }
+
+    /// Lets processes read of what they are owed as much as they like. The rest waits for another turn.
+    fn feed(&mut self) {
+        self.inputs.extend(self.node.take_dirty_inputs());
+        for (id, stream) in std::mem::take(&mut self.inputs) {
+            let owed = self.node.input_owed(id, stream).len();
+            let Some(taken) = self.kernel.reads(id, owed).filter(|_| owed > 0) else { continue };
+            self.note(&format!("{id:?} reads {taken:?} on {}", stream.0));
+            match taken {
+                Ok(count) => {
+                    self.node.input_taken(id, stream, count, self.now);
+                    self.inputs.insert((id, stream));
+                }
+                Err(errno) => {
+                    self.node.input_refused(id, stream, errno, self.now);
+                    assert!(self.node.input_owed(id, stream).is_empty(), "it is not read");
+                }
+            }
         }
     }
 
@@ -282,7 +308,7 @@ impl World {
             }
             Fact::SpawnFailed { id, stage, errno } => node.spawn_failed(id, stage, errno, now),
             Fact::Exited { id, exit } => {
-                node.output(id, gaffer::base::ids::StreamNo::STDOUT, b"last words", now);
+                node.output(id, StreamNo::STDOUT, b"last words", now);
                 node.exited(id, exit, now);
             }
             Fact::Drained(id) => node.drained(id, now),

@@ -233,6 +233,22 @@ impl FakeKernel {
         self.agenda.insert((at, self.last_due), due);
     }
 
+    /// How much of what a run is owed on a stream it takes now: all, a part or nothing, or the errno if
+    /// it has closed its end. `None` if nobody is there.
+    pub(crate) fn reads(&mut self, id: InstanceId, owed: usize) -> Option<Result<usize, Errno>> {
+        let watch = self.watches.get(&id)?;
+        let random = &mut self.random;
+        if watch.reaped || random.below(50) == 0 {
+            return Some(Err(Errno(32)));
+        }
+        let owed_too = u64::try_from(owed).expect("few");
+        Some(Ok(match random.below(4) {
+            0 => 0,
+            1 => owed,
+            _ => usize::try_from(random.below(owed_too + 1)).expect("few"),
+        }))
+    }
+
     fn reap(&mut self, id: InstanceId, now: Now) -> Option<Fact> {
         let watch = self.watches.get(&id)?;
         let group_alive = self.members(watch.group).next().is_some();
