@@ -13,6 +13,7 @@ use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
 use crate::base::process::Signal;
 use crate::front::peer::Peer;
 use crate::node::machine::{Effect, Machine, StateFile, Usage};
+use crate::node::stdins::Stdins;
 use crate::supervisor::effect::Start;
 use crate::supervisor::facts::{Exit, Stray};
 use crate::supervisor::spec::JobEntry;
@@ -31,6 +32,14 @@ pub(super) struct Script {
     pub(super) spawned: Vec<OsPid>,
     /// How much each instance wrote.
     pub(super) heard: BTreeMap<InstanceId, usize>,
+    /// The same in full.
+    pub(super) said: BTreeMap<InstanceId, Vec<u8>>,
+    /// Which leaders have ended.
+    pub(super) ended: Vec<InstanceId>,
+    /// What processes are owed,
+    pub(super) stdins: Stdins,
+    /// and who reads it no more.
+    pub(super) refused: Vec<(InstanceId, Errno)>,
     /// How many clients came.
     pub(super) clients: u32,
     /// What clients are owed,
@@ -114,11 +123,35 @@ impl Machine for Script {
 
     fn output(&mut self, id: InstanceId, _: StreamNo, bytes: &[u8], _: Now) {
         *self.heard.entry(id).or_default() += bytes.len();
+        self.said.entry(id).or_default().extend_from_slice(bytes);
+    }
+
+    fn input_owed(&self, id: InstanceId, stream: StreamNo) -> &[u8] {
+        self.stdins.owed(id, stream)
+    }
+
+    fn input_taken(&mut self, id: InstanceId, stream: StreamNo, count: usize, _: Now) {
+        self.stdins.taken(id, stream, count);
+    }
+
+    fn input_refused(&mut self, id: InstanceId, stream: StreamNo, errno: Errno, _: Now) {
+        self.stdins.refused(id, stream);
+        self.refused.push((id, errno));
+    }
+
+    fn input_ends(&self, id: InstanceId, stream: StreamNo) -> bool {
+        self.stdins.ends(id, stream)
+    }
+
+    fn take_dirty_inputs(&mut self) -> Vec<(InstanceId, StreamNo)> {
+        self.stdins.take_dirty()
     }
 
     fn drained(&mut self, _: InstanceId, _: Now) {}
 
-    fn exited(&mut self, _: InstanceId, _: Exit, _: Now) {}
+    fn exited(&mut self, id: InstanceId, _: Exit, _: Now) {
+        self.ended.push(id);
+    }
 
     fn group_gone(&mut self, _: InstanceId, _: Now) {}
 
@@ -147,7 +180,9 @@ impl Machine for Script {
     fn settle(&mut self, _: Now) {}
 
     fn next_start(&mut self) -> Option<Start> {
-        self.starts.pop_front()
+        let start = self.starts.pop_front()?;
+        self.stdins.open(start.id, &start.order);
+        Some(start)
     }
 
     fn has_starts(&self) -> bool {
