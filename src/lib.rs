@@ -15,7 +15,7 @@
 //! │ │ Gaffer (node/)   owns all state                         │ │
 //! │ │   Supervisor (supervisor/)   jobs, instances, timers    │ │
 //! │ │   clients: Conn (front/)     bytes ↔ requests           │ │
-//! │ │   outputs, stats, waits, state                          │ │
+//! │ │   outputs, stdins, stats, waits, state                  │ │
 //! │ └─────────────────────────────────────────────────────────┘ │
 //! └─────────────────────────────────────────────────────────────┘
 //! ```
@@ -34,7 +34,7 @@
 //! 4. let time pass in the machine
 //! 5. perform effects and feed their results back, until there are none or the turn has done its
 //!    share; writes to the state directory come first
-//! 6. write what clients are owed
+//! 6. write what processes and clients are owed
 //! 7. say so if the turn was long
 //!
 //! Sources are edge-triggered and registered once. One that had its share and has more is taken up

@@ -158,6 +158,12 @@ pub const STATE_RETRY: Duration = Duration::from_secs(5);
 /// What is kept of each stream of an instance in memory, bookkeeping included.
 pub const OUTPUT_RING: usize = 64 * 1024;
 
+// --- input ---------------------------------------------------------------------------------------
+
+/// What a stream of a process is owed at most, and so the longest message to one: the largest request
+/// body goes through whole, and a process that reads nothing costs no more than this.
+pub const INPUT_QUEUE: usize = 1024 * 1024;
+
 // --- waiting -------------------------------------------------------------------------------------
 
 /// How long `?wait=` waits when no `timeout` is given: longer than most programs need to start or
@@ -188,6 +194,10 @@ pub const PIPE_SHARE: usize = 256 * 1024;
 /// What is read of a stream when its process has ended: all that a pipe can hold, and then some,
 /// but not for ever, where somebody else still writes into it.
 pub const LAST_WORDS: usize = 1024 * 1024;
+/// What is written to one stream of a child in a turn, as much as a pipe holds,
+pub const INPUT_SHARE: usize = 64 * 1024;
+/// and to all of them: about a millisecond of copying.
+pub const INPUT_SHARE_OF_ALL: usize = 4 * 1024 * 1024;
 /// Clients accepted in a turn.
 pub const ACCEPT_SHARE: usize = 64;
 /// Processes started in a turn: each costs a tenth of a millisecond to a whole one, as its program

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use log::{error, info, warn};
+use log::{debug, error, info, warn};
 use serde_json::{Map, Value};
 
 use super::console::{self, Console};
@@ -15,6 +15,7 @@ use super::outputs::Outputs;
 use super::routes;
 use super::state::{State, StoredJob};
 use super::stats::Stats;
+use super::stdins::Stdins;
 use super::waits::Waits;
 use crate::base::clock::Now;
 use crate::base::process::Signal;
@@ -33,6 +34,7 @@ use crate::supervisor::{spec_read, Supervisor};
 pub struct Gaffer {
     pub(super) supervisor: Supervisor,
     pub(super) outputs: Outputs,
+    pub(super) stdins: Stdins,
     pub(super) stats: Stats,
     pub(super) clients: Clients,
     pub(super) access: Access,
@@ -95,6 +97,7 @@ impl Gaffer {
         Self {
             supervisor: Supervisor::new(setup.host, setup.seed),
             outputs: Outputs::default(),
+            stdins: Stdins::default(),
             stats: Stats::new(setup.memory),
             clients: Clients::new(setup.clients),
             access: setup.access,
@@ -284,6 +287,13 @@ impl Gaffer {
         for ended in self.supervisor.take_ended() {
             let lines = self.outputs.end_run(ended.id);
             self.supervisor.attach_last_words(ended, lines);
+            let lost = self.stdins.end_run(ended.id);
+            if lost > 0 {
+                debug!(
+                    "process {} ended before it read {lost} bytes that were sent to it",
+                    ended.pid
+                );
+            }
             self.stats.forget(ended.id);
             self.console.end_run(ended.id, &mut self.effects);
             if ended.gone {
@@ -343,6 +353,8 @@ impl Gaffer {
     /// The first that does not hold, in words.
     pub fn sweep(&self) -> Result<(), String> {
         self.supervisor.sweep()?;
+        let runs = |id| self.supervisor.instance(id).is_some_and(|i| i.run.is_some());
+        self.stdins.sweep(runs)?;
         self.clients.sweep()
     }
 

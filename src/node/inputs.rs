@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use log::{error, info};
+use log::{debug, error, info};
 
 use super::gaffer::Gaffer;
 use super::machine::{Effect, Machine, StateFile, Usage};
@@ -12,6 +12,7 @@ use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
 use crate::base::process::Signal;
 use crate::front::peer::Peer;
+use crate::supervisor::effect::Start;
 use crate::supervisor::facts::{Exit, Stray};
 use crate::supervisor::spec::JobEntry;
 
@@ -70,6 +71,27 @@ impl Machine for Gaffer {
     fn output(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], _: Now) {
         self.outputs.push(id, stream, bytes);
         self.console.output(&self.supervisor, id, stream, bytes, &mut self.effects);
+    }
+
+    fn input_owed(&self, id: InstanceId, stream: StreamNo) -> &[u8] {
+        self.stdins.owed(id, stream)
+    }
+
+    fn input_taken(&mut self, id: InstanceId, stream: StreamNo, count: usize, _: Now) {
+        self.stdins.taken(id, stream, count);
+    }
+
+    fn input_refused(&mut self, id: InstanceId, stream: StreamNo, errno: Errno, _: Now) {
+        let lost = self.stdins.refused(id, stream);
+        debug!("stream {} of {id:?} is not read any more: {errno}, {lost} bytes lost", stream.0);
+    }
+
+    fn input_ends(&self, id: InstanceId, stream: StreamNo) -> bool {
+        self.stdins.ends(id, stream)
+    }
+
+    fn take_dirty_inputs(&mut self) -> Vec<(InstanceId, StreamNo)> {
+        self.stdins.take_dirty()
     }
 
     fn drained(&mut self, id: InstanceId, now: Now) {
@@ -139,7 +161,93 @@ impl Machine for Gaffer {
         self.pump(now);
     }
 
+    fn next_start(&mut self) -> Option<Start> {
+        let start = self.supervisor.next_start()?;
+        self.stdins.open(start.id, &start.order);
+        Some(start)
+    }
+
+    fn has_starts(&self) -> bool {
+        self.supervisor.has_starts()
+    }
+
     fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+mod tests {
+    use super::*;
+    use crate::base::order::Identity;
+    use crate::base::process::ExitStatus;
+    use crate::node::gaffer::{Legacy, Setup};
+    use crate::node::stdins::Full;
+    use crate::supervisor::name::JobName;
+    use crate::supervisor::order::{Accounts, Host};
+    use crate::supervisor::spec_read;
+    use serde_json::json;
+    use std::rc::Rc;
+    use std::time::UNIX_EPOCH;
+
+    const IN: StreamNo = StreamNo::STDIN;
+
+    struct Nobody;
+
+    impl Accounts for Nobody {
+        fn resolve(&self, _: Option<&str>, _: Option<&str>) -> Result<Option<Identity>, String> {
+            Ok(None)
+        }
+    }
+
+    /// A node with one job, whose process is to be started.
+    fn node(now: Now) -> Gaffer {
+        let accounts = Rc::new(Nobody);
+        let mut gaffer = Gaffer::new(Setup {
+            host: Host { environ: Rc::default(), accounts, node: "node".into() },
+            seed: 1,
+            access: Default::default(),
+            memory: 1 << 30,
+            clients: 1,
+            console: Default::default(),
+            boot_id: "boot".into(),
+        });
+        let config = json!({"cmd": "cat", "redirect_input": true});
+        let spec = spec_read::read(config.as_object().expect("an object")).expect("valid");
+        let name = JobName::parse("s.cat").expect("a name");
+        let entry = JobEntry { name, spec: spec.into(), start: true };
+        gaffer.begin(Legacy::default(), vec![entry], now);
+        gaffer
+    }
+
+    #[test]
+    fn what_a_run_did_not_read_is_not_for_the_next() {
+        let now = Now { mono: Instant::now(), wall: UNIX_EPOCH };
+        let mut gaffer = node(now);
+        let id = gaffer.next_start().expect("one starts").id;
+        gaffer.spawned(id, OsPid(1000), 1, now);
+        assert_eq!(gaffer.stdins.push(id, IN, b"hello"), Ok(()));
+        assert_eq!(gaffer.take_dirty_inputs(), [(id, IN)]);
+        gaffer.input_taken(id, IN, 2, now);
+        assert_eq!(gaffer.input_owed(id, IN), b"llo");
+        let exit = Exit { status: ExitStatus::Code(0), group_alive: false, streams_open: false };
+        gaffer.exited(id, exit, now);
+        gaffer.settle(now);
+        assert_eq!(gaffer.stdins.push(id, IN, b"late"), Err(Full::Closed));
+        assert_eq!(gaffer.stdins.counts().lost, 3);
+        gaffer.sweep().expect("what is always so");
+        let now = now.plus(std::time::Duration::from_secs(100));
+        gaffer.on_time(now);
+        gaffer.settle(now);
+        gaffer.take_effects();
+        assert_eq!(gaffer.next_start().expect("it starts again").id, id);
+        gaffer.spawned(id, OsPid(1001), 2, now);
+        assert_eq!(gaffer.input_owed(id, IN), b"");
+        gaffer.stdins.push(id, IN, b"again").expect("room");
+        gaffer.stdins.close(id, IN);
+        assert!(gaffer.input_ends(id, IN));
+        gaffer.input_refused(id, IN, Errno(32), now);
+        assert_eq!((gaffer.input_owed(id, IN), gaffer.stdins.counts().lost), (&b""[..], 8));
     }
 }

@@ -9,7 +9,7 @@ use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
 use crate::base::process::Signal;
 use crate::front::peer::Peer;
-use crate::supervisor::effect::Ask;
+use crate::supervisor::effect::{Ask, Start};
 use crate::supervisor::facts::{Exit, Stray};
 use crate::supervisor::spec::JobEntry;
 
@@ -119,6 +119,23 @@ pub trait Machine {
     fn spawn_failed(&mut self, id: InstanceId, stage: Stage, errno: Errno, now: Now);
     /// A process wrote something.
     fn output(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], now: Now);
+    /// What a process is owed on a stream.
+    fn input_owed(&self, _id: InstanceId, _stream: StreamNo) -> &[u8] {
+        &[]
+    }
+    /// The kernel took so many of those bytes.
+    fn input_taken(&mut self, _id: InstanceId, _stream: StreamNo, _count: usize, _now: Now) {}
+    /// Nobody will read what a process is owed on a stream: it has closed its end (EPIPE), or there
+    /// is no such stream.
+    fn input_refused(&mut self, _id: InstanceId, _stream: StreamNo, _errno: Errno, _now: Now) {}
+    /// Whether a stream is to be closed for writing when nothing is owed on it.
+    fn input_ends(&self, _id: InstanceId, _stream: StreamNo) -> bool {
+        false
+    }
+    /// The streams on which something is owed, or that are to be closed, since the last call.
+    fn take_dirty_inputs(&mut self) -> Vec<(InstanceId, StreamNo)> {
+        Vec::new()
+    }
     /// All output streams of a process have ended.
     fn drained(&mut self, id: InstanceId, now: Now);
     /// The leader of a process group ended, and its output was read as far as it went.
@@ -148,6 +165,11 @@ pub trait Machine {
     /// Everything that came in together has been told: what follows from it is settled now. The shell
     /// calls this before it takes effects, so a thousand exits in one turn are judged once.
     fn settle(&mut self, now: Now);
+    /// The next process to start, when all that was asked of the kernel before is done. The shell takes
+    /// it only to start it at once: until then it may be stopped, and is never started.
+    fn next_start(&mut self) -> Option<Start>;
+    /// Whether there are processes to start.
+    fn has_starts(&self) -> bool;
     /// What the shell has to do, in order.
     fn take_effects(&mut self) -> Vec<Effect>;
 }

@@ -2,8 +2,8 @@
 //! hands effects out.
 //!
 //! Read in this order: `machine` (the door to the shell), `gaffer` (the machine), `inputs` and `clients`, `ctx` and
-//! `routes` (what an endpoint gets), `api_jobs`, `api_pids`, `api_misc`, then `outputs`, `stats`,
-//! `waits` and `state`.
+//! `routes` (what an endpoint gets), `api_jobs`, `api_pids`, `api_misc`, then `outputs`, `stdins`,
+//! `stats`, `waits` and `state`.
 
 pub mod api_jobs;
 pub mod api_misc;
@@ -24,5 +24,6 @@ pub mod routes;
 pub mod state;
 pub mod stats;
 pub mod topics;
+pub mod stdins;
 pub mod waits;
 pub mod watches;

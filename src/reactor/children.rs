@@ -1,12 +1,14 @@
 //! The children of this daemon as the kernel has them: their process groups, their streams, and
 //! which of them have ended. Output is read before an end is told, so that no last line is lost.
+//! Nothing here waits for a child: what it does not take stays with the machine until it does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use log::debug;
+use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 
@@ -23,7 +25,7 @@ use crate::node::machine::Machine;
 use crate::supervisor::effect::Whom;
 use crate::supervisor::facts::Exit;
 use crate::sys::spawn::{SpawnError, Spawner};
-use crate::sys::{procfs, reap};
+use crate::sys::{fds, procfs, reap};
 
 /// All children, and processes that were taken over.
 pub struct Children {
@@ -43,10 +45,8 @@ pub struct Children {
 /// One child.
 struct Child {
     os_pid: OsPid,
-    /// What it writes, by its own descriptor.
-    outputs: BTreeMap<StreamNo, Pipe>,
-    /// Its standard input, held open until it is gone.
-    _stdin: Option<OwnedFd>,
+    /// What is between it and us, by its own descriptor.
+    streams: BTreeMap<StreamNo, Stream>,
     /// Set for a process that is not our child: told by the poll when it ends.
     watch: Option<(OwnedFd, SourceId)>,
     leader_gone: bool,
@@ -54,10 +54,25 @@ struct Child {
     leads: bool,
 }
 
-struct Pipe {
+/// A stream of a child: a pipe, or for both ways a socket.
+struct Stream {
     file: File,
     source: SourceId,
-    readable: bool,
+    /// What it writes.
+    output: Way,
+    /// What it reads.
+    input: Way,
+}
+
+/// One of a stream's two ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// There is none, or none any more.
+    Closed,
+    /// The kernel will say when it goes on.
+    Waits,
+    /// It may be tried.
+    Open,
 }
 
 /// What became of a process that was to be taken over.
@@ -80,6 +95,15 @@ pub enum Reading {
     Again,
     /// It has ended.
     Ended,
+}
+
+/// What writing to a stream came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Writing {
+    /// So many bytes went out.
+    pub count: usize,
+    /// More is owed, and would perhaps be taken.
+    pub more: bool,
 }
 
 type Sources = Arena<SourceId, Source>;
@@ -111,22 +135,17 @@ impl Children {
         let born = self.spawner.spawn(order)?;
         let mut child = Child::new(born.os_pid, true);
         for (stream, fd) in born.streams {
-            if stream == StreamNo::STDIN {
-                child._stdin = Some(fd);
-                continue;
-            }
             let source = sources.insert(Source::Pipe(id, stream));
-            let pipe = Pipe { file: File::from(fd), source, readable: true };
+            let (pipe, interest) = Stream::new(stream, fd, source);
             let raw = pipe.file.as_raw_fd();
-            let registered =
-                registry.register(&mut SourceFd(&raw), source.token(), Interest::READABLE);
+            let registered = registry.register(&mut SourceFd(&raw), source.token(), interest);
             if let Err(error) = registered {
                 // The process runs; that it goes unheard is better than that it does not run.
-                log::error!("output of {} is not read: {error}", born.os_pid);
+                log::error!("stream {} of {} is not served: {error}", stream.0, born.os_pid);
                 sources.remove(source);
                 continue;
             }
-            child.outputs.insert(stream, pipe);
+            child.streams.insert(stream, pipe);
         }
         self.by_os_pid.insert(born.os_pid, id);
         self.by_id.insert(id, child);
@@ -206,12 +225,22 @@ impl Children {
         }
     }
 
-    /// Notes that a stream may have something to read.
-    pub fn note(&mut self, id: InstanceId, stream: StreamNo) {
-        let pipe = self.by_id.get_mut(&id).and_then(|child| child.outputs.get_mut(&stream));
-        if let Some(pipe) = pipe {
-            pipe.readable = true;
+    /// Notes what the kernel says of a stream, and gives whether it may be written to.
+    pub fn note(&mut self, id: InstanceId, stream: StreamNo, event: &Event) -> bool {
+        let Some(pipe) = self.stream(id, stream) else { return false };
+        // An error on either way is found by trying it.
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            pipe.output.reopen();
         }
+        let writable = event.is_writable() || event.is_write_closed() || event.is_error();
+        if writable {
+            pipe.input.reopen();
+        }
+        writable && pipe.input == Way::Open
+    }
+
+    fn stream(&mut self, id: InstanceId, stream: StreamNo) -> Option<&mut Stream> {
+        self.by_id.get_mut(&id)?.streams.get_mut(&stream)
     }
 
     /// Reads a stream up to a share, and closes it at its end.
@@ -223,10 +252,12 @@ impl Children {
         (registry, sources): (&Registry, &mut Sources),
         now: Now,
     ) -> Reading {
-        let pipe = self.by_id.get_mut(&id).and_then(|child| child.outputs.get_mut(&stream));
-        let Some(pipe) = pipe else { return Reading::Ended };
+        let pipe = self.by_id.get_mut(&id).and_then(|child| child.streams.get_mut(&stream));
+        let Some(pipe) = pipe.filter(|pipe| pipe.output != Way::Closed) else {
+            return Reading::Ended;
+        };
         let mut left = share;
-        while pipe.readable {
+        while pipe.output == Way::Open {
             if left == 0 {
                 return Reading::Again;
             }
@@ -236,7 +267,7 @@ impl Children {
                     left = left.saturating_sub(count);
                     machine.output(id, stream, &self.buffer[..count], now);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => pipe.readable = false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => pipe.output = Way::Waits,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     debug!("stream {} of {id:?}: {error}", stream.0);
@@ -244,17 +275,64 @@ impl Children {
                 }
             }
         }
-        if !pipe.readable {
+        if pipe.output == Way::Waits {
             return Reading::Dry;
         }
         let Some(child) = self.by_id.get_mut(&id) else { return Reading::Ended };
-        if let Some(pipe) = child.outputs.remove(&stream) {
-            close(&pipe.file, pipe.source, registry, sources);
-        }
-        if child.outputs.is_empty() {
+        child.close_way(stream, Direction::Output, registry, sources);
+        if !child.has_output() {
             machine.drained(id, now);
         }
         Reading::Ended
+    }
+
+    /// Writes to a stream what it is owed, up to a share, and closes it when the machine says so.
+    pub fn write<M: Machine>(
+        &mut self,
+        (id, stream): (InstanceId, StreamNo),
+        share: usize,
+        machine: &mut M,
+        (registry, sources): (&Registry, &mut Sources),
+        now: Now,
+    ) -> Writing {
+        let mut count = 0;
+        let done = |count| Writing { count, more: false };
+        let Some(child) = self.by_id.get_mut(&id) else { return done(count) };
+        loop {
+            let owed = machine.input_owed(id, stream);
+            let pipe = child.streams.get_mut(&stream).filter(|pipe| pipe.input != Way::Closed);
+            let Some(pipe) = pipe else {
+                if !owed.is_empty() {
+                    machine.input_refused(id, stream, Errno(libc::EPIPE), now);
+                }
+                return done(count);
+            };
+            if owed.is_empty() {
+                if machine.input_ends(id, stream) {
+                    child.close_way(stream, Direction::Input, registry, sources);
+                }
+                return done(count);
+            }
+            if pipe.input == Way::Waits {
+                return done(count);
+            }
+            if count >= share {
+                return Writing { count, more: true };
+            }
+            match pipe.file.write(&owed[..owed.len().min(share - count)]) {
+                Ok(written) => {
+                    count += written;
+                    machine.input_taken(id, stream, written, now);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => pipe.input = Way::Waits,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    child.close_way(stream, Direction::Input, registry, sources);
+                    machine.input_refused(id, stream, Errno::of(&error), now);
+                    return done(count);
+                }
+            }
+        }
     }
 
     /// Reads everything that a process left in its streams.
@@ -266,9 +344,11 @@ impl Children {
         now: Now,
     ) {
         let Some(child) = self.by_id.get_mut(&id) else { return };
-        let streams: Vec<StreamNo> = child.outputs.keys().copied().collect();
+        let streams: Vec<StreamNo> = child.streams.keys().copied().collect();
         for stream in streams {
-            self.note(id, stream);
+            if let Some(pipe) = self.stream(id, stream) {
+                pipe.output.reopen();
+            }
             self.read((id, stream), limits::LAST_WORDS, machine, (registry, sources), now);
         }
     }
@@ -328,7 +408,7 @@ impl Children {
         self.read_dry(id, machine, (registry, sources), now);
         let Some(child) = self.by_id.get(&id) else { return };
         let (os_pid, leads) = (child.os_pid, child.leads);
-        let streams_open = !child.outputs.is_empty();
+        let streams_open = child.has_output();
         let group_alive = leads && self.system.group_lives(os_pid);
         if group_alive {
             self.lingering.push(id);
@@ -366,7 +446,7 @@ impl Children {
             self.by_os_pid.remove(&child.os_pid);
             self.left_alone.insert(child.os_pid);
         }
-        for pipe in child.outputs.into_values() {
+        for pipe in child.streams.into_values() {
             close(&pipe.file, pipe.source, registry, sources);
         }
         if let Some((pidfd, source)) = child.watch {
@@ -382,8 +462,66 @@ impl Children {
 
 impl Child {
     fn new(os_pid: OsPid, leads: bool) -> Self {
-        let outputs = BTreeMap::new();
-        Self { os_pid, outputs, _stdin: None, watch: None, leader_gone: false, leads }
+        Self { os_pid, streams: BTreeMap::new(), watch: None, leader_gone: false, leads }
+    }
+
+    /// Whether it may still write something.
+    fn has_output(&self) -> bool {
+        self.streams.values().any(|stream| stream.output != Way::Closed)
+    }
+
+    /// Closes one way of a stream, and the stream with its last.
+    fn close_way(
+        &mut self,
+        number: StreamNo,
+        direction: Direction,
+        registry: &Registry,
+        sources: &mut Sources,
+    ) {
+        let Some(stream) = self.streams.get_mut(&number) else { return };
+        match direction {
+            Direction::Output => stream.output = Way::Closed,
+            Direction::Input => {
+                stream.input = Way::Closed;
+                // Of a pipe there is no other way, and it is closed below.
+                if stream.output != Way::Closed {
+                    fds::end_writing(stream.file.as_fd());
+                }
+            }
+        }
+        if (stream.output, stream.input) == (Way::Closed, Way::Closed) {
+            close(&stream.file, stream.source, registry, sources);
+            self.streams.remove(&number);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    /// From the child to us.
+    Output,
+    /// From us to the child.
+    Input,
+}
+
+impl Stream {
+    /// Our end of a stream, and what the poll is to tell of it.
+    fn new(number: StreamNo, fd: OwnedFd, source: SourceId) -> (Self, Interest) {
+        let (output, input, interest) = match number {
+            StreamNo::STDIN => (Way::Closed, Way::Open, Interest::WRITABLE),
+            StreamNo::STDOUT | StreamNo::STDERR => (Way::Open, Way::Closed, Interest::READABLE),
+            StreamNo(_) => (Way::Open, Way::Open, Interest::READABLE | Interest::WRITABLE),
+        };
+        (Self { file: File::from(fd), source, output, input }, interest)
+    }
+}
+
+impl Way {
+    /// It may be tried again, if it is there.
+    fn reopen(&mut self) {
+        if *self == Self::Waits {
+            *self = Self::Open;
+        }
     }
 }
 

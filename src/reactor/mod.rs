@@ -1,16 +1,19 @@
 //! Floor 5: the shell. It owns every descriptor, reads the clock once a turn, sleeps in one place,
 //! moves bytes and performs what the machine asks for. It decides nothing.
 //!
-//! Read in this order: `turn` (the loop), `token`, `children`, `sockets`, `perform`, `files`.
+//! Read in this order: `turn` (the loop), `token`, `children`, `feed`, `sockets`, `perform`, `files`.
 
 pub mod children;
 pub mod clock;
+pub mod feed;
 pub mod files;
 pub mod perform;
 pub mod sampler;
 pub mod sockets;
 pub mod strays;
 pub mod system;
+#[cfg(test)]
+mod testing;
 pub mod token;
 pub mod turn;
 pub mod work;

@@ -10,35 +10,40 @@ use crate::base::clock::Now;
 use crate::base::limits;
 use crate::base::process::ExitStatus;
 use crate::node::machine::{Effect, Machine};
-use crate::supervisor::effect::Ask;
+use crate::supervisor::effect::{Ask, Start};
 use crate::supervisor::facts::Exit;
 
 impl<M: Machine> Reactor<M> {
-    /// Takes effects and performs them until there are none, or this turn has done its share; the
-    /// rest stays in order for the next turn.
+    /// Takes effects and performs them, and starts processes, until there are none or this turn has
+    /// done its share; the rest stays in order for the next turn.
     pub(super) fn perform_all(&mut self, now: Now) {
-        let mut spawns = limits::SPAWN_SHARE;
         for _ in 0..limits::EFFECT_ROUNDS {
             self.collect(now);
-            if self.effects.is_empty() {
+            if self.effects.is_empty() && (self.spawns_left == 0 || !self.machine.has_starts()) {
                 break;
             }
             while let Some(effect) = self.effects.pop_front() {
-                if matches!(effect, Effect::Kernel(Ask::Spawn { .. })) {
-                    if spawns == 0 {
-                        self.effects.push_front(effect);
-                        self.collect(now);
-                        return;
-                    }
-                    spawns -= 1;
-                }
                 self.perform(effect, now);
             }
+            self.start_processes(now);
             if std::mem::take(&mut self.released) {
                 self.look_for_strays(now);
             }
         }
         self.collect(now);
+    }
+
+    /// Starts what is to be started, up to what is left of this turn's share.
+    fn start_processes(&mut self, now: Now) {
+        while self.spawns_left > 0 {
+            let Some(Start { id, order }) = self.machine.next_start() else { return };
+            self.spawns_left -= 1;
+            let shell = (self.poll.registry(), &mut self.sources);
+            match self.children.spawn(id, &order, shell) {
+                Ok((os_pid, start_time)) => self.machine.spawned(id, os_pid, start_time, now),
+                Err(failed) => self.machine.spawn_failed(id, failed.stage, failed.errno, now),
+            }
+        }
     }
 
     /// Takes what the machine asks for now. Writes are performed at once, before all that waits and
@@ -95,10 +100,6 @@ impl<M: Machine> Reactor<M> {
     fn ask_kernel(&mut self, ask: Ask, now: Now) {
         let shell = (self.poll.registry(), &mut self.sources);
         match ask {
-            Ask::Spawn { id, order } => match self.children.spawn(id, &order, shell) {
-                Ok((os_pid, start_time)) => self.machine.spawned(id, os_pid, start_time, now),
-                Err(failed) => self.machine.spawn_failed(id, failed.stage, failed.errno, now),
-            },
             Ask::Adopt { id, os_pid, start_time } => {
                 let adopted = self.children.adopt(id, os_pid, start_time, shell);
                 if adopted != Adopted::Watched {
@@ -145,5 +146,33 @@ impl<M: Machine> Reactor<M> {
         if took > limits::SLOW_TURN {
             warn!("a turn of the loop took {} ms: {did}", took.as_millis());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{key, reactor, Script};
+    use super::*;
+    use crate::sys::testing;
+
+    #[test]
+    fn however_often_a_turn_performs_it_starts_no_more_than_its_share() {
+        let name = "however_often_a_turn_performs_it_starts_no_more_than_its_share";
+        testing::alone(&format!("reactor::perform::tests::{name}"), || {
+            let starts = (0..40).map(|n| {
+                let order = Box::new(testing::order("true", &[]));
+                Start { id: key(n), order }
+            });
+            let script = Script { starts: starts.collect(), ..Script::default() };
+            let mut reactor = reactor(script);
+            let mut before = 0;
+            for expected in [limits::SPAWN_SHARE, limits::SPAWN_SHARE, 40 % limits::SPAWN_SHARE] {
+                reactor.machine.dirty = 5;
+                reactor.turn(None).expect("a turn");
+                let all = reactor.machine.spawned.len();
+                assert_eq!(all - before, expected);
+                before = all;
+            }
+        });
     }
 }

@@ -13,6 +13,7 @@ use signal_hook_mio::v1_0::Signals;
 
 use super::children::{Children, Reading};
 use super::clock::Clock;
+use super::feed::Feed;
 use super::files::Files;
 use super::sockets::{Listener, Sockets, Step};
 use super::token::{Source, SourceId};
@@ -55,10 +56,14 @@ pub struct Reactor<M: Machine> {
     pub(super) world: Box<dyn World>,
     /// Asked for and not performed yet.
     pub(super) effects: VecDeque<Effect>,
+    /// How many processes this turn may still start.
+    pub(super) spawns_left: usize,
     /// Sources that had their share and have more.
     again: BTreeSet<Source>,
     /// Clients to write to or to close.
     owed: BTreeSet<ConnId>,
+    /// Streams of children to write to or to close.
+    pub(super) feed: Feed,
     /// More children have ended than were reaped in the turn before.
     more_ended: bool,
     /// Everything is to end, and what escaped from the jobs with it.
@@ -122,8 +127,10 @@ impl<M: Machine> Reactor<M> {
             worker: Worker::new(waker),
             world: parts.world,
             effects: VecDeque::new(),
+            spawns_left: limits::SPAWN_SHARE,
             again: BTreeSet::new(),
             owed: BTreeSet::new(),
+            feed: Feed::default(),
             more_ended: false,
             ends: false,
             released: false,
@@ -179,6 +186,8 @@ impl<M: Machine> Reactor<M> {
         let now = self.clock.tick();
         let did = inputs.summary(self.effects.len());
         self.children.system.begin_turn();
+        self.feed.begin_turn();
+        self.spawns_left = limits::SPAWN_SHARE;
         self.take_in(inputs, now);
         if self.machine.deadline().is_some_and(|at| at <= now.mono) {
             self.machine.on_time(now);
@@ -196,7 +205,8 @@ impl<M: Machine> Reactor<M> {
 
     /// The only place that sleeps.
     fn sleep(&mut self, longest: Option<Duration>) -> io::Result<Inputs> {
-        let busy = !self.again.is_empty() || !self.effects.is_empty();
+        let left_over = !self.effects.is_empty() || self.machine.has_starts();
+        let busy = left_over || !self.again.is_empty() || !self.feed.is_idle();
         let farewell = self.farewell.map(|farewell| farewell.until);
         let deadline = [self.machine.deadline(), farewell].into_iter().flatten().min();
         let now = self.clock.tick().mono;
@@ -215,7 +225,11 @@ impl<M: Machine> Reactor<M> {
             let source = self.sources.get(SourceId::of(event.token())).copied();
             match source {
                 Some(Source::Conn(conn)) => self.sockets.note(conn, event),
-                Some(Source::Pipe(id, stream)) => self.children.note(id, stream),
+                Some(Source::Pipe(id, stream)) => {
+                    if self.children.note(id, stream, event) {
+                        self.feed.add([(id, stream)]);
+                    }
+                }
                 Some(
                     Source::Listener(_) | Source::Signals | Source::Waker | Source::Watched(_),
                 )
@@ -309,13 +323,15 @@ impl<M: Machine> Reactor<M> {
         self.owed.insert(conn);
     }
 
-    /// Writes what clients are owed, once a turn, after everything that may have added to it.
+    /// Writes what processes and clients are owed, once a turn, after everything that may have added
+    /// to it.
     fn write_out(&mut self, now: Now) {
         // An answer may let the next request of its connection be read, and that be answered, too;
         // what has more to do than its share does it in the next turn.
         for _ in 0..limits::EFFECT_ROUNDS {
+            let fed = self.write_inputs(now);
             self.owed.extend(self.machine.take_dirty());
-            if self.owed.is_empty() {
+            if self.owed.is_empty() && !fed {
                 return;
             }
             for conn in std::mem::take(&mut self.owed) {
@@ -333,8 +349,24 @@ impl<M: Machine> Reactor<M> {
             }
             self.perform_all(now);
         }
+        self.feed.add(self.machine.take_dirty_inputs());
         self.owed.extend(self.machine.take_dirty());
         self.again.extend(self.owed.iter().map(|conn| Source::Conn(*conn)));
+    }
+}
+
+impl<M: Machine> Reactor<M> {
+    /// Writes what processes are owed; gives whether the machine was told anything.
+    fn write_inputs(&mut self, now: Now) -> bool {
+        self.feed.add(self.machine.take_dirty_inputs());
+        let mut told = false;
+        while let Some((stream, share)) = self.feed.take_next() {
+            let shell = (self.poll.registry(), &mut self.sources);
+            let writing = self.children.write(stream, share, &mut self.machine, shell, now);
+            self.feed.written(stream, writing.count, writing.more);
+            told = true;
+        }
+        told
     }
 }
 

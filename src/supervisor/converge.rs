@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use super::death::Cause;
-use super::effect::Ask;
+use super::effect::Start;
 use super::ending::RunEnd;
 use super::event::Event;
 use super::instance::{Blocker, Commit, Instance, Role, Run, State, Why};
@@ -51,6 +51,7 @@ impl Supervisor {
         let rank = |id: &InstanceId| {
             let instance = self.instances.get(*id)?;
             let up = match instance.state {
+                State::Starting if self.is_ordered(instance) => 0,
                 State::Starting | State::Running => 2,
                 State::Stopping(_) => 1,
                 State::Waiting(_)
@@ -86,6 +87,7 @@ impl Supervisor {
 
     /// Takes an instance out of its job for good; its process, if any, is asked to stop.
     pub(super) fn send_away(&mut self, id: InstanceId, why: Why, now: Now) {
+        self.withdraw(id);
         let Some(instance) = self.instances.get_mut(id) else { return };
         let once = instance.is_once();
         let has_process = instance.run.is_some();
@@ -191,6 +193,9 @@ impl Supervisor {
                 instance.restarts += 1;
             }
             self.spawn(id, now);
+            if let Some(run) = self.instances.get_mut(id).and_then(|i| i.run.as_mut()) {
+                run.again = true;
+            }
         }
     }
 
@@ -223,7 +228,9 @@ impl Supervisor {
         instance.state = State::Starting;
         match (claimed, ordered) {
             (Some(running), _) => self.adopt(id, running.os_pid, running.start_time, now),
-            (None, Ok(order)) => self.effect(Ask::Spawn { id, order: Box::new(order) }),
+            (None, Ok(order)) => {
+                self.orders.insert(pid, Start { id, order: Box::new(order) });
+            }
             (None, Err(error)) => self.run_ended(id, Cause::Order(error.to_string()), now),
         }
     }
@@ -291,16 +298,31 @@ impl Supervisor {
     }
 
     /// Restarts the next instance of a rolling restart. One that has no process by now comes back,
-    /// or not, by the exit rule; a process of before the restart it has no more.
+    /// or not, by the exit rule; a process of before the restart it has no more. One that is ordered
+    /// and not there yet will be new as well, and is waited for.
     pub(super) fn roll(&mut self, job_id: JobId, now: Now) {
-        let Some(job) = self.jobs.get_mut(job_id) else { return };
-        while let Some(next) = job.rolling.front().copied() {
-            if self.instances.get(next).is_some_and(|instance| instance.run.is_some()) {
+        while let Some(next) = self.next_to_roll(job_id) {
+            let instance = self.instances.get(next);
+            if instance.is_some_and(|instance| self.is_ordered(instance)) {
+                return;
+            }
+            if instance.is_some_and(|instance| instance.run.is_some()) {
                 self.begin_stop(next, Why::Restart, now);
                 return;
             }
-            job.rolling.pop_front();
+            if let Some(job) = self.jobs.get_mut(job_id) {
+                job.rolling.pop_front();
+            }
         }
+    }
+
+    fn next_to_roll(&self, job: JobId) -> Option<InstanceId> {
+        self.jobs.get(job)?.rolling.front().copied()
+    }
+
+    /// Whether its process is ordered and not there yet.
+    fn is_ordered(&self, instance: &Instance) -> bool {
+        instance.run.as_ref().is_some_and(|run| self.orders.contains_key(&run.pid))
     }
 
     /// An unloaded job whose last process has ended is forgotten, and its successor may start.
@@ -351,5 +373,15 @@ fn new_run(
     let grace = commit.graceful_timeout.unwrap_or(spec.graceful_timeout);
     let who = ordered.as_ref().ok().and_then(|order| order.identity.as_ref());
     let ids = who.map(|who| (who.uid, who.gid));
-    Run { pid, os_pid: None, spec, started: now, extra: commit.env, ids, grace }
+    Run {
+        pid,
+        os_pid: None,
+        spec,
+        started: now,
+        extra: commit.env,
+        again: false,
+        early: Vec::new(),
+        ids,
+        grace,
+    }
 }

@@ -1,5 +1,6 @@
-//! What the supervisor asks of the kernel. The shell performs these in order, in the turn in which
-//! they were asked, and answers with facts.
+//! What the supervisor asks of the kernel. The shell performs effects in order, in the turn in which
+//! they were asked or, if that has done its share, in the next, and answers with facts. Processes to
+//! start wait in a line of their own, from which the shell takes as many in a turn as it has time for.
 
 use std::time::Duration;
 
@@ -26,13 +27,6 @@ impl From<Ask> for Effect {
 /// Something asked of the kernel.
 #[derive(Debug)]
 pub enum Ask {
-    /// Start this process; answered by `spawned` or `spawn_failed`.
-    Spawn {
-        /// For which instance.
-        id: InstanceId,
-        /// What to start.
-        order: Box<SpawnOrder>,
-    },
     /// Take a running process over that was not started by this daemon's life. Only its end is
     /// told, by `exited`; a process that is gone already is told as exited too.
     Adopt {
@@ -56,6 +50,15 @@ pub enum Ask {
     Survey(InstanceId),
     /// The run is over: close its streams and forget it.
     Release(InstanceId),
+}
+
+/// A process to start; answered by `spawned` or `spawn_failed`.
+#[derive(Debug)]
+pub struct Start {
+    /// For which instance.
+    pub id: InstanceId,
+    /// What to start.
+    pub order: Box<SpawnOrder>,
 }
 
 /// How much of a process tree gets a signal.

@@ -30,6 +30,10 @@ impl Supervisor {
     /// Asks an instance to go down. Without a process it is down at once; one that is already
     /// ending goes on as it does, but from now on by our wish.
     pub(super) fn begin_stop(&mut self, id: InstanceId, why: Why, now: Now) {
+        if self.withdraw(id) {
+            self.go_without(id, now);
+            return;
+        }
         let Some(instance) = self.instances.get_mut(id) else { return };
         match &mut instance.state {
             State::Starting | State::Running => {
@@ -52,6 +56,50 @@ impl Supervisor {
                 instance.state = State::Stopped;
             }
         }
+    }
+
+    /// Takes back the order for a process that is not started yet, if there is one. Nothing ran, so
+    /// there is no exit to tell and no death to remember.
+    pub(super) fn withdraw(&mut self, id: InstanceId) -> bool {
+        let Some(instance) = self.instances.get_mut(id) else { return false };
+        let Some(run) = instance.run.as_ref() else { return false };
+        if self.orders.remove(&run.pid).is_none() {
+            return false;
+        }
+        self.pids.remove(&run.pid);
+        instance.restarts -= u64::from(run.again);
+        instance.run = None;
+        instance.state = State::Stopped;
+        true
+    }
+
+    /// What becomes of an instance whose order was taken back: as after a planned exit, a kept one is
+    /// filled again if its job is up, and a one-off is gone.
+    fn go_without(&mut self, id: InstanceId, now: Now) {
+        let Some(instance) = self.instances.get(id) else { return };
+        if matches!(instance.role, Role::Kept) {
+            self.fill_again(id, now);
+            return;
+        }
+        let (job, number) = (instance.job, instance.number);
+        self.instances.remove(id);
+        if let Some(job) = self.jobs.get_mut(job) {
+            job.committed.take(number, id);
+        }
+    }
+
+    /// Sends a signal to a process alone. One that is ordered and not there yet gets it when it is;
+    /// the same one twice is once, as signals that are pending are (signal(7)).
+    pub(super) fn signal_leader(&mut self, id: InstanceId, signal: Signal) {
+        let Some(run) = self.instances.get_mut(id).and_then(|i| i.run.as_mut()) else { return };
+        if run.os_pid.is_none() {
+            if !run.early.contains(&signal) {
+                run.early.push(signal);
+            }
+            return;
+        }
+        self.effect(Ask::Signal { id, signal, whom: Whom::Leader });
+        self.tell(id, |subject| Event::Kill(subject, signal));
     }
 
     /// Sends the stop signal and starts the grace period; without one, or in a hurry, kills at once.
@@ -295,6 +343,8 @@ impl Supervisor {
             spec,
             started: now,
             extra: BTreeMap::new(),
+            again: false,
+            early: Vec::new(),
             ids: None,
         });
         let id = self.instances.insert(instance);

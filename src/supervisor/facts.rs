@@ -64,7 +64,11 @@ impl Supervisor {
             stop_signal: run.spec.stop_signal,
             graceful_timeout: run.grace,
         })));
+        let early = std::mem::take(&mut run.early);
         self.tell(id, Event::Spawn);
+        for signal in early {
+            self.signal_leader(id, signal);
+        }
     }
 
     /// The process of this instance never became its program.

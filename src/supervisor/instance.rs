@@ -74,6 +74,10 @@ pub struct Run {
     /// Variables that it has beside those of its job. With `spec` they tell what its command and
     /// environment were: keeping those would cost more than all the rest of a run.
     pub extra: BTreeMap<String, String>,
+    /// Whether it is one of its instance's restarts.
+    pub again: bool,
+    /// Signals that were sent to it before it was there.
+    pub early: Vec<Signal>,
     /// User and group it runs as, if not the daemon's.
     pub ids: Option<(u32, u32)>,
     /// Its time between the stop signal and KILL.

@@ -31,6 +31,11 @@ impl Supervisor {
         if !self.restart_queue.is_empty() && self.timers.due_at(Timer::RestartRate).is_none() {
             return Err("restarts wait, but nothing wakes them".into());
         }
+        for start in self.orders.values() {
+            if self.instances.get(start.id).is_none() {
+                return Err(format!("{:?} is to be started, but is not there", start.id));
+            }
+        }
         for (id, instance) in self.instances.iter() {
             if !owned.contains(&id) {
                 return Err(format!("{id:?} is {} and belongs to no job", instance.word()));
@@ -87,6 +92,10 @@ impl Supervisor {
         }
         let starting = matches!(instance.state, State::Starting);
         let runs = instance.run.as_ref().is_some_and(|run| run.os_pid.is_some());
+        let ordered = instance.run.as_ref().is_some_and(|run| self.orders.contains_key(&run.pid));
+        if (starting && !runs) != ordered {
+            return Err("starting without process or order, or an order without starting".into());
+        }
         if (starting && runs) != has(Timer::Stable(id)) {
             return Err("starting without its timer, or the timer without starting".into());
         }

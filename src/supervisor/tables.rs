@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Instant;
 
-use super::effect::{Effect, Running};
+use super::effect::{Effect, Running, Start};
 use super::event::{Event, Subject};
 use super::instance::Instance;
 use super::job::Job;
@@ -32,6 +32,8 @@ pub struct Supervisor {
     pub(super) predecessors: BTreeMap<JobName, Vec<JobId>>,
     /// Runs by their number, those of stragglers too.
     pub(super) pids: BTreeMap<Pid, InstanceId>,
+    /// Processes to start that the shell has not taken yet, in the order in which they were asked for.
+    pub(super) orders: BTreeMap<Pid, Start>,
     pub(super) timers: Timers<Timer>,
     pub(super) rate: RestartRate,
     /// Instances in `Waiting(RestartRate)`, in the order in which they came.
@@ -150,6 +152,7 @@ impl Supervisor {
             order: BTreeMap::new(),
             predecessors: BTreeMap::new(),
             pids: BTreeMap::new(),
+            orders: BTreeMap::new(),
             timers: Timers::default(),
             rate: RestartRate::default(),
             restart_queue: VecDeque::new(),
@@ -169,6 +172,21 @@ impl Supervisor {
     /// What the shell has to do, in order. Taken once a turn.
     pub fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
+    }
+
+    /// The next process to start. What is stopped before it is taken is never started. There is none
+    /// while the kernel has something else to do first: it must not meet a run that is still to be
+    /// released.
+    pub fn next_start(&mut self) -> Option<Start> {
+        if self.effects.iter().any(|effect| matches!(effect, Effect::Kernel(_))) {
+            return None;
+        }
+        self.orders.pop_first().map(|(_, start)| start)
+    }
+
+    /// Whether there are processes to start.
+    pub fn has_starts(&self) -> bool {
+        !self.orders.is_empty()
     }
 
     /// Notes what the shell has to do.
@@ -265,12 +283,13 @@ impl Supervisor {
         })
     }
 
-    /// Tells an event about an instance's run. Stragglers are no processes of the API.
+    /// Tells an event about an instance's run. Stragglers are no processes of the API, and one that is
+    /// ordered and not there yet is none either.
     pub(super) fn tell(&mut self, id: InstanceId, event: impl FnOnce(Subject) -> Event) {
         if self.instances.get(id).is_some_and(Instance::is_straggler) {
             return;
         }
-        if let Some(subject) = self.subject(id) {
+        if let Some(subject) = self.subject(id).filter(|subject| subject.os_pid.is_some()) {
             self.events.push(event(subject));
         }
     }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::effect::{Ask, Whom};
 use super::event::Event;
 use super::instance::{Commit, Instance, Role, State, Step, Why};
 use super::job::{Desired, Job, Origin};
@@ -416,8 +415,7 @@ impl Supervisor {
     /// No such live process.
     pub fn kill(&mut self, pid: Pid, signal: Signal) -> Result<(), Refusal> {
         let id = self.live_instance(pid)?;
-        self.effect(Ask::Signal { id, signal, whom: Whom::Leader });
-        self.tell(id, |subject| Event::Kill(subject, signal));
+        self.signal_leader(id, signal);
         Ok(())
     }
 

@@ -12,6 +12,13 @@ pub fn is_writable(fd: BorrowedFd<'_>) -> bool {
     ready > 0 && asked.revents & libc::POLLOUT != 0
 }
 
+/// Lets the reader of a socket find the end behind what was written; reading from it goes on. One that
+/// is no socket, or not connected any more, stays as it is.
+pub fn end_writing(socket: BorrowedFd<'_>) {
+    // SAFETY: the kernel takes numbers only.
+    unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_WR) };
+}
+
 /// Makes one descriptor lead where another one leads, close-on-exec, in one step: whoever writes to
 /// it writes to the new file from now on.
 ///
@@ -38,6 +45,21 @@ mod tests {
             writer.write_all(&[0; 4096]).expect("there is room");
         }
         drop(reader);
+    }
+
+    #[test]
+    fn a_socket_of_which_one_way_is_ended_goes_on_the_other() {
+        let (mut ours, mut theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        ours.write_all(b"last").expect("there is room");
+        end_writing(ours.as_fd());
+        let mut got = String::new();
+        theirs.read_to_string(&mut got).expect("it ends");
+        assert_eq!(got, "last");
+        theirs.write_all(b"answer").expect("there is room");
+        drop(theirs);
+        got.clear();
+        ours.read_to_string(&mut got).expect("it ends");
+        assert_eq!(got, "answer");
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub mod sockets;
 pub mod spawn;
 pub mod startup;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod users;
 mod wires;
 

@@ -1,4 +1,4 @@
-//! What the tests of this floor share: plain orders, and waiting for real processes with a
+//! What the tests of this floor and of the reactor's share: plain orders, and waiting for real processes with a
 //! deadline. Tests run in threads of one process, so each waits for its own children only, and one
 //! that changes or counts what the process has runs in a process of its own.
 
@@ -18,12 +18,12 @@ const DEADLINE: i32 = 30_000;
 /// Set in the process of a test that runs alone.
 const ALONE: &str = "GAFFER_TEST_ALONE";
 
-pub(super) fn spawner() -> Spawner {
+pub(crate) fn spawner() -> Spawner {
     Spawner::new(None).expect("a stack and /dev/null")
 }
 
 /// An order that wires nothing.
-pub(super) fn order(program: &str, args: &[&str]) -> SpawnOrder {
+pub(crate) fn order(program: &str, args: &[&str]) -> SpawnOrder {
     SpawnOrder {
         program: program.to_owned(),
         args: args.iter().map(|argument| (*argument).to_owned()).collect(),
@@ -49,7 +49,7 @@ pub(super) fn output(order: &SpawnOrder) -> (String, ExitStatus) {
 }
 
 /// Runs `body` in a process where it is the only test. `name` is the test's full name.
-pub(super) fn alone(name: &str, body: impl FnOnce()) {
+pub(crate) fn alone(name: &str, body: impl FnOnce()) {
     if std::env::var_os(ALONE).is_some() {
         return body();
     }

@@ -1,7 +1,7 @@
 //! The whole node on a scripted kernel in virtual time: requests go in as bytes, answers come out,
 //! and processes do what a script says. What the node asked of the kernel is noted in words.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -16,7 +16,7 @@ use gaffer::front::peer::Peer;
 use gaffer::node::console::Console;
 use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::machine::{Effect, Machine, StateFile, Usage, Write};
-use gaffer::supervisor::effect::{Ask, Whom};
+use gaffer::supervisor::effect::{Ask, Start, Whom};
 use gaffer::supervisor::facts::Exit;
 use gaffer::supervisor::order::{Accounts, Host};
 use gaffer::supervisor::spec::JobEntry;
@@ -42,7 +42,11 @@ pub(crate) struct FakeNode {
     pub(crate) spawns_fail: Option<(Stage, Errno)>,
     /// How writes of state files fail, while they do.
     pub(crate) stores_fail: Option<Errno>,
+    /// How much processes read at a time of what they are sent, or why they do not.
+    pub(crate) reads: Result<usize, Errno>,
     processes: BTreeMap<InstanceId, Process>,
+    /// Streams of processes that are owed something.
+    inputs: BTreeSet<(InstanceId, StreamNo)>,
     last_os_pid: i32,
     facts: VecDeque<Fact>,
 }
@@ -109,7 +113,9 @@ impl FakeNode {
             immortal: false,
             spawns_fail: None,
             stores_fail: None,
+            reads: Ok(usize::MAX),
             processes: BTreeMap::new(),
+            inputs: BTreeSet::new(),
             last_os_pid: 1000,
             facts: VecDeque::new(),
         };
@@ -198,12 +204,16 @@ impl FakeNode {
         for _ in 0..ROUNDS {
             self.gaffer.settle(self.now);
             let effects = self.gaffer.take_effects();
-            if effects.is_empty() && self.facts.is_empty() {
+            let fed = self.feed();
+            if !fed && effects.is_empty() && self.facts.is_empty() && !self.gaffer.has_starts() {
                 self.gaffer.sweep().expect("what is always so");
                 return;
             }
             for effect in effects {
                 self.perform(effect);
+            }
+            while let Some(start) = self.gaffer.next_start() {
+                self.start(start);
             }
             while let Some(fact) = self.facts.pop_front() {
                 self.tell(fact);
@@ -224,25 +234,57 @@ impl FakeNode {
         }
     }
 
+    /// Lets processes read, and gives whether any did.
+    fn feed(&mut self) -> bool {
+        let (now, mut fed) = (self.now, false);
+        self.inputs.extend(self.gaffer.take_dirty_inputs());
+        for (id, stream) in std::mem::take(&mut self.inputs) {
+            let Some(os_pid) = self.processes.get(&id).map(|process| process.os_pid) else {
+                continue;
+            };
+            let owed = self.gaffer.input_owed(id, stream).to_vec();
+            match self.reads {
+                _ if owed.is_empty() && self.gaffer.input_ends(id, stream) => {
+                    self.asked.push(format!("{os_pid} reads the end of {}", stream.0));
+                    continue;
+                }
+                _ if owed.is_empty() => continue,
+                Ok(most) => {
+                    let count = owed.len().min(most);
+                    let text = String::from_utf8_lossy(&owed[..count]).into_owned();
+                    if count > 0 {
+                        self.asked.push(format!("{os_pid} reads {text:?} on {}", stream.0));
+                        self.gaffer.input_taken(id, stream, count, now);
+                        fed = true;
+                    }
+                    self.inputs.insert((id, stream));
+                }
+                Err(errno) => self.gaffer.input_refused(id, stream, errno, now),
+            }
+        }
+        fed
+    }
+
+    fn start(&mut self, Start { id, order }: Start) {
+        let words: Vec<&str> = [order.program.as_str()]
+            .into_iter()
+            .chain(order.args.iter().map(String::as_str))
+            .collect();
+        let line = words.join(" ");
+        if let Some((stage, errno)) = self.spawns_fail {
+            self.asked.push(format!("spawn fails: {line}"));
+            self.facts.push_back(Fact::SpawnFailed(id, stage, errno));
+            return;
+        }
+        self.last_os_pid += 1;
+        let os_pid = OsPid(self.last_os_pid);
+        self.asked.push(format!("spawn {os_pid}: {line}"));
+        self.processes.insert(id, Process { os_pid, leader: true, group: true });
+        self.facts.push_back(Fact::Spawned(id, os_pid));
+    }
+
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Kernel(Ask::Spawn { id, order }) => {
-                let words: Vec<&str> = [order.program.as_str()]
-                    .into_iter()
-                    .chain(order.args.iter().map(String::as_str))
-                    .collect();
-                let line = words.join(" ");
-                if let Some((stage, errno)) = self.spawns_fail {
-                    self.asked.push(format!("spawn fails: {line}"));
-                    self.facts.push_back(Fact::SpawnFailed(id, stage, errno));
-                    return;
-                }
-                self.last_os_pid += 1;
-                let os_pid = OsPid(self.last_os_pid);
-                self.asked.push(format!("spawn {os_pid}: {line}"));
-                self.processes.insert(id, Process { os_pid, leader: true, group: true });
-                self.facts.push_back(Fact::Spawned(id, os_pid));
-            }
             Effect::Kernel(Ask::Adopt { os_pid, .. }) => panic!("{os_pid} was left by nobody"),
             Effect::Kernel(Ask::Signal { id, signal, whom }) => self.kill(id, signal, whom),
             Effect::Kernel(Ask::Survey(id)) => {

@@ -605,3 +605,83 @@ fn a_run_counts_from_its_process_and_not_from_its_order() {
     world.pass(Duration::from_millis(20));
     assert_eq!(world.states("web"), [(1, "backoff")], "it did not run well");
 }
+
+/// A world in which the first of three processes of `web` is started and the others are ordered.
+fn ordered() -> World {
+    let mut world = World::new(1);
+    world.start_share = 1;
+    world.load("web", job("", json!({"numprocesses": 3})));
+    assert_eq!((world.kernel.spawns, world.pids("web")), (1, vec![1, 2, 3]));
+    world.told();
+    world.start_share = 0;
+    world
+}
+
+#[test]
+fn what_is_stopped_before_it_is_started_is_never_started() {
+    let mut world = ordered();
+    world.supervisor.commit(&name("web"), Commit::default(), world.now).expect("up");
+    stop(&mut world);
+    assert_eq!(world.states("web"), [(1, "stopping"), (2, "stopped"), (3, "stopped")]);
+    world.start_share = usize::MAX;
+    world.pass(SECOND);
+    assert_eq!(world.kernel.spawns, 1);
+    assert_eq!(
+        world.told(),
+        ["stop", "job.default.web.stop", "stop_process", "exit", "job.default.web.exit"]
+    );
+    assert_eq!(deaths(&world).as_array().map(Vec::len), Some(1), "{}", deaths(&world));
+    start(&mut world);
+    world.pass(SECOND * 2);
+    assert_eq!(world.pids("web"), [5, 6, 7]);
+}
+
+#[test]
+fn what_is_ordered_can_be_scaled_away_unloaded_replaced_and_shut_down() {
+    let mut world = ordered();
+    scale(&mut world, -2);
+    assert_eq!(world.pids("web"), [1], "what is not there yet goes first");
+    scale(&mut world, 2);
+    world.supervisor.stop_process(Pid(5), world.now).expect("ordered");
+    world.turn();
+    assert_eq!(world.pids("web"), [1, 4, 6], "a kept one has a new order");
+    let twice = json!({"numprocesses": 3, "env": {"A": "1"}});
+    world.supervisor.update(entry("web", job("", twice)), world.now).expect("loaded");
+    world.turn();
+    assert_eq!(world.kernel.spawns, 1);
+    unload(&mut world);
+    world.pass(SECOND);
+    world.load("web", job("", json!({"numprocesses": 3})));
+    shutdown(&mut world);
+    assert_eq!(world.supervisor.processes_left(), 0);
+    assert_eq!((world.kernel.spawns, world.kernel.living()), (1, 0));
+}
+
+#[test]
+fn a_signal_to_what_is_ordered_reaches_it_once_it_is_there() {
+    let mut world = ordered();
+    for _ in 0..2 {
+        world.supervisor.kill(Pid(2), Signal::TERM).expect("ordered");
+    }
+    world.turn();
+    assert!(world.told().is_empty());
+    world.start_share = usize::MAX;
+    world.turn();
+    world.pass(ms(10));
+    let told = world.told();
+    assert_eq!(told.iter().filter(|event| *event == "proc.2.kill").count(), 1, "{told:?}");
+    assert_eq!(deaths(&world)[0]["pid"], 2);
+}
+
+#[test]
+fn a_rolling_restart_waits_for_what_is_ordered() {
+    let mut world = World::new(1);
+    world.start_share = 0;
+    world.load("web", job("", json!({"numprocesses": 2})));
+    world.supervisor.restart_job(&name("web"), world.now).expect("up");
+    world.turn();
+    assert_eq!(world.pids("web"), [1, 2]);
+    world.start_share = usize::MAX;
+    world.pass(SECOND * 10);
+    assert_eq!(world.pids("web"), [1, 3]);
+}

@@ -1,14 +1,14 @@
 //! The whole node in virtual time: the real machine, a fake kernel, a fake disk and fake clients. A
 //! turn here is the reactor's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::rc::Rc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use gaffer::base::clock::Now;
 use gaffer::base::error::Errno;
-use gaffer::base::ids::OsPid;
+use gaffer::base::ids::{InstanceId, OsPid, StreamNo};
 use gaffer::base::order::{Identity, SpawnOrder};
 use gaffer::base::random::Random;
 use gaffer::front::access::Access;
@@ -17,7 +17,6 @@ use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::journal::Journal;
 use gaffer::node::machine::{Effect, Machine, StateFile, Usage, Write};
 use gaffer::node::state::{running_from_value, StoredJob};
-use gaffer::supervisor::effect::Ask;
 use gaffer::supervisor::facts::Stray;
 use gaffer::supervisor::job::Origin;
 use gaffer::supervisor::order::{Accounts, Host};
@@ -37,6 +36,9 @@ pub(crate) struct World {
     pub(crate) now: Now,
     pub(crate) exit: Option<u8>,
     lives: u32,
+    /// Streams of processes that are owed something.
+    inputs: BTreeSet<(InstanceId, StreamNo)>,
+    starts_left: usize,
     start: Instant,
     digest: u64,
 }
@@ -102,7 +104,8 @@ fn gaffer(life: u32, seed: u64) -> Gaffer {
 
 /// The jobs of files, which every life has.
 fn files() -> Vec<JobEntry> {
-    let web = serde_json::json!({"cmd": "mixed", "numprocesses": 2, "graceful_timeout": 0.5});
+    let web = serde_json::json!({"cmd": "mixed", "numprocesses": 2, "graceful_timeout": 0.5,
+        "redirect_input": true, "custom_streams": ["c"]});
     vec![entry("f.web", web), entry("a.work", serde_json::json!({"cmd": "child"}))]
 }
 
@@ -119,6 +122,8 @@ impl World {
             now: Now { mono: start, wall: UNIX_EPOCH + Duration::from_secs(1_700_000_000) },
             exit: None,
             lives: 1,
+            inputs: BTreeSet::new(),
+            starts_left: usize::MAX,
             start,
             digest: 0xCBF2_9CE4_8422_2325,
         };
@@ -145,7 +150,9 @@ impl World {
 
     /// Goes to the next thing that happens by itself, but not beyond `limit`.
     pub(crate) fn advance(&mut self, limit: Instant) {
-        let next = [self.node.deadline(), self.kernel.deadline()].into_iter().flatten().min();
+        let at_once = self.node.has_starts().then_some(self.now.mono);
+        let next = [self.node.deadline(), self.kernel.deadline(), at_once];
+        let next = next.into_iter().flatten().min();
         let at = next.unwrap_or(limit).min(limit);
         self.now = self.now.plus(at.saturating_duration_since(self.now.mono));
         self.turn();
@@ -160,6 +167,9 @@ impl World {
 
     /// One turn of the reactor, and the checks behind it.
     pub(crate) fn turn(&mut self) {
+        // Now and then a turn has time for few new processes, or for none.
+        let few = usize::try_from(self.random.below(3)).expect("few");
+        self.starts_left = if self.random.below(4) == 0 { few } else { usize::MAX };
         // What was asked for before this turn's facts meets the kernel of before them.
         self.perform_all(usize::MAX);
         for fact in self.kernel.on_time(self.now) {
@@ -169,10 +179,32 @@ impl World {
             self.node.on_time(self.now);
         }
         self.perform_all(usize::MAX);
+        self.feed();
+        self.perform_all(usize::MAX);
         self.node.sweep().unwrap_or_else(|broken| panic!("{broken}"));
         let whole = !self.disk.full && !self.node.is_degraded();
         if whole && std::mem::take(&mut self.disk.changed) {
             self.disk_tells_the_truth();
+        }
+    }
+
+    /// Lets processes read of what they are owed as much as they like. The rest waits for another turn.
+    fn feed(&mut self) {
+        self.inputs.extend(self.node.take_dirty_inputs());
+        for (id, stream) in std::mem::take(&mut self.inputs) {
+            let owed = self.node.input_owed(id, stream).len();
+            let Some(taken) = self.kernel.reads(id, owed).filter(|_| owed > 0) else { continue };
+            self.note(&format!("{id:?} reads {taken:?} on {}", stream.0));
+            match taken {
+                Ok(count) => {
+                    self.node.input_taken(id, stream, count, self.now);
+                    self.inputs.insert((id, stream));
+                }
+                Err(errno) => {
+                    self.node.input_refused(id, stream, errno, self.now);
+                    assert!(self.node.input_owed(id, stream).is_empty(), "it is not read");
+                }
+            }
         }
     }
 
@@ -182,7 +214,7 @@ impl World {
             assert!(round < 200, "a turn does not end");
             self.node.settle(self.now);
             let effects = self.node.take_effects();
-            if effects.is_empty() {
+            if effects.is_empty() && (self.starts_left == 0 || !self.node.has_starts()) {
                 return;
             }
             let (writes, others): (Vec<_>, Vec<_>) =
@@ -193,6 +225,15 @@ impl World {
                 }
                 most -= 1;
                 self.perform(effect);
+            }
+            while self.starts_left > 0 && most > 0 {
+                let Some(start) = self.node.next_start() else { break };
+                self.starts_left -= 1;
+                most -= 1;
+                self.note(&format!("start {start:?}"));
+                self.starts_alone(&start.order);
+                let fact = self.kernel.start_one(&start, self.now);
+                self.tell(fact);
             }
         }
     }
@@ -240,9 +281,6 @@ impl World {
             }
             Effect::Print(_) | Effect::ReopenLog => return,
         };
-        if let Ask::Spawn { order, .. } = &ask {
-            self.starts_alone(order);
-        }
         for fact in self.kernel.perform(&ask, self.now) {
             self.tell(fact);
         }
@@ -270,7 +308,7 @@ impl World {
             }
             Fact::SpawnFailed { id, stage, errno } => node.spawn_failed(id, stage, errno, now),
             Fact::Exited { id, exit } => {
-                node.output(id, gaffer::base::ids::StreamNo::STDOUT, b"last words", now);
+                node.output(id, StreamNo::STDOUT, b"last words", now);
                 node.exited(id, exit, now);
             }
             Fact::Drained(id) => node.drained(id, now),

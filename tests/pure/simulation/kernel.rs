@@ -15,7 +15,7 @@ use gaffer::base::limits;
 use gaffer::base::order::SpawnOrder;
 use gaffer::base::process::{ExitStatus, Signal};
 use gaffer::base::random::Random;
-use gaffer::supervisor::effect::{Ask, Whom};
+use gaffer::supervisor::effect::{Ask, Start, Whom};
 use gaffer::supervisor::facts::{Exit, Stray};
 use gaffer::supervisor::JobName;
 
@@ -130,7 +130,6 @@ impl FakeKernel {
     /// Does what the supervisor asks; the facts that follow at once are the answer.
     pub(crate) fn perform(&mut self, ask: &Ask, now: Now) -> Vec<Fact> {
         match ask {
-            Ask::Spawn { id, order } => vec![self.spawn(*id, order, now)],
             Ask::Adopt { id, os_pid, start_time } => self.adopt(*id, *os_pid, *start_time),
             Ask::Signal { id, signal, whom } => {
                 self.signal(*id, *signal, *whom, now);
@@ -141,7 +140,9 @@ impl FakeKernel {
         }
     }
 
-    fn spawn(&mut self, id: InstanceId, order: &SpawnOrder, now: Now) -> Fact {
+    /// Starts a process.
+    pub(crate) fn start_one(&mut self, start: &Start, now: Now) -> Fact {
+        let (id, order) = (start.id, &start.order);
         assert!(!self.watches.contains_key(&id), "{id:?} is spawned over its live run");
         assert!(!self.unborn.contains(&id), "{id:?} is spawned before its failure was released");
         self.spawns += 1;
@@ -230,6 +231,22 @@ impl FakeKernel {
     pub(super) fn at(&mut self, at: Instant, due: Due) {
         self.last_due += 1;
         self.agenda.insert((at, self.last_due), due);
+    }
+
+    /// How much of what a run is owed on a stream it takes now: all, a part or nothing, or the errno if
+    /// it has closed its end. `None` if nobody is there.
+    pub(crate) fn reads(&mut self, id: InstanceId, owed: usize) -> Option<Result<usize, Errno>> {
+        let watch = self.watches.get(&id)?;
+        let random = &mut self.random;
+        if watch.reaped || random.below(50) == 0 {
+            return Some(Err(Errno(32)));
+        }
+        let owed_too = u64::try_from(owed).expect("few");
+        Some(Ok(match random.below(4) {
+            0 => 0,
+            1 => owed,
+            _ => usize::try_from(random.below(owed_too + 1)).expect("few"),
+        }))
     }
 
     fn reap(&mut self, id: InstanceId, now: Now) -> Option<Fact> {

@@ -16,6 +16,7 @@ pub(crate) mod world;
 
 use std::time::Duration;
 
+use gaffer::base::random::Random;
 use gaffer::supervisor::effect::Running;
 use gaffer::supervisor::facts::Stray;
 use gaffer::supervisor::instance::State;
@@ -69,6 +70,9 @@ fn play_twice(seed: u64) {
 fn play(seed: u64) -> u64 {
     let mut world = World::new(seed);
     let mut operator = Operator::new(seed);
+    if seed % 2 == 1 {
+        world.stingy = Some(Random::seeded(seed));
+    }
     begin(&mut world, &mut operator);
     for _ in 0..STEPS {
         step(&mut world, &mut operator);

@@ -85,14 +85,7 @@ impl Model {
     /// Looks at an effect before it is performed.
     pub(crate) fn before(&mut self, effect: &Effect, supervisor: &Supervisor, now: Now) {
         match effect {
-            Effect::Kernel(Ask::Spawn { id, .. }) | Effect::Kernel(Ask::Adopt { id, .. }) => {
-                let instance = supervisor.instance(*id).expect("an instance with a new run");
-                let book = self.open(supervisor, instance);
-                self.newest.extend(instance.run.as_ref().map(|run| (*id, run.pid)));
-                self.count_restart(*id, instance, now);
-                let before = self.books.insert(*id, book);
-                assert!(before.is_none(), "{id:?} has two runs at once");
-            }
+            Effect::Kernel(Ask::Adopt { id, .. }) => self.begins(*id, supervisor, now),
             // CONT goes along with a stop signal and asks for nothing.
             Effect::Kernel(Ask::Signal { signal: Signal::CONT, .. }) => {}
             Effect::Kernel(Ask::Signal { id, whom: Whom::Group, .. }) => {
@@ -112,6 +105,16 @@ impl Model {
                 assert!(self.recorded.remove(os_pid), "{os_pid} ended, but never started");
             }
         }
+    }
+
+    /// A run is about to begin.
+    pub(crate) fn begins(&mut self, id: InstanceId, supervisor: &Supervisor, now: Now) {
+        let instance = supervisor.instance(id).expect("an instance with a new run");
+        let book = self.open(supervisor, instance);
+        self.newest.extend(instance.run.as_ref().map(|run| (id, run.pid)));
+        self.count_restart(id, instance, now);
+        let before = self.books.insert(id, book);
+        assert!(before.is_none(), "{id:?} has two runs at once");
     }
 
     fn open(&self, supervisor: &Supervisor, instance: &Instance) -> Book {
@@ -134,9 +137,8 @@ impl Model {
     }
 
     /// Nothing else lives in a place that is to be filled, and nothing of the name's former life.
-    pub(crate) fn places(&self, effect: &Effect, supervisor: &Supervisor, kernel: &FakeKernel) {
-        let Effect::Kernel(Ask::Spawn { id, .. } | Ask::Adopt { id, .. }) = effect else { return };
-        let instance = supervisor.instance(*id).expect("an instance with a new run");
+    pub(crate) fn places(&self, id: InstanceId, supervisor: &Supervisor, kernel: &FakeKernel) {
+        let instance = supervisor.instance(id).expect("an instance with a new run");
         let new = self.open(supervisor, instance);
         if !new.kept {
             return;

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use gaffer::base::clock::Now;
 use gaffer::base::ids::{InstanceId, Pid};
 use gaffer::base::order::Identity;
+use gaffer::base::random::Random;
+use gaffer::supervisor::effect::Ask;
 use gaffer::supervisor::job::Origin;
 use gaffer::supervisor::order::{Accounts, Host};
 use gaffer::supervisor::spec::JobEntry;
@@ -30,6 +32,11 @@ pub(crate) struct World {
     pub(crate) accounts_are_down: Rc<Cell<bool>>,
     /// Every so many turns everything is checked.
     pub(crate) check_every: u64,
+    /// Set where a turn does not always start all that is to be started.
+    pub(crate) stingy: Option<Random>,
+    /// Processes that a turn may start.
+    pub(crate) start_share: usize,
+    starts_left: usize,
     /// Whether places and the digest are looked at with every effect.
     pub(crate) thorough: bool,
     start: Instant,
@@ -66,6 +73,9 @@ impl World {
             events: Vec::new(),
             accounts_are_down,
             check_every: 1,
+            stingy: None,
+            start_share: usize::MAX,
+            starts_left: usize::MAX,
             thorough: true,
             start,
             digest: Digest(0xCBF2_9CE4_8422_2325),
@@ -81,7 +91,8 @@ impl World {
 
     /// When something happens by itself.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let all = [self.supervisor.deadline(), self.kernel.deadline()];
+        let at_once = self.supervisor.has_starts().then_some(self.now.mono);
+        let all = [self.supervisor.deadline(), self.kernel.deadline(), at_once];
         all.into_iter().flatten().min()
     }
 
@@ -103,6 +114,12 @@ impl World {
 
     /// One turn of the reactor, now.
     pub(crate) fn turn(&mut self) {
+        // Now and then a turn has time for few new processes, or for none.
+        let drawn = self.stingy.as_mut().map(|random| (random.below(3), random.below(3)));
+        self.starts_left = match drawn {
+            Some((0, few)) => usize::try_from(few).expect("few"),
+            Some(_) | None => self.start_share,
+        };
         // What was asked for before this turn's facts meets the kernel of before them.
         self.perform_all();
         for fact in self.kernel.on_time(self.now) {
@@ -132,18 +149,33 @@ impl World {
         for round in 0.. {
             assert!(round < 100, "a turn does not end");
             let effects = self.supervisor.take_effects();
-            if effects.is_empty() {
+            if effects.is_empty() && (self.starts_left == 0 || !self.supervisor.has_starts()) {
                 return;
             }
             self.perform(&effects);
+            self.start_processes();
+        }
+    }
+
+    fn start_processes(&mut self) {
+        while self.starts_left > 0 {
+            let Some(start) = self.supervisor.next_start() else { return };
+            self.starts_left -= 1;
+            self.note(format_args!("start {start:?}"));
+            if self.thorough {
+                self.model.places(start.id, &self.supervisor, &self.kernel);
+            }
+            self.model.begins(start.id, &self.supervisor, self.now);
+            let fact = self.kernel.start_one(&start, self.now);
+            self.tell(fact);
         }
     }
 
     fn perform(&mut self, effects: &[Effect]) {
         for effect in effects {
             self.note(format_args!("effect {effect:?}"));
-            if self.thorough {
-                self.model.places(effect, &self.supervisor, &self.kernel);
+            if let (true, Effect::Kernel(Ask::Adopt { id, .. })) = (self.thorough, effect) {
+                self.model.places(*id, &self.supervisor, &self.kernel);
             }
             self.model.before(effect, &self.supervisor, self.now);
             let Effect::Kernel(ask) = effect else { continue };

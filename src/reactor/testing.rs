@@ -1,0 +1,195 @@
+//! A machine that decides nothing, for the tests of this floor: it asks for what a test puts into it
+//! and notes what it is told. And a shell around it, in a process of its own.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use super::files::Files;
+use super::turn::{Parts, Reactor, World};
+use crate::base::arena::Key;
+use crate::base::clock::Now;
+use crate::base::error::{Errno, Stage};
+use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
+use crate::base::process::Signal;
+use crate::front::peer::Peer;
+use crate::node::machine::{Effect, Machine, StateFile, Usage};
+use crate::node::stdins::Stdins;
+use crate::supervisor::effect::Start;
+use crate::supervisor::facts::{Exit, Stray};
+use crate::supervisor::spec::JobEntry;
+use crate::sys::testing;
+
+/// The machine.
+#[derive(Default)]
+pub(super) struct Script {
+    /// What it asks for at the next opportunity.
+    pub(super) asks: Vec<Effect>,
+    /// What it starts next.
+    pub(super) starts: VecDeque<Start>,
+    /// How often it still says that something changed on a connection.
+    pub(super) dirty: usize,
+    /// Which processes were started.
+    pub(super) spawned: Vec<OsPid>,
+    /// How much each instance wrote.
+    pub(super) heard: BTreeMap<InstanceId, usize>,
+    /// The same in full.
+    pub(super) said: BTreeMap<InstanceId, Vec<u8>>,
+    /// Which leaders have ended.
+    pub(super) ended: Vec<InstanceId>,
+    /// What processes are owed,
+    pub(super) stdins: Stdins,
+    /// and who reads it no more.
+    pub(super) refused: Vec<(InstanceId, Errno)>,
+    /// How many clients came.
+    pub(super) clients: u32,
+    /// What clients are owed,
+    pub(super) owed: Vec<u8>,
+    /// and what they are owed once they have taken some of that.
+    pub(super) owed_next: Vec<u8>,
+}
+
+struct Nothing;
+
+impl World for Nothing {
+    fn read_config(&mut self) -> Result<Vec<JobEntry>, String> {
+        Ok(Vec::new())
+    }
+
+    fn reopen_log(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn print(&mut self, _: &str, _: Now) {}
+}
+
+/// A shell around a script. Whoever makes one reaps all children of the process, so it is alone.
+pub(super) fn reactor(script: Script) -> Reactor<Script> {
+    let files = Files::new(std::path::PathBuf::new());
+    let parts = Parts { spawner: testing::spawner(), files, world: Box::new(Nothing) };
+    Reactor::new(script, parts).expect("a poll")
+}
+
+/// The key of something in a table.
+pub(super) fn key<T: From<Key>>(index: u32) -> T {
+    Key { index, generation: 0 }.into()
+}
+
+impl Machine for Script {
+    fn accepted(&mut self, _: Peer, _: Now) -> Option<ConnId> {
+        self.clients += 1;
+        Some(key(self.clients))
+    }
+
+    fn received(&mut self, _: ConnId, _: &[u8], _: Now) {}
+
+    fn input_ended(&mut self, _: ConnId, _: Now) {}
+
+    fn closed(&mut self, _: ConnId, _: Now) {}
+
+    fn wants_input(&self, _: ConnId) -> bool {
+        true
+    }
+
+    fn transmit(&self, _: ConnId) -> &[u8] {
+        &self.owed
+    }
+
+    fn sent(&mut self, _: ConnId, count: usize, _: Now) {
+        self.owed.drain(..count);
+        self.owed.append(&mut self.owed_next);
+    }
+
+    fn output_ended(&self, _: ConnId) -> bool {
+        false
+    }
+
+    fn is_finished(&self, _: ConnId) -> bool {
+        false
+    }
+
+    fn take_dirty(&mut self) -> Vec<ConnId> {
+        let some = self.dirty > 0;
+        self.dirty = self.dirty.saturating_sub(1);
+        some.then(|| key(u32::MAX)).into_iter().collect()
+    }
+
+    fn spawned(&mut self, _: InstanceId, os_pid: OsPid, _: u64, _: Now) {
+        self.spawned.push(os_pid);
+    }
+
+    fn spawn_failed(&mut self, id: InstanceId, stage: Stage, errno: Errno, _: Now) {
+        panic!("{id:?} is not started: {stage}: {errno}");
+    }
+
+    fn output(&mut self, id: InstanceId, _: StreamNo, bytes: &[u8], _: Now) {
+        *self.heard.entry(id).or_default() += bytes.len();
+        self.said.entry(id).or_default().extend_from_slice(bytes);
+    }
+
+    fn input_owed(&self, id: InstanceId, stream: StreamNo) -> &[u8] {
+        self.stdins.owed(id, stream)
+    }
+
+    fn input_taken(&mut self, id: InstanceId, stream: StreamNo, count: usize, _: Now) {
+        self.stdins.taken(id, stream, count);
+    }
+
+    fn input_refused(&mut self, id: InstanceId, stream: StreamNo, errno: Errno, _: Now) {
+        self.stdins.refused(id, stream);
+        self.refused.push((id, errno));
+    }
+
+    fn input_ends(&self, id: InstanceId, stream: StreamNo) -> bool {
+        self.stdins.ends(id, stream)
+    }
+
+    fn take_dirty_inputs(&mut self) -> Vec<(InstanceId, StreamNo)> {
+        self.stdins.take_dirty()
+    }
+
+    fn drained(&mut self, _: InstanceId, _: Now) {}
+
+    fn exited(&mut self, id: InstanceId, _: Exit, _: Now) {
+        self.ended.push(id);
+    }
+
+    fn group_gone(&mut self, _: InstanceId, _: Now) {}
+
+    fn strayed(&mut self, _: Stray, _: Now) {}
+
+    fn searched(&mut self) {}
+
+    fn node_mark(&self) -> &str {
+        "script"
+    }
+
+    fn sampled(&mut self, _: u64, _: Vec<Option<Usage>>, _: Now) {}
+
+    fn stored(&mut self, _: StateFile, _: Result<(), Errno>, _: Now) {}
+
+    fn reconfigured(&mut self, _: Result<Vec<JobEntry>, String>, _: Now) {}
+
+    fn signalled(&mut self, _: Signal, _: Now) {}
+
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    fn on_time(&mut self, _: Now) {}
+
+    fn settle(&mut self, _: Now) {}
+
+    fn next_start(&mut self) -> Option<Start> {
+        let start = self.starts.pop_front()?;
+        self.stdins.open(start.id, &start.order);
+        Some(start)
+    }
+
+    fn has_starts(&self) -> bool {
+        !self.starts.is_empty()
+    }
+
+    fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.asks)
+    }
+}
