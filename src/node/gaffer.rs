@@ -30,7 +30,8 @@ use crate::supervisor::facts::Stray;
 use crate::supervisor::job::{Job, Origin};
 use crate::supervisor::name::JobName;
 use crate::supervisor::order::Host;
-use crate::supervisor::spec::JobEntry;
+use crate::supervisor::spec::{JobEntry, Place};
+use crate::supervisor::tables::Refusal;
 use crate::supervisor::{spec_read, Supervisor};
 
 /// The node.
@@ -166,7 +167,7 @@ impl Gaffer {
         let name = JobName::parse(key).map_err(|error| error.to_string())?;
         let stored = StoredJob::from_value(value).ok_or("its entry is damaged")?;
         let spec = spec_read::read(&stored.config).map_err(|error| error.to_string())?;
-        let entry = JobEntry { name, spec: spec.into(), start: false };
+        let entry = JobEntry { name, spec: spec.into(), start: false, place: Place::default() };
         let restored = self.supervisor.restore(entry, stored.desired, stored.target, now);
         restored.map_err(|refusal| refusal.to_string())
     }
@@ -176,7 +177,7 @@ impl Gaffer {
         for entry in entries {
             match self.supervisor.load(entry.clone(), Origin::File, now) {
                 Ok(()) => self.remember(&entry),
-                Err(refusal) => error!("{} is not loaded: {refusal}", entry.name),
+                Err(refusal) => error!("{}; it is not loaded", self.fault(&entry, &refusal)),
             }
         }
     }
@@ -200,7 +201,7 @@ impl Gaffer {
             entries.iter().filter(|e| self.is_changed(e)).cloned().collect();
         for entry in &changed {
             let sound = self.supervisor.check(&entry.name, &entry.spec, &Default::default());
-            sound.map_err(|refusal| format!("{}: {refusal}", entry.name))?;
+            sound.map_err(|refusal| self.fault(entry, &refusal))?;
         }
         let named: BTreeSet<&JobName> = entries.iter().map(|entry| &entry.name).collect();
         let gone: Vec<JobName> =
@@ -230,10 +231,18 @@ impl Gaffer {
             // What is not in force counts as new at the next reading.
             match done {
                 Ok(()) => self.remember(&entry),
-                Err(refusal) => error!("{name}: {refusal}"),
+                Err(refusal) => error!("{}", self.fault(&entry, &refusal)),
             }
         }
         Ok(())
+    }
+
+    /// What is wrong with a job of a file, with its place: that of the key which no process could be
+    /// started with, or else that of the job.
+    fn fault(&self, entry: &JobEntry, refusal: &Refusal) -> String {
+        let key = self.supervisor.misfit(&entry.name, &entry.spec);
+        let place = key.map_or(entry.place.job(), |key| entry.place.of(key));
+        format!("{place}: {}: {refusal}", entry.name)
     }
 
     fn is_changed(&self, entry: &JobEntry) -> bool {

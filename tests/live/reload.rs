@@ -107,7 +107,8 @@ fn a_reload_with_a_fault_changes_nothing_and_says_where() {
     for (text, said) in [
         (bad.as_str(), "g.ini:19: "),
         ("[job:app:x\n", "g.ini:1: "),
-        ("[job:app:x]\ncmd = sleep $NO_SUCH_VARIABLE\n", "NO_SUCH_VARIABLE"),
+        ("[job:app:x]\n\ncmd = sleep $NO_SUCH_VARIABLE\n", "g.ini:3: app.x: argument "),
+        ("[job:app:x]\ncmd = a\nuid = no-such-user\n", "g.ini:3: app.x: uid: there is no user"),
     ] {
         node.folder().write("g.ini", text);
         hang_up(&node, said);
@@ -117,4 +118,23 @@ fn a_reload_with_a_fault_changes_nothing_and_says_where() {
     assert_eq!(node.get("/jobs/app/changed")["config"]["cmd"], "sleep 1002");
     node.folder().write("g.ini", AFTER);
     hang_up(&node, "configuration read again: 4 jobs changed or new, 1 gone");
+}
+
+#[test]
+fn a_job_that_cannot_be_started_as_it_is_written_is_told_at_the_start_and_passed_over() {
+    let folder = Folder::new().args(&["-c", "@g.ini", "--procfile", "p=Procfile"]);
+    folder.write(
+        "g.ini",
+        "[job:app:good]\ncmd = sleep 1000\n[job:app:bad]\ncmd = true\n\nargs = a $NO_SUCH\n",
+    );
+    folder.write("Procfile", "web: sleep 1000\n");
+    folder.write(".env", "A=1\nGAFFER_GID=no-such-group\n");
+    let node = folder.start();
+    assert_eq!(node.get("/jobs")["jobs"], json!(["app.good"]));
+    for said in [
+        "g.ini:6: app.bad: argument \"$NO_SUCH\": ",
+        ".env:2: p.web: gid: there is no group \"no-such-group\"; it is not loaded",
+    ] {
+        assert!(node.log().contains(said), "{said}");
+    }
 }

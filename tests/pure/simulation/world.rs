@@ -11,7 +11,7 @@ use gaffer::base::ids::{InstanceId, Pid};
 use gaffer::base::order::Identity;
 use gaffer::supervisor::job::Origin;
 use gaffer::supervisor::order::{Accounts, Host};
-use gaffer::supervisor::spec::JobEntry;
+use gaffer::supervisor::spec::{JobEntry, Place};
 use gaffer::supervisor::{spec_read, Effect, Event, JobName, Supervisor};
 use serde_json::Value;
 
@@ -226,7 +226,8 @@ pub(crate) fn name(text: &str) -> JobName {
 pub(crate) fn entry(job: &str, config: Value) -> JobEntry {
     let config = config.as_object().expect("an object").clone();
     let spec = spec_read::read(&config).expect("a good configuration");
-    JobEntry { name: name(job), spec: Rc::new(spec), start: spec_read::wants_start(&config) }
+    let start = spec_read::wants_start(&config);
+    JobEntry { name: name(job), spec: Rc::new(spec), start, place: Place::default() }
 }
 
 /// FNV-1a, 64 bits.
