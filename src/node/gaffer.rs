@@ -149,6 +149,11 @@ impl Gaffer {
             info!("{}.{}: found running as {}", stray.job, stray.number, stray.os_pid);
             self.supervisor.recovered_stray(stray, now);
         }
+        // A job of the API keeps its name; one of a file has it only if that cannot be loaded.
+        let kept: BTreeSet<JobName> =
+            legacy.jobs.iter().filter_map(|(key, _)| JobName::parse(key).ok()).collect();
+        let (rivals, files): (Vec<JobEntry>, Vec<JobEntry>) =
+            files.into_iter().partition(|entry| kept.contains(&entry.name));
         self.load_files(files, now);
         for (key, value) in legacy.jobs {
             if let Err(reason) = self.restore(&key, &value, now) {
@@ -156,6 +161,7 @@ impl Gaffer {
                 self.shelved.extend(JobName::parse(&key));
             }
         }
+        self.load_files(rivals, now);
         let unclaimed = self.supervisor.end_unclaimed(now);
         if unclaimed > 0 {
             warn!("{unclaimed} detached processes belong to no job any more and are ended");
@@ -172,9 +178,13 @@ impl Gaffer {
         restored.map_err(|refusal| refusal.to_string())
     }
 
-    /// Loads jobs of files that are not loaded, in their order.
+    /// Loads jobs of files, in their order, but for those that one of the API has the name of.
     fn load_files(&mut self, entries: Vec<JobEntry>, now: Now) {
         for entry in entries {
+            if self.origin(&entry.name) == Some(Origin::Api) {
+                warn_of_rival(&entry);
+                continue;
+            }
             match self.supervisor.load(entry.clone(), Origin::File, now) {
                 Ok(()) => self.remember(&entry),
                 Err(refusal) => error!("{}; it is not loaded", self.fault(&entry, &refusal)),
@@ -203,6 +213,9 @@ impl Gaffer {
             let sound = self.supervisor.check(&entry.name, &entry.spec, &Default::default());
             sound.map_err(|refusal| self.fault(entry, &refusal))?;
         }
+        let of_api = |entry: &JobEntry| self.origin(&entry.name) == Some(Origin::Api);
+        let (rivals, changed): (Vec<JobEntry>, Vec<JobEntry>) =
+            changed.into_iter().partition(of_api);
         let named: BTreeSet<&JobName> = entries.iter().map(|entry| &entry.name).collect();
         let gone: Vec<JobName> =
             self.files.keys().filter(|name| !named.contains(name)).cloned().collect();
@@ -218,15 +231,11 @@ impl Gaffer {
                 unloaded.map_err(|refusal| format!("{name}: {refusal}"))?;
             }
         }
+        rivals.iter().for_each(warn_of_rival);
         for entry in changed {
-            let name = entry.name.clone();
-            let done = match self.origin(&name) {
+            let done = match self.origin(&entry.name) {
                 None => self.supervisor.load(entry.clone(), Origin::File, now),
-                Some(Origin::File) => self.supervisor.reconfigure(entry.clone(), now),
-                Some(Origin::Api) => {
-                    warn!("{name} was loaded over the API and stays as it is");
-                    continue;
-                }
+                Some(Origin::File | Origin::Api) => self.supervisor.reconfigure(entry.clone(), now),
             };
             // What is not in force counts as new at the next reading.
             match done {
@@ -336,6 +345,8 @@ impl Gaffer {
                     let stored = stored(job);
                     self.state.job(&name, Some(&stored), &mut self.effects);
                     self.shelved.remove(&name);
+                    // One of a file that had this name before is new once the name is free.
+                    self.files.remove(&name);
                 }
                 Some(_) => {}
                 None if self.shelved.contains(&name) => {}
@@ -391,6 +402,18 @@ impl Gaffer {
     pub fn supervisor(&self) -> &Supervisor {
         &self.supervisor
     }
+}
+
+/// Tells of a job of a file that has no effect, and what to do for it to have one.
+fn warn_of_rival(entry: &JobEntry) {
+    let name = &entry.name;
+    warn!(
+        "{}: {name} has no effect while a job of that name, loaded over the API, is there; to have \
+         this one, unload that (DELETE /jobs/{}/{}) and have the configuration read again (SIGHUP)",
+        entry.place.job(),
+        name.session(),
+        name.label()
+    );
 }
 
 fn stored(job: &Job) -> StoredJob {

@@ -138,3 +138,26 @@ fn a_job_that_cannot_be_started_as_it_is_written_is_told_at_the_start_and_passed
         assert!(node.log().contains(said), "{said}");
     }
 }
+
+#[test]
+fn a_job_of_a_file_that_the_api_has_the_name_of_is_told_with_its_place_and_the_cure() {
+    let folder = Folder::new().args(&["-c", "@g.ini"]);
+    folder.write("g.ini", "\n[job:t:a]\ncmd = sleep 1001\n");
+    let mut node = folder.start();
+    node.does("DELETE", "/jobs/t/a?wait=stopped&timeout=30", "");
+    node.run_job(&json!({"name": "a", "cmd": "sleep 1002"}));
+    let said =
+        "g.ini:2: t.a has no effect while a job of that name, loaded over the API, is there; to \
+                have this one, unload that (DELETE /jobs/t/a)";
+    hang_up(&node, said);
+    node.stop();
+    let before = node.log().len();
+    node.start_again();
+    until("it is told at the start", || {
+        node.log().get(before..).unwrap_or_default().contains(said)
+    });
+    assert_eq!(node.get("/jobs/t/a")["config"]["cmd"], "sleep 1002");
+    node.does("DELETE", "/jobs/t/a?wait=stopped&timeout=30", "");
+    hang_up(&node, "configuration read again: 1 jobs changed or new, 0 gone");
+    until("that of the file is there", || node.get("/jobs/t/a")["config"]["cmd"] == "sleep 1001");
+}
