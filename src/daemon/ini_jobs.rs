@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::base::similar;
 use crate::supervisor::name::{JobName, NameError, DEFAULT_SESSION};
 use crate::supervisor::spec::{JobEntry, Place};
+use crate::supervisor::spec_keys;
 use crate::supervisor::spec_read::{self, SpecError};
 use crate::supervisor::spec_text;
 use crate::wire::ini;
@@ -195,7 +196,7 @@ fn job(name: JobName, section: &Section, env: Option<&Section>) -> Result<JobEnt
             variables.insert(variable, Value::from(entry.value.as_str()));
             continue;
         }
-        if entry.key == "name" || entry.inherited && spec_read::key(&entry.key).is_none() {
+        if entry.key == "name" || entry.inherited && spec_keys::key(&entry.key).is_none() {
             // Defaults for some sections stand in all of them.
             continue;
         }
@@ -212,7 +213,7 @@ fn job(name: JobName, section: &Section, env: Option<&Section>) -> Result<JobEnt
     let spec = spec.map_err(|error| format!("{}: {error}", place_of(&error, section, env)))?;
     let start = spec_read::wants_start(&config);
     let mut place = Place::new(section.place.clone());
-    for entry in section.entries().iter().filter(|entry| spec_read::key(&entry.key).is_some()) {
+    for entry in section.entries().iter().filter(|entry| spec_keys::key(&entry.key).is_some()) {
         place.add(&entry.key, entry.place.clone());
     }
     Ok(JobEntry { name, spec: Rc::new(spec), start, place })
