@@ -85,7 +85,7 @@
 //! # Where to add
 //!
 //! - **an endpoint**: a function in `node/api_*.rs` and a line in [`node::routes::ROUTES`]
-//! - **a job option**: a line in [`supervisor::spec_read::KEYS`], a field of
+//! - **a job option**: a line in [`supervisor::spec_keys::KEYS`], a field of
 //!   [`supervisor::JobSpec`], and its use in `supervisor/order.rs` or `restart.rs`
 //! - **a key of `[gaffer]` or an option of gafferd**: `daemon/config.rs`, `daemon/options.rs`
 //! - **something the kernel is asked for**: an [`node::machine::Effect`], performed in

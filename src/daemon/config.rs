@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::ini_jobs::{Section, Table};
-use super::job_files::{json_jobs, Application, Placed};
+use super::job_files::{json_jobs, Application};
 use super::options::Options;
 use super::paths::Surroundings;
 use super::settings::Settings;
@@ -51,12 +51,12 @@ impl Config {
         let surroundings = Surroundings { root: origins.root, variable: &variable };
         let section = table.section("gaffer");
         let settings = Settings::read(origins.options, section, &surroundings, &mut warnings)?;
-        let mut placed = table.jobs(&mut warnings)?;
-        placed.extend(applications(origins, &settings, &mut warnings)?);
+        let mut jobs = table.jobs(&mut warnings)?;
+        jobs.extend(applications(origins, &settings, &mut warnings)?);
         for path in &origins.options.loads {
-            placed.extend(json_jobs(path, &read(path)?)?);
+            jobs.extend(json_jobs(path, &read(path)?)?);
         }
-        Ok(Self { settings, jobs: unique(placed)?, warnings })
+        Ok(Self { settings, jobs: unique(jobs)?, warnings })
     }
 }
 
@@ -142,28 +142,27 @@ fn applications(
     origins: &Origins<'_>,
     settings: &Settings,
     warnings: &mut Vec<String>,
-) -> Result<Vec<Placed>, String> {
+) -> Result<Vec<JobEntry>, String> {
     let own = settings.binds.iter().any(|bind| (5000..5100).contains(&bind.port()));
     let first: u16 = if own { 5100 } else { 5000 };
-    let mut placed = Vec::new();
+    let mut jobs = Vec::new();
     for (number, argument) in (0_u16..).zip(&origins.options.procfiles) {
         let application = Application::open(argument)?;
         let base = number.checked_mul(1000).and_then(|more| first.checked_add(more));
         let base = base.ok_or("too many Procfiles for the ports there are")?;
-        placed.extend(application.jobs(origins.environ, base, warnings)?);
+        jobs.extend(application.jobs(origins.environ, base, warnings)?);
     }
-    Ok(placed)
+    Ok(jobs)
 }
 
 /// The jobs, if no two have one name.
-fn unique(placed: Vec<Placed>) -> Result<Vec<JobEntry>, String> {
-    let mut places: BTreeMap<JobName, String> = BTreeMap::new();
-    let mut jobs = Vec::with_capacity(placed.len());
-    for Placed { entry, place } in placed {
-        if let Some(first) = places.insert(entry.name.clone(), place.clone()) {
-            return Err(format!("{place}: the job {} stands at {first} already", entry.name));
+fn unique(jobs: Vec<JobEntry>) -> Result<Vec<JobEntry>, String> {
+    let mut places: BTreeMap<&JobName, &str> = BTreeMap::new();
+    for JobEntry { name, place, .. } in &jobs {
+        let place = place.job();
+        if let Some(first) = places.insert(name, place) {
+            return Err(format!("{place}: the job {name} stands at {first} already"));
         }
-        jobs.push(entry);
     }
     Ok(jobs)
 }

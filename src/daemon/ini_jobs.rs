@@ -6,10 +6,10 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use super::job_files::Placed;
 use crate::base::similar;
 use crate::supervisor::name::{JobName, NameError, DEFAULT_SESSION};
-use crate::supervisor::spec::JobEntry;
+use crate::supervisor::spec::{JobEntry, Place};
+use crate::supervisor::spec_keys;
 use crate::supervisor::spec_read::{self, SpecError};
 use crate::supervisor::spec_text;
 use crate::wire::ini;
@@ -89,7 +89,7 @@ impl Table {
     ///
     /// # Errors
     /// What is wrong, with file and line.
-    pub fn jobs(&self, warnings: &mut Vec<String>) -> Result<Vec<Placed>, String> {
+    pub fn jobs(&self, warnings: &mut Vec<String>) -> Result<Vec<JobEntry>, String> {
         let mut jobs: Vec<(JobName, &Section)> = Vec::new();
         let mut envs: BTreeMap<JobName, &Section> = BTreeMap::new();
         for section in &self.sections {
@@ -102,13 +102,13 @@ impl Table {
         let mut placed = Vec::with_capacity(jobs.len());
         for (name, section) in jobs {
             let env = envs.remove(&name);
-            placed.push(Placed { entry: job(name, section, env)?, place: section.place.clone() });
+            placed.push(job(name, section, env)?);
         }
         for (name, section) in envs {
             warnings
                 .push(format!("{}: there is no job {name} for this environment", section.place));
         }
-        placed.sort_by_key(|job| job.entry.spec.priority);
+        placed.sort_by_key(|job| job.spec.priority);
         Ok(placed)
     }
 }
@@ -196,7 +196,7 @@ fn job(name: JobName, section: &Section, env: Option<&Section>) -> Result<JobEnt
             variables.insert(variable, Value::from(entry.value.as_str()));
             continue;
         }
-        if entry.key == "name" || entry.inherited && spec_read::key(&entry.key).is_none() {
+        if entry.key == "name" || entry.inherited && spec_keys::key(&entry.key).is_none() {
             // Defaults for some sections stand in all of them.
             continue;
         }
@@ -212,7 +212,11 @@ fn job(name: JobName, section: &Section, env: Option<&Section>) -> Result<JobEnt
     let spec = spec_read::read(&config);
     let spec = spec.map_err(|error| format!("{}: {error}", place_of(&error, section, env)))?;
     let start = spec_read::wants_start(&config);
-    Ok(JobEntry { name, spec: Rc::new(spec), start })
+    let mut place = Place::new(section.place.clone());
+    for entry in section.entries().iter().filter(|entry| spec_keys::key(&entry.key).is_some()) {
+        place.add(&entry.key, entry.place.clone());
+    }
+    Ok(JobEntry { name, spec: Rc::new(spec), start, place })
 }
 
 /// Where an error about a key is: at the key, or at the section that lacks it.
@@ -238,14 +242,14 @@ mod tests {
     use super::*;
     use crate::base::limits;
 
-    fn jobs(text: &str) -> Result<Vec<Placed>, String> {
+    fn jobs(text: &str) -> Result<Vec<JobEntry>, String> {
         let mut table = Table::default();
         table.add("g.ini", text)?;
         table.jobs(&mut Vec::new())
     }
 
     fn names(text: &str) -> Vec<String> {
-        jobs(text).expect("valid").iter().map(|job| job.entry.name.to_string()).collect()
+        jobs(text).expect("valid").iter().map(|job| job.name.to_string()).collect()
     }
 
     #[test]
@@ -263,7 +267,7 @@ mod tests {
     #[test]
     fn environment_comes_from_both_places() {
         let text = "[job:a]\ncmd=a\nenv:http_proxy = x\n[env:a]\npath = /bin\nb = 50%%\n";
-        let spec = &jobs(text).expect("valid")[0].entry.spec;
+        let spec = &jobs(text).expect("valid")[0].spec;
         let env: Vec<_> = spec.env.iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(env, ["B=50%", "PATH=/bin", "http_proxy=x"]);
         assert!(spec.os_env, "on in files");
@@ -275,7 +279,7 @@ mod tests {
         table.add("a", "[job:a]\ncmd=a\nflapping = 2, 1., 7., 5\n").expect("valid");
         table.add("b", "[job:a]\ncmd=b\n").expect("valid");
         let placed = table.jobs(&mut Vec::new()).expect("valid");
-        let spec = &placed[0].entry.spec;
+        let spec = &placed[0].spec;
         assert_eq!(spec.config["cmd"], "b");
         assert_eq!(spec.rules.flapping.map(|flapping| flapping.attempts), Some(2));
     }
@@ -287,7 +291,7 @@ mod tests {
         let later = "[DEFAULT]\nnumprocesses=1\npidfile=y\n[job:a]\nnice=1\n[gaffer]\nbacklog=1\n";
         table.add("b", later).expect("valid");
         let placed = table.jobs(&mut Vec::new()).expect("valid");
-        assert_eq!(placed[0].entry.spec.numprocesses, 3);
+        assert_eq!(placed[0].spec.numprocesses, 3);
         let gaffer = table.section("gaffer").expect("there");
         let pidfile = gaffer.get("pidfile");
         assert_eq!(

@@ -2,6 +2,7 @@
 //! defaults. Both go through one function that knows every key, so a fault in either is told alike,
 //! with its place.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -51,6 +52,8 @@ struct Said {
     require_key: Option<bool>,
     hosts: Vec<String>,
     origins: Vec<String>,
+    /// Where it says what, by key: the option, or file and line.
+    places: BTreeMap<&'static str, String>,
 }
 
 /// The keys of `[gaffer]` that mean something, for suggestions and for the documentation.
@@ -90,13 +93,13 @@ impl Settings {
             Some(section) => Said::of_section(section, warnings)?,
             None => Said::default(),
         };
+        check_keys(&line, &file)?;
         let state_dir = match line.state_dir.or(file.state_dir) {
             Some(path) => path,
             None => surroundings.state_dir()?,
         };
         let default = || vec![SocketAddr::from(([127, 0, 0, 1], places::DEFAULT_PORT))];
         let binds = line.binds.or(file.binds).unwrap_or_else(default);
-        check_keys(&binds, file.require_key, options.require_key)?;
         let socket = line.socket.or(file.socket);
         let error_log = line.error_log.or(file.error_log);
         Ok(Self {
@@ -128,9 +131,11 @@ impl Said {
             daemon: options.daemon.then_some(true),
             pidfile: options.pidfile.clone(),
             error_log: options.error_log.clone(),
+            require_key: options.require_key.then_some(true),
             ..Self::default()
         };
-        let given: [(&str, &str, Vec<&String>); 5] = [
+        said.places.insert("require_key", "--require-key".into());
+        let given: [(&str, &'static str, Vec<&String>); 5] = [
             ("bind", "bind", options.binds.iter().collect()),
             ("allowed-host", "allowed_hosts", options.allowed_hosts.iter().collect()),
             ("origin", "origins", options.origins.iter().collect()),
@@ -140,6 +145,7 @@ impl Said {
         for (long, key, texts) in given {
             for text in texts {
                 said.take(key, text).map_err(|error| format!("--{long}: {error}"))?;
+                said.places.insert(key, format!("--{long}"));
             }
         }
         Ok(said)
@@ -154,6 +160,8 @@ impl Said {
                 continue;
             }
             said.take(key, entry.value.trim()).map_err(|error| format!("{place}: {error}"))?;
+            let known = KEYS.into_iter().find(|known| *known == key);
+            said.places.extend(known.map(|key| (key, place.clone())));
         }
         Ok(said)
     }
@@ -194,6 +202,10 @@ impl Said {
         Ok(())
     }
 
+    fn place<'a>(&'a self, key: &'a str) -> &'a str {
+        self.places.get(key).map_or(key, String::as_str)
+    }
+
     fn bind(&mut self, word: &str) -> Result<(), String> {
         let binds = self.binds.get_or_insert_default();
         match word.strip_prefix("unix:") {
@@ -225,21 +237,26 @@ impl Said {
 
 /// Beyond this machine's own loopback a key is demanded, unless somebody has written down that none
 /// is. Keys do not exist yet, so where one would be demanded nothing is opened.
-fn check_keys(binds: &[SocketAddr], said: Option<bool>, asked: bool) -> Result<(), String> {
-    if asked || said == Some(true) {
-        return Err(
-            "require_key: this version has no API keys yet; leave it away and listen on a \
-                    loopback address or the unix socket"
-                .into(),
-        );
+fn check_keys(line: &Said, file: &Said) -> Result<(), String> {
+    for said in [line, file] {
+        if said.require_key == Some(true) {
+            return Err(format!(
+                "{}: this version has no API keys yet; leave require_key away and listen on a loopback \
+                 address or the unix socket",
+                said.place("require_key")
+            ));
+        }
     }
-    match binds.iter().find(|bind| !bind.ip().is_loopback()) {
-        Some(open) if said.is_none() => Err(format!(
-            "{open} can be reached from other machines, and this version has no API keys yet: \
+    let heard = if line.binds.is_some() { line } else { file };
+    let open = heard.binds.iter().flatten().find(|bind| !bind.ip().is_loopback());
+    match open.filter(|_| file.require_key.is_none()) {
+        None => Ok(()),
+        Some(open) => Err(format!(
+            "{}: {open} can be reached from other machines, and this version has no API keys yet: \
              listen on a loopback address, or write require_key = false into [gaffer] to let \
-             everybody who reaches it start programs"
+             everybody who reaches it start programs",
+            heard.place("bind")
         )),
-        Some(_) | None => Ok(()),
     }
 }
 
@@ -322,8 +339,10 @@ mod tests {
                 "g.ini:2: unknown key \"bnd\" in [gaffer]; did you mean \"bind\"?",
             ),
             (vec!["--backlog", "x"], "", "--backlog: backlog: expected"),
-            (vec![], "bind = 0.0.0.0:1", "0.0.0.0:1 can be reached from other machines"),
-            (vec![], "require_key = true", "require_key: this version has no API keys"),
+            (vec![], "bind = 0.0.0.0:1", "g.ini:2: 0.0.0.0:1 can be reached from other machines"),
+            (vec!["--bind", "[::]:1"], "bind = :1", "--bind: [::]:1 can be reached"),
+            (vec![], "require_key = true", "g.ini:2: this version has no API keys"),
+            (vec!["--require-key"], "", "--require-key: this version has no API keys"),
         ] {
             let error = settled(&line, &format!("[gaffer]\n{file}\n")).err().unwrap_or_default();
             assert!(error.starts_with(message), "{error}");

@@ -14,7 +14,7 @@ use crate::front::response::Response;
 use crate::supervisor::instance::Commit;
 use crate::supervisor::job::Origin;
 use crate::supervisor::name::JobName;
-use crate::supervisor::spec::JobEntry;
+use crate::supervisor::spec::{JobEntry, Place};
 use crate::supervisor::spec_read::{self, SpecError};
 use crate::supervisor::tables::Refusal;
 use crate::supervisor::verbs::Scale;
@@ -67,7 +67,8 @@ pub fn load(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
 fn entry(name: JobName, mut config: Map<String, Value>) -> Result<JobEntry, SpecError> {
     config.insert("name".into(), name.label().into());
     let spec = Rc::new(spec_read::read(&config)?);
-    Ok(JobEntry { name, spec, start: spec_read::wants_start(&config) })
+    let start = spec_read::wants_start(&config);
+    Ok(JobEntry { name, spec, start, place: Place::default() })
 }
 
 /// The job in the path, if it is loaded.

@@ -27,7 +27,8 @@ use crate::supervisor::facts::Stray;
 use crate::supervisor::job::{Job, Origin};
 use crate::supervisor::name::JobName;
 use crate::supervisor::order::Host;
-use crate::supervisor::spec::JobEntry;
+use crate::supervisor::spec::{JobEntry, Place};
+use crate::supervisor::tables::Refusal;
 use crate::supervisor::{spec_read, Supervisor};
 
 /// The node.
@@ -132,6 +133,11 @@ impl Gaffer {
             info!("{}.{}: found running as {}", stray.job, stray.number, stray.os_pid);
             self.supervisor.recovered_stray(stray, now);
         }
+        // A job of the API keeps its name; one of a file has it only if that cannot be loaded.
+        let kept: BTreeSet<JobName> =
+            legacy.jobs.iter().filter_map(|(key, _)| JobName::parse(key).ok()).collect();
+        let (rivals, files): (Vec<JobEntry>, Vec<JobEntry>) =
+            files.into_iter().partition(|entry| kept.contains(&entry.name));
         self.load_files(files, now);
         for (key, value) in legacy.jobs {
             if let Err(reason) = self.restore(&key, &value, now) {
@@ -139,6 +145,7 @@ impl Gaffer {
                 self.shelved.extend(JobName::parse(&key));
             }
         }
+        self.load_files(rivals, now);
         let unclaimed = self.supervisor.end_unclaimed(now);
         if unclaimed > 0 {
             warn!("{unclaimed} detached processes belong to no job any more and are ended");
@@ -150,17 +157,21 @@ impl Gaffer {
         let name = JobName::parse(key).map_err(|error| error.to_string())?;
         let stored = StoredJob::from_value(value).ok_or("its entry is damaged")?;
         let spec = spec_read::read(&stored.config).map_err(|error| error.to_string())?;
-        let entry = JobEntry { name, spec: spec.into(), start: false };
+        let entry = JobEntry { name, spec: spec.into(), start: false, place: Place::default() };
         let restored = self.supervisor.restore(entry, stored.desired, stored.target, now);
         restored.map_err(|refusal| refusal.to_string())
     }
 
-    /// Loads jobs of files that are not loaded, in their order.
+    /// Loads jobs of files, in their order, but for those that one of the API has the name of.
     fn load_files(&mut self, entries: Vec<JobEntry>, now: Now) {
         for entry in entries {
+            if self.origin(&entry.name) == Some(Origin::Api) {
+                warn_of_rival(&entry);
+                continue;
+            }
             match self.supervisor.load(entry.clone(), Origin::File, now) {
                 Ok(()) => self.remember(&entry),
-                Err(refusal) => error!("{} is not loaded: {refusal}", entry.name),
+                Err(refusal) => error!("{}; it is not loaded", self.fault(&entry, &refusal)),
             }
         }
     }
@@ -184,8 +195,11 @@ impl Gaffer {
             entries.iter().filter(|e| self.is_changed(e)).cloned().collect();
         for entry in &changed {
             let sound = self.supervisor.check(&entry.name, &entry.spec, &Default::default());
-            sound.map_err(|refusal| format!("{}: {refusal}", entry.name))?;
+            sound.map_err(|refusal| self.fault(entry, &refusal))?;
         }
+        let of_api = |entry: &JobEntry| self.origin(&entry.name) == Some(Origin::Api);
+        let (rivals, changed): (Vec<JobEntry>, Vec<JobEntry>) =
+            changed.into_iter().partition(of_api);
         let named: BTreeSet<&JobName> = entries.iter().map(|entry| &entry.name).collect();
         let gone: Vec<JobName> =
             self.files.keys().filter(|name| !named.contains(name)).cloned().collect();
@@ -201,23 +215,27 @@ impl Gaffer {
                 unloaded.map_err(|refusal| format!("{name}: {refusal}"))?;
             }
         }
+        rivals.iter().for_each(warn_of_rival);
         for entry in changed {
-            let name = entry.name.clone();
-            let done = match self.origin(&name) {
+            let done = match self.origin(&entry.name) {
                 None => self.supervisor.load(entry.clone(), Origin::File, now),
-                Some(Origin::File) => self.supervisor.reconfigure(entry.clone(), now),
-                Some(Origin::Api) => {
-                    warn!("{name} was loaded over the API and stays as it is");
-                    continue;
-                }
+                Some(Origin::File | Origin::Api) => self.supervisor.reconfigure(entry.clone(), now),
             };
             // What is not in force counts as new at the next reading.
             match done {
                 Ok(()) => self.remember(&entry),
-                Err(refusal) => error!("{name}: {refusal}"),
+                Err(refusal) => error!("{}", self.fault(&entry, &refusal)),
             }
         }
         Ok(())
+    }
+
+    /// What is wrong with a job of a file, with its place: that of the key which no process could be
+    /// started with, or else that of the job.
+    fn fault(&self, entry: &JobEntry, refusal: &Refusal) -> String {
+        let key = self.supervisor.misfit(&entry.name, &entry.spec);
+        let place = key.map_or(entry.place.job(), |key| entry.place.of(key));
+        format!("{place}: {}: {refusal}", entry.name)
     }
 
     fn is_changed(&self, entry: &JobEntry) -> bool {
@@ -318,6 +336,8 @@ impl Gaffer {
                     let stored = stored(job);
                     self.state.job(&name, Some(&stored), &mut self.effects);
                     self.shelved.remove(&name);
+                    // One of a file that had this name before is new once the name is free.
+                    self.files.remove(&name);
                 }
                 Some(_) => {}
                 None if self.shelved.contains(&name) => {}
@@ -367,6 +387,18 @@ impl Gaffer {
     pub fn supervisor(&self) -> &Supervisor {
         &self.supervisor
     }
+}
+
+/// Tells of a job of a file that has no effect, and what to do for it to have one.
+fn warn_of_rival(entry: &JobEntry) {
+    let name = &entry.name;
+    warn!(
+        "{}: {name} has no effect while a job of that name, loaded over the API, is there; to have \
+         this one, unload that (DELETE /jobs/{}/{}) and have the configuration read again (SIGHUP)",
+        entry.place.job(),
+        name.session(),
+        name.label()
+    );
 }
 
 fn stored(job: &Job) -> StoredJob {

@@ -216,7 +216,7 @@ mod tests {
         let config = json!({"cmd": "cat", "redirect_input": true});
         let spec = spec_read::read(config.as_object().expect("an object")).expect("valid");
         let name = JobName::parse("s.cat").expect("a name");
-        let entry = JobEntry { name, spec: spec.into(), start: true };
+        let entry = JobEntry { name, spec: spec.into(), start: true, place: Default::default() };
         gaffer.begin(Legacy::default(), vec![entry], now);
         gaffer
     }

@@ -175,6 +175,12 @@ impl FakeNode {
         self.settle();
     }
 
+    /// The configuration is read again, and these are the jobs in it.
+    pub(crate) fn reconfigure(&mut self, files: Vec<JobEntry>) {
+        self.gaffer.reconfigured(Ok(files), self.now);
+        self.settle();
+    }
+
     /// A process ends by itself. With `group_alive` others of its group stay.
     pub(crate) fn exit(&mut self, os_pid: OsPid, status: ExitStatus, group_alive: bool) {
         let id = self.instance(os_pid);
