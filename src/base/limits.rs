@@ -31,6 +31,9 @@ pub const DEATHS: usize = 20;
 pub const LAST_LINES: usize = 20;
 /// Longest of those lines; the rest of it is cut, and the cut is marked.
 pub const LAST_LINE: usize = 512;
+/// Characters of a program's or a directory's name in the reason why a process could not be started:
+/// room for any that a person has typed, kept with each death.
+pub const SHOWN_PATH: usize = 256;
 /// How long the pipes of a process that is gone are read, when something that is not of its group
 /// still holds them open.
 pub const DRAIN: Duration = Duration::from_millis(200);

@@ -261,7 +261,7 @@ fn a_spawn_failure_backs_off_with_its_stage_and_errno() {
     let deaths = deaths(&world);
     assert_eq!(deaths[0]["stage"], "exec");
     assert_eq!(deaths[0]["errno"], 2);
-    assert_eq!(deaths[0]["reason"], "exec: No such file or directory");
+    assert_eq!(deaths[0]["reason"], "exec child: No such file or directory");
     world.pass(SECOND * 60);
     assert!(world.kernel.spawns < 9, "{} spawns in a minute", world.kernel.spawns);
 }
