@@ -9,6 +9,7 @@ use super::death::{Cause, Death};
 use super::effect::{Ask, Effect, Record, Whom};
 use super::event::{Event, Subject};
 use super::instance::{Instance, Role, Run, State, Step, Stopping, Why};
+use super::job::Job;
 use super::restart::Outcome;
 use super::shutdown::Pace;
 use super::tables::{Ended, Supervisor, Timer};
@@ -144,6 +145,15 @@ impl Supervisor {
         let asked = |s: &Stopping| matches!(s.step, Step::Asked(_));
         if self.instances.get(id).and_then(Instance::stopping).is_some_and(asked) {
             self.kill_tree(id, now);
+        }
+    }
+
+    /// The same for what a job's former lives have left and it waits for.
+    pub(super) fn hurry_predecessors(&mut self, id: JobId, now: Now) {
+        let former = self.jobs.get(id).and_then(|job| self.predecessors.get(&job.name));
+        let former = former.into_iter().flatten().filter_map(|id| self.jobs.get(*id));
+        for instance in former.flat_map(Job::instances).collect::<Vec<_>>() {
+            self.hurry(instance, now);
         }
     }
 

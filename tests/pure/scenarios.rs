@@ -478,6 +478,30 @@ fn recovered_processes_end_before_their_job_starts() {
 }
 
 #[test]
+fn a_second_stop_hurries_what_is_left_of_a_former_life() {
+    let mut world = World::new(1);
+    let deaf = Child { obeys: None, ..Child::good() };
+    let mut running = left_over(&mut world, &deaf, 1, false);
+    running.graceful_timeout = SECOND * 60;
+    world.supervisor.recovered(running, world.now);
+    world.load("web", job("deaf", json!({"graceful_timeout": 60, "start": false})));
+    stop(&mut world);
+    world.pass(SECOND);
+    assert_eq!(world.kernel.living(), 1);
+    stop(&mut world);
+    world.pass(ms(10));
+    assert_eq!(world.kernel.living(), 0);
+    start(&mut world);
+    world.pass(SECOND);
+    unload(&mut world);
+    world.load("web", job("", json!({"start": false})));
+    stop(&mut world);
+    stop(&mut world);
+    world.pass(ms(10));
+    assert_eq!(world.kernel.living(), 0, "of an unloaded job of the same name, too");
+}
+
+#[test]
 fn a_job_that_is_detached_no_more_waits_for_its_former_processes() {
     let mut world = World::new(1);
     let running = left_over(&mut world, &Child::good(), 1, true);
