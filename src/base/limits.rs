@@ -170,6 +170,9 @@ pub const PIPE_SHARE: usize = 256 * 1024;
 pub const LAST_WORDS: usize = 1024 * 1024;
 /// Clients accepted in a turn.
 pub const ACCEPT_SHARE: usize = 64;
+/// How long after no client could be accepted, for want of descriptors or memory, it is tried again:
+/// nothing says when there are some, and to ask all the time would cost a processor.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Processes started in a turn: each costs a tenth of a millisecond to a whole one, as its program
 /// is small or large.
 pub const SPAWN_SHARE: usize = 16;

@@ -1,7 +1,7 @@
 //! The loop. One turn: sleep, read the clock, take what came in, let time pass, perform what the
 //! machine asks for, write what clients are owed, tidy.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use signal_hook_mio::v1_0::Signals;
 use super::children::{Children, Reading};
 use super::clock::Clock;
 use super::files::Files;
-use super::sockets::{Listener, Sockets, Step};
+use super::sockets::{Accept, Listener, Sockets, Step};
 use super::token::{Source, SourceId};
 use super::work::Worker;
 use crate::base::arena::Arena;
@@ -59,6 +59,8 @@ pub struct Reactor<M: Machine> {
     pub(super) spawns_left: usize,
     /// Sources that had their share and have more.
     again: BTreeSet<Source>,
+    /// Listeners on which no client can be accepted at present, and when that is tried again.
+    stuck: BTreeMap<usize, Instant>,
     /// Clients to write to or to close.
     owed: BTreeSet<ConnId>,
     /// More children have ended than were reaped in the turn before.
@@ -126,6 +128,7 @@ impl<M: Machine> Reactor<M> {
             effects: VecDeque::new(),
             spawns_left: limits::SPAWN_SHARE,
             again: BTreeSet::new(),
+            stuck: BTreeMap::new(),
             owed: BTreeSet::new(),
             more_ended: false,
             ends: false,
@@ -178,8 +181,10 @@ impl<M: Machine> Reactor<M> {
     /// # Errors
     /// The poll failed.
     pub fn turn(&mut self, longest: Option<Duration>) -> io::Result<Option<u8>> {
-        let inputs = self.sleep(longest)?;
+        let mut inputs = self.sleep(longest)?;
         let now = self.clock.tick();
+        let stuck = self.stuck.iter().filter(|(_, at)| **at <= now.mono);
+        inputs.listeners.extend(stuck.map(|(listener, _)| *listener));
         let did = inputs.summary(self.effects.len());
         self.children.system.begin_turn();
         self.spawns_left = limits::SPAWN_SHARE;
@@ -203,7 +208,8 @@ impl<M: Machine> Reactor<M> {
         let left_over = !self.effects.is_empty() || self.machine.has_starts();
         let busy = left_over || !self.again.is_empty();
         let farewell = self.farewell.map(|farewell| farewell.until);
-        let deadline = [self.machine.deadline(), farewell].into_iter().flatten().min();
+        let stuck = self.stuck.values().min().copied();
+        let deadline = [self.machine.deadline(), farewell, stuck].into_iter().flatten().min();
         let now = self.clock.tick().mono;
         let until = deadline.map(|at| at.saturating_duration_since(now));
         let timeout =
@@ -281,13 +287,18 @@ impl<M: Machine> Reactor<M> {
     }
 
     fn accept(&mut self, listener: usize, now: Now) {
+        self.stuck.remove(&listener);
         for _ in 0..limits::ACCEPT_SHARE {
             let accepted = match self.sockets.accept_next(listener) {
-                None => return,
-                Some(Ok(accepted)) => accepted,
-                Some(Err(error)) => {
+                Accept::Client(accepted) => accepted,
+                Accept::Lost(error) => {
                     debug!("accept: {error}");
                     continue;
+                }
+                Accept::Nobody => return,
+                Accept::Stuck => {
+                    self.stuck.insert(listener, now.mono + limits::ACCEPT_PAUSE);
+                    return;
                 }
             };
             let peer = accepted.peer;
@@ -371,4 +382,43 @@ impl Inputs {
 fn round_up(timeout: Duration) -> Duration {
     let millis = timeout.as_nanos().div_ceil(1_000_000);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{reactor, Script};
+    use super::*;
+    use crate::sys::{sockets, startup, testing};
+    use std::net::TcpStream;
+
+    #[test]
+    fn clients_that_come_while_no_descriptor_is_free_are_accepted_when_one_is() {
+        let name = "clients_that_come_while_no_descriptor_is_free_are_accepted_when_one_is";
+        testing::alone(&format!("reactor::turn::tests::{name}"), || {
+            let mut reactor = reactor(Script::default());
+            let (free, _) = startup::nofile().expect("there is a limit");
+            testing::limit_nofile(0);
+            // It has no descriptor in reserve.
+            reactor.sockets = Sockets::default();
+            testing::limit_nofile(free);
+            let address = "127.0.0.1:0".parse().expect("valid");
+            let socket = sockets::listen_tcp(address, 16).expect("a free port");
+            let at = socket.local_addr().expect("bound");
+            let socket = mio::net::TcpListener::from_std(socket);
+            reactor.listen(Listener::Tcp(socket)).expect("the poll takes it");
+            let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(at)).collect();
+            testing::limit_nofile(0);
+            let begin = reactor.clock.tick().mono;
+            for _ in 0..3 {
+                reactor.turn(Some(Duration::from_millis(1))).expect("a turn");
+                assert!(reactor.again.is_empty(), "it does not spin");
+            }
+            assert_eq!(reactor.machine.clients, 0);
+            assert!(reactor.stuck.values().all(|at| *at >= begin + limits::ACCEPT_PAUSE));
+            testing::limit_nofile(free);
+            reactor.turn(Some(Duration::from_secs(30))).expect("a turn");
+            assert_eq!(reactor.machine.clients, 3, "none of {clients:?} waits for an edge");
+            assert!(reactor.stuck.is_empty());
+        });
+    }
 }
