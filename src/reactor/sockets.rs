@@ -214,8 +214,11 @@ impl Sockets {
         }
     }
 
-    /// Writes what a client is owed, up to a share of the turn.
+    /// Writes what a client is owed, up to a share of the turn. What comes to be owed meanwhile, because
+    /// a request that waited behind it is answered now, is for the next call: its effects are performed
+    /// before.
     pub fn write<M: Machine>(&mut self, conn: ConnId, machine: &mut M, now: Now) -> Step {
+        let mut due = machine.transmit(conn).len();
         let mut share = limits::CONN_WRITE_SHARE;
         loop {
             let Some(socket) = self.conns.get_mut(&conn) else { return Step::Rest };
@@ -230,13 +233,13 @@ impl Sockets {
                 }
                 return if machine.is_finished(conn) { Step::Close } else { Step::Rest };
             }
-            if !socket.writable {
+            if !socket.writable || due == 0 {
                 return Step::Rest;
             }
             if share == 0 {
                 return Step::Again;
             }
-            let chunk = &owed[..owed.len().min(share)];
+            let chunk = &owed[..owed.len().min(share).min(due)];
             let written = match &mut socket.stream {
                 Stream::Tcp(stream) => stream.write(chunk),
                 Stream::Unix(stream) => stream.write(chunk),
@@ -244,6 +247,7 @@ impl Sockets {
             match written {
                 Ok(count) => {
                     share -= count;
+                    due = due.saturating_sub(count);
                     machine.sent(conn, count, now);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable = false,
@@ -317,4 +321,29 @@ fn is_its_own(error: &io::Error) -> bool {
 
 fn is_starved(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::clock::Clock;
+    use super::super::testing::{key, Script};
+    use super::*;
+
+    #[test]
+    fn an_answer_that_comes_while_another_is_sent_waits_for_its_effects() {
+        let poll = mio::Poll::new().expect("a poll");
+        let (ours, mut client) = UnixStream::pair().expect("two sockets");
+        let (mut sockets, now) = (Sockets::default(), Clock::default().tick());
+        let (conn, source) = (key(0), SourceId::of(mio::Token(0)));
+        let accepted = Accepted { stream: Stream::Unix(ours), peer: Peer::Unix { uid: None } };
+        sockets.add(conn, source, accepted, poll.registry()).expect("the poll takes it");
+        let mut machine = Script { owed: b"first".to_vec(), ..Script::default() };
+        machine.owed_next = b"second".to_vec();
+        let mut got = [0; 20];
+        for answer in [&b"first"[..], b"second"] {
+            assert_eq!(sockets.write(conn, &mut machine, now), Step::Rest);
+            let count = client.read(&mut got).expect("something came");
+            assert_eq!(&got[..count], answer);
+        }
+    }
 }
