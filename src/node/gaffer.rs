@@ -305,9 +305,9 @@ impl Gaffer {
             self.supervisor.attach_last_words(ended, lines);
             self.stats.forget(ended.id);
             self.console.end_run(ended.id, &mut self.effects);
-            if ended.gone {
-                self.outputs.forget(ended.id);
-            }
+        }
+        for id in self.supervisor.take_gone() {
+            self.outputs.forget(id);
         }
     }
 
@@ -362,6 +362,9 @@ impl Gaffer {
     /// The first that does not hold, in words.
     pub fn sweep(&self) -> Result<(), String> {
         self.supervisor.sweep()?;
+        if let Some(id) = self.outputs.ids().find(|id| self.supervisor.instance(*id).is_none()) {
+            return Err(format!("the output of {id:?} is kept, which is gone"));
+        }
         for (id, client) in self.clients.iter() {
             if self.patience.due_at(id) != client.conn.deadline() {
                 return Err(format!(

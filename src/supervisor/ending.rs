@@ -83,7 +83,7 @@ impl Supervisor {
             return;
         }
         let (job, number) = (instance.job, instance.number);
-        self.instances.remove(id);
+        self.remove_instance(id);
         if let Some(job) = self.jobs.get_mut(job) {
             job.committed.take(number, id);
         }
@@ -292,7 +292,7 @@ impl Supervisor {
         let kept = matches!(instance.role, Role::Kept);
         let straggler = instance.is_straggler();
         let number = death.number;
-        self.ended.push(Ended { id, job: job_id, number, pid: death.pid, gone: !kept });
+        self.ended.push(Ended { id, job: job_id, number, pid: death.pid });
         if !straggler {
             let (status, reason) = match &end.cause {
                 Cause::Exit(status) => (Some(*status), end.cause.to_string()),
@@ -301,7 +301,7 @@ impl Supervisor {
             self.events.push(Event::Exit { subject: end.subject.clone(), status, reason });
         }
         if !kept {
-            if let Some(departed) = self.instances.remove(id) {
+            if let Some(departed) = self.remove_instance(id) {
                 self.remember_departed(id, &departed, death);
             }
             self.forget_if_gone(job_id, now);
