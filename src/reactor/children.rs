@@ -32,7 +32,7 @@ pub struct Children {
     spawner: Spawner,
     buffer: Vec<u8>,
     /// Children whose leader is gone and whose group is not, or was not when last looked at.
-    lingering: Vec<InstanceId>,
+    lingering: BTreeSet<InstanceId>,
     /// Children that are none of our business: those that were there before us, and those that were
     /// let go to survive us.
     left_alone: BTreeSet<OsPid>,
@@ -92,7 +92,7 @@ impl Children {
             by_os_pid: BTreeMap::new(),
             spawner,
             buffer: vec![0; limits::READ_BUFFER],
-            lingering: Vec::new(),
+            lingering: BTreeSet::new(),
             left_alone: procfs::own_children().into_iter().collect(),
             system: System::default(),
         }
@@ -187,7 +187,7 @@ impl Children {
         let mut child = Child::new(os_pid, true);
         child.leader_gone = true;
         self.by_id.insert(id, child);
-        self.lingering.push(id);
+        self.lingering.insert(id);
         Adopted::Unwatched
     }
 
@@ -331,7 +331,7 @@ impl Children {
         let streams_open = !child.outputs.is_empty();
         let group_alive = leads && self.system.group_lives(os_pid);
         if group_alive {
-            self.lingering.push(id);
+            self.lingering.insert(id);
         }
         machine.exited(id, Exit { status, group_alive, streams_open }, now);
     }
@@ -348,8 +348,8 @@ impl Children {
         let Some(child) = self.by_id.get(&id) else { return };
         let (os_pid, leads, leader_gone) = (child.os_pid, child.leads, child.leader_gone);
         if leads && self.system.group_lives(os_pid) {
-            if leader_gone && !self.lingering.contains(&id) {
-                self.lingering.push(id);
+            if leader_gone {
+                self.lingering.insert(id);
             }
             return;
         }
@@ -361,7 +361,7 @@ impl Children {
     /// Forgets a child, and closes what is open between it and us.
     pub fn release(&mut self, id: InstanceId, registry: &Registry, sources: &mut Sources) {
         let Some(child) = self.by_id.remove(&id) else { return };
-        self.lingering.retain(|other| *other != id);
+        self.lingering.remove(&id);
         if self.by_os_pid.get(&child.os_pid) == Some(&id) {
             self.by_os_pid.remove(&child.os_pid);
             self.left_alone.insert(child.os_pid);
