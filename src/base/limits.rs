@@ -163,8 +163,11 @@ pub const READ_BUFFER: usize = 64 * 1024;
 pub const CONN_READ_SHARE: usize = 64 * 1024;
 /// and what it may be sent.
 pub const CONN_WRITE_SHARE: usize = 64 * 1024;
-/// What is read of one stream of a child in a turn.
+/// What is read of one stream of a child in a turn,
 pub const PIPE_SHARE: usize = 256 * 1024;
+/// and of all streams together, about a millisecond's work: the others have theirs in the next turn,
+/// and clients theirs before. The last read may go beyond it by less than its buffer.
+pub const PIPES_SHARE: usize = 2 * 1024 * 1024;
 /// What is read of a stream when its process has ended: all that a pipe can hold, and then some,
 /// but not for ever, where somebody else still writes into it.
 pub const LAST_WORDS: usize = 1024 * 1024;

@@ -74,12 +74,10 @@ pub enum Adopted {
 /// What reading a stream, or reaping, came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// There is nothing more now.
+    /// There is nothing more, now or for ever.
     Dry,
     /// It had its share of this turn.
     Again,
-    /// It has ended.
-    Ended,
 }
 
 type Sources = Arena<SourceId, Source>;
@@ -214,26 +212,25 @@ impl Children {
         }
     }
 
-    /// Reads a stream up to a share, and closes it at its end.
+    /// Reads a stream up to a share, from which what was read is taken, and closes it at its end.
     pub fn read<M: Machine>(
         &mut self,
         (id, stream): (InstanceId, StreamNo),
-        share: usize,
+        share: &mut usize,
         machine: &mut M,
         (registry, sources): (&Registry, &mut Sources),
         now: Now,
     ) -> Reading {
         let pipe = self.by_id.get_mut(&id).and_then(|child| child.outputs.get_mut(&stream));
-        let Some(pipe) = pipe else { return Reading::Ended };
-        let mut left = share;
+        let Some(pipe) = pipe else { return Reading::Dry };
         while pipe.readable {
-            if left == 0 {
+            if *share == 0 {
                 return Reading::Again;
             }
             match pipe.file.read(&mut self.buffer) {
                 Ok(0) => break,
                 Ok(count) => {
-                    left = left.saturating_sub(count);
+                    *share = share.saturating_sub(count);
                     machine.output(id, stream, &self.buffer[..count], now);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => pipe.readable = false,
@@ -247,14 +244,14 @@ impl Children {
         if !pipe.readable {
             return Reading::Dry;
         }
-        let Some(child) = self.by_id.get_mut(&id) else { return Reading::Ended };
+        let Some(child) = self.by_id.get_mut(&id) else { return Reading::Dry };
         if let Some(pipe) = child.outputs.remove(&stream) {
             close(&pipe.file, pipe.source, registry, sources);
         }
         if child.outputs.is_empty() {
             machine.drained(id, now);
         }
-        Reading::Ended
+        Reading::Dry
     }
 
     /// Reads everything that a process left in its streams.
@@ -269,7 +266,8 @@ impl Children {
         let streams: Vec<StreamNo> = child.outputs.keys().copied().collect();
         for stream in streams {
             self.note(id, stream);
-            self.read((id, stream), limits::LAST_WORDS, machine, (registry, sources), now);
+            let mut share = limits::LAST_WORDS;
+            self.read((id, stream), &mut share, machine, (registry, sources), now);
         }
     }
 

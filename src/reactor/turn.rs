@@ -59,6 +59,8 @@ pub struct Reactor<M: Machine> {
     pub(super) spawns_left: usize,
     /// Sources that had their share and have more.
     again: BTreeSet<Source>,
+    /// The first stream of a child that was not read in the turn before for want of time.
+    unread: Option<(InstanceId, StreamNo)>,
     /// Listeners on which no client can be accepted at present, and when that is tried again.
     stuck: BTreeMap<usize, Instant>,
     /// Clients to write to or to close.
@@ -128,6 +130,7 @@ impl<M: Machine> Reactor<M> {
             effects: VecDeque::new(),
             spawns_left: limits::SPAWN_SHARE,
             again: BTreeSet::new(),
+            unread: None,
             stuck: BTreeMap::new(),
             owed: BTreeSet::new(),
             more_ended: false,
@@ -239,14 +242,7 @@ impl<M: Machine> Reactor<M> {
 
     /// Child output first, then exits, signals, clients, what the worker did, new clients.
     fn take_in(&mut self, inputs: Inputs, now: Now) {
-        for pipe in inputs.pipes {
-            let shell = (self.poll.registry(), &mut self.sources);
-            let machine = &mut self.machine;
-            let reading = self.children.read(pipe, limits::PIPE_SHARE, machine, shell, now);
-            if reading == Reading::Again {
-                self.again.insert(Source::Pipe(pipe.0, pipe.1));
-            }
-        }
+        self.read_pipes(&inputs.pipes, now);
         for id in inputs.watched {
             let shell = (self.poll.registry(), &mut self.sources);
             self.children.watched_ended(id, &mut self.machine, shell, now);
@@ -266,6 +262,29 @@ impl<M: Machine> Reactor<M> {
         }
         for listener in inputs.listeners {
             self.accept(listener, now);
+        }
+    }
+
+    /// Reads the streams of children, from where the turn before had no more time.
+    fn read_pipes(&mut self, pipes: &BTreeSet<(InstanceId, StreamNo)>, now: Now) {
+        let mut left = limits::PIPES_SHARE;
+        let first = self.unread.take();
+        let turn_of = |pipe: &&(InstanceId, StreamNo)| first.is_none_or(|first| **pipe >= first);
+        let (now_first, later): (Vec<_>, Vec<_>) = pipes.iter().partition(turn_of);
+        for pipe in now_first.into_iter().chain(later).copied() {
+            if left == 0 {
+                self.unread.get_or_insert(pipe);
+                self.again.insert(Source::Pipe(pipe.0, pipe.1));
+                continue;
+            }
+            let mut share = limits::PIPE_SHARE.min(left);
+            left -= share;
+            let shell = (self.poll.registry(), &mut self.sources);
+            let reading = self.children.read(pipe, &mut share, &mut self.machine, shell, now);
+            left += share;
+            if reading == Reading::Again {
+                self.again.insert(Source::Pipe(pipe.0, pipe.1));
+            }
         }
     }
 
@@ -386,10 +405,55 @@ fn round_up(timeout: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{reactor, Script};
+    use super::super::testing::{key, reactor, Script};
     use super::*;
+    use crate::base::order::Wiring;
+    use crate::supervisor::effect::{Start, Whom};
     use crate::sys::{sockets, startup, testing};
     use std::net::TcpStream;
+
+    #[test]
+    fn many_noisy_children_have_their_share_of_a_turn_and_each_has_its_turn() {
+        let name = "many_noisy_children_have_their_share_of_a_turn_and_each_has_its_turn";
+        testing::alone(&format!("reactor::turn::tests::{name}"), || {
+            let most = limits::PIPES_SHARE + limits::READ_BUFFER;
+            // As many as fill more than the share, if each does no more than to fill its pipe.
+            let crowd = u32::try_from(most / limits::READ_BUFFER + 8).expect("few");
+            let all = (0..crowd).map(|n| {
+                let mut order = Box::new(testing::order("yes", &[]));
+                order.stdout = Wiring::Pipe;
+                Start { id: key(n), order }
+            });
+            let script = Script { starts: all.collect(), ..Script::default() };
+            let mut reactor = reactor(script);
+            let starts = reactor.machine.starts.len();
+            while reactor.machine.has_starts() {
+                reactor.turn(None).expect("a turn");
+            }
+            let (mut heard, mut full) = (BTreeSet::new(), 0);
+            for _ in 0..10_000 {
+                let first = reactor.unread;
+                reactor.machine.heard.clear();
+                reactor.turn(None).expect("a turn");
+                let told = &reactor.machine.heard;
+                let read: usize = told.values().sum();
+                assert!(read < most, "{read} bytes in a turn");
+                if let Some((id, stream)) = first {
+                    full += 1;
+                    let waits = reactor.again.contains(&Source::Pipe(id, stream));
+                    assert!(told.contains_key(&id) || !waits, "it was its turn");
+                }
+                heard.extend(told.keys().copied());
+                if full > 20 && heard.len() == starts {
+                    break;
+                }
+            }
+            assert!(full > 20 && heard.len() == starts, "{full} turns, {} heard", heard.len());
+            for n in 0..crowd {
+                reactor.children.signal(key(n), Signal::KILL, Whom::Group);
+            }
+        });
+    }
 
     #[test]
     fn clients_that_come_while_no_descriptor_is_free_are_accepted_when_one_is() {
