@@ -77,7 +77,7 @@ pub const HTTP_TARGET: usize = 8 * 1024;
 pub const HTTP_REQUEST_LINE: usize = HTTP_TARGET + 64;
 /// Largest Content-Length that is a number to us: every JSON reader can hold it exactly.
 pub const HTTP_CONTENT_LENGTH: u64 = 1 << 53;
-/// Longest request body where a route says nothing else (413): job specs are a few kilobytes.
+/// Longest request body (413): job specs are a few kilobytes.
 pub const HTTP_BODY: usize = 1024 * 1024;
 /// Longest extension of one chunk: nobody uses them, and without a bound they are free traffic.
 pub const HTTP_CHUNK_EXTENSION: usize = 256;
