@@ -314,9 +314,9 @@ impl Gaffer {
             }
             self.stats.forget(ended.id);
             self.console.end_run(ended.id, &mut self.effects);
-            if ended.gone {
-                self.outputs.forget(ended.id);
-            }
+        }
+        for id in self.supervisor.take_gone() {
+            self.outputs.forget(id);
         }
     }
 
@@ -373,6 +373,9 @@ impl Gaffer {
     /// The first that does not hold, in words.
     pub fn sweep(&self) -> Result<(), String> {
         self.supervisor.sweep()?;
+        if let Some(id) = self.outputs.ids().find(|id| self.supervisor.instance(*id).is_none()) {
+            return Err(format!("the output of {id:?} is kept, which is gone"));
+        }
         let runs = |id| self.supervisor.instance(id).is_some_and(|i| i.run.is_some());
         self.stdins.sweep(runs)?;
         self.clients.sweep()

@@ -23,7 +23,7 @@ pub mod reply;
 pub mod routes;
 pub mod state;
 pub mod stats;
-pub mod topics;
 pub mod stdins;
+pub mod topics;
 pub mod waits;
 pub mod watches;

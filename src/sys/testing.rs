@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use super::reap;
 use super::spawn::Spawner;
+use super::{reap, startup};
 use crate::base::environment::Environment;
 use crate::base::ids::OsPid;
 use crate::base::order::{SpawnOrder, Wiring};
@@ -63,6 +63,14 @@ pub(crate) fn alone(name: &str, body: impl FnOnce()) {
     assert!(text.contains("1 passed"), "there is no test {name}:\n{text}");
 }
 
+/// Lets the process have no descriptor from this number on, but those that it has.
+pub(crate) fn limit_nofile(soft: u64) {
+    let (_, hard) = startup::nofile().expect("there is a limit");
+    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    // SAFETY: the kernel reads `limit`.
+    assert_eq!(unsafe { libc::setrlimit64(libc::RLIMIT_NOFILE, &limit) }, 0);
+}
+
 /// Waits until a child of ours has ended, and does not reap it.
 pub(super) fn await_end(os_pid: OsPid) {
     let pidfd = reap::open_pidfd(os_pid).expect("a child of ours");
@@ -72,7 +80,11 @@ pub(super) fn await_end(os_pid: OsPid) {
 /// Waits until a child of ours has ended, and reaps it.
 pub(super) fn wait(os_pid: OsPid) -> ExitStatus {
     await_end(os_pid);
-    reap::reap(os_pid).expect("it has ended")
+    let mut status = 0;
+    // SAFETY: `status` is ours to write.
+    let reaped = unsafe { libc::waitpid(os_pid.0, &mut status, libc::WNOHANG) };
+    assert_eq!(reaped, os_pid.0, "it has ended");
+    reap::status_of(status)
 }
 
 /// Waits until there is something to read, or the end.
