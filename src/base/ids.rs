@@ -43,6 +43,10 @@ arena_id! {
     /// One client connection.
     ConnId
 }
+arena_id! {
+    /// One `SockJS` session, which may outlive many connections.
+    SessionId
+}
 
 /// Gaffer's own number of a process: 1, 2, 3…, never used twice in a daemon's life. Public as `pid`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

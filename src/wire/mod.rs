@@ -4,5 +4,6 @@ pub mod dotenv;
 pub mod http;
 pub mod ini;
 pub mod procfile;
+pub mod sockjs;
 pub mod text;
 pub mod ws;
