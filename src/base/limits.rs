@@ -127,6 +127,29 @@ pub const STATS_INTERVALS: (Duration, Duration) =
 pub const WS_PING: Duration = Duration::from_secs(25);
 /// What a websocket reads at a time. Each has such a buffer for as long as it lives.
 pub const WS_READ_BUFFER: usize = 2 * 1024;
+// --- sockjs ----------------------------------------------------------------------------------------
+
+/// Longest server or session in a URL: clients make up eight characters or a UUID.
+pub const SOCKJS_SEGMENT: usize = 128;
+/// Longest callback of a page: clients' own have about ten characters.
+pub const SOCKJS_CALLBACK: usize = 32;
+/// How often a client that receives hears something: proxies close what is silent for a minute.
+pub const SOCKJS_HEARTBEAT: Duration = Duration::from_secs(25);
+/// How long a session without a receiver is kept: a client polls again at once, over a bad line in a
+/// few seconds.
+pub const SOCKJS_DISCONNECT: Duration = Duration::from_secs(5);
+/// A response that goes on ends after so many bytes: browsers keep all of it until then.
+pub const SOCKJS_RESPONSE: usize = 128 * 1024;
+/// Largest message, and largest body with messages: what any request may have.
+pub const SOCKJS_MESSAGE: usize = HTTP_BODY;
+/// What may wait for the receiver of a session, in bytes: the largest answers, and a moment of output.
+pub const SOCKJS_QUEUE: usize = 1024 * 1024;
+/// Most sessions: as many as a small host has memory for, should each let its queue grow.
+pub const SOCKJS_SESSIONS: usize = 1024;
+/// Most requests of a session that wait until their messages are taken: clients send one at a time.
+pub const SOCKJS_SENDS: usize = 8;
+/// Above this size no further message is put into a frame: what a client reads at a time.
+pub const SOCKJS_FRAME: usize = 16 * 1024;
 // --- the kernel --------------------------------------------------------------------------------
 
 /// Most that is read of a process's environment, in bytes: the kernel itself takes no more for

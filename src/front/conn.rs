@@ -102,6 +102,7 @@ impl Conn {
             | State::Streaming(_)
             | State::Socket(_) => {
                 self.input.extend_from_slice(bytes);
+                self.note_life(now);
                 self.advance(now);
             }
         }
@@ -209,8 +210,7 @@ impl Conn {
     /// The time has come, or is near: nothing happens before the deadline.
     pub fn on_time(&mut self, now: Now) {
         if self.output_deadline().is_some_and(|due| due <= now.mono) {
-            self.close();
-            self.owed = Outbound::default();
+            self.give_up();
             return;
         }
         if self.state_deadline().is_none_or(|due| due > now.mono) {
@@ -385,6 +385,12 @@ impl Conn {
     pub(super) fn close(&mut self) {
         self.input = Vec::new();
         self.state = State::Closed;
+    }
+
+    /// Closes, and drops what the peer does not take.
+    pub(super) fn give_up(&mut self) {
+        self.close();
+        self.owed = Outbound::default();
     }
 
     pub(super) fn owe(&mut self, bytes: Vec<u8>, now: Now) {

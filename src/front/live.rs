@@ -116,8 +116,6 @@ impl Conn {
             let State::Socket(socket) = &mut self.state else { return None };
             let mut out = Vec::new();
             let heard = socket.ws.hear(&mut self.input, &mut out)?;
-            socket.heard = now.mono;
-            socket.pinged = false;
             if !out.is_empty() {
                 self.owe(out, now);
             }
@@ -190,8 +188,20 @@ impl Conn {
         }
     }
 
+    /// Bytes of a websocket's peer are signs of life, whenever they are read.
+    pub(super) fn note_life(&mut self, now: Now) {
+        if let State::Socket(socket) = &mut self.state {
+            socket.heard = now.mono;
+            socket.pinged = false;
+        }
+    }
+
     /// Asks a silent peer for a sign of life, and gives up one that was asked.
     pub(super) fn look_after_socket(&mut self, now: Now) {
+        if self.input.len() >= limits::HTTP_INPUT_AHEAD {
+            // It is we who do not listen.
+            return self.note_life(now);
+        }
         let State::Socket(socket) = &mut self.state else { return };
         if socket.pinged {
             self.close();

@@ -6,5 +6,6 @@ pub mod http;
 pub mod ini;
 pub mod json;
 pub mod procfile;
+pub mod sockjs;
 pub mod text;
 pub mod ws;

@@ -156,7 +156,7 @@ pub fn phrase(status: u16) -> &'static str {
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7); the epoch for a time before it.
-fn imf_fixdate(time: SystemTime) -> String {
+pub fn imf_fixdate(time: SystemTime) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
