@@ -122,6 +122,12 @@ pub const STATS_INTERVAL: Duration = Duration::from_millis(100);
 /// and how often at the most and at the least.
 pub const STATS_INTERVALS: (Duration, Duration) =
     (Duration::from_millis(50), Duration::from_secs(3600));
+/// What is queued for one reader who is slower than what it follows, each piece with its cost. Above
+/// it the oldest is dropped, counted and told; it holds a second or two of a thousand processes'
+/// statistics.
+pub const READER_QUEUE: usize = 1024 * 1024;
+/// Largest message on a websocket to a process: its whole queue, with the head of a frame.
+pub const WS_MESSAGE: usize = INPUT_QUEUE + 1024;
 /// How long a websocket is silent before it is asked for a sign of life: proxies close what is silent
 /// for a minute, and some for half of one.
 pub const WS_PING: Duration = Duration::from_secs(25);

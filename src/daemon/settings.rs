@@ -36,6 +36,8 @@ pub struct Settings {
     pub log_level: LevelFilter,
     /// Who may talk to it.
     pub access: Access,
+    /// Whether the ways of SockJS for old browsers are served.
+    pub sockjs_legacy: bool,
 }
 
 /// What one of the two says.
@@ -52,12 +54,13 @@ struct Said {
     require_key: Option<bool>,
     hosts: Vec<String>,
     origins: Vec<String>,
+    sockjs_legacy: Option<bool>,
     /// Where it says what, by key: the option, or file and line.
     places: BTreeMap<&'static str, String>,
 }
 
 /// The keys of `[gaffer]` that mean something, for suggestions and for the documentation.
-pub const KEYS: [&str; 13] = [
+pub const KEYS: [&str; 14] = [
     "bind",
     "socket",
     "backlog",
@@ -69,6 +72,7 @@ pub const KEYS: [&str; 13] = [
     "require_key",
     "allowed_hosts",
     "origins",
+    "sockjs_legacy",
     "include",
     "include_dir",
 ];
@@ -101,6 +105,7 @@ impl Settings {
         let default = || vec![SocketAddr::from(([127, 0, 0, 1], places::DEFAULT_PORT))];
         let binds = line.binds.or(file.binds).unwrap_or_else(default);
         let socket = line.socket.or(file.socket);
+        let origins = [file.origins, line.origins].concat();
         let error_log = line.error_log.or(file.error_log);
         Ok(Self {
             binds,
@@ -115,10 +120,8 @@ impl Settings {
             pidfile: line.pidfile.or(file.pidfile),
             error_log: error_log.filter(|path| path.as_os_str() != "-"),
             log_level: line.log_level.or(file.log_level).unwrap_or(LevelFilter::Info),
-            access: Access {
-                hosts: [file.hosts, line.hosts].concat(),
-                origins: [file.origins, line.origins].concat(),
-            },
+            sockjs_legacy: line.sockjs_legacy.or(file.sockjs_legacy).unwrap_or(!origins.is_empty()),
+            access: Access { hosts: [file.hosts, line.hosts].concat(), origins },
         })
     }
 }
@@ -190,6 +193,7 @@ impl Said {
             }
             "require_key" => self.require_key = Some(truth(key, text)?),
             "allowed_hosts" => words().try_for_each(|word| self.host(word))?,
+            "sockjs_legacy" => self.sockjs_legacy = Some(truth(key, text)?),
             "origins" => words().try_for_each(|word| self.origin(word))?,
             // Read where the files are put together.
             "include" | "include_dir" => {}

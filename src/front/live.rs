@@ -7,7 +7,7 @@ use super::conn::{Conn, State};
 use super::response::{Asked, Response};
 use crate::base::clock::Now;
 use crate::base::limits;
-use crate::wire::http::{write_chunk, write_switch, Extent, Method, Persistence};
+use crate::wire::http::{write_chunk, write_last_chunk, write_switch, Extent, Method, Persistence};
 use crate::wire::ws::{Heard, WebSocket};
 
 /// An answer that goes on.
@@ -77,10 +77,15 @@ impl Conn {
 
     /// The body that went on is complete.
     pub fn end_stream(&mut self, now: Now) {
+        self.end_stream_with(&[], now);
+    }
+
+    /// The body that went on is complete; trailers reach clients of HTTP/1.1 only.
+    pub fn end_stream_with(&mut self, trailers: &[(&'static str, String)], now: Now) {
         let State::Streaming(Streaming { persistence, chunked }) = self.state else { return };
         if chunked {
             let mut last = Vec::new();
-            write_chunk(&[], &mut last);
+            write_last_chunk(trailers, &mut last);
             self.owe(last, now);
         }
         self.answered(persistence, now);

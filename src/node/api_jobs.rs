@@ -18,16 +18,22 @@ use crate::supervisor::spec::{JobEntry, Place};
 use crate::supervisor::spec_read::{self, SpecError};
 use crate::supervisor::tables::Refusal;
 use crate::supervisor::verbs::Scale;
+use crate::supervisor::Supervisor;
 
 /// `GET /sessions`: their names, in the order in which they appeared.
 pub fn sessions(ctx: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
+    Ok(reply::value(&json!({"sessions": session_names(ctx.supervisor)})).into())
+}
+
+/// The names of all sessions, in the order in which they appeared.
+pub fn session_names(supervisor: &Supervisor) -> Vec<&str> {
     let mut sessions: Vec<&str> = Vec::new();
-    for name in ctx.supervisor.job_names() {
+    for name in supervisor.job_names() {
         if !sessions.contains(&name.session()) {
             sessions.push(name.session());
         }
     }
-    Ok(reply::value(&json!({"sessions": sessions})).into())
+    sessions
 }
 
 /// `GET /jobs`: the names of all jobs.

@@ -6,10 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use log::{debug, error, info, warn};
-use serde_json::{Map, Value};
+use serde_json::{json, Map, Value};
 
+use super::aligned::Aligned;
 use super::console::{self, Console};
 use super::ctx::Endpoint;
+use super::feeds::Feeds;
+use super::following::Inlet;
+use super::history::History;
+use super::hub::Hub;
 use super::machine::{Effect, StateFile};
 use super::outputs::Outputs;
 use super::routes;
@@ -17,11 +22,14 @@ use super::state::{State, StoredJob};
 use super::stats::Stats;
 use super::stdins::Stdins;
 use super::waits::Waits;
+use super::writers::Writers;
 use crate::base::clock::Now;
+use crate::base::ids::{ConnId, Pid};
 use crate::base::process::Signal;
 use crate::front::access::Access;
 use crate::front::clients::Clients;
 use crate::front::router::Router;
+use crate::front::sockjs::{Options, Service};
 use crate::supervisor::effect::{Ask, Effect as Asked, Running};
 use crate::supervisor::facts::Stray;
 use crate::supervisor::job::{Job, Origin};
@@ -38,6 +46,19 @@ pub struct Gaffer {
     pub(super) stdins: Stdins,
     pub(super) stats: Stats,
     pub(super) clients: Clients,
+    /// The sessions of the channel.
+    pub(super) channel: Service,
+    /// Who follows what there.
+    pub(super) hub: Hub,
+    /// Connections that follow one thing.
+    pub(super) feeds: Feeds,
+    /// Where what is written on the websockets of processes goes.
+    pub(super) inlets: BTreeMap<ConnId, Inlet>,
+    pub(super) writers: Writers,
+    pub(super) history: History,
+    pub(super) aligned: Aligned,
+    /// Runs that are over, and whose followers are still to be told.
+    over: Vec<Pid>,
     pub(super) access: Access,
     pub(super) routes: Router<Endpoint>,
     pub(super) waits: Waits,
@@ -75,6 +96,8 @@ pub struct Setup {
     pub console: Console,
     /// Most clients at a time.
     pub clients: usize,
+    /// How the channel behaves.
+    pub channel: Options,
     /// Facts in the header of the record of what runs: the machine's boot.
     pub boot_id: String,
 }
@@ -101,6 +124,14 @@ impl Gaffer {
             stdins: Stdins::default(),
             stats: Stats::new(setup.memory),
             clients: Clients::new(setup.clients),
+            channel: Service::new("/channel", setup.channel, setup.seed),
+            hub: Hub::default(),
+            feeds: Feeds::default(),
+            inlets: BTreeMap::new(),
+            writers: Writers::default(),
+            history: History::default(),
+            aligned: Aligned::default(),
+            over: Vec::new(),
             access: setup.access,
             routes: routes::router(),
             waits: Waits::default(),
@@ -118,6 +149,7 @@ impl Gaffer {
     /// Begins: ends what an earlier daemon left, then loads the jobs of files and those that were
     /// loaded over the API.
     pub fn begin(&mut self, legacy: Legacy, files: Vec<JobEntry>, now: Now) {
+        self.history = History::new(now);
         for running in &legacy.running {
             self.state.restore_running(running);
         }
@@ -277,23 +309,24 @@ impl Gaffer {
         if over && !releasing && !self.searching && !self.ended {
             self.ended = true;
             info!("all jobs have stopped");
+            self.end_feeds(now);
+            self.end_channel(now);
             self.effects.push(Effect::Exit(0));
         }
     }
 
     /// One round of [`Self::pump`]; whether there may be more to do.
     fn carry_on(&mut self, now: Now) -> bool {
-        self.close_books();
+        let mut answered = self.serve_channel(now);
+        self.serve_writers(now);
+        self.close_books(now);
         for effect in self.supervisor.take_effects() {
             self.pass_on(effect);
         }
         self.keep_changed();
-        for event in self.supervisor.take_events() {
-            console::log(&event);
-            self.console.event(&event, now, &mut self.effects);
-        }
+        self.tell_events(now);
         let ready = self.waits.take_ready(&self.supervisor, now);
-        let answered = !ready.is_empty();
+        answered |= !ready.is_empty();
         for (conn, response) in ready {
             self.answer(conn, response, now);
         }
@@ -301,8 +334,10 @@ impl Gaffer {
     }
 
     /// Gives the runs that have ended their last words.
-    pub(super) fn close_books(&mut self) {
+    pub(super) fn close_books(&mut self, now: Now) {
         for ended in self.supervisor.take_ended() {
+            self.tell_tails(ended.id, ended.pid, now);
+            self.over.push(ended.pid);
             let lines = self.outputs.end_run(ended.id);
             self.supervisor.attach_last_words(ended, lines);
             let lost = self.stdins.end_run(ended.id);
@@ -312,11 +347,33 @@ impl Gaffer {
                     ended.pid
                 );
             }
+            self.end_writers(ended.id, now);
             self.stats.forget(ended.id);
             self.console.end_run(ended.id, &mut self.effects);
         }
         for id in self.supervisor.take_gone() {
             self.outputs.forget(id);
+        }
+    }
+
+    /// Tells clients what happened, and ends what followed processes that are over.
+    fn tell_events(&mut self, now: Now) {
+        let mut exits = BTreeMap::new();
+        for event in self.supervisor.take_events() {
+            console::log(&event);
+            self.console.event(&event, now, &mut self.effects);
+            let record = self.history.add(&event, now);
+            self.tell_sessions_event(&record, now);
+            for conn in self.feeds.event(&record) {
+                self.flush_feed(conn, now);
+            }
+            if let Some((pid, fields)) = event.exit() {
+                exits.insert(pid, Value::Object(fields));
+            }
+        }
+        for pid in std::mem::take(&mut self.over) {
+            let exit = exits.remove(&pid).unwrap_or_default();
+            self.end_process_feeds(pid, &exit, now);
         }
     }
 
@@ -351,6 +408,9 @@ impl Gaffer {
         let all = [
             self.supervisor.deadline(),
             self.clients.deadline(),
+            self.channel.deadline(),
+            self.feeds.deadline(),
+            self.hub.watches.deadline(),
             self.waits.deadline(),
             self.state.deadline(),
         ];
@@ -378,7 +438,36 @@ impl Gaffer {
         }
         let runs = |id| self.supervisor.instance(id).is_some_and(|i| i.run.is_some());
         self.stdins.sweep(runs)?;
-        self.clients.sweep()
+        self.clients.sweep()?;
+        self.channel.sweep(&self.clients)?;
+        self.hub.sweep()?;
+        self.feeds.sweep(&self.clients)
+    }
+
+    /// How much of everything there is that clients cause: what a client leaves behind can be seen here.
+    pub(super) fn counters(&self) -> Value {
+        let (channel, stdins) = (self.channel.counts(), self.stdins.counts());
+        let (topics, subscriptions) = self.hub.counts();
+        let (feeds, feed_bytes) = self.feeds.counts();
+        json!({
+            "connections": self.clients.len(),
+            "sessions": channel.sessions,
+            "session_receivers": channel.receivers,
+            "session_senders": channel.senders,
+            "session_timers": channel.timers,
+            "topics": topics,
+            "subscriptions": subscriptions,
+            "feeds": feeds,
+            "stats_watches": self.hub.watches.len(),
+            "waits": self.waits.len(),
+            "writers": self.writers.len(),
+            "queued_bytes": channel.queued + feed_bytes,
+            "input_streams": stdins.streams,
+            "input_bytes": stdins.owed,
+            "input_bytes_lost": stdins.lost,
+            "events": self.history.len(),
+            "last_event": self.history.last(),
+        })
     }
 
     /// Whether the node's state cannot be written at present.

@@ -35,6 +35,7 @@ pub struct Told<'a> {
 
 /// The last events. Numbers begin with the milliseconds since 1970 at the node's start, so that they
 /// go on growing from one life of a node to the next.
+#[derive(Default)]
 pub struct History {
     records: VecDeque<Rc<Record>>,
     /// Messages in all records.

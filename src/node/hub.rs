@@ -185,6 +185,16 @@ impl Hub {
         }
     }
 
+    /// How much of a topic came after this event and is kept no more. Nobody knows to which topics
+    /// that belonged, so all of it is counted.
+    pub fn lost(&self, topic: &str, history: &History, since: u64) -> u64 {
+        let followed = self.topics.get(topic).map(|followed| &followed.what);
+        match followed {
+            Some(Followable::Events(_)) => history.since(since).1,
+            Some(Followable::Stats(_) | Followable::Stream(..)) | None => 0,
+        }
+    }
+
     /// Tells a session what it missed of a topic since this event.
     pub fn catch_up(
         &self,
@@ -192,21 +202,16 @@ impl Hub {
         topic: &Rc<str>,
         (history, since): (&History, u64),
         deliver: Deliver<'_>,
-    ) -> u64 {
-        let Some(Followable::Events(prefix)) =
-            self.topics.get(topic).map(|followed| &followed.what)
-        else {
-            return 0;
-        };
-        let (records, lost) = history.since(since);
-        for told in records.flat_map(|record| record.messages()) {
-            let missed = told.seq > since || since > history.last();
-            if missed && has_prefix(told.name, prefix) {
+    ) {
+        let followed = self.topics.get(topic).map(|followed| &followed.what);
+        let Some(Followable::Events(prefix)) = followed else { return };
+        let after = if since > history.last() { 0 } else { since };
+        for told in history.since(since).0.flat_map(|record| record.messages()) {
+            if told.seq > after && has_prefix(told.name, prefix) {
                 let text: Rc<str> = channel::event(topic, &told.members()).into();
                 deliver(session, topic, &text);
             }
         }
-        lost
     }
 
     /// Whether anybody follows the output of a process.

@@ -2,10 +2,12 @@
 
 pub mod channel;
 pub mod dotenv;
+pub mod frame;
 pub mod http;
 pub mod ini;
 pub mod json;
 pub mod procfile;
 pub mod sockjs;
+pub mod sse;
 pub mod text;
 pub mod ws;

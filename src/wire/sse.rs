@@ -69,7 +69,10 @@ mod tests {
 
     #[test]
     fn nothing_escapes_its_field() {
-        assert_eq!(written(Some("a\ndata: x"), Some("1\r\n"), "y"), "event: adata: x\nid: 1\ndata: y\n\n");
+        assert_eq!(
+            written(Some("a\ndata: x"), Some("1\r\n"), "y"),
+            "event: adata: x\nid: 1\ndata: y\n\n"
+        );
         let mut out = Vec::new();
         comment("lost\n\ndata: x", &mut out);
         assert_eq!(out, b": lostdata: x\n\n");

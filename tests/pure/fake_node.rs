@@ -101,6 +101,7 @@ impl FakeNode {
             memory: 1 << 30,
             console,
             clients: gaffer::base::limits::CONNECTIONS,
+            channel: Default::default(),
             boot_id: "boot".into(),
         };
         let now = Now { mono: Instant::now(), wall: UNIX_EPOCH + WALL };

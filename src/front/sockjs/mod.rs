@@ -326,6 +326,11 @@ impl Service {
         }
     }
 
+    /// All sessions.
+    pub fn ids(&self) -> Vec<SessionId> {
+        self.sessions.iter().map(|(id, _)| id).collect()
+    }
+
     /// When [`Service::on_time`] wants to be called.
     pub fn deadline(&self) -> Option<Instant> {
         self.timers.next()

@@ -86,7 +86,16 @@ pub fn write_switch(accept: &str, headers: &[(&'static str, String)], out: &mut 
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes one chunk of a chunked body (RFC 9112 section 7.1), or the last one if it is empty.
+/// Writes the last chunk of a chunked body, and the fields that follow it (RFC 9112 section 7.1.2).
+pub fn write_last_chunk(trailers: &[(&'static str, String)], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n");
+    for (name, value) in trailers {
+        field(out, name, value);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes one chunk of a chunked body (RFC 9112 section 7.1). An empty one would be its last.
 pub fn write_chunk(pieces: &[&[u8]], out: &mut Vec<u8>) {
     let length: usize = pieces.iter().map(|piece| piece.len()).sum();
     out.extend_from_slice(format!("{length:x}\r\n").as_bytes());

@@ -15,7 +15,8 @@ use std::fmt;
 
 pub use body::BodyReader;
 pub use encode::{
-    imf_fixdate, phrase, write_chunk, write_switch, Extent, Persistence, ResponseHead,
+    imf_fixdate, phrase, write_chunk, write_last_chunk, write_switch, Extent, Persistence,
+    ResponseHead,
 };
 pub use head::HeadReader;
 
