@@ -1,5 +1,6 @@
-//! The door between a machine and its shell. Facts go in with the time, effects come out; the
-//! shell performs them in the same turn and brings their results back as facts. Nothing else
+//! The door between a machine and its shell. Facts go in with the time, effects come out; the shell
+//! performs them in their order, in the same turn unless that has done its share, and brings the
+//! results back as facts. Processes to start come out one by one, when there is time. Nothing else
 //! passes: a machine has no descriptor, no clock and no thread.
 
 use std::time::Instant;
