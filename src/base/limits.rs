@@ -31,6 +31,9 @@ pub const DEATHS: usize = 20;
 pub const LAST_LINES: usize = 20;
 /// Longest of those lines; the rest of it is cut, and the cut is marked.
 pub const LAST_LINE: usize = 512;
+/// Characters of a program's or a directory's name in the reason why a process could not be started:
+/// room for any that a person has typed, kept with each death.
+pub const SHOWN_PATH: usize = 256;
 /// How long the pipes of a process that is gone are read, when something that is not of its group
 /// still holds them open.
 pub const DRAIN: Duration = Duration::from_millis(200);
@@ -176,8 +179,11 @@ pub const READ_BUFFER: usize = 64 * 1024;
 pub const CONN_READ_SHARE: usize = 64 * 1024;
 /// and what it may be sent.
 pub const CONN_WRITE_SHARE: usize = 64 * 1024;
-/// What is read of one stream of a child in a turn.
+/// What is read of one stream of a child in a turn,
 pub const PIPE_SHARE: usize = 256 * 1024;
+/// and of all streams together, about a millisecond's work: the others have theirs in the next turn,
+/// and clients theirs before. The last read may go beyond it by less than its buffer.
+pub const PIPES_SHARE: usize = 2 * 1024 * 1024;
 /// What is read of a stream when its process has ended: all that a pipe can hold, and then some,
 /// but not for ever, where somebody else still writes into it.
 pub const LAST_WORDS: usize = 1024 * 1024;
@@ -187,6 +193,9 @@ pub const INPUT_SHARE: usize = 64 * 1024;
 pub const INPUT_SHARE_OF_ALL: usize = 4 * 1024 * 1024;
 /// Clients accepted in a turn.
 pub const ACCEPT_SHARE: usize = 64;
+/// How long after no client could be accepted, for want of descriptors or memory, it is tried again:
+/// nothing says when there are some, and to ask all the time would cost a processor.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Processes started in a turn: each costs a tenth of a millisecond to a whole one, as its program
 /// is small or large.
 pub const SPAWN_SHARE: usize = 16;

@@ -296,9 +296,9 @@ impl Gaffer {
             }
             self.stats.forget(ended.id);
             self.console.end_run(ended.id, &mut self.effects);
-            if ended.gone {
-                self.outputs.forget(ended.id);
-            }
+        }
+        for id in self.supervisor.take_gone() {
+            self.outputs.forget(id);
         }
     }
 
@@ -355,6 +355,9 @@ impl Gaffer {
         self.supervisor.sweep()?;
         let runs = |id| self.supervisor.instance(id).is_some_and(|i| i.run.is_some());
         self.stdins.sweep(runs)?;
+        if let Some(id) = self.outputs.ids().find(|id| self.supervisor.instance(*id).is_none()) {
+            return Err(format!("the output of {id:?} is kept, which is gone"));
+        }
         self.clients.sweep()
     }
 

@@ -69,6 +69,10 @@ impl Machine for Gaffer {
     }
 
     fn output(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], _: Now) {
+        // What comes when its run is over has nobody any more whose words it could be.
+        if self.supervisor.instance(id).is_none_or(|instance| instance.run.is_none()) {
+            return;
+        }
         self.outputs.push(id, stream, bytes);
         self.console.output(&self.supervisor, id, stream, bytes, &mut self.effects);
     }

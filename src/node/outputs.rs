@@ -43,7 +43,7 @@ const PIECE_COST: usize = 64;
 const PIECE_SIZE: usize = 4 * 1024;
 
 impl Outputs {
-    /// Keeps what a process wrote.
+    /// Keeps what a process wrote, whose run is not over.
     pub fn push(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8]) {
         let output = self.instances.entry(id).or_default();
         let ring = output.rings.entry(stream).or_default();
@@ -76,6 +76,11 @@ impl Outputs {
     /// The instance is gone.
     pub fn forget(&mut self, id: InstanceId) {
         self.instances.remove(&id);
+    }
+
+    /// The instances of which something is kept.
+    pub fn ids(&self) -> impl Iterator<Item = InstanceId> + '_ {
+        self.instances.keys().copied()
     }
 
     /// What is kept of a stream, oldest byte first, and how many bytes before that are lost.

@@ -34,7 +34,7 @@ pub struct Children {
     spawner: Spawner,
     buffer: Vec<u8>,
     /// Children whose leader is gone and whose group is not, or was not when last looked at.
-    lingering: Vec<InstanceId>,
+    lingering: BTreeSet<InstanceId>,
     /// Children that are none of our business: those that were there before us, and those that were
     /// let go to survive us.
     left_alone: BTreeSet<OsPid>,
@@ -89,12 +89,10 @@ pub enum Adopted {
 /// What reading a stream, or reaping, came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// There is nothing more now.
+    /// There is nothing more, now or for ever.
     Dry,
     /// It had its share of this turn.
     Again,
-    /// It has ended.
-    Ended,
 }
 
 /// What writing to a stream came to.
@@ -116,7 +114,7 @@ impl Children {
             by_os_pid: BTreeMap::new(),
             spawner,
             buffer: vec![0; limits::READ_BUFFER],
-            lingering: Vec::new(),
+            lingering: BTreeSet::new(),
             left_alone: procfs::own_children().into_iter().collect(),
             system: System::default(),
         }
@@ -206,7 +204,7 @@ impl Children {
         let mut child = Child::new(os_pid, true);
         child.leader_gone = true;
         self.by_id.insert(id, child);
-        self.lingering.push(id);
+        self.lingering.insert(id);
         Adopted::Unwatched
     }
 
@@ -243,28 +241,27 @@ impl Children {
         self.by_id.get_mut(&id)?.streams.get_mut(&stream)
     }
 
-    /// Reads a stream up to a share, and closes it at its end.
+    /// Reads a stream up to a share, from which what was read is taken, and closes it at its end.
     pub fn read<M: Machine>(
         &mut self,
         (id, stream): (InstanceId, StreamNo),
-        share: usize,
+        share: &mut usize,
         machine: &mut M,
         (registry, sources): (&Registry, &mut Sources),
         now: Now,
     ) -> Reading {
         let pipe = self.by_id.get_mut(&id).and_then(|child| child.streams.get_mut(&stream));
         let Some(pipe) = pipe.filter(|pipe| pipe.output != Way::Closed) else {
-            return Reading::Ended;
+            return Reading::Dry;
         };
-        let mut left = share;
         while pipe.output == Way::Open {
-            if left == 0 {
+            if *share == 0 {
                 return Reading::Again;
             }
             match pipe.file.read(&mut self.buffer) {
                 Ok(0) => break,
                 Ok(count) => {
-                    left = left.saturating_sub(count);
+                    *share = share.saturating_sub(count);
                     machine.output(id, stream, &self.buffer[..count], now);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => pipe.output = Way::Waits,
@@ -278,12 +275,12 @@ impl Children {
         if pipe.output == Way::Waits {
             return Reading::Dry;
         }
-        let Some(child) = self.by_id.get_mut(&id) else { return Reading::Ended };
+        let Some(child) = self.by_id.get_mut(&id) else { return Reading::Dry };
         child.close_way(stream, Direction::Output, registry, sources);
         if !child.has_output() {
             machine.drained(id, now);
         }
-        Reading::Ended
+        Reading::Dry
     }
 
     /// Writes to a stream what it is owed, up to a share, and closes it when the machine says so.
@@ -349,7 +346,8 @@ impl Children {
             if let Some(pipe) = self.stream(id, stream) {
                 pipe.output.reopen();
             }
-            self.read((id, stream), limits::LAST_WORDS, machine, (registry, sources), now);
+            let mut share = limits::LAST_WORDS;
+            self.read((id, stream), &mut share, machine, (registry, sources), now);
         }
     }
 
@@ -411,7 +409,7 @@ impl Children {
         let streams_open = child.has_output();
         let group_alive = leads && self.system.group_lives(os_pid);
         if group_alive {
-            self.lingering.push(id);
+            self.lingering.insert(id);
         }
         machine.exited(id, Exit { status, group_alive, streams_open }, now);
     }
@@ -428,8 +426,8 @@ impl Children {
         let Some(child) = self.by_id.get(&id) else { return };
         let (os_pid, leads, leader_gone) = (child.os_pid, child.leads, child.leader_gone);
         if leads && self.system.group_lives(os_pid) {
-            if leader_gone && !self.lingering.contains(&id) {
-                self.lingering.push(id);
+            if leader_gone {
+                self.lingering.insert(id);
             }
             return;
         }
@@ -441,7 +439,7 @@ impl Children {
     /// Forgets a child, and closes what is open between it and us.
     pub fn release(&mut self, id: InstanceId, registry: &Registry, sources: &mut Sources) {
         let Some(child) = self.by_id.remove(&id) else { return };
-        self.lingering.retain(|other| *other != id);
+        self.lingering.remove(&id);
         if self.by_os_pid.get(&child.os_pid) == Some(&id) {
             self.by_os_pid.remove(&child.os_pid);
             self.left_alone.insert(child.os_pid);

@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::work::{Done, Work, Worker};
+use super::work::{sync_directory, Done, Work, Worker};
 use crate::base::error::Errno;
 use crate::node::machine::{StateFile, Write};
 
@@ -99,6 +99,10 @@ impl Files {
                     fresh.sync_all()?;
                 }
                 self.take_over(file, fresh)?;
+                if needs_disk(file) {
+                    // What is appended from now on is only found under the new file's name.
+                    sync_directory(&self.directory)?;
+                }
                 Ok(true)
             }
         }

@@ -59,6 +59,18 @@ pub struct Sockets {
     starved: bool,
 }
 
+/// What became of an attempt to accept a client.
+pub enum Accept {
+    /// Here it is.
+    Client(Accepted),
+    /// One that waited is not to be had; there may be others.
+    Lost(io::Error),
+    /// None waits. The next one that comes makes an edge.
+    Nobody,
+    /// One may wait, but none can be had now, and no edge will say when.
+    Stuck,
+}
+
 /// What became of a connection in a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -83,43 +95,51 @@ impl Default for Sockets {
 }
 
 impl Sockets {
-    /// Accepts one client of this listener. `None` when none waits, or none can be had now: the next
-    /// one that comes makes us try again.
-    pub fn accept_next(&mut self, listener: usize) -> Option<io::Result<Accepted>> {
-        let accepted = match self.listeners.get(listener)? {
-            Listener::Tcp(socket) => socket.accept().map(|(stream, remote)| tcp(stream, remote)),
-            Listener::Unix(socket) => socket.accept().map(|(stream, _)| unix(stream)),
+    /// Accepts one client of this listener.
+    pub fn accept_next(&mut self, listener: usize) -> Accept {
+        let accepted = match self.listeners.get(listener) {
+            Some(Listener::Tcp(socket)) => {
+                socket.accept().map(|(stream, remote)| tcp(stream, remote))
+            }
+            Some(Listener::Unix(socket)) => socket.accept().map(|(stream, _)| unix(stream)),
+            None => return Accept::Nobody,
         };
         match accepted {
             Ok(accepted) => {
                 self.starved = false;
-                Some(Ok(accepted))
+                Accept::Client(accepted)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-            // A client that went away while it waited is no reason to stop.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => Some(Err(error)),
-            Err(error) if is_starved(&error) => self.turn_away(listener, error).map(Err),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Accept::Nobody,
+            Err(error) if is_its_own(&error) => Accept::Lost(error),
+            Err(error) if is_starved(&error) => self.turn_away(listener, error),
             Err(error) => {
-                warn!("no client can be accepted: {error}");
-                None
+                if !std::mem::replace(&mut self.starved, true) {
+                    warn!("no client can be accepted: {error}");
+                }
+                Accept::Stuck
             }
         }
     }
 
     /// Out of descriptors: gives the spare one up to accept the client and to close at once, so
-    /// that it does not wait in vain. `None` when there is no spare one either.
-    fn turn_away(&mut self, listener: usize, error: io::Error) -> Option<io::Error> {
+    /// that it does not wait in vain.
+    fn turn_away(&mut self, listener: usize, error: io::Error) -> Accept {
         if !std::mem::replace(&mut self.starved, true) {
             warn!("a client is turned away: {error}; raise the limit of open files (ulimit -n)");
         }
-        let had_one = self.reserve.is_held();
         let socket = self.listeners.get(listener);
-        self.reserve.lend(|| match socket {
-            Some(Listener::Tcp(socket)) => drop(socket.accept()),
-            Some(Listener::Unix(socket)) => drop(socket.accept()),
-            None => {}
+        let turned_away = self.reserve.lend(|| match socket {
+            Some(Listener::Tcp(socket)) => socket.accept().map(drop),
+            Some(Listener::Unix(socket)) => socket.accept().map(drop),
+            None => Ok(()),
         });
-        had_one.then_some(error)
+        match turned_away {
+            Ok(()) => Accept::Lost(error),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Accept::Nobody,
+            Err(error) if is_its_own(&error) => Accept::Lost(error),
+            // There was no spare one, or it did not help. It is taken again when there is one.
+            Err(_) => Accept::Stuck,
+        }
     }
 
     /// Takes an accepted client into the table.
@@ -194,8 +214,11 @@ impl Sockets {
         }
     }
 
-    /// Writes what a client is owed, up to a share of the turn.
+    /// Writes what a client is owed, up to a share of the turn. What comes to be owed meanwhile, because
+    /// a request that waited behind it is answered now, is for the next call: its effects are performed
+    /// before.
     pub fn write<M: Machine>(&mut self, conn: ConnId, machine: &mut M, now: Now) -> Step {
+        let mut due = machine.transmit(conn).len();
         let mut share = limits::CONN_WRITE_SHARE;
         loop {
             let Some(socket) = self.conns.get_mut(&conn) else { return Step::Rest };
@@ -210,13 +233,13 @@ impl Sockets {
                 }
                 return if machine.is_finished(conn) { Step::Close } else { Step::Rest };
             }
-            if !socket.writable {
+            if !socket.writable || due == 0 {
                 return Step::Rest;
             }
             if share == 0 {
                 return Step::Again;
             }
-            let chunk = &owed[..owed.len().min(share)];
+            let chunk = &owed[..owed.len().min(share).min(due)];
             let written = match &mut socket.stream {
                 Stream::Tcp(stream) => stream.write(chunk),
                 Stream::Unix(stream) => stream.write(chunk),
@@ -224,6 +247,7 @@ impl Sockets {
             match written {
                 Ok(count) => {
                     share -= count;
+                    due = due.saturating_sub(count);
                     machine.sent(conn, count, now);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable = false,
@@ -276,6 +300,50 @@ fn unix(stream: UnixStream) -> Accepted {
     Accepted { stream: Stream::Unix(stream), peer: Peer::Unix { uid } }
 }
 
+/// Whether this is what became of the one connection that was to be accepted: it went away, or the
+/// network or a firewall was against it (accept(2)). The next may be well.
+fn is_its_own(error: &io::Error) -> bool {
+    let network = [
+        libc::ECONNABORTED,
+        libc::EINTR,
+        libc::EPERM,
+        libc::EPROTO,
+        libc::ENETDOWN,
+        libc::ENOPROTOOPT,
+        libc::EHOSTDOWN,
+        libc::ENONET,
+        libc::EHOSTUNREACH,
+        libc::EOPNOTSUPP,
+        libc::ENETUNREACH,
+    ];
+    error.raw_os_error().is_some_and(|errno| network.contains(&errno))
+}
+
 fn is_starved(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::clock::Clock;
+    use super::super::testing::{key, Script};
+    use super::*;
+
+    #[test]
+    fn an_answer_that_comes_while_another_is_sent_waits_for_its_effects() {
+        let poll = mio::Poll::new().expect("a poll");
+        let (ours, mut client) = UnixStream::pair().expect("two sockets");
+        let (mut sockets, now) = (Sockets::default(), Clock::default().tick());
+        let (conn, source) = (key(0), SourceId::of(mio::Token(0)));
+        let accepted = Accepted { stream: Stream::Unix(ours), peer: Peer::Unix { uid: None } };
+        sockets.add(conn, source, accepted, poll.registry()).expect("the poll takes it");
+        let mut machine = Script { owed: b"first".to_vec(), ..Script::default() };
+        machine.owed_next = b"second".to_vec();
+        let mut got = [0; 20];
+        for answer in [&b"first"[..], b"second"] {
+            assert_eq!(sockets.write(conn, &mut machine, now), Step::Rest);
+            let count = client.read(&mut got).expect("something came");
+            assert_eq!(&got[..count], answer);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The loop. One turn: sleep, read the clock, take what came in, let time pass, perform what the
 //! machine asks for, write what clients are owed, tidy.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use super::children::{Children, Reading};
 use super::clock::Clock;
 use super::feed::Feed;
 use super::files::Files;
-use super::sockets::{Listener, Sockets, Step};
+use super::sockets::{Accept, Listener, Sockets, Step};
 use super::token::{Source, SourceId};
 use super::work::Worker;
 use crate::base::arena::Arena;
@@ -60,6 +60,10 @@ pub struct Reactor<M: Machine> {
     pub(super) spawns_left: usize,
     /// Sources that had their share and have more.
     again: BTreeSet<Source>,
+    /// The first stream of a child that was not read in the turn before for want of time.
+    unread: Option<(InstanceId, StreamNo)>,
+    /// Listeners on which no client can be accepted at present, and when that is tried again.
+    stuck: BTreeMap<usize, Instant>,
     /// Clients to write to or to close.
     owed: BTreeSet<ConnId>,
     /// Streams of children to write to or to close.
@@ -129,6 +133,8 @@ impl<M: Machine> Reactor<M> {
             effects: VecDeque::new(),
             spawns_left: limits::SPAWN_SHARE,
             again: BTreeSet::new(),
+            unread: None,
+            stuck: BTreeMap::new(),
             owed: BTreeSet::new(),
             feed: Feed::default(),
             more_ended: false,
@@ -182,8 +188,10 @@ impl<M: Machine> Reactor<M> {
     /// # Errors
     /// The poll failed.
     pub fn turn(&mut self, longest: Option<Duration>) -> io::Result<Option<u8>> {
-        let inputs = self.sleep(longest)?;
+        let mut inputs = self.sleep(longest)?;
         let now = self.clock.tick();
+        let stuck = self.stuck.iter().filter(|(_, at)| **at <= now.mono);
+        inputs.listeners.extend(stuck.map(|(listener, _)| *listener));
         let did = inputs.summary(self.effects.len());
         self.children.system.begin_turn();
         self.feed.begin_turn();
@@ -208,7 +216,8 @@ impl<M: Machine> Reactor<M> {
         let left_over = !self.effects.is_empty() || self.machine.has_starts();
         let busy = left_over || !self.again.is_empty() || !self.feed.is_idle();
         let farewell = self.farewell.map(|farewell| farewell.until);
-        let deadline = [self.machine.deadline(), farewell].into_iter().flatten().min();
+        let stuck = self.stuck.values().min().copied();
+        let deadline = [self.machine.deadline(), farewell, stuck].into_iter().flatten().min();
         let now = self.clock.tick().mono;
         let until = deadline.map(|at| at.saturating_duration_since(now));
         let timeout =
@@ -242,14 +251,7 @@ impl<M: Machine> Reactor<M> {
 
     /// Child output first, then exits, signals, clients, what the worker did, new clients.
     fn take_in(&mut self, inputs: Inputs, now: Now) {
-        for pipe in inputs.pipes {
-            let shell = (self.poll.registry(), &mut self.sources);
-            let machine = &mut self.machine;
-            let reading = self.children.read(pipe, limits::PIPE_SHARE, machine, shell, now);
-            if reading == Reading::Again {
-                self.again.insert(Source::Pipe(pipe.0, pipe.1));
-            }
-        }
+        self.read_pipes(&inputs.pipes, now);
         for id in inputs.watched {
             let shell = (self.poll.registry(), &mut self.sources);
             self.children.watched_ended(id, &mut self.machine, shell, now);
@@ -272,6 +274,29 @@ impl<M: Machine> Reactor<M> {
         }
     }
 
+    /// Reads the streams of children, from where the turn before had no more time.
+    fn read_pipes(&mut self, pipes: &BTreeSet<(InstanceId, StreamNo)>, now: Now) {
+        let mut left = limits::PIPES_SHARE;
+        let first = self.unread.take();
+        let turn_of = |pipe: &&(InstanceId, StreamNo)| first.is_none_or(|first| **pipe >= first);
+        let (now_first, later): (Vec<_>, Vec<_>) = pipes.iter().partition(turn_of);
+        for pipe in now_first.into_iter().chain(later).copied() {
+            if left == 0 {
+                self.unread.get_or_insert(pipe);
+                self.again.insert(Source::Pipe(pipe.0, pipe.1));
+                continue;
+            }
+            let mut share = limits::PIPE_SHARE.min(left);
+            left -= share;
+            let shell = (self.poll.registry(), &mut self.sources);
+            let reading = self.children.read(pipe, &mut share, &mut self.machine, shell, now);
+            left += share;
+            if reading == Reading::Again {
+                self.again.insert(Source::Pipe(pipe.0, pipe.1));
+            }
+        }
+    }
+
     fn take_signals(&mut self, now: Now) {
         let caught: Vec<i32> = self.signals.pending().collect();
         if std::mem::take(&mut self.more_ended) || caught.contains(&SIGCHLD) {
@@ -290,13 +315,18 @@ impl<M: Machine> Reactor<M> {
     }
 
     fn accept(&mut self, listener: usize, now: Now) {
+        self.stuck.remove(&listener);
         for _ in 0..limits::ACCEPT_SHARE {
             let accepted = match self.sockets.accept_next(listener) {
-                None => return,
-                Some(Ok(accepted)) => accepted,
-                Some(Err(error)) => {
+                Accept::Client(accepted) => accepted,
+                Accept::Lost(error) => {
                     debug!("accept: {error}");
                     continue;
+                }
+                Accept::Nobody => return,
+                Accept::Stuck => {
+                    self.stuck.insert(listener, now.mono + limits::ACCEPT_PAUSE);
+                    return;
                 }
             };
             let peer = accepted.peer;
@@ -398,4 +428,88 @@ impl Inputs {
 fn round_up(timeout: Duration) -> Duration {
     let millis = timeout.as_nanos().div_ceil(1_000_000);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{key, reactor, Script};
+    use super::*;
+    use crate::base::order::Wiring;
+    use crate::supervisor::effect::{Start, Whom};
+    use crate::sys::{sockets, startup, testing};
+    use std::net::TcpStream;
+
+    #[test]
+    fn many_noisy_children_have_their_share_of_a_turn_and_each_has_its_turn() {
+        let name = "many_noisy_children_have_their_share_of_a_turn_and_each_has_its_turn";
+        testing::alone(&format!("reactor::turn::tests::{name}"), || {
+            let most = limits::PIPES_SHARE + limits::READ_BUFFER;
+            // As many as fill more than the share, if each does no more than to fill its pipe.
+            let crowd = u32::try_from(most / limits::READ_BUFFER + 8).expect("few");
+            let all = (0..crowd).map(|n| {
+                let mut order = Box::new(testing::order("yes", &[]));
+                order.stdout = Wiring::Pipe;
+                Start { id: key(n), order }
+            });
+            let script = Script { starts: all.collect(), ..Script::default() };
+            let mut reactor = reactor(script);
+            let starts = reactor.machine.starts.len();
+            while reactor.machine.has_starts() {
+                reactor.turn(None).expect("a turn");
+            }
+            let (mut heard, mut full) = (BTreeSet::new(), 0);
+            for _ in 0..10_000 {
+                let first = reactor.unread;
+                reactor.machine.heard.clear();
+                reactor.turn(None).expect("a turn");
+                let told = &reactor.machine.heard;
+                let read: usize = told.values().sum();
+                assert!(read < most, "{read} bytes in a turn");
+                if let Some((id, stream)) = first {
+                    full += 1;
+                    let waits = reactor.again.contains(&Source::Pipe(id, stream));
+                    assert!(told.contains_key(&id) || !waits, "it was its turn");
+                }
+                heard.extend(told.keys().copied());
+                if full > 20 && heard.len() == starts {
+                    break;
+                }
+            }
+            assert!(full > 20 && heard.len() == starts, "{full} turns, {} heard", heard.len());
+            for n in 0..crowd {
+                reactor.children.signal(key(n), Signal::KILL, Whom::Group);
+            }
+        });
+    }
+
+    #[test]
+    fn clients_that_come_while_no_descriptor_is_free_are_accepted_when_one_is() {
+        let name = "clients_that_come_while_no_descriptor_is_free_are_accepted_when_one_is";
+        testing::alone(&format!("reactor::turn::tests::{name}"), || {
+            let mut reactor = reactor(Script::default());
+            let (free, _) = startup::nofile().expect("there is a limit");
+            testing::limit_nofile(0);
+            // It has no descriptor in reserve.
+            reactor.sockets = Sockets::default();
+            testing::limit_nofile(free);
+            let address = "127.0.0.1:0".parse().expect("valid");
+            let socket = sockets::listen_tcp(address, 16).expect("a free port");
+            let at = socket.local_addr().expect("bound");
+            let socket = mio::net::TcpListener::from_std(socket);
+            reactor.listen(Listener::Tcp(socket)).expect("the poll takes it");
+            let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(at)).collect();
+            testing::limit_nofile(0);
+            let begin = reactor.clock.tick().mono;
+            for _ in 0..3 {
+                reactor.turn(Some(Duration::from_millis(1))).expect("a turn");
+                assert!(reactor.again.is_empty(), "it does not spin");
+            }
+            assert_eq!(reactor.machine.clients, 0);
+            assert!(reactor.stuck.values().all(|at| *at >= begin + limits::ACCEPT_PAUSE));
+            testing::limit_nofile(free);
+            reactor.turn(Some(Duration::from_secs(30))).expect("a turn");
+            assert_eq!(reactor.machine.clients, 3, "none of {clients:?} waits for an edge");
+            assert!(reactor.stuck.is_empty());
+        });
+    }
 }

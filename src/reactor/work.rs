@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
@@ -111,9 +111,19 @@ fn perform(work: Work) -> Option<Done> {
             Some(Done::Synced(file, of.sync_data().map_err(|error| Errno::of(&error))))
         }
         Work::SyncDirectory(path) => {
-            // A file system that cannot sync a directory does not need it.
-            let _ = File::open(path).and_then(|directory| directory.sync_all());
+            if let Err(error) = sync_directory(&path) {
+                log::warn!("the names in {} may not be on the disk: {error}", path.display());
+            }
             None
         }
+    }
+}
+
+/// Makes sure that the names in a directory are on the disk. A file system that cannot do this
+/// (EINVAL, fsync(2)) does not need it.
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    match File::open(path).and_then(|directory| directory.sync_all()) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
+        other => other,
     }
 }

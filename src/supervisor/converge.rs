@@ -91,7 +91,8 @@ impl Supervisor {
         let Some(instance) = self.instances.get_mut(id) else { return };
         let once = instance.is_once();
         let has_process = instance.run.is_some();
-        let Some(job) = self.jobs.get_mut(instance.job) else { return };
+        let job_id = instance.job;
+        let Some(job) = self.jobs.get_mut(job_id) else { return };
         job.kept.take(instance.number, id);
         job.committed.take(instance.number, id);
         if has_process {
@@ -102,7 +103,8 @@ impl Supervisor {
             self.begin_stop(id, why, now);
             return;
         }
-        if let Some(instance) = self.instances.remove(id) {
+        let removed = self.remove_instance(id);
+        if let (Some(instance), Some(job)) = (removed, self.jobs.get_mut(job_id)) {
             for death in instance.deaths.iter() {
                 job.departed.push(death.clone());
             }

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
+use super::spec::{Command, JobSpec};
 use crate::base::error::{Errno, Stage};
 use crate::base::ids::{OsPid, Pid};
 use crate::base::limits;
@@ -20,6 +21,8 @@ pub enum Cause {
         stage: Stage,
         /// What the kernel said.
         errno: Errno,
+        /// The program or the directory that it said this of, as far as it is shown.
+        of: Option<String>,
     },
     /// It never ran, because no order could be made for it.
     Order(String),
@@ -29,10 +32,47 @@ impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Exit(status) => status.fmt(f),
-            Self::Spawn { stage, errno } => write!(f, "{stage}: {errno}"),
+            Self::Spawn { stage, errno, of: None } => write!(f, "{stage}: {errno}"),
+            Self::Spawn { stage, errno, of: Some(of) } => write!(f, "{stage} {of}: {errno}"),
             Self::Order(text) => f.write_str(text),
         }
     }
+}
+
+impl Cause {
+    /// That a process of this job never ran.
+    pub(super) fn spawn(spec: &JobSpec, stage: Stage, errno: Errno) -> Self {
+        let of = match stage {
+            Stage::Exec => match &spec.command {
+                Command::Program { program, .. } => Some(program.as_str()),
+                Command::Shell(_) => Some("sh"),
+            },
+            Stage::Cwd => spec.cwd.as_deref(),
+            Stage::Pipe
+            | Stage::Account
+            | Stage::Fork
+            | Stage::Session
+            | Stage::Rlimit
+            | Stage::Nice
+            | Stage::Groups
+            | Stage::Gid
+            | Stage::Uid
+            | Stage::Streams => None,
+        };
+        Self::Spawn { stage, errno, of: of.map(shown) }
+    }
+}
+
+/// A path in a message of one line: cut where it is too long.
+fn shown(path: &str) -> String {
+    let visible = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let mut chars = path.chars().map(visible);
+    let mut text: String = chars.by_ref().take(limits::SHOWN_PATH).collect();
+    if chars.next().is_some() {
+        text.pop();
+        text.push('…');
+    }
+    text
 }
 
 /// One ended run.
@@ -103,5 +143,30 @@ impl Deaths {
     /// How many there ever were.
     pub fn count(&self) -> u64 {
         self.count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervisor::spec_read;
+    use serde_json::json;
+
+    #[test]
+    fn a_spawn_that_failed_names_its_program_or_directory() {
+        let told = |program: &str, stage| {
+            let config = json!({"cmd": program, "args": [], "cwd": "/srv"});
+            let spec = spec_read::read(config.as_object().expect("an object")).expect("valid");
+            Cause::spawn(&spec, stage, Errno(2)).to_string()
+        };
+        let missing = "No such file or directory";
+        assert_eq!(told("./serve", Stage::Exec), format!("exec ./serve: {missing}"));
+        assert_eq!(told("./serve", Stage::Cwd), format!("chdir /srv: {missing}"));
+        assert_eq!(told("./serve", Stage::Fork), format!("fork: {missing}"));
+        assert_eq!(told("'a\nb'", Stage::Exec), format!("exec a\u{fffd}b: {missing}"));
+        let longest = "ü".repeat(limits::SHOWN_PATH);
+        assert_eq!(told(&longest, Stage::Exec), format!("exec {longest}: {missing}"));
+        let cut = "ü".repeat(limits::SHOWN_PATH - 1);
+        assert_eq!(told(&(longest + "ü"), Stage::Exec), format!("exec {cut}…: {missing}"));
     }
 }

@@ -9,6 +9,7 @@ use super::death::{Cause, Death};
 use super::effect::{Ask, Effect, Record, Whom};
 use super::event::{Event, Subject};
 use super::instance::{Instance, Role, Run, State, Step, Stopping, Why};
+use super::job::Job;
 use super::restart::Outcome;
 use super::shutdown::Pace;
 use super::tables::{Ended, Supervisor, Timer};
@@ -82,7 +83,7 @@ impl Supervisor {
             return;
         }
         let (job, number) = (instance.job, instance.number);
-        self.instances.remove(id);
+        self.remove_instance(id);
         if let Some(job) = self.jobs.get_mut(job) {
             job.committed.take(number, id);
         }
@@ -144,6 +145,15 @@ impl Supervisor {
         let asked = |s: &Stopping| matches!(s.step, Step::Asked(_));
         if self.instances.get(id).and_then(Instance::stopping).is_some_and(asked) {
             self.kill_tree(id, now);
+        }
+    }
+
+    /// The same for what a job's former lives have left and it waits for.
+    pub(super) fn hurry_predecessors(&mut self, id: JobId, now: Now) {
+        let former = self.jobs.get(id).and_then(|job| self.predecessors.get(&job.name));
+        let former = former.into_iter().flatten().filter_map(|id| self.jobs.get(*id));
+        for instance in former.flat_map(Job::instances).collect::<Vec<_>>() {
+            self.hurry(instance, now);
         }
     }
 
@@ -282,7 +292,7 @@ impl Supervisor {
         let kept = matches!(instance.role, Role::Kept);
         let straggler = instance.is_straggler();
         let number = death.number;
-        self.ended.push(Ended { id, job: job_id, number, pid: death.pid, gone: !kept });
+        self.ended.push(Ended { id, job: job_id, number, pid: death.pid });
         if !straggler {
             let (status, reason) = match &end.cause {
                 Cause::Exit(status) => (Some(*status), end.cause.to_string()),
@@ -291,7 +301,7 @@ impl Supervisor {
             self.events.push(Event::Exit { subject: end.subject.clone(), status, reason });
         }
         if !kept {
-            if let Some(departed) = self.instances.remove(id) {
+            if let Some(departed) = self.remove_instance(id) {
                 self.remember_departed(id, &departed, death);
             }
             self.forget_if_gone(job_id, now);

@@ -74,8 +74,9 @@ impl Supervisor {
     /// The process of this instance never became its program.
     pub fn spawn_failed(&mut self, id: InstanceId, stage: Stage, errno: Errno, now: Now) {
         let run = self.instances.get(id).and_then(|instance| instance.run.as_ref());
-        if run.is_some_and(|run| run.os_pid.is_none()) {
-            self.run_ended(id, Cause::Spawn { stage, errno }, now);
+        if let Some(run) = run.filter(|run| run.os_pid.is_none()) {
+            let cause = Cause::spawn(&run.spec, stage, errno);
+            self.run_ended(id, cause, now);
         }
     }
 

@@ -89,45 +89,88 @@ impl Job {
 
 /// Instances by their place, from 1: never two in one, and each found without looking at the rest.
 #[derive(Default)]
-pub struct Places(BTreeMap<u32, InstanceId>);
+pub struct Places {
+    filled: BTreeMap<u32, InstanceId>,
+    /// The empty places below the last filled one, so that a free one is found without a walk over
+    /// the filled ones.
+    gaps: BTreeSet<u32>,
+}
 
 impl Places {
     /// All of them, in the order of their places.
     pub fn iter(&self) -> impl Iterator<Item = &InstanceId> {
-        self.0.values()
+        self.filled.values()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.filled.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.filled.is_empty()
     }
 
     /// The one in this place.
     pub fn at(&self, number: u32) -> Option<InstanceId> {
-        self.0.get(&number).copied()
+        self.filled.get(&number).copied()
+    }
+
+    /// The last filled place, 0 if there is none.
+    fn last(&self) -> u32 {
+        self.filled.last_key_value().map_or(0, |(number, _)| *number)
     }
 
     /// Fills a place.
     pub(super) fn put(&mut self, number: u32, id: InstanceId) {
-        let before = self.0.insert(number, id);
+        self.gaps.extend(self.last() + 1..number);
+        self.gaps.remove(&number);
+        let before = self.filled.insert(number, id);
         assert!(before.is_none(), "a place is filled only when it is free");
     }
 
     /// Empties a place, if this instance is in it.
     pub(super) fn take(&mut self, number: u32, id: InstanceId) {
-        if self.at(number) == Some(id) {
-            self.0.remove(&number);
+        if self.at(number) != Some(id) {
+            return;
         }
+        self.filled.remove(&number);
+        self.gaps.insert(number);
+        // The last gaps are none any more when the last place is emptied.
+        self.gaps.split_off(&(self.last() + 1));
     }
 
     /// So many of the smallest places that are neither filled nor among `taken`.
     pub(super) fn free(&self, taken: &BTreeSet<u32>, count: usize) -> Vec<u32> {
-        let free = |number: &u32| !self.0.contains_key(number) && !taken.contains(number);
-        (1..).filter(free).take(count).collect()
+        let places = self.gaps.iter().copied().chain(self.last() + 1..);
+        places.filter(|number| !taken.contains(number)).take(count).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::arena::Key;
+    use crate::base::random::Random;
+
+    #[test]
+    fn the_free_places_are_the_smallest_that_are_not_filled() {
+        let mut random = Random::seeded(1);
+        let mut number = |below| u32::try_from(random.below(below)).expect("small");
+        let mut places = Places::default();
+        let id = |number| InstanceId(Key { index: number, generation: 0 });
+        for _ in 0..10_000 {
+            let taken: BTreeSet<u32> = (0..number(4)).map(|_| number(30) + 1).collect();
+            let free = places.free(&taken, 5);
+            let plain = (1..).filter(|n| places.at(*n).is_none() && !taken.contains(n));
+            assert_eq!(free, plain.take(5).collect::<Vec<_>>());
+            if number(2) == 0 && places.len() < 20 {
+                places.put(free[0], id(free[0]));
+            }
+            let emptied = number(30);
+            places.take(emptied, id(emptied));
+            assert!(places.gaps.iter().all(|gap| *gap < places.last()));
+        }
     }
 }

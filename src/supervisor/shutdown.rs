@@ -137,7 +137,7 @@ impl Supervisor {
         for id in staying {
             self.clear_timers(id);
             self.effect(Ask::Release(id));
-            let Some(instance) = self.instances.remove(id) else { continue };
+            let Some(instance) = self.remove_instance(id) else { continue };
             if let Some(job) = self.jobs.get_mut(instance.job) {
                 job.kept.take(instance.number, id);
             }

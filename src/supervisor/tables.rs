@@ -48,6 +48,7 @@ pub struct Supervisor {
     pub(super) effects: Vec<Effect>,
     pub(super) events: Vec<Event>,
     pub(super) ended: Vec<Ended>,
+    pub(super) gone: Vec<InstanceId>,
     /// Jobs of which the specification or the intent may have changed, or which are gone.
     pub(super) changed: BTreeSet<JobName>,
 }
@@ -80,8 +81,6 @@ pub struct Ended {
     pub number: u32,
     /// The run.
     pub pid: Pid,
-    /// Whether the instance is gone with it.
-    pub gone: bool,
 }
 
 /// Why a verb was refused.
@@ -165,6 +164,7 @@ impl Supervisor {
             effects: Vec::new(),
             events: Vec::new(),
             ended: Vec::new(),
+            gone: Vec::new(),
             changed: BTreeSet::new(),
         }
     }
@@ -202,6 +202,18 @@ impl Supervisor {
     /// Which runs are over.
     pub fn take_ended(&mut self) -> Vec<Ended> {
         std::mem::take(&mut self.ended)
+    }
+
+    /// Which instances are no more, with or without a run.
+    pub fn take_gone(&mut self) -> Vec<InstanceId> {
+        std::mem::take(&mut self.gone)
+    }
+
+    /// Takes an instance out of the table, for good.
+    pub(super) fn remove_instance(&mut self, id: InstanceId) -> Option<Instance> {
+        let instance = self.instances.remove(id)?;
+        self.gone.push(id);
+        Some(instance)
     }
 
     /// Which jobs have, or may have, another specification or intent, or none any more.

@@ -196,6 +196,9 @@ impl Supervisor {
 
     /// Stops every instance; those that are stopping already go to the next step if `again`.
     pub(super) fn stop_all(&mut self, id: JobId, why: Why, again: bool, now: Now) {
+        if again {
+            self.hurry_predecessors(id, now);
+        }
         let Some(job) = self.jobs.get(id) else { return };
         for instance in job.instances().collect::<Vec<_>>() {
             if again {

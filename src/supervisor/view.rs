@@ -346,7 +346,7 @@ fn death_view(death: &Death) -> DeathView {
         Cause::Spawn { .. } | Cause::Order(_) => ("spawn_error", None, None),
     };
     let (stage, errno) = match &death.cause {
-        Cause::Spawn { stage, errno } => (Some(stage.word()), Some(errno.0)),
+        Cause::Spawn { stage, errno, .. } => (Some(stage.word()), Some(errno.0)),
         Cause::Order(_) => (Some("order"), None),
         Cause::Exit(_) => (None, None),
     };

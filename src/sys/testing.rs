@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use super::reap;
 use super::spawn::Spawner;
+use super::{reap, startup};
 use crate::base::environment::Environment;
 use crate::base::ids::OsPid;
 use crate::base::order::{SpawnOrder, Wiring};
@@ -61,6 +61,14 @@ pub(crate) fn alone(name: &str, body: impl FnOnce()) {
     let (text, ended) = output(&order);
     assert_eq!(ended, ExitStatus::Code(0), "{name} alone:\n{text}");
     assert!(text.contains("1 passed"), "there is no test {name}:\n{text}");
+}
+
+/// Lets the process have no descriptor from this number on, but those that it has.
+pub(crate) fn limit_nofile(soft: u64) {
+    let (_, hard) = startup::nofile().expect("there is a limit");
+    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    // SAFETY: the kernel reads `limit`.
+    assert_eq!(unsafe { libc::setrlimit64(libc::RLIMIT_NOFILE, &limit) }, 0);
 }
 
 /// Waits until a child of ours has ended, and does not reap it.

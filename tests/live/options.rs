@@ -101,9 +101,13 @@ fn a_program_that_cannot_be_started_says_why() {
     node.folder().write("plain", "no program\n");
     let text = node.folder().text("plain");
     for (name, options, reason) in [
-        ("none", json!({"cmd": "/no/such/program"}), "exec: No such file or directory"),
-        ("plain", json!({ "cmd": text }), "exec: Permission denied"),
-        ("cwd", json!({"cmd": "true", "cwd": "/no/such"}), "No such file or directory"),
+        (
+            "none",
+            json!({"cmd": "/no/such/program"}),
+            "exec /no/such/program: No such file or directory",
+        ),
+        ("plain", json!({ "cmd": text }), "/plain: Permission denied"),
+        ("cwd", json!({"cmd": "true", "cwd": "/no/such"}), "chdir /no/such: No such file"),
     ] {
         let mut options = options;
         options["name"] = json!(name);

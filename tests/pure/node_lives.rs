@@ -137,3 +137,24 @@ fn a_death_is_told_with_its_last_words_in_the_very_turn_in_which_it_is_seen() {
     let answer = String::from_utf8(node.take_answer(conn)).expect("text");
     assert!(answer.contains(r#""last_lines": ["last words"]"#), "{answer}");
 }
+
+#[test]
+fn what_comes_when_a_run_is_over_is_nobodys_words() {
+    let mut node = node(Legacy::default(), vec![file_job(r#"s.web {"cmd": "serve"}"#)]);
+    let id = node.instance(OsPid(1001));
+    let late = |node: &mut FakeNode| {
+        let now = node.now;
+        node.gaffer.output(id, StreamNo::STDOUT, b"late\n", now);
+    };
+    node.exit(OsPid(1001), ExitStatus::Code(1), false);
+    late(&mut node);
+    node.advance(std::time::Duration::from_secs(1));
+    node.output(OsPid(1002), StreamNo::STDOUT, b"its own\n");
+    node.exit(OsPid(1002), ExitStatus::Code(1), false);
+    let deaths = node.gaffer.supervisor().view_deaths(&file_job(r#"s.web {"cmd": "serve"}"#).name);
+    let deaths = serde_json::to_value(deaths.expect("loaded")).expect("plain values");
+    assert_eq!(deaths[0]["last_lines"], json!(["its own"]));
+    ask(&mut node, "DELETE /jobs/s/web", "");
+    late(&mut node);
+    node.gaffer.sweep().expect("nothing is kept of what is gone");
+}

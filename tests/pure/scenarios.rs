@@ -261,7 +261,7 @@ fn a_spawn_failure_backs_off_with_its_stage_and_errno() {
     let deaths = deaths(&world);
     assert_eq!(deaths[0]["stage"], "exec");
     assert_eq!(deaths[0]["errno"], 2);
-    assert_eq!(deaths[0]["reason"], "exec: No such file or directory");
+    assert_eq!(deaths[0]["reason"], "exec child: No such file or directory");
     world.pass(SECOND * 60);
     assert!(world.kernel.spawns < 9, "{} spawns in a minute", world.kernel.spawns);
 }
@@ -475,6 +475,30 @@ fn recovered_processes_end_before_their_job_starts() {
     assert_eq!(world.kernel.living(), 1);
     let strangers = world.told().iter().filter(|event| *event == "exit").count();
     assert_eq!(strangers, 0, "they are no processes of the API");
+}
+
+#[test]
+fn a_second_stop_hurries_what_is_left_of_a_former_life() {
+    let mut world = World::new(1);
+    let deaf = Child { obeys: None, ..Child::good() };
+    let mut running = left_over(&mut world, &deaf, 1, false);
+    running.graceful_timeout = SECOND * 60;
+    world.supervisor.recovered(running, world.now);
+    world.load("web", job("deaf", json!({"graceful_timeout": 60, "start": false})));
+    stop(&mut world);
+    world.pass(SECOND);
+    assert_eq!(world.kernel.living(), 1);
+    stop(&mut world);
+    world.pass(ms(10));
+    assert_eq!(world.kernel.living(), 0);
+    start(&mut world);
+    world.pass(SECOND);
+    unload(&mut world);
+    world.load("web", job("", json!({"start": false})));
+    stop(&mut world);
+    stop(&mut world);
+    world.pass(ms(10));
+    assert_eq!(world.kernel.living(), 0, "of an unloaded job of the same name, too");
 }
 
 #[test]

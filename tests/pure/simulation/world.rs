@@ -130,6 +130,9 @@ impl World {
         for ended in self.supervisor.take_ended() {
             self.supervisor.attach_last_words(ended, vec![format!("the words of {}", ended.pid)]);
         }
+        for id in self.supervisor.take_gone() {
+            assert!(self.supervisor.instance(id).is_none(), "{id:?} is gone and there");
+        }
         let events = self.supervisor.take_events();
         for event in &events {
             self.note(format_args!("event {event:?}"));
