@@ -85,7 +85,7 @@ mod tests {
             Start { id: key(n), order }
         };
         let starts = (0..).zip(programs).map(start).collect();
-        let mut reactor = reactor(Script { starts, ..Script::default() });
+        let mut reactor = reactor(Script { starts, keeps: true, ..Script::default() });
         until(&mut reactor, |script| script.starts.is_empty());
         reactor
     }

@@ -32,8 +32,9 @@ pub(super) struct Script {
     pub(super) spawned: Vec<OsPid>,
     /// How much each instance wrote.
     pub(super) heard: BTreeMap<InstanceId, usize>,
-    /// The same in full.
+    /// What each wrote, if that is kept.
     pub(super) said: BTreeMap<InstanceId, Vec<u8>>,
+    pub(super) keeps: bool,
     /// Which leaders have ended.
     pub(super) ended: Vec<InstanceId>,
     /// What processes are owed,
@@ -123,7 +124,9 @@ impl Machine for Script {
 
     fn output(&mut self, id: InstanceId, _: StreamNo, bytes: &[u8], _: Now) {
         *self.heard.entry(id).or_default() += bytes.len();
-        self.said.entry(id).or_default().extend_from_slice(bytes);
+        if self.keeps {
+            self.said.entry(id).or_default().extend_from_slice(bytes);
+        }
     }
 
     fn input_owed(&self, id: InstanceId, stream: StreamNo) -> &[u8] {
