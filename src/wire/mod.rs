@@ -7,3 +7,4 @@ pub mod procfile;
 pub mod sockjs;
 pub mod text;
 pub mod ws;
+pub mod ws76;
