@@ -269,7 +269,7 @@ impl Conn {
             State::Head(_) => limits::HTTP_HEAD_TIME,
             State::Body(_) => limits::HTTP_BODY_WINDOW,
             State::Discarding { .. } => limits::HTTP_DISCARD_TIME,
-            State::Socket(_) => return Some(self.socket_deadline()),
+            State::Socket(_) => return self.socket_deadline(),
             State::Idle
             | State::Ready(_)
             | State::Answering(_)
@@ -314,10 +314,10 @@ impl Conn {
                         break;
                     }
                 }
+                State::Socket(_) => return self.hear_out(now),
                 State::Ready(_)
                 | State::Answering(_)
                 | State::Streaming(_)
-                | State::Socket(_)
                 | State::Discarding { .. }
                 | State::Closed => return,
             }

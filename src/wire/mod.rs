@@ -11,3 +11,4 @@ pub mod sockjs;
 pub mod sse;
 pub mod text;
 pub mod ws;
+pub mod ws76;

@@ -325,7 +325,10 @@ pub fn read_body(body: &[u8]) -> Result<Vec<String>, BadPayload> {
     if body.is_empty() {
         return Err(BadPayload::Missing);
     }
-    let messages: Vec<Text> = serde_json::from_slice(body).map_err(|_| BadPayload::Broken)?;
+    if let Ok(messages) = serde_json::from_slice(body) {
+        return Ok(messages);
+    }
+    let messages: Vec<Text> = lenient(body).ok_or(BadPayload::Broken)?;
     Ok(messages.into_iter().map(|text| text.0).collect())
 }
 
@@ -352,8 +355,13 @@ pub fn read_text(text: &str) -> Result<Vec<String>, BadPayload> {
         return Ok(Vec::new());
     }
     if text.trim_start().starts_with('"') {
-        let message: Text = serde_json::from_str(text).map_err(|_| BadPayload::Broken)?;
-        return Ok(vec![message.0]);
+        let message: Result<String, _> = serde_json::from_str(text);
+        let lenient = || lenient::<Text>(text.as_bytes()).map(|text| text.0);
+        return message
+            .ok()
+            .or_else(lenient)
+            .map(|message| vec![message])
+            .ok_or(BadPayload::Broken);
     }
     read_body(text.as_bytes())
 }
@@ -372,6 +380,13 @@ fn form_decoded(value: &[u8]) -> Option<Vec<u8>> {
         });
     }
     Some(bytes)
+}
+
+/// Reads JSON whose strings scripts wrote. The reader of bytes does not look for control characters,
+/// so where there is any, even between strings, nothing is forgiven.
+fn lenient<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
+    let plain = std::str::from_utf8(json).is_ok() && json.iter().all(|byte| *byte >= b' ');
+    serde_json::from_slice(json).ok().filter(|_| plain)
 }
 
 /// A JSON string as scripts write it: half of a surrogate pair, which is no text, becomes U+FFFD.
@@ -406,6 +421,161 @@ fn replace_surrogates(bytes: &mut [u8]) {
     for at in 0..bytes.len().saturating_sub(2) {
         if let [0xed, 0xa0..=0xbf, 0x80..=0xbf] = bytes[at..at + 3] {
             bytes[at..at + 3].copy_from_slice("\u{fffd}".as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quoted(text: &str) -> String {
+        let mut out = String::new();
+        quote(text, &mut out);
+        out
+    }
+
+    fn callback(name: &str) -> Result<Callback, BadCallback> {
+        Callback::read(Some(name.to_owned()))
+    }
+
+    #[test]
+    fn what_browsers_change_is_escaped_and_nothing_else() {
+        for (text, written) in [
+            ("", r#""""#),
+            ("plain é 日", r#""plain é 日""#),
+            ("\"\\/\n\r\t\u{8}\u{c}", r#""\"\\/\n\r\t\b\f""#),
+            ("\0\u{1f} ~\u{7f}", "\"\\u0000\\u001f ~\u{7f}\""),
+            ("\u{200b}\u{200c}\u{200f}\u{2010}", "\"\u{200b}\\u200c\\u200f\u{2010}\""),
+            ("\u{2027}\u{2028}\u{202f}\u{2030}", "\"\u{2027}\\u2028\\u202f\u{2030}\""),
+            ("\u{205f}\u{2060}\u{206f}\u{2070}", "\"\u{205f}\\u2060\\u206f\u{2070}\""),
+            ("\u{ffef}\u{fff0}\u{ffff}", "\"\u{ffef}\\ufff0\\uffff\""),
+            ("\u{10000}a😀", r#""\ud800\udc00a\ud83d\ude00""#),
+        ] {
+            assert_eq!(quoted(text), written, "{text:?}");
+            assert_eq!(serde_json::from_str::<String>(&quoted(text)).expect("JSON"), text);
+        }
+    }
+
+    #[test]
+    fn frames_are_a_letter_and_json() {
+        let mut messages = Messages::default();
+        assert!(messages.is_empty());
+        messages.push("one");
+        assert_eq!(messages.len(), r#"a["one""#.len());
+        messages.push("t\"o");
+        assert_eq!(messages.finish(), r#"a["one","t\"o"]"#);
+        assert_eq!(close_frame(3000, "Go \"away\"!"), r#"c[3000,"Go \"away\"!"]"#);
+    }
+
+    #[test]
+    fn every_transport_has_its_envelope() {
+        let name = callback("a.b-c_9").expect("a name");
+        for (envelope, wrapped, begins, length) in [
+            (Envelope::Line, "a[\"<\"]\n", "hhhh", 2049),
+            (Envelope::Event, "data: a[\"<\"]\r\n\r\n", "\r\n", 2),
+            (
+                Envelope::Script(name.clone()),
+                "<script>\np(\"a[\\\"\\u003c\\\"]\");\n</script>\r\n",
+                "<!doctype html>\n",
+                1028,
+            ),
+            (Envelope::Call(name), "/**/a.b-c_9(\"a[\\\"\\u003c\\\"]\");\r\n", "", 0),
+        ] {
+            assert_eq!(envelope.wrap("a[\"<\"]"), wrapped);
+            let prelude = envelope.prelude();
+            assert!(prelude.starts_with(begins) && prelude.len() == length, "{prelude:?}");
+        }
+        let long = callback(&"x".repeat(limits::SOCKJS_CALLBACK)).expect("a name");
+        assert!(Envelope::Script(long).prelude().contains("parent.xxx"), "the page names it");
+    }
+
+    #[test]
+    fn callbacks_are_short_names() {
+        assert_eq!(Callback::read(None), Err(BadCallback::Missing));
+        assert_eq!(callback(""), Err(BadCallback::Missing));
+        assert!(callback(&"x".repeat(limits::SOCKJS_CALLBACK)).is_ok());
+        let long = "x".repeat(limits::SOCKJS_CALLBACK + 1);
+        for bad in [" ", "a(", "a b", "é", "a;", "<a", "a\n", &long] {
+            assert_eq!(callback(bad), Err(BadCallback::Invalid), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn urls_name_sessions_and_pages() {
+        assert!(is_segment("abcd e") && is_segment("é") && is_segment("_"));
+        assert!(is_segment(&"x".repeat(limits::SOCKJS_SEGMENT)));
+        for bad in ["", ".", "a.b", "a/b", &"x".repeat(limits::SOCKJS_SEGMENT + 1)] {
+            assert!(!is_segment(bad), "{bad:?}");
+        }
+        for page in ["iframe.html", "iframe-1.6.1.html", "iframe_a-z.09.html"] {
+            assert!(is_iframe(page), "{page}");
+        }
+        for other in ["iframe", "iframe.htm", "Iframe.html", "iframe-A.html", "a-iframe.html", ""] {
+            assert!(!is_iframe(other), "{other}");
+        }
+        assert!(iframe("/a?b&\"c").contains("src=\"/a?b&amp;&quot;c\">"));
+        let all = ["websocket", "xhr", "xhr_send", "xhr_streaming", "eventsource", "htmlfile"];
+        for name in all.iter().chain(&["jsonp", "jsonp_send"]) {
+            let transport = Transport::named(name).expect(name);
+            let posted = name.starts_with("xhr") || name.ends_with("_send");
+            assert_eq!(transport.method() == Method::Post, posted, "{name}");
+            let legacy = name.starts_with("jsonp") || *name == "htmlfile";
+            assert_eq!(transport.is_legacy(), legacy, "{name}");
+        }
+        assert_eq!(Transport::named("XHR"), None);
+    }
+
+    #[test]
+    fn bodies_are_arrays_of_strings() {
+        let texts = |texts: &[&str]| Ok(texts.iter().map(|text| (*text).to_owned()).collect());
+        assert_eq!(read_body(br#"["a", "\u0062\n"]"#), texts(&["a", "b\n"]));
+        assert_eq!(read_body(b" [ ] "), texts(&[]));
+        assert_eq!(read_body(b""), Err(BadPayload::Missing));
+        for broken in [
+            "[\"a",
+            "\"a\"",
+            "{}",
+            "null",
+            "[1]",
+            "[[\"a\"]]",
+            "[\"a\"]x",
+            "[\"a\",]",
+            " ",
+            "[\"\n\"]",
+        ] {
+            assert_eq!(read_body(broken.as_bytes()), Err(BadPayload::Broken), "{broken}");
+        }
+        assert_eq!(read_body(b"[\"\xff\"]"), Err(BadPayload::Broken));
+        assert_eq!(read_body(b"[\"\xed\xa0\x80\"]"), Err(BadPayload::Broken));
+        assert_eq!(read_body(b"[\"\\ud800\n\"]"), Err(BadPayload::Broken));
+        let halves = r#"["\ud800x", "\udc00", "\ud83d\ude00", "é\ud800"]"#;
+        let read = texts(&["\u{fffd}x", "\u{fffd}", "😀", "é\u{fffd}"]);
+        assert_eq!(read_body(halves.as_bytes()), read);
+    }
+
+    #[test]
+    fn forms_and_websockets_carry_the_same() {
+        let one = |text: &str| Ok(vec![text.to_owned()]);
+        let form =
+            |body: &str| read_form(body.as_bytes(), "application/X-www-form-urlencoded; a=b");
+        assert_eq!(form("d=%5B%22a+%2B%c3%A9%22%5D"), one("a +é"));
+        assert_eq!(form("x=1&d=[\"a\"]&d=[]"), one("a"));
+        for nothing in ["", "d=", "dd=[]", "p=p"] {
+            assert_eq!(form(nothing), Err(BadPayload::Missing), "{nothing}");
+        }
+        for broken in ["d=%5B%22x", "d=%", "d=%5", "d=%+1", "d=1"] {
+            assert_eq!(form(broken), Err(BadPayload::Broken), "{broken}");
+        }
+        assert_eq!(read_form(b"[\"%61\"]", "text/plain"), one("%61"));
+        assert_eq!(read_form(b"d=[]", ""), Err(BadPayload::Broken));
+        assert_eq!(read_text(""), Ok(Vec::new()));
+        assert_eq!(read_text("[]"), Ok(Vec::new()));
+        assert_eq!(read_text(" \"a\" "), one("a"));
+        assert_eq!(read_text(r#""a\udc00""#), one("a\u{fffd}"));
+        assert_eq!(read_text("[\"a\"]"), one("a"));
+        for broken in ["a", "\"a", "[\"a", "1", "\"a\"\"b\""] {
+            assert_eq!(read_text(broken), Err(BadPayload::Broken), "{broken}");
         }
     }
 }

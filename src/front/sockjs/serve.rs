@@ -15,6 +15,7 @@ use crate::front::response::Response;
 use crate::wire::http::Method;
 use crate::wire::sockjs::{self, Callback, Envelope, Transport};
 use crate::wire::ws;
+use crate::wire::ws76::Keys;
 
 /// What a request leads to.
 enum Resource<'a> {
@@ -210,20 +211,19 @@ impl Service {
         clients: &mut Clients,
         now: Now,
     ) {
-        let accept = match ws::handshake(request.method, request.version, &request.headers) {
+        let old = Keys::of(&request.headers).filter(|_| self.options.legacy);
+        let accept = match old.map_or_else(|| accepted(request), |_| Ok(String::new())) {
             Ok(accept) => accept,
-            Err(lack) => {
-                let status = if lack == ws::NoHandshake::Method { 400 } else { lack.status() };
-                let response = pages::refused(status, lack.to_string());
-                let response = response.with("Sec-WebSocket-Version", "13");
-                return self.answer(conn, response, clients, now);
-            }
+            Err(lack) => return self.answer(conn, lack, clients, now),
         };
         let Some(id) = self.open(conn, request, None, clients) else {
             return self.answer(conn, too_many(), clients, now);
         };
         let longest = self.options.message;
-        clients.change(conn, |conn| conn.upgrade(&accept, &[], longest, now));
+        clients.change(conn, |conn| match old {
+            Some(keys) => conn.upgrade_old(keys, &whereabouts(request), longest, now),
+            None => conn.upgrade(&accept, &[], longest, now),
+        });
         let framed = matches!(way, Way::Socket);
         self.attach(id, conn, way, now);
         if framed {
@@ -348,6 +348,27 @@ impl Service {
         client.conn.answer(response, now);
         clients.touch(conn);
     }
+}
+
+/// Checks a request that wants to become a websocket.
+fn accepted(request: &Request) -> Result<String, Response> {
+    let accepted = ws::handshake(request.method, request.version, &request.headers);
+    accepted.map_err(|lack| {
+        let status = if lack == ws::NoHandshake::Method { 400 } else { lack.status() };
+        pages::refused(status, lack.to_string()).with("Sec-WebSocket-Version", "13")
+    })
+}
+
+/// What a client from before the standard wants to be told of the request that it made.
+fn whereabouts(request: &Request) -> [(&'static str, String); 2] {
+    let origin = request.headers.get("origin").unwrap_or_default();
+    let scheme = if origin.starts_with("https:") { "wss" } else { "ws" };
+    let (host, path) = (request.host().unwrap_or_default(), &request.path);
+    let query = request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+    [
+        ("Sec-WebSocket-Origin", origin.to_owned()),
+        ("Sec-WebSocket-Location", format!("{scheme}://{host}{path}{query}")),
+    ]
 }
 
 fn too_many() -> Response {

@@ -75,11 +75,11 @@ impl ResponseHead<'_> {
 }
 
 /// Writes the head of the answer that makes a websocket of a connection (RFC 6455 section 4.2.2).
-pub fn write_switch(accept: &str, headers: &[(&'static str, String)], out: &mut Vec<u8>) {
+/// `upgrade` names the protocol as the client spells it.
+pub fn write_switch(upgrade: &str, headers: &[(&'static str, String)], out: &mut Vec<u8>) {
     out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
-    field(out, "Upgrade", "websocket");
+    field(out, "Upgrade", upgrade);
     field(out, "Connection", "Upgrade");
-    field(out, "Sec-WebSocket-Accept", accept);
     for (name, value) in headers {
         field(out, name, value);
     }
