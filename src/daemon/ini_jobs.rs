@@ -101,7 +101,14 @@ impl Table {
         for section in &self.sections {
             match kind(section, warnings)? {
                 Kind::Job(name) => jobs.push((name, section)),
-                Kind::Env(name) => drop(envs.insert(name, section)),
+                Kind::Env(name) => {
+                    if let Some(first) = envs.insert(name.clone(), section) {
+                        return Err(format!(
+                            "{}: the environment of {name} stands at {} already",
+                            section.place, first.place
+                        ));
+                    }
+                }
                 Kind::Other => {}
             }
         }
@@ -368,6 +375,10 @@ mod tests {
             (
                 "[job:a]\ncmd = x\nnice = 99\n",
                 "g.ini:3: nice: expected a whole number from -20 to 19, found 99",
+            ),
+            (
+                "[job:a]\ncmd = x\n[env:a]\nb = 1\n[env:default:a]\nc = 2\n",
+                "g.ini:5: the environment of default.a stands at g.ini:3 already",
             ),
             ("[jbo:a]\ncmd = x\n", "g.ini:1: unknown section [jbo:a]; did you mean \"job\"?"),
             (
