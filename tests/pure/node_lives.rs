@@ -310,7 +310,7 @@ fn what_comes_when_a_run_is_over_is_nobodys_words() {
     };
     node.exit(OsPid(1001), ExitStatus::Code(1), false);
     late(&mut node);
-    node.advance(std::time::Duration::from_secs(1));
+    node.advance(Duration::from_secs(1));
     node.output(OsPid(1002), StreamNo::STDOUT, b"its own\n");
     node.exit(OsPid(1002), ExitStatus::Code(1), false);
     let deaths = node.gaffer.supervisor().view_deaths(&file_job(r#"s.web {"cmd": "serve"}"#).name);
