@@ -93,7 +93,7 @@ impl Gaffer {
     fn measure(&mut self, id: ConnId, measure: Measure, targets: Vec<(InstanceId, Pid, OsPid)>) {
         let orders = targets.iter().map(|(_, _, os_pid)| *os_pid).collect();
         let ticket = self.waits.measure(id, Measuring { measure, targets });
-        self.effects.push(Effect::Sample { ticket, targets: orders });
+        self.effects.push(Effect::Sample { ticket, targets: orders, keep: false });
     }
 
     fn targets(&self, measure: &Measure) -> Vec<(InstanceId, Pid, OsPid)> {
