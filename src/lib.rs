@@ -32,9 +32,10 @@
 //! 3. take in: child output, exits (after their last words), signals, clients, the worker's
 //!    results, new clients
 //! 4. let time pass in the machine
-//! 5. perform effects and feed their results back, until there are none or the turn has done its
-//!    share; writes to the state directory come first
-//! 6. write what processes and clients are owed
+//! 5. perform effects, start processes and feed the results back, until there are none or the turn
+//!    has done its share; writes to the state directory come first, new processes last
+//! 6. write what processes and clients are owed; what comes about by that is performed before more
+//!    is written
 //! 7. say so if the turn was long
 //!
 //! Sources are edge-triggered and registered once. One that had its share and has more is taken up
@@ -62,7 +63,7 @@
 //! |---|---|
 //! | 0 [`base`] | words every floor speaks: ids, arena, timers, limits, errors |
 //! | 0 [`sys`] | the kernel, and the only unsafe code |
-//! | 1 [`wire`] | bytes ↔ messages: HTTP, INI, Procfile, .env |
+//! | 1 [`wire`] | bytes ↔ messages: HTTP, JSON, INI, Procfile, .env |
 //! | 2 [`supervisor`] | pure decisions about jobs |
 //! | 3 [`front`] | connections without sockets: requests, answers, routes, who may ask |
 //! | 4 [`node`] | the machine: endpoints, outputs, statistics, state |
@@ -72,20 +73,23 @@
 //!
 //! # What is always so
 //!
-//! - Nothing below the reactor reads a clock, touches a descriptor or sleeps.
+//! - Nothing between [`sys`] and the reactor reads a clock, touches a descriptor or sleeps. Only what
+//!   it is handed reaches further: the log, and the accounts of the system.
 //! - Nothing inside acts on an [`supervisor::Event`]: events are for clients.
 //! - Nothing is kept twice: a timer is set where its state is entered and cancelled where it is
 //!   left, in the same method.
 //! - Nothing grows without a limit from [`base::limits`].
 //! - Nothing a web page can do reaches an endpoint: [`front::access`] is asked first.
 //! - Only `converge` starts processes, and only `ending` stops them.
-//! - Only what is on disk, or will be written before the answer, is promised to a client.
+//! - Nothing of an answer is sent before what it promises is written to the state directory, where it
+//!   outlives the daemon; the worker has it on the disk, where it outlives the machine, soon after.
+//!   Only while writes fail is it otherwise: they are tried again, and `GET /` says so.
 //! - Only `sys` has unsafe code.
 //!
 //! # Where to add
 //!
 //! - **an endpoint**: a function in `node/api_*.rs` and a line in [`node::routes::ROUTES`]
-//! - **a job option**: a line in [`supervisor::spec_read::KEYS`], a field of
+//! - **a job option**: a line in [`supervisor::spec_keys::KEYS`], a field of
 //!   [`supervisor::JobSpec`], and its use in `supervisor/order.rs` or `restart.rs`
 //! - **a key of `[gaffer]` or an option of gafferd**: `daemon/config.rs`, `daemon/options.rs`
 //! - **something the kernel is asked for**: an [`node::machine::Effect`], performed in

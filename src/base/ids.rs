@@ -44,6 +44,11 @@ arena_id! {
     ConnId
 }
 
+arena_id! {
+    /// One client's conversation on a channel, over whatever connections it takes.
+    SessionId
+}
+
 /// Gaffer's own number of a process: 1, 2, 3…, never used twice in a daemon's life. Public as `pid`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pid(pub u64);

@@ -50,8 +50,8 @@ pub const RESTARTS_PER_SECOND: u32 = 20;
 
 // --- files -------------------------------------------------------------------------------------
 
-/// Largest configuration file, Procfile or .env file. Ten thousand jobs fit; a log or a binary
-/// named by mistake does not fill the memory.
+/// Largest configuration file, Procfile, .env file or JSON file of jobs. Ten thousand jobs fit; a log
+/// or a binary named by mistake does not fill the memory.
 pub const TEXT_FILE: usize = 1024 * 1024;
 /// How deep `%(key)s` may lead to values that refer to others: CPython's
 /// `configparser.MAX_INTERPOLATION_DEPTH`, so what it reads, we read. It also ends circles.
@@ -77,7 +77,7 @@ pub const HTTP_TARGET: usize = 8 * 1024;
 pub const HTTP_REQUEST_LINE: usize = HTTP_TARGET + 64;
 /// Largest Content-Length that is a number to us: every JSON reader can hold it exactly.
 pub const HTTP_CONTENT_LENGTH: u64 = 1 << 53;
-/// Longest request body where a route says nothing else (413): job specs are a few kilobytes.
+/// Longest request body (413): job specs are a few kilobytes.
 pub const HTTP_BODY: usize = 1024 * 1024;
 /// Longest extension of one chunk: nobody uses them, and without a bound they are free traffic.
 pub const HTTP_CHUNK_EXTENSION: usize = 256;
@@ -109,11 +109,53 @@ pub const HTTP_DISCARD_TIME: Duration = Duration::from_secs(2);
 /// A client that follows something and takes none of what it is owed for this long, or answers no
 /// ping, is gone.
 pub const LIVE_SILENCE: Duration = Duration::from_secs(120);
+/// Events kept for clients that come back, counted by their messages: about two megabytes, and on a
+/// busy node some minutes.
+pub const EVENTS_KEPT: usize = 10_000;
+/// Most topics that one client follows: a page shows hundreds, and each costs memory for as long as it
+/// is followed.
+pub const SUBSCRIPTIONS: usize = 1_000;
+/// Longest topic. The longest names of a session and a job fit.
+pub const TOPIC: usize = 512;
+/// How often statistics come when nobody says otherwise, as the original sent them,
+pub const STATS_INTERVAL: Duration = Duration::from_millis(100);
+/// and how often at the most and at the least.
+pub const STATS_INTERVALS: (Duration, Duration) =
+    (Duration::from_millis(50), Duration::from_secs(3600));
+/// What is queued for one reader who is slower than what it follows, each piece with its cost. Above
+/// it the oldest is dropped, counted and told; it holds a second or two of a thousand processes'
+/// statistics.
+pub const READER_QUEUE: usize = 1024 * 1024;
+/// Largest message on a websocket to a process: its whole queue, with the head of a frame.
+pub const WS_MESSAGE: usize = INPUT_QUEUE + 1024;
 /// How long a websocket is silent before it is asked for a sign of life: proxies close what is silent
 /// for a minute, and some for half of one.
 pub const WS_PING: Duration = Duration::from_secs(25);
 /// What a websocket reads at a time. Each has such a buffer for as long as it lives.
 pub const WS_READ_BUFFER: usize = 2 * 1024;
+// --- sockjs ----------------------------------------------------------------------------------------
+
+/// Longest server or session in a URL: clients make up eight characters or a UUID.
+pub const SOCKJS_SEGMENT: usize = 128;
+/// Longest callback of a page: clients' own have about ten characters.
+pub const SOCKJS_CALLBACK: usize = 32;
+/// How often a client that receives hears something: proxies close what is silent for a minute.
+pub const SOCKJS_HEARTBEAT: Duration = Duration::from_secs(25);
+/// How long a session without a receiver is kept: a client polls again at once, over a bad line in a
+/// few seconds.
+pub const SOCKJS_DISCONNECT: Duration = Duration::from_secs(5);
+/// A response that goes on ends after so many bytes: browsers keep all of it until then.
+pub const SOCKJS_RESPONSE: usize = 128 * 1024;
+/// Largest message, and largest body with messages: what any request may have.
+pub const SOCKJS_MESSAGE: usize = HTTP_BODY;
+/// What may wait for the receiver of a session, in bytes: the largest answers, and a moment of output.
+pub const SOCKJS_QUEUE: usize = 1024 * 1024;
+/// Most sessions: as many as a small host has memory for, should each let its queue grow.
+pub const SOCKJS_SESSIONS: usize = 1024;
+/// Most requests of a session that wait until their messages are taken: clients send one at a time.
+pub const SOCKJS_SENDS: usize = 8;
+/// Above this size no further message is put into a frame: what a client reads at a time.
+pub const SOCKJS_FRAME: usize = 16 * 1024;
 // --- the kernel --------------------------------------------------------------------------------
 
 /// Most that is read of a process's environment, in bytes: the kernel itself takes no more for

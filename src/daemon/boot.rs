@@ -19,6 +19,7 @@ use super::world::Daemon;
 use crate::base::error::Errno;
 use crate::base::limits;
 use crate::base::order::Identity;
+use crate::front::sockjs;
 use crate::node::console::{Console, Verbosity};
 use crate::node::gaffer::{Gaffer, Setup};
 use crate::reactor::files::Files;
@@ -28,6 +29,7 @@ use crate::supervisor::order::{Accounts, Host};
 use crate::sys::lock::{lock, LockError, Locked};
 use crate::sys::spawn::Spawner;
 use crate::sys::{daemonize, entropy, procfs, reap, sockets, startup, users};
+use crate::wire::channel;
 use crate::VERSION;
 
 /// Runs gafferd until it is told to end; gives its exit code.
@@ -187,6 +189,12 @@ fn setup(
         access: settings.access.clone(),
         memory: procfs::physical_memory(),
         clients: most_clients(),
+        channel: sockjs::Options {
+            cookie: true,
+            legacy: settings.sockjs_legacy,
+            lagged: channel::lagged,
+            ..sockjs::Options::default()
+        },
         console: Console::new(verbosity),
         boot_id,
     })

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::ini_jobs::Table;
-use super::job_files::{json_jobs, read, Application, Placed};
+use super::ini_jobs::{Section, Table};
+use super::job_files::{json_jobs, Application};
 use super::options::Options;
 use super::paths::Surroundings;
 use super::settings::Settings;
+use super::text_file::{read, TextFile};
 use crate::supervisor::name::JobName;
 use crate::supervisor::spec::JobEntry;
 
@@ -51,12 +51,12 @@ impl Config {
         let surroundings = Surroundings { root: origins.root, variable: &variable };
         let section = table.section("gaffer");
         let settings = Settings::read(origins.options, section, &surroundings, &mut warnings)?;
-        let mut placed = table.jobs(&mut warnings)?;
-        placed.extend(applications(origins, &settings, &mut warnings)?);
+        let mut jobs = table.jobs(&mut warnings)?;
+        jobs.extend(applications(origins, &settings, &mut warnings)?);
         for path in &origins.options.loads {
-            placed.extend(json_jobs(path, &read(path)?)?);
+            jobs.extend(json_jobs(path, &read(path)?)?);
         }
-        Ok(Self { settings, jobs: unique(placed)?, warnings })
+        Ok(Self { settings, jobs: unique(jobs)?, warnings })
     }
 }
 
@@ -79,8 +79,7 @@ fn read_ini(path: &Path, root: bool, table: &mut Table) -> Result<(), String> {
     add(path, root, table)?;
     let beside = path.parent().unwrap_or(Path::new("."));
     let listed = |table: &Table, key: &str| -> Vec<PathBuf> {
-        let section = table.section("gaffer");
-        let entry = section.and_then(|s| s.entries.iter().find(|entry| entry.key == key));
+        let entry = table.section("gaffer").and_then(|section| section.get(key));
         let words = entry.map(|entry| entry.value.as_str()).unwrap_or_default();
         words.split_whitespace().map(|word| beside.join(word)).collect()
     };
@@ -96,7 +95,7 @@ fn read_ini(path: &Path, root: bool, table: &mut Table) -> Result<(), String> {
         }
     }
     let main = format!("{}:", path.display());
-    let entries = table.section("gaffer").into_iter().flat_map(|section| &section.entries);
+    let entries = table.section("gaffer").into_iter().flat_map(Section::entries);
     let mut includes =
         entries.filter(|entry| matches!(entry.key.as_str(), "include" | "include_dir"));
     match includes.find(|entry| !entry.place.starts_with(&main)) {
@@ -109,16 +108,14 @@ fn read_ini(path: &Path, root: bool, table: &mut Table) -> Result<(), String> {
 }
 
 fn add(path: &Path, root: bool, table: &mut Table) -> Result<(), String> {
-    let text = read(path)?;
-    if root {
-        let open = fs::metadata(path).is_ok_and(|found| found.mode() & 0o022 != 0);
-        if open {
-            return Err(format!(
-                "{}: others than its owner may write it, and gafferd runs as root; chmod go-w it",
-                path.display()
-            ));
-        }
+    let file = TextFile::open(path)?;
+    if root && file.others_may_write() {
+        return Err(format!(
+            "{}: others than its owner may write it, and gafferd runs as root; chmod go-w it",
+            path.display()
+        ));
     }
+    let text = file.read()?;
     table.add(&path.display().to_string(), &text)
 }
 
@@ -145,28 +142,27 @@ fn applications(
     origins: &Origins<'_>,
     settings: &Settings,
     warnings: &mut Vec<String>,
-) -> Result<Vec<Placed>, String> {
+) -> Result<Vec<JobEntry>, String> {
     let own = settings.binds.iter().any(|bind| (5000..5100).contains(&bind.port()));
     let first: u16 = if own { 5100 } else { 5000 };
-    let mut placed = Vec::new();
+    let mut jobs = Vec::new();
     for (number, argument) in (0_u16..).zip(&origins.options.procfiles) {
         let application = Application::open(argument)?;
         let base = number.checked_mul(1000).and_then(|more| first.checked_add(more));
         let base = base.ok_or("too many Procfiles for the ports there are")?;
-        placed.extend(application.jobs(origins.environ, base, warnings)?);
+        jobs.extend(application.jobs(origins.environ, base, warnings)?);
     }
-    Ok(placed)
+    Ok(jobs)
 }
 
 /// The jobs, if no two have one name.
-fn unique(placed: Vec<Placed>) -> Result<Vec<JobEntry>, String> {
-    let mut places: BTreeMap<JobName, String> = BTreeMap::new();
-    let mut jobs = Vec::with_capacity(placed.len());
-    for Placed { entry, place } in placed {
-        if let Some(first) = places.insert(entry.name.clone(), place.clone()) {
-            return Err(format!("{place}: the job {} stands at {first} already", entry.name));
+fn unique(jobs: Vec<JobEntry>) -> Result<Vec<JobEntry>, String> {
+    let mut places: BTreeMap<&JobName, &str> = BTreeMap::new();
+    for JobEntry { name, place, .. } in &jobs {
+        let place = place.job();
+        if let Some(first) = places.insert(name, place) {
+            return Err(format!("{place}: the job {name} stands at {first} already"));
         }
-        jobs.push(entry);
     }
     Ok(jobs)
 }

@@ -6,10 +6,10 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use super::job_files::Placed;
 use crate::base::similar;
 use crate::supervisor::name::{JobName, NameError, DEFAULT_SESSION};
-use crate::supervisor::spec::JobEntry;
+use crate::supervisor::spec::{JobEntry, Place};
+use crate::supervisor::spec_keys;
 use crate::supervisor::spec_read::{self, SpecError};
 use crate::supervisor::spec_text;
 use crate::wire::ini;
@@ -18,6 +18,8 @@ use crate::wire::ini;
 #[derive(Default)]
 pub struct Table {
     sections: Vec<Section>,
+    /// Where each is, by its name: a file has room for tens of thousands.
+    places: BTreeMap<String, usize>,
 }
 
 /// One section, put together of all files.
@@ -26,8 +28,10 @@ pub struct Section {
     pub name: String,
     /// Where it begins.
     pub place: String,
-    /// Its keys in lower case, in order.
-    pub entries: Vec<Entry>,
+    /// Its keys, no two alike, in order.
+    entries: Vec<Entry>,
+    /// Where each is, by its key.
+    places: BTreeMap<String, usize>,
 }
 
 /// One key.
@@ -57,37 +61,35 @@ impl Table {
             .map_err(|error| format!("{file}:{}: {}", error.line, error.message))?;
         for section in parsed.sections {
             let place = format!("{file}:{}", section.line);
-            let known = self.sections.iter().position(|known| known.name == section.name);
-            let index = known.unwrap_or_else(|| {
-                let name = section.name.clone();
-                self.sections.push(Section { name, place, entries: Vec::new() });
-                self.sections.len() - 1
-            });
-            let entries = &mut self.sections[index].entries;
+            let whole = self.section_or_new(section.name, place);
             for entry in section.entries {
-                if entry.inherited && entries.iter().any(|known| known.key == entry.key) {
-                    // A default says nothing where something is said.
-                    continue;
-                }
-                entries.retain(|known| known.key != entry.key);
                 let place = format!("{file}:{}", entry.line);
                 let ini::Entry { key, raw_key, value, inherited, .. } = entry;
-                entries.push(Entry { key, raw_key, value, place, inherited });
+                whole.put(Entry { key, raw_key, value, place, inherited });
             }
         }
         Ok(())
     }
 
+    fn section_or_new(&mut self, name: String, place: String) -> &mut Section {
+        let index = *self.places.entry(name.clone()).or_insert(self.sections.len());
+        if index == self.sections.len() {
+            let (entries, places) = (Vec::new(), BTreeMap::new());
+            self.sections.push(Section { name, place, entries, places });
+        }
+        &mut self.sections[index]
+    }
+
     /// The section of this name.
     pub fn section(&self, name: &str) -> Option<&Section> {
-        self.sections.iter().find(|section| section.name == name)
+        self.places.get(name).and_then(|index| self.sections.get(*index))
     }
 
     /// The jobs, those with the smallest priority first.
     ///
     /// # Errors
     /// What is wrong, with file and line.
-    pub fn jobs(&self, warnings: &mut Vec<String>) -> Result<Vec<Placed>, String> {
+    pub fn jobs(&self, warnings: &mut Vec<String>) -> Result<Vec<JobEntry>, String> {
         let mut jobs: Vec<(JobName, &Section)> = Vec::new();
         let mut envs: BTreeMap<JobName, &Section> = BTreeMap::new();
         for section in &self.sections {
@@ -100,14 +102,39 @@ impl Table {
         let mut placed = Vec::with_capacity(jobs.len());
         for (name, section) in jobs {
             let env = envs.remove(&name);
-            placed.push(Placed { entry: job(name, section, env)?, place: section.place.clone() });
+            placed.push(job(name, section, env)?);
         }
         for (name, section) in envs {
             warnings
                 .push(format!("{}: there is no job {name} for this environment", section.place));
         }
-        placed.sort_by_key(|job| job.entry.spec.priority);
+        placed.sort_by_key(|job| job.spec.priority);
         Ok(placed)
+    }
+}
+
+impl Section {
+    /// Its keys in order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entry of a key, which is in lower case.
+    pub fn get(&self, key: &str) -> Option<&Entry> {
+        self.places.get(key).and_then(|index| self.entries.get(*index))
+    }
+
+    /// Takes a key in the place of an earlier one. A default says nothing where something is said.
+    fn put(&mut self, entry: Entry) {
+        let known = self.places.get(&entry.key).and_then(|index| self.entries.get_mut(*index));
+        match known {
+            Some(_) if entry.inherited => {}
+            Some(known) => *known = entry,
+            None => {
+                self.places.insert(entry.key.clone(), self.entries.len());
+                self.entries.push(entry);
+            }
+        }
     }
 }
 
@@ -169,7 +196,7 @@ fn job(name: JobName, section: &Section, env: Option<&Section>) -> Result<JobEnt
             variables.insert(variable, Value::from(entry.value.as_str()));
             continue;
         }
-        if entry.key == "name" || entry.inherited && spec_read::key(&entry.key).is_none() {
+        if entry.key == "name" || entry.inherited && spec_keys::key(&entry.key).is_none() {
             // Defaults for some sections stand in all of them.
             continue;
         }
@@ -185,7 +212,11 @@ fn job(name: JobName, section: &Section, env: Option<&Section>) -> Result<JobEnt
     let spec = spec_read::read(&config);
     let spec = spec.map_err(|error| format!("{}: {error}", place_of(&error, section, env)))?;
     let start = spec_read::wants_start(&config);
-    Ok(JobEntry { name, spec: Rc::new(spec), start })
+    let mut place = Place::new(section.place.clone());
+    for entry in section.entries().iter().filter(|entry| spec_keys::key(&entry.key).is_some()) {
+        place.add(&entry.key, entry.place.clone());
+    }
+    Ok(JobEntry { name, spec: Rc::new(spec), start, place })
 }
 
 /// Where an error about a key is: at the key, or at the section that lacks it.
@@ -195,7 +226,7 @@ fn place_of<'a>(error: &SpecError, section: &'a Section, env: Option<&'a Section
         SpecError::Unknown { key, .. } | SpecError::Bad { key, .. } => key,
     };
     let top = key.split('.').next().unwrap_or(key);
-    let entry = section.entries.iter().find(|entry| entry.key == top);
+    let entry = section.get(top);
     let variable = key.strip_prefix("env.").and_then(|name| {
         let all = env.into_iter().chain([section]).flat_map(|section| &section.entries);
         let named = |entry: &&Entry| {
@@ -209,15 +240,16 @@ fn place_of<'a>(error: &SpecError, section: &'a Section, env: Option<&'a Section
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::limits;
 
-    fn jobs(text: &str) -> Result<Vec<Placed>, String> {
+    fn jobs(text: &str) -> Result<Vec<JobEntry>, String> {
         let mut table = Table::default();
         table.add("g.ini", text)?;
         table.jobs(&mut Vec::new())
     }
 
     fn names(text: &str) -> Vec<String> {
-        jobs(text).expect("valid").iter().map(|job| job.entry.name.to_string()).collect()
+        jobs(text).expect("valid").iter().map(|job| job.name.to_string()).collect()
     }
 
     #[test]
@@ -235,7 +267,7 @@ mod tests {
     #[test]
     fn environment_comes_from_both_places() {
         let text = "[job:a]\ncmd=a\nenv:http_proxy = x\n[env:a]\npath = /bin\nb = 50%%\n";
-        let spec = &jobs(text).expect("valid")[0].entry.spec;
+        let spec = &jobs(text).expect("valid")[0].spec;
         let env: Vec<_> = spec.env.iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(env, ["B=50%", "PATH=/bin", "http_proxy=x"]);
         assert!(spec.os_env, "on in files");
@@ -247,7 +279,7 @@ mod tests {
         table.add("a", "[job:a]\ncmd=a\nflapping = 2, 1., 7., 5\n").expect("valid");
         table.add("b", "[job:a]\ncmd=b\n").expect("valid");
         let placed = table.jobs(&mut Vec::new()).expect("valid");
-        let spec = &placed[0].entry.spec;
+        let spec = &placed[0].spec;
         assert_eq!(spec.config["cmd"], "b");
         assert_eq!(spec.rules.flapping.map(|flapping| flapping.attempts), Some(2));
     }
@@ -259,13 +291,60 @@ mod tests {
         let later = "[DEFAULT]\nnumprocesses=1\npidfile=y\n[job:a]\nnice=1\n[gaffer]\nbacklog=1\n";
         table.add("b", later).expect("valid");
         let placed = table.jobs(&mut Vec::new()).expect("valid");
-        assert_eq!(placed[0].entry.spec.numprocesses, 3);
+        assert_eq!(placed[0].spec.numprocesses, 3);
         let gaffer = table.section("gaffer").expect("there");
-        let pidfile = gaffer.entries.iter().find(|entry| entry.key == "pidfile");
+        let pidfile = gaffer.get("pidfile");
         assert_eq!(
             pidfile.map(|entry| (entry.value.as_str(), entry.inherited)),
             Some(("x", false))
         );
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "how long it takes is the matter")]
+    fn the_largest_files_are_read_in_a_moment() {
+        let began = std::time::Instant::now();
+        // Each of these holds tens of thousands of something, and each of those is looked for.
+        let filled = |head: &str, line: &dyn Fn(usize) -> String| {
+            let mut text = head.to_owned();
+            for n in 0.. {
+                let line = line(n);
+                if text.len() + line.len() > limits::TEXT_FILE {
+                    break;
+                }
+                text.push_str(&line);
+            }
+            text
+        };
+        let mut table = Table::default();
+        for text in [
+            filled("", &|n| format!("[x:{n:x}]\n")),
+            filled("[job:a]\ncmd=a\n", &|n| format!("env:{n:x}=\n")),
+            filled("", &|n| format!("[job:{n:x}]\ncmd=a\n")),
+        ] {
+            // The second time every key and section is there already.
+            table.add("a", &text).expect("valid");
+            table.add("b", &text).expect("valid");
+        }
+        let jobs = table.jobs(&mut Vec::new()).expect("valid");
+        assert!(jobs.len() > 40_000, "{}", jobs.len());
+        let sized = table.section("job:a").map(|section| section.entries().len());
+        assert!(sized > Some(50_000), "{sized:?}");
+        // Two seconds; with a search for each it was minutes.
+        assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn a_later_file_changes_a_key_in_its_place() {
+        let mut table = Table::default();
+        table.add("a", "[x]\na=1\nb=2\n[y]\n").expect("valid");
+        table.add("b", "[y]\n[x]\nc=4\na=3\n").expect("valid");
+        let entries = table.section("x").expect("there").entries();
+        let said: Vec<_> =
+            entries.iter().map(|e| format!("{} {}={}", e.place, e.key, e.value)).collect();
+        assert_eq!(said, ["b:4 a=3", "a:3 b=2", "b:3 c=4"]);
+        let order: Vec<_> = table.sections.iter().map(|section| section.name.as_str()).collect();
+        assert_eq!(order, ["x", "y"]);
     }
 
     #[test]

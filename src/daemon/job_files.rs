@@ -1,5 +1,4 @@
-//! Jobs from Procfiles and from JSON files. Pure but for the reading itself: text comes in, entries
-//! with their places go out.
+//! Jobs from Procfiles and from JSON files: text comes in, entries with their places go out.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,20 +6,15 @@ use std::rc::Rc;
 
 use serde_json::{json, Map, Value};
 
-use crate::node::body;
+use super::text_file::{read, TextFile};
+use crate::base::environment::Variables;
 use crate::supervisor::name::{check_session, JobName};
-use crate::supervisor::spec::JobEntry;
+use crate::supervisor::spec::{JobEntry, Place};
 use crate::supervisor::spec_read;
-use crate::wire::{dotenv, procfile};
+use crate::wire::{dotenv, json, procfile};
 
-/// A job and where it is written, as `file:line` or as near as that.
-#[derive(Clone, Debug)]
-pub struct Placed {
-    /// The job.
-    pub entry: JobEntry,
-    /// Where.
-    pub place: String,
-}
+/// Keys of a job that variables of `.env` give to all jobs of an application.
+const ACCOUNTS: [(&str, &str); 2] = [("uid", "GAFFER_UID"), ("gid", "GAFFER_GID")];
 
 /// A Procfile application, found and read.
 pub struct Application {
@@ -58,7 +52,7 @@ impl Application {
             format!("{file}: {error}; say the application's name with --procfile NAME={file}")
         })?;
         let env = root.join(".env");
-        let dotenv = if env.exists() { Some((env.clone(), read(&env)?)) } else { None };
+        let dotenv = TextFile::find(&env)?.map(TextFile::read).transpose()?.map(|text| (env, text));
         Ok(Self { session, root, path, procfile, dotenv })
     }
 
@@ -71,7 +65,7 @@ impl Application {
         environ: &BTreeMap<String, String>,
         base_port: u16,
         warnings: &mut Vec<String>,
-    ) -> Result<Vec<Placed>, String> {
+    ) -> Result<Vec<JobEntry>, String> {
         let at = |line: usize| format!("{}:{line}", self.path.display());
         let parsed = procfile::parse(&self.procfile)
             .map_err(|error| format!("{}: {}", at(error.line), error.message))?;
@@ -81,13 +75,12 @@ impl Application {
         if parsed.processes.is_empty() {
             return Err(format!("{}: no \"name: command\" line in it", self.path.display()));
         }
-        let env = self.environment(environ)?;
+        let (env, places) = self.environment(environ)?;
         let port = env.get("PORT").or_else(|| environ.get("PORT"));
         let base_port = match port {
             None => base_port,
             Some(text) => text.parse().map_err(|_| {
-                let place = self.dotenv.as_ref().filter(|_| env.contains_key("PORT"));
-                let place = place.map(|(path, _)| format!("{}: ", path.display()));
+                let place = places.get("PORT").map(|place| format!("{place}: "));
                 format!("{}PORT is {text:?}, no port number", place.unwrap_or_default())
             })?,
         };
@@ -101,21 +94,28 @@ impl Application {
             let name = JobName::new(&self.session, &process.name);
             let name = name.map_err(|error| format!("{place}: {error}"))?;
             let spec = spec_read::read(&config).map_err(|error| format!("{place}: {error}"))?;
-            let entry = JobEntry { name, spec: Rc::new(spec), start: true };
-            jobs.push(Placed { entry, place });
+            let mut place = Place::new(place);
+            for (key, variable) in ACCOUNTS {
+                if let Some(written) = places.get(variable) {
+                    place.add(key, written.clone());
+                }
+            }
+            jobs.push(JobEntry { name, spec: Rc::new(spec), start: true, place });
         }
         Ok(jobs)
     }
 
-    fn environment(
-        &self,
-        environ: &BTreeMap<String, String>,
-    ) -> Result<BTreeMap<String, String>, String> {
-        let Some((path, text)) = &self.dotenv else { return Ok(BTreeMap::new()) };
+    /// The variables of its `.env`, and where each is written.
+    fn environment(&self, environ: &Variables) -> Result<(Variables, Variables), String> {
+        let (mut env, mut places) = (Variables::new(), Variables::new());
+        let Some((path, text)) = &self.dotenv else { return Ok((env, places)) };
         let parsed = dotenv::parse(text, &|name| environ.get(name).cloned());
-        let entries = parsed
-            .map_err(|error| format!("{}:{}: {}", path.display(), error.line, error.message))?;
-        Ok(entries.into_iter().collect())
+        let at = |line: usize| format!("{}:{line}", path.display());
+        for entry in parsed.map_err(|error| format!("{}: {}", at(error.line), error.message))? {
+            places.insert(entry.key.clone(), at(entry.line));
+            env.insert(entry.key, entry.value);
+        }
+        Ok((env, places))
     }
 
     fn config(
@@ -142,7 +142,7 @@ impl Application {
         if with_input.split_whitespace().any(|name| name == process.name) {
             set("redirect_input", json!(true));
         }
-        for (key, variable) in [("uid", "GAFFER_UID"), ("gid", "GAFFER_GID")] {
+        for (key, variable) in ACCOUNTS {
             if let Some(account) = env.get(variable).filter(|account| !account.is_empty()) {
                 set(key, json!(account));
             }
@@ -151,29 +151,13 @@ impl Application {
     }
 }
 
-/// Reads a file of text.
-///
-/// # Errors
-/// The path and why not.
-pub fn read(path: &Path) -> Result<String, String> {
-    let bytes = std::fs::read(path).map_err(|error| {
-        let text = crate::base::error::Errno::of(&error);
-        format!("{}: {text}", path.display())
-    })?;
-    String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        format!("{}:{line}: not UTF-8; save the file as UTF-8", path.display())
-    })
-}
-
 /// The jobs of a JSON file: one job, or `{"jobs": [...]}`.
 ///
 /// # Errors
 /// What is wrong, with the file and the line or the job.
-pub fn json_jobs(path: &Path, text: &str) -> Result<Vec<Placed>, String> {
+pub fn json_jobs(path: &Path, text: &str) -> Result<Vec<JobEntry>, String> {
     let file = path.display();
-    let value = body::parse(text.as_bytes())
+    let value = json::parse(text.as_bytes())
         .map_err(|error| format!("{file}:{}: {error}", error.line()))?;
     let Value::Object(top) = value else {
         return Err(format!("{file}: expected an object: one job, or {{\"jobs\": [...]}}"));
@@ -188,7 +172,7 @@ pub fn json_jobs(path: &Path, text: &str) -> Result<Vec<Placed>, String> {
     };
     let placed = |(number, value): (usize, &Value)| {
         let place = format!("{file}: job {}", number + 1);
-        json_job(value).map(|entry| Placed { entry, place: place.clone() }).map_err(|error| {
+        json_job(value, &place).map_err(|error| {
             let name = value.get("name").and_then(Value::as_str);
             let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
             format!("{place}{name}: {error}")
@@ -197,7 +181,7 @@ pub fn json_jobs(path: &Path, text: &str) -> Result<Vec<Placed>, String> {
     list.iter().enumerate().map(placed).collect()
 }
 
-fn json_job(value: &Value) -> Result<JobEntry, String> {
+fn json_job(value: &Value, place: &str) -> Result<JobEntry, String> {
     let mut config = value.as_object().ok_or("expected an object")?.clone();
     let name = match config.get("name") {
         Some(Value::String(name)) => JobName::parse(name).map_err(|error| error.to_string())?,
@@ -206,7 +190,7 @@ fn json_job(value: &Value) -> Result<JobEntry, String> {
     let start = spec_read::wants_start(&config);
     config.insert("name".into(), json!(name.label()));
     let spec = spec_read::read(&config).map_err(|error| error.to_string())?;
-    Ok(JobEntry { name, spec: Rc::new(spec), start })
+    Ok(JobEntry { name, spec: Rc::new(spec), start, place: Place::new(place.to_owned()) })
 }
 
 #[cfg(test)]
@@ -214,7 +198,7 @@ mod tests {
     use super::*;
     use crate::supervisor::spec::Command;
 
-    fn application(procfile: &str, dotenv: &str) -> Result<Vec<Placed>, String> {
+    fn application(procfile: &str, dotenv: &str) -> Result<Vec<JobEntry>, String> {
         let application = Application {
             session: "app".into(),
             root: "/srv/app".into(),
@@ -228,14 +212,14 @@ mod tests {
     #[test]
     fn a_procfile_becomes_jobs_with_ports_by_the_foreman_rule() {
         let jobs = application("web: ./serve -p $PORT\nmy-job: work a\n", "A=1\n").expect("valid");
-        let ports: Vec<_> = jobs.iter().map(|job| job.entry.spec.port).collect();
+        let ports: Vec<_> = jobs.iter().map(|job| job.spec.port).collect();
         assert_eq!(ports, [Some(5100), Some(5200)]);
-        assert_eq!(jobs[0].entry.spec.command, Command::Shell("exec ./serve -p $PORT".into()));
-        assert_eq!(jobs[1].entry.name.to_string(), "app.my-job");
-        assert_eq!(jobs[1].entry.spec.env.get("A").map(String::as_str), Some("1"));
-        assert_eq!(jobs[1].place, "Procfile:2");
+        assert_eq!(jobs[0].spec.command, Command::Shell("exec ./serve -p $PORT".into()));
+        assert_eq!(jobs[1].name.to_string(), "app.my-job");
+        assert_eq!(jobs[1].spec.env.get("A").map(String::as_str), Some("1"));
+        assert_eq!(jobs[1].place.job(), "Procfile:2");
         let jobs = application("web: a\n", "PORT=7000\nGAFFER_REDIRECT_INPUT=\"x web\"\n");
-        let spec = &jobs.expect("valid")[0].entry.spec;
+        let spec = &jobs.expect("valid")[0].spec;
         assert_eq!((spec.port, spec.redirect_input), (Some(7000), true));
     }
 
@@ -246,15 +230,19 @@ mod tests {
             Some(true)
         );
         assert!(application("\n", "").is_err_and(|e| e.contains("no \"name: command\"")));
-        assert!(application("a: b\n", "PORT=x\n").is_err_and(|e| e.contains("no port number")));
+        assert!(application("a: b\n", "A=1\nPORT=x\n")
+            .is_err_and(|e| e.starts_with(".env:2: PORT is \"x\", no port number")));
         assert!(application("a: b\na: c\n", "").is_err_and(|e| e.starts_with("Procfile:2: ")));
+        let jobs = application("a: b\n", "\nGAFFER_UID=who\n").expect("valid");
+        let place = &jobs[0].place;
+        assert_eq!((place.of("uid"), place.of("cmd")), (".env:2", "Procfile:1"));
     }
 
     #[test]
     fn json_files_have_one_job_or_many() {
         let names = |text: &str| {
             json_jobs(Path::new("f"), text)
-                .map(|jobs| jobs.iter().map(|job| job.entry.name.to_string()).collect::<Vec<_>>())
+                .map(|jobs| jobs.iter().map(|job| job.name.to_string()).collect::<Vec<_>>())
         };
         assert_eq!(names(r#"{"name": "a.b", "cmd": "x"}"#), Ok(vec!["a.b".into()]));
         let many = r#"{"jobs": [{"name": "b", "cmd": "x"}, {"name": "s/c", "cmd": "x"}]}"#;

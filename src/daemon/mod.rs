@@ -11,4 +11,5 @@ pub mod options;
 pub mod paths;
 pub mod places;
 pub mod settings;
+pub mod text_file;
 pub mod world;

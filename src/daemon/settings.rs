@@ -2,6 +2,7 @@
 //! defaults. Both go through one function that knows every key, so a fault in either is told alike,
 //! with its place.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -35,6 +36,8 @@ pub struct Settings {
     pub log_level: LevelFilter,
     /// Who may talk to it.
     pub access: Access,
+    /// Whether the ways of SockJS for old browsers are served.
+    pub sockjs_legacy: bool,
 }
 
 /// What one of the two says.
@@ -51,10 +54,13 @@ struct Said {
     require_key: Option<bool>,
     hosts: Vec<String>,
     origins: Vec<String>,
+    sockjs_legacy: Option<bool>,
+    /// Where it says what, by key: the option, or file and line.
+    places: BTreeMap<&'static str, String>,
 }
 
 /// The keys of `[gaffer]` that mean something, for suggestions and for the documentation.
-pub const KEYS: [&str; 13] = [
+pub const KEYS: [&str; 14] = [
     "bind",
     "socket",
     "backlog",
@@ -66,6 +72,7 @@ pub const KEYS: [&str; 13] = [
     "require_key",
     "allowed_hosts",
     "origins",
+    "sockjs_legacy",
     "include",
     "include_dir",
 ];
@@ -90,14 +97,15 @@ impl Settings {
             Some(section) => Said::of_section(section, warnings)?,
             None => Said::default(),
         };
+        check_keys(&line, &file)?;
         let state_dir = match line.state_dir.or(file.state_dir) {
             Some(path) => path,
             None => surroundings.state_dir()?,
         };
         let default = || vec![SocketAddr::from(([127, 0, 0, 1], places::DEFAULT_PORT))];
         let binds = line.binds.or(file.binds).unwrap_or_else(default);
-        check_keys(&binds, file.require_key, options.require_key)?;
         let socket = line.socket.or(file.socket);
+        let origins = [file.origins, line.origins].concat();
         let error_log = line.error_log.or(file.error_log);
         Ok(Self {
             binds,
@@ -112,10 +120,8 @@ impl Settings {
             pidfile: line.pidfile.or(file.pidfile),
             error_log: error_log.filter(|path| path.as_os_str() != "-"),
             log_level: line.log_level.or(file.log_level).unwrap_or(LevelFilter::Info),
-            access: Access {
-                hosts: [file.hosts, line.hosts].concat(),
-                origins: [file.origins, line.origins].concat(),
-            },
+            sockjs_legacy: line.sockjs_legacy.or(file.sockjs_legacy).unwrap_or(!origins.is_empty()),
+            access: Access { hosts: [file.hosts, line.hosts].concat(), origins },
         })
     }
 }
@@ -128,9 +134,11 @@ impl Said {
             daemon: options.daemon.then_some(true),
             pidfile: options.pidfile.clone(),
             error_log: options.error_log.clone(),
+            require_key: options.require_key.then_some(true),
             ..Self::default()
         };
-        let given: [(&str, &str, Vec<&String>); 5] = [
+        said.places.insert("require_key", "--require-key".into());
+        let given: [(&str, &'static str, Vec<&String>); 5] = [
             ("bind", "bind", options.binds.iter().collect()),
             ("allowed-host", "allowed_hosts", options.allowed_hosts.iter().collect()),
             ("origin", "origins", options.origins.iter().collect()),
@@ -140,6 +148,7 @@ impl Said {
         for (long, key, texts) in given {
             for text in texts {
                 said.take(key, text).map_err(|error| format!("--{long}: {error}"))?;
+                said.places.insert(key, format!("--{long}"));
             }
         }
         Ok(said)
@@ -147,13 +156,15 @@ impl Said {
 
     fn of_section(section: &Section, warnings: &mut Vec<String>) -> Result<Self, String> {
         let mut said = Self::default();
-        for entry in section.entries.iter().filter(|entry| !entry.inherited) {
+        for entry in section.entries().iter().filter(|entry| !entry.inherited) {
             let (key, place) = (entry.key.as_str(), &entry.place);
             if WITHOUT_EFFECT.contains(&key) || key.starts_with("lookupd_address") {
                 warnings.push(format!("{place}: {key} has no effect in this version"));
                 continue;
             }
             said.take(key, entry.value.trim()).map_err(|error| format!("{place}: {error}"))?;
+            let known = KEYS.into_iter().find(|known| *known == key);
+            said.places.extend(known.map(|key| (key, place.clone())));
         }
         Ok(said)
     }
@@ -182,6 +193,7 @@ impl Said {
             }
             "require_key" => self.require_key = Some(truth(key, text)?),
             "allowed_hosts" => words().try_for_each(|word| self.host(word))?,
+            "sockjs_legacy" => self.sockjs_legacy = Some(truth(key, text)?),
             "origins" => words().try_for_each(|word| self.origin(word))?,
             // Read where the files are put together.
             "include" | "include_dir" => {}
@@ -192,6 +204,10 @@ impl Said {
             }
         }
         Ok(())
+    }
+
+    fn place<'a>(&'a self, key: &'a str) -> &'a str {
+        self.places.get(key).map_or(key, String::as_str)
     }
 
     fn bind(&mut self, word: &str) -> Result<(), String> {
@@ -225,21 +241,26 @@ impl Said {
 
 /// Beyond this machine's own loopback a key is demanded, unless somebody has written down that none
 /// is. Keys do not exist yet, so where one would be demanded nothing is opened.
-fn check_keys(binds: &[SocketAddr], said: Option<bool>, asked: bool) -> Result<(), String> {
-    if asked || said == Some(true) {
-        return Err(
-            "require_key: this version has no API keys yet; leave it away and listen on a \
-                    loopback address or the unix socket"
-                .into(),
-        );
+fn check_keys(line: &Said, file: &Said) -> Result<(), String> {
+    for said in [line, file] {
+        if said.require_key == Some(true) {
+            return Err(format!(
+                "{}: this version has no API keys yet; leave require_key away and listen on a loopback \
+                 address or the unix socket",
+                said.place("require_key")
+            ));
+        }
     }
-    match binds.iter().find(|bind| !bind.ip().is_loopback()) {
-        Some(open) if said.is_none() => Err(format!(
-            "{open} can be reached from other machines, and this version has no API keys yet: \
+    let heard = if line.binds.is_some() { line } else { file };
+    let open = heard.binds.iter().flatten().find(|bind| !bind.ip().is_loopback());
+    match open.filter(|_| file.require_key.is_none()) {
+        None => Ok(()),
+        Some(open) => Err(format!(
+            "{}: {open} can be reached from other machines, and this version has no API keys yet: \
              listen on a loopback address, or write require_key = false into [gaffer] to let \
-             everybody who reaches it start programs"
+             everybody who reaches it start programs",
+            heard.place("bind")
         )),
-        Some(_) | None => Ok(()),
     }
 }
 
@@ -322,8 +343,10 @@ mod tests {
                 "g.ini:2: unknown key \"bnd\" in [gaffer]; did you mean \"bind\"?",
             ),
             (vec!["--backlog", "x"], "", "--backlog: backlog: expected"),
-            (vec![], "bind = 0.0.0.0:1", "0.0.0.0:1 can be reached from other machines"),
-            (vec![], "require_key = true", "require_key: this version has no API keys"),
+            (vec![], "bind = 0.0.0.0:1", "g.ini:2: 0.0.0.0:1 can be reached from other machines"),
+            (vec!["--bind", "[::]:1"], "bind = :1", "--bind: [::]:1 can be reached"),
+            (vec![], "require_key = true", "g.ini:2: this version has no API keys"),
+            (vec!["--require-key"], "", "--require-key: this version has no API keys"),
         ] {
             let error = settled(&line, &format!("[gaffer]\n{file}\n")).err().unwrap_or_default();
             assert!(error.starts_with(message), "{error}");

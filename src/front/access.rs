@@ -14,7 +14,9 @@ use crate::wire::http::Method;
 pub struct Access {
     /// Host names, besides `localhost` and addresses, under which clients may ask; `*` for all.
     pub hosts: Vec<String>,
-    /// Origins, as browsers write them (`https://example.org`), whose pages may use the API.
+    /// Origins, as browsers write them (`https://example.org`), whose pages may use the API. A `*`
+    /// stands for all of them, pages without an origin included: with it any page that anybody here
+    /// looks at can do what they can, so it is for servers that have nothing to protect.
     pub origins: Vec<String>,
 }
 
@@ -32,17 +34,7 @@ impl Access {
     /// The answer to give: 421 for a foreign `Host`, 403 for a foreign `Origin` or a cross-site
     /// `Sec-Fetch-Site`, 415 for a browser's request that changes something and is not JSON.
     pub fn check(&self, request: &Request, peer: Peer) -> Result<CorsHeaders, Response> {
-        if let Peer::Tcp { .. } = peer {
-            let host = request.host();
-            if !host.is_none_or(|host| self.knows_host(host)) {
-                return Err(refused(
-                    421,
-                    "misdirected_request",
-                    "this node does not answer under that name; add it to allowed_hosts",
-                ));
-            }
-        }
-        let cors = self.check_origin(request)?;
+        let cors = self.admit(request, peer)?;
         let changes = matches!(request.method, Method::Post | Method::Put);
         if changes && request.is_from_browser() && !is_json(request) {
             let mut answer = refused(
@@ -56,6 +48,26 @@ impl Access {
         Ok(cors)
     }
 
+    /// The same for clients that send their messages as any type: where it comes from, and under
+    /// which name, and nothing else.
+    ///
+    /// # Errors
+    /// The answer to give: 421 for a foreign `Host`, 403 for a foreign `Origin` or a cross-site
+    /// `Sec-Fetch-Site`.
+    pub fn admit(&self, request: &Request, peer: Peer) -> Result<CorsHeaders, Response> {
+        if let Peer::Tcp { .. } = peer {
+            let host = request.host();
+            if !host.is_none_or(|host| self.knows_host(host)) {
+                return Err(refused(
+                    421,
+                    "misdirected_request",
+                    "this node does not answer under that name; add it to allowed_hosts",
+                ));
+            }
+        }
+        self.check_origin(request)
+    }
+
     fn knows_host(&self, host: &str) -> bool {
         let Some(name) = host_name(host) else { return false };
         // A page can be given any name of its own for our address, but not the address as a name.
@@ -66,13 +78,17 @@ impl Access {
 
     fn check_origin(&self, request: &Request) -> Result<CorsHeaders, Response> {
         let foreign = || refused(403, "forbidden", "requests from this origin are not allowed");
+        let all = self.origins.iter().any(|allowed| allowed == "*");
         let Some(origin) = request.headers.get("origin") else {
+            if all {
+                return Ok(vec![("Access-Control-Allow-Origin", "*".to_owned())]);
+            }
             return match request.headers.get("sec-fetch-site") {
                 None | Some("same-origin" | "none") => Ok(Vec::new()),
                 Some(_) => Err(foreign()),
             };
         };
-        if self.origins.iter().any(|allowed| allowed == origin) {
+        if all || self.origins.iter().any(|allowed| allowed == origin) {
             return Ok(cors_headers(origin));
         }
         let own = origin.split_once("://").map(|(_, authority)| authority);
@@ -266,6 +282,34 @@ mod tests {
         // A page that has a name of its own for our address is of no origin of ours.
         let rebound = [("Host", "evil.com"), ("Origin", "http://evil.com")];
         assert_eq!(refusal(access().check(&request(Method::Get, &rebound), tcp())), 421);
+    }
+
+    #[test]
+    fn a_star_stands_for_every_origin() {
+        let all = Access { hosts: Vec::new(), origins: vec!["*".into()] };
+        let told = |fields: &[(&str, &str)], name: &str| {
+            let fields = [&[("Host", "localhost")], fields].concat();
+            let told = all.check(&request(Method::Get, &fields), tcp()).expect("let in");
+            told.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+        };
+        let allowed = "Access-Control-Allow-Origin";
+        for origin in ["http://any.example", "null"] {
+            assert_eq!(told(&[("Origin", origin)], allowed).as_deref(), Some(origin));
+        }
+        assert_eq!(told(&[("Sec-Fetch-Site", "cross-site")], allowed).as_deref(), Some("*"));
+        assert_eq!(told(&[], "Access-Control-Allow-Credentials"), None);
+        let foreign = request(Method::Get, &[("Host", "evil.com"), ("Origin", "http://evil.com")]);
+        assert_eq!(refusal(all.check(&foreign, tcp())), 421, "the name is still asked for");
+    }
+
+    #[test]
+    fn what_is_no_api_takes_any_type() {
+        let fields = [("Host", "localhost"), ("Origin", NAMED), ("Content-Type", "text/plain")];
+        let asked = request(Method::Post, &fields);
+        assert_eq!(refusal(access().admit(&asked, tcp())), 0);
+        assert_eq!(refusal(access().check(&asked, tcp())), 415);
+        let foreign = request(Method::Post, &[("Host", "localhost"), ("Origin", "http://a.b")]);
+        assert_eq!(refusal(access().admit(&foreign, tcp())), 403);
     }
 
     #[test]

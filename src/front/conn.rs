@@ -20,9 +20,6 @@ use crate::base::clock::Now;
 use crate::base::limits;
 use crate::wire::http::{BodyReader, Head, HeadReader, Method, Persistence, Refusal};
 
-/// How many bytes the body of a request may have.
-pub type BodyLimit = fn(&Head) -> usize;
-
 /// One connection.
 pub struct Conn {
     pub(super) state: State,
@@ -35,7 +32,6 @@ pub struct Conn {
     pub(super) moved: Instant,
     /// Whether the peer has ended its side.
     ended: bool,
-    body_limit: BodyLimit,
 }
 
 /// What a connection is doing. Each state has the data that makes sense in it and no other.
@@ -86,15 +82,7 @@ impl Conn {
             owed: Outbound::default(),
             moved: now.mono,
             ended: false,
-            body_limit: |_| limits::HTTP_BODY,
         }
-    }
-
-    /// The same with a limit of bodies that depends on the request.
-    #[must_use]
-    pub fn with_body_limit(mut self, limit: BodyLimit) -> Self {
-        self.body_limit = limit;
-        self
     }
 
     /// Bytes have come. They are taken even when they were not wanted.
@@ -114,6 +102,7 @@ impl Conn {
             | State::Streaming(_)
             | State::Socket(_) => {
                 self.input.extend_from_slice(bytes);
+                self.note_life(now);
                 self.advance(now);
             }
         }
@@ -221,8 +210,7 @@ impl Conn {
     /// The time has come, or is near: nothing happens before the deadline.
     pub fn on_time(&mut self, now: Now) {
         if self.output_deadline().is_some_and(|due| due <= now.mono) {
-            self.close();
-            self.owed = Outbound::default();
+            self.give_up();
             return;
         }
         if self.state_deadline().is_none_or(|due| due > now.mono) {
@@ -255,11 +243,6 @@ impl Conn {
         self.owed.is_empty() && matches!(self.state, State::Closed)
     }
 
-    /// Whether it could be closed without anybody losing an answer.
-    pub fn is_idle(&self) -> bool {
-        self.owed.is_empty() && matches!(self.state, State::Fresh | State::Idle)
-    }
-
     pub(super) fn has_ended(&self) -> bool {
         self.ended
     }
@@ -286,7 +269,7 @@ impl Conn {
             State::Head(_) => limits::HTTP_HEAD_TIME,
             State::Body(_) => limits::HTTP_BODY_WINDOW,
             State::Discarding { .. } => limits::HTTP_DISCARD_TIME,
-            State::Socket(_) => return Some(self.socket_deadline()),
+            State::Socket(_) => return self.socket_deadline(),
             State::Idle
             | State::Ready(_)
             | State::Answering(_)
@@ -331,10 +314,10 @@ impl Conn {
                         break;
                     }
                 }
+                State::Socket(_) => return self.hear_out(now),
                 State::Ready(_)
                 | State::Answering(_)
                 | State::Streaming(_)
-                | State::Socket(_)
                 | State::Discarding { .. }
                 | State::Closed => return,
             }
@@ -346,8 +329,7 @@ impl Conn {
 
     /// A head is complete.
     fn head_read(&mut self, head: Head, now: Now) {
-        let limit = (self.body_limit)(&head);
-        match BodyReader::new(head.framing, limit) {
+        match BodyReader::new(head.framing, limits::HTTP_BODY) {
             Err(refusal) => self.refuse(refusal, head.method, now),
             Ok(None) => self.ready(head, Vec::new()),
             Ok(Some(reader)) => {
@@ -403,6 +385,12 @@ impl Conn {
     pub(super) fn close(&mut self) {
         self.input = Vec::new();
         self.state = State::Closed;
+    }
+
+    /// Closes, and drops what the peer does not take.
+    pub(super) fn give_up(&mut self) {
+        self.close();
+        self.owed = Outbound::default();
     }
 
     pub(super) fn owe(&mut self, bytes: Vec<u8>, now: Now) {
@@ -464,13 +452,12 @@ mod tests {
         let mut conn = Conn::new(now);
         conn.received(&[GET, GET].concat(), now);
         for _ in 0..2 {
-            assert!(!conn.is_idle());
             assert_eq!(conn.take_request().expect("complete").path, "/a");
             assert!(conn.take_request().is_none());
             conn.answer(Response::text(200, "x".repeat(1000)), now);
         }
         send_all(&mut conn, now);
-        assert!(conn.is_idle());
+        assert!(matches!(conn.state, State::Idle));
         assert_eq!((conn.input.capacity(), conn.owed.capacity()), (0, 0));
         let size = size_of::<Conn>();
         assert!(size <= 256, "{size} bytes");
@@ -646,19 +633,20 @@ mod tests {
     }
 
     #[test]
-    fn the_body_limit_is_the_routes() {
+    fn a_body_is_taken_up_to_its_limit() {
         let now = start();
-        let limit: BodyLimit = |head| if head.path == "/a" { 30_000 } else { 29_999 };
-        let mut conn = Conn::new(now).with_body_limit(limit);
-        conn.received(POST, now);
-        conn.received(&vec![b'x'; 30_000], now);
-        assert_eq!(conn.take_request().expect("complete").body.len(), 30_000);
-        let mut conn = Conn::new(now).with_body_limit(limit);
-        conn.received(&String::from_utf8_lossy(POST).replace("/a", "/b").into_bytes(), now);
+        let post = "POST / HTTP/1.1\r\nHost: h\r\n";
+        let most = limits::HTTP_BODY;
+        let mut conn = Conn::new(now);
+        conn.received(format!("{post}Content-Length: {most}\r\n\r\n").as_bytes(), now);
+        conn.received(&vec![b'x'; most], now);
+        assert_eq!(conn.take_request().expect("complete").body.len(), most);
+        let mut conn = Conn::new(now);
+        conn.received(format!("{post}Content-Length: {}\r\n\r\n", most + 1).as_bytes(), now);
         refused(&mut conn, now, 413);
 
-        let chunked = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
-        for (length, status) in [(limits::HTTP_BODY, 200), (limits::HTTP_BODY + 1, 413)] {
+        let chunked = format!("{post}Transfer-Encoding: chunked\r\n\r\n");
+        for (length, status) in [(most, 200), (most + 1, 413)] {
             let mut conn = Conn::new(now);
             conn.received(format!("{chunked}{length:x}\r\n").as_bytes(), now);
             if status == 413 {

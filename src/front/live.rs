@@ -7,8 +7,9 @@ use super::conn::{Conn, State};
 use super::response::{Asked, Response};
 use crate::base::clock::Now;
 use crate::base::limits;
-use crate::wire::http::{write_chunk, write_switch, Extent, Method, Persistence};
+use crate::wire::http::{write_chunk, write_last_chunk, write_switch, Extent, Method, Persistence};
 use crate::wire::ws::{Heard, WebSocket};
+use crate::wire::ws76::{Keys, OldSocket};
 
 /// An answer that goes on.
 pub(super) struct Streaming {
@@ -18,11 +19,57 @@ pub(super) struct Streaming {
 
 /// A websocket.
 pub(super) struct Socket {
-    ws: WebSocket,
+    talk: Talk,
     /// When the peer last gave a sign of life.
     heard: Instant,
     /// Whether it was asked for one since.
     pinged: bool,
+}
+
+/// What is spoken on a websocket.
+enum Talk {
+    /// RFC 6455.
+    Standard(WebSocket),
+    /// What was spoken before it.
+    Old(OldSocket),
+}
+
+impl Talk {
+    fn hear(&mut self, input: &mut Vec<u8>, out: &mut Vec<u8>) -> Option<Heard> {
+        match self {
+            Self::Standard(ws) => ws.hear(input, out),
+            Self::Old(ws) => ws.hear(input, out),
+        }
+    }
+
+    fn say(&mut self, what: Say<'_>, out: &mut Vec<u8>) {
+        match (self, what) {
+            (Self::Standard(ws), Say::Text(text)) => ws.text(text, out),
+            (Self::Standard(ws), Say::Pieces(pieces)) => ws.text_of(pieces, out),
+            (Self::Standard(ws), Say::Binary(bytes)) => ws.binary(bytes, out),
+            (Self::Standard(ws), Say::Close(code, reason)) => ws.close(code, reason, out),
+            (Self::Old(ws), Say::Text(text)) => ws.text_of(&[text.as_bytes()], out),
+            (Self::Old(ws), Say::Pieces(pieces)) => ws.text_of(pieces, out),
+            // It has no bytes, and nobody who has some to say offers it.
+            (Self::Old(_), Say::Binary(_)) => {}
+            (Self::Old(ws), Say::Close(..)) => ws.close(out),
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        match self {
+            Self::Standard(ws) => ws.is_closing(),
+            Self::Old(ws) => ws.is_closing(),
+        }
+    }
+
+    /// Whether what is said goes out at once.
+    fn is_ready(&self) -> bool {
+        match self {
+            Self::Standard(_) => true,
+            Self::Old(ws) => ws.is_ready(),
+        }
+    }
 }
 
 /// Something to say on a websocket.
@@ -77,10 +124,15 @@ impl Conn {
 
     /// The body that went on is complete.
     pub fn end_stream(&mut self, now: Now) {
+        self.end_stream_with(&[], now);
+    }
+
+    /// The body that went on is complete; trailers reach clients of HTTP/1.1 only.
+    pub fn end_stream_with(&mut self, trailers: &[(&'static str, String)], now: Now) {
         let State::Streaming(Streaming { persistence, chunked }) = self.state else { return };
         if chunked {
             let mut last = Vec::new();
-            write_chunk(&[], &mut last);
+            write_last_chunk(trailers, &mut last);
             self.owe(last, now);
         }
         self.answered(persistence, now);
@@ -95,13 +147,38 @@ impl Conn {
         longest: usize,
         now: Now,
     ) {
+        let mut all = vec![("Sec-WebSocket-Accept", accept.to_owned())];
+        all.extend_from_slice(headers);
+        let talk = Talk::Standard(WebSocket::server(longest));
+        self.become_socket("websocket", &all, talk, now);
+    }
+
+    /// The same for a client from before the standard; `headers` tell it where it is.
+    pub fn upgrade_old(
+        &mut self,
+        keys: Keys,
+        headers: &[(&'static str, String)],
+        longest: usize,
+        now: Now,
+    ) {
+        let talk = Talk::Old(OldSocket::server(keys, longest));
+        self.become_socket("WebSocket", headers, talk, now);
+    }
+
+    fn become_socket(
+        &mut self,
+        upgrade: &str,
+        headers: &[(&'static str, String)],
+        talk: Talk,
+        now: Now,
+    ) {
         if !matches!(self.state, State::Answering(Asked { .. })) {
             return;
         }
         let mut head = Vec::new();
-        write_switch(accept, headers, &mut head);
-        let socket = Socket { ws: WebSocket::server(longest), heard: now.mono, pinged: false };
-        self.state = State::Socket(Box::new(socket));
+        write_switch(upgrade, headers, &mut head);
+        self.state = State::Socket(Box::new(Socket { talk, heard: now.mono, pinged: false }));
+        self.since = now.mono;
         self.owe(head, now);
         self.close_if_ended();
     }
@@ -109,56 +186,91 @@ impl Conn {
     /// The next message of the websocket. Nothing is read while too much is owed, so that a peer that
     /// asks and does not read is not served for ever.
     pub fn hear(&mut self, now: Now) -> Option<Heard> {
-        loop {
-            if self.owed.len() > limits::HTTP_OUTPUT_PAUSE {
-                return None;
-            }
-            let State::Socket(socket) = &mut self.state else { return None };
-            let mut out = Vec::new();
-            let heard = socket.ws.hear(&mut self.input, &mut out)?;
-            socket.heard = now.mono;
-            socket.pinged = false;
-            if !out.is_empty() {
-                self.owe(out, now);
-            }
-            match heard {
+        if !self.is_live() {
+            return None;
+        }
+        while self.owed.len() <= limits::HTTP_OUTPUT_PAUSE {
+            match self.hear_one(now)? {
                 Heard::Sign => {}
-                Heard::Close | Heard::Over => {
+                heard @ (Heard::Close | Heard::Over) => {
                     self.end_socket(now);
                     return Some(heard);
                 }
-                Heard::Text(_) | Heard::Binary(_) => return Some(heard),
+                heard @ (Heard::Text(_) | Heard::Binary(_)) => return Some(heard),
             }
         }
+        None
     }
 
-    /// Says something on the websocket.
-    pub fn say(&mut self, what: Say<'_>, now: Now) {
-        let State::Socket(socket) = &mut self.state else { return };
+    fn hear_one(&mut self, now: Now) -> Option<Heard> {
+        let State::Socket(socket) = &mut self.state else { return None };
         let mut out = Vec::new();
-        match what {
-            Say::Text(text) => socket.ws.text(text, &mut out),
-            Say::Pieces(pieces) => socket.ws.text_of(pieces, &mut out),
-            Say::Binary(bytes) => socket.ws.binary(bytes, &mut out),
-            Say::Close(code, reason) => socket.ws.close(code, reason, &mut out),
-        }
-        let closed = socket.ws.is_closing();
+        let heard = socket.talk.hear(&mut self.input, &mut out);
         if !out.is_empty() {
             self.owe(out, now);
         }
-        if closed {
-            self.end_socket(now);
+        heard
+    }
+
+    /// Says something on the websocket. After a close what the peer still says is dropped until it
+    /// closes, too: then, or after a while, the connection ends.
+    pub fn say(&mut self, what: Say<'_>, now: Now) {
+        let State::Socket(socket) = &mut self.state else { return };
+        let was_closing = socket.talk.is_closing();
+        let mut out = Vec::new();
+        socket.talk.say(what, &mut out);
+        let closes = socket.talk.is_closing() && !was_closing;
+        if !out.is_empty() {
+            self.owe(out, now);
+        }
+        if closes {
+            self.since = now.mono;
+            self.hear_out(now);
+        }
+    }
+
+    /// Drops what a peer says that has been told that its websocket closes.
+    pub(super) fn hear_out(&mut self, now: Now) {
+        while matches!(&self.state, State::Socket(socket) if socket.talk.is_closing()) {
+            match self.hear_one(now) {
+                None => return,
+                Some(Heard::Close | Heard::Over) => self.end_socket(now),
+                Some(Heard::Sign | Heard::Text(_) | Heard::Binary(_)) => {}
+            }
         }
     }
 
     /// Whether what goes on may be added to: not too much is owed, and the peer is there.
     pub fn has_room(&self) -> bool {
-        self.is_live() && self.owed.len() <= limits::HTTP_OUTPUT_PAUSE
+        let ready = match &self.state {
+            State::Socket(socket) => socket.talk.is_ready() && !socket.talk.is_closing(),
+            State::Streaming(_) => true,
+            State::Fresh
+            | State::Idle
+            | State::Head(_)
+            | State::Body(_)
+            | State::Ready(_)
+            | State::Answering(_)
+            | State::Discarding { .. }
+            | State::Closed => false,
+        };
+        ready && self.owed.len() <= limits::HTTP_OUTPUT_PAUSE
     }
 
-    /// Whether it is a stream or a websocket.
+    /// Whether it is a stream or a websocket that neither side has closed.
     pub fn is_live(&self) -> bool {
-        matches!(self.state, State::Streaming(_) | State::Socket(_))
+        match &self.state {
+            State::Socket(socket) => !socket.talk.is_closing(),
+            State::Streaming(_) => true,
+            State::Fresh
+            | State::Idle
+            | State::Head(_)
+            | State::Body(_)
+            | State::Ready(_)
+            | State::Answering(_)
+            | State::Discarding { .. }
+            | State::Closed => false,
+        }
     }
 
     /// Nothing more is said. What the peer still sends, its own Close above all, is read for a while
@@ -174,32 +286,38 @@ impl Conn {
         }
     }
 
-    pub(super) fn socket_deadline(&self) -> Instant {
-        match &self.state {
-            State::Socket(socket) if socket.pinged => socket.heard + limits::LIVE_SILENCE,
-            State::Socket(socket) => socket.heard + limits::WS_PING,
-            State::Fresh
-            | State::Idle
-            | State::Head(_)
-            | State::Body(_)
-            | State::Ready(_)
-            | State::Answering(_)
-            | State::Streaming(_)
-            | State::Discarding { .. }
-            | State::Closed => self.since,
+    pub(super) fn socket_deadline(&self) -> Option<Instant> {
+        let State::Socket(socket) = &self.state else { return None };
+        match &socket.talk {
+            talk if talk.is_closing() => Some(self.since + limits::HTTP_DISCARD_TIME),
+            Talk::Standard(_) if socket.pinged => Some(socket.heard + limits::LIVE_SILENCE),
+            Talk::Standard(_) => Some(socket.heard + limits::WS_PING),
+            // It cannot be asked for a sign of life, but the rest of its request is due.
+            Talk::Old(ws) => (!ws.is_ready()).then(|| self.since + limits::HTTP_HEAD_TIME),
+        }
+    }
+
+    /// Bytes of a websocket's peer are signs of life, whenever they are read.
+    pub(super) fn note_life(&mut self, now: Now) {
+        if let State::Socket(socket) = &mut self.state {
+            socket.heard = now.mono;
+            socket.pinged = false;
         }
     }
 
     /// Asks a silent peer for a sign of life, and gives up one that was asked.
     pub(super) fn look_after_socket(&mut self, now: Now) {
+        if self.input.len() >= limits::HTTP_INPUT_AHEAD {
+            // It is we who do not listen.
+            return self.note_life(now);
+        }
         let State::Socket(socket) = &mut self.state else { return };
-        if socket.pinged {
-            self.close();
-            return;
+        let mut out = Vec::new();
+        match &mut socket.talk {
+            Talk::Standard(ws) if !ws.is_closing() && !socket.pinged => ws.ping(&mut out),
+            Talk::Standard(_) | Talk::Old(_) => return self.close(),
         }
         socket.pinged = true;
-        let mut out = Vec::new();
-        socket.ws.ping(&mut out);
         self.owe(out, now);
     }
 }

@@ -10,3 +10,4 @@ pub mod peer;
 pub mod request;
 pub mod response;
 pub mod router;
+pub mod sockjs;

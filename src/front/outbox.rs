@@ -19,7 +19,7 @@ pub enum Piece<T: ?Sized> {
 pub enum Next<T: ?Sized> {
     /// A reply, or something published.
     Text(Rc<T>),
-    /// So many pieces of this topic were dropped.
+    /// So many messages, or bytes, of this topic were dropped.
     Lagged(Rc<str>, u64),
 }
 
@@ -27,17 +27,27 @@ pub enum Next<T: ?Sized> {
 pub trait Weight {
     /// In bytes.
     fn weight(&self) -> usize;
+    /// How many it counts as when it is dropped: messages count one each, bytes each for itself.
+    fn lost(&self) -> u64;
 }
 
 impl Weight for str {
     fn weight(&self) -> usize {
         self.len()
     }
+
+    fn lost(&self) -> u64 {
+        1
+    }
 }
 
 impl Weight for [u8] {
     fn weight(&self) -> usize {
         self.len()
+    }
+
+    fn lost(&self) -> u64 {
+        u64::try_from(self.len()).unwrap_or(u64::MAX)
     }
 }
 
@@ -48,7 +58,7 @@ pub struct Outbox<T: ?Sized> {
     bytes: usize,
     /// Bytes of the replies in it.
     replies: usize,
-    /// Pieces dropped since the reader was told last, by topic.
+    /// What was dropped since the reader was told last, by topic.
     lost: BTreeMap<Rc<str>, u64>,
     limit: usize,
 }
@@ -96,7 +106,7 @@ impl<T: ?Sized + Weight> Outbox<T> {
             match piece {
                 Piece::Published(topic, text) if bytes > wanted => {
                     bytes -= text.weight() + PIECE_COST;
-                    *self.lost.entry(topic).or_default() += 1;
+                    *self.lost.entry(topic).or_default() += text.lost();
                 }
                 Piece::Published(..) | Piece::Reply(_) => kept.push_back(piece),
             }
@@ -121,6 +131,13 @@ impl<T: ?Sized + Weight> Outbox<T> {
         }
         let (Piece::Reply(text) | Piece::Published(_, text)) = piece;
         Some(Next::Text(text))
+    }
+
+    /// So much of this topic was lost before it came here.
+    pub fn lose(&mut self, topic: &Rc<str>, lost: u64) {
+        if lost > 0 {
+            *self.lost.entry(Rc::clone(topic)).or_default() += lost;
+        }
     }
 
     /// Nothing of this topic is wanted any more.

@@ -1,14 +1,12 @@
 //! An answer as a handler gives it, and what is added to every answer on its way out: the entity tag
 //! and its 304, the headers that keep browsers from misusing it, and the framing.
 
-use std::io;
 use std::time::SystemTime;
 
-use serde::Serialize;
-use serde_json::ser::Formatter;
-use serde_json::{json, Value};
+use serde_json::Value;
 
 use crate::wire::http::{phrase, Extent, Head, Method, Persistence, ResponseHead, Version};
+use crate::wire::json;
 
 /// One complete answer. Framing, `Date`, entity tag and the security headers are added on its way
 /// out; a header that is set here is not set again.
@@ -25,10 +23,7 @@ pub struct Response {
 impl Response {
     /// JSON, with the separators of Python's `json.dumps`, as gaffer has always written it.
     pub fn json(status: u16, value: &Value) -> Self {
-        let mut body = Vec::new();
-        let mut serializer = serde_json::Serializer::with_formatter(&mut body, PythonSeparators);
-        value.serialize(&mut serializer).expect("a JSON value is written to memory without fail");
-        Self::typed(status, "application/json", body)
+        Self::typed(status, "application/json", json::text(value).into_bytes())
     }
 
     /// Plain text.
@@ -57,7 +52,7 @@ impl Response {
             409 => "conflict",
             _ => phrase(status),
         };
-        let mut body = json!({ "error": status, "reason": reason });
+        let mut body = serde_json::json!({ "error": status, "reason": reason });
         if let Some(detail) = detail {
             body["detail"] = detail.into();
         }
@@ -175,42 +170,10 @@ impl Asked {
 /// What most response heads fit into.
 const HEAD_ROOM: usize = 512;
 
-/// `", "` between elements and `": "` behind keys.
-struct PythonSeparators;
-
-impl Formatter for PythonSeparators {
-    fn begin_array_value<W: ?Sized + io::Write>(
-        &mut self,
-        w: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        if first {
-            Ok(())
-        } else {
-            w.write_all(b", ")
-        }
-    }
-
-    fn begin_object_key<W: ?Sized + io::Write>(
-        &mut self,
-        w: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        if first {
-            Ok(())
-        } else {
-            w.write_all(b", ")
-        }
-    }
-
-    fn begin_object_value<W: ?Sized + io::Write>(&mut self, w: &mut W) -> io::Result<()> {
-        w.write_all(b": ")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
     use std::time::UNIX_EPOCH;
 
     fn asked(method: Method, none_match: Option<&str>) -> Asked {

@@ -14,20 +14,26 @@ use crate::front::response::Response;
 use crate::supervisor::instance::Commit;
 use crate::supervisor::job::Origin;
 use crate::supervisor::name::JobName;
-use crate::supervisor::spec::JobEntry;
+use crate::supervisor::spec::{JobEntry, Place};
 use crate::supervisor::spec_read::{self, SpecError};
 use crate::supervisor::tables::Refusal;
 use crate::supervisor::verbs::Scale;
+use crate::supervisor::Supervisor;
 
 /// `GET /sessions`: their names, in the order in which they appeared.
 pub fn sessions(ctx: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
+    Ok(reply::value(&json!({"sessions": session_names(ctx.supervisor)})).into())
+}
+
+/// The names of all sessions, in the order in which they appeared.
+pub fn session_names(supervisor: &Supervisor) -> Vec<&str> {
     let mut sessions: Vec<&str> = Vec::new();
-    for name in ctx.supervisor.job_names() {
+    for name in supervisor.job_names() {
         if !sessions.contains(&name.session()) {
             sessions.push(name.session());
         }
     }
-    Ok(reply::value(&json!({"sessions": sessions})).into())
+    sessions
 }
 
 /// `GET /jobs`: the names of all jobs.
@@ -67,7 +73,8 @@ pub fn load(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
 fn entry(name: JobName, mut config: Map<String, Value>) -> Result<JobEntry, SpecError> {
     config.insert("name".into(), name.label().into());
     let spec = Rc::new(spec_read::read(&config)?);
-    Ok(JobEntry { name, spec, start: spec_read::wants_start(&config) })
+    let start = spec_read::wants_start(&config);
+    Ok(JobEntry { name, spec, start, place: Place::default() })
 }
 
 /// The job in the path, if it is loaded.

@@ -21,6 +21,11 @@ pub fn ping(_: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
     Ok(Response::html(200, "OK").into())
 }
 
+/// `GET /debug/counters`: how much of everything there is that clients cause.
+pub fn counters(_: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
+    Ok(Answer::Counters)
+}
+
 /// `GET /version`.
 pub fn version(_: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
     Ok(reply::value(&json!({"name": "gaffer", "version": VERSION})).into())

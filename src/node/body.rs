@@ -1,13 +1,11 @@
 //! A request's body as JSON, with words for everything that can be wrong with it.
 
-use std::fmt;
-
-use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use crate::front::request::Request;
 use crate::front::response::Response;
 use crate::node::reply;
+use crate::wire::json::parse;
 
 /// The body as a JSON object.
 ///
@@ -21,113 +19,5 @@ pub fn object(request: &Request) -> Result<Map<String, Value>, Response> {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(reply::bad_request("the body is JSON, but no object")),
         Err(error) => Err(reply::bad_request(&format!("the body is not JSON: {error}"))),
-    }
-}
-
-/// Parses JSON strictly: a name that stands twice in one object is an error, where `serde_json`
-/// would take the last and let two readers of one body disagree. Nesting is bounded by
-/// `serde_json` itself (127 levels).
-///
-/// # Errors
-/// What is wrong, with line and column.
-pub fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict.deserialize(&mut reader)?;
-    reader.end()?;
-    Ok(value)
-}
-
-struct Strict;
-
-impl<'de> DeserializeSeed<'de> for Strict {
-    type Value = Value;
-
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(Self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number too large"))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Self)? {
-            list.push(item);
-        }
-        Ok(Value::Array(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
-            if map.contains_key(&name) {
-                return Err(de::Error::custom(format!("{name:?} stands twice")));
-            }
-            let value = members.next_value_seed(Self)?;
-            map.insert(name, value);
-        }
-        Ok(Value::Object(map))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_is_read_strictly() {
-        assert_eq!(
-            parse(br#"{"a": [1, -2, 1.5, "x", null, true]}"#).ok().map(|v| v.to_string()),
-            Some(r#"{"a":[1,-2,1.5,"x",null,true]}"#.into())
-        );
-        let deep = "[".repeat(200) + &"]".repeat(200);
-        let bombs = [r#"{"a":1,"a":2}"#, "{} {}", "", "{", "1e400", deep.as_str(), r#""\ud800""#];
-        for bad in bombs {
-            assert!(parse(bad.as_bytes()).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn nesting_ends_at_its_limit() {
-        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
-        assert!(parse(nested(127).as_bytes()).is_ok());
-        assert!(parse(nested(128).as_bytes()).is_err());
-    }
-
-    #[test]
-    fn a_name_is_given_once_at_every_depth() {
-        let reason = |text: &str| parse(text.as_bytes()).expect_err("refused").to_string();
-        assert!(reason(r#"{"a": [{"b": 1, "b": 1}]}"#).starts_with("\"b\" stands twice"));
-        assert!(reason(r#"{"a": 1, "\u0061": 2}"#).starts_with("\"a\" stands twice"));
-        assert!(parse(br#"{"a": {"b": 1}, "b": 1}"#).is_ok());
     }
 }

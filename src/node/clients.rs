@@ -2,20 +2,20 @@
 
 use log::debug;
 
-use super::ctx::{Answer, Call, Ctx, Measure};
+use super::channel;
+use super::ctx::{Answer, Call, Ctx};
 use super::gaffer::Gaffer;
-use super::machine::{Effect, Usage};
-use super::reply::{self, framework_error, manager_error};
-use super::stats::Measured;
-use super::waits::Measuring;
+use super::measuring::measured_response;
+use super::reply::{self, framework_error};
+use super::waits::Asker;
+use super::writers::{written_response, Writer};
 use crate::base::clock::Now;
-use crate::base::ids::{ConnId, InstanceId, OsPid, Pid};
+use crate::base::ids::ConnId;
 use crate::front::access::CorsHeaders;
 use crate::front::peer::Peer;
 use crate::front::request::Request;
 use crate::front::response::Response;
 use crate::front::router::Found;
-use crate::supervisor::tables::Refusal;
 use crate::wire::http::Method;
 
 impl Gaffer {
@@ -24,8 +24,14 @@ impl Gaffer {
         while let Some(client) = self.clients.get_mut(id) {
             let Some(request) = client.conn.take_request() else { break };
             let peer = client.peer;
-            let (answer, cors) = self.handle(&request, peer, now);
             debug!("{peer} {} {}", request.method.name(), request.path);
+            let (answer, cors) = match self.channel_rest(&request) {
+                Some(rest) => match self.access.admit(&request, peer) {
+                    Ok(cors) => (Answer::Channel(rest), cors),
+                    Err(refused) => (refused.into(), Vec::new()),
+                },
+                None => self.handle(&request, peer, now),
+            };
             if let Some(client) = self.clients.get_mut(id) {
                 client.cors = cors;
             }
@@ -35,19 +41,44 @@ impl Gaffer {
                     self.waits.park(id, wait, now);
                     break;
                 }
-                Answer::Measure(measure) => {
-                    let targets = self.targets(&measure);
-                    if !targets.is_empty() {
-                        self.measure(id, measure, targets);
-                        break;
-                    }
-                    // Nobody to ask: what is told is that nothing runs.
-                    let response = self.told(&measure, &[]);
-                    self.give(id, response, now);
+                Answer::Measure(measure) => match self.measure(Asker::Conn(id), measure) {
+                    Some(told) => self.give(id, measured_response(told), now),
+                    None => break,
+                },
+                Answer::Follow(follow) => self.follow(id, follow, now),
+                Answer::Open(opening) => self.open(id, &request, opening, now),
+                Answer::Write(writing) => match self.write(Writer::Conn(id), writing) {
+                    Some(done) => self.give(id, written_response(done), now),
+                    None => break,
+                },
+                Answer::Counters => self.give(id, reply::value(&self.counters()), now),
+                Answer::Channel(rest) => {
+                    self.channel.request(id, &request, &rest, &mut self.clients, now);
                 }
             }
         }
         self.clients.touch(id);
+    }
+
+    /// A connection changed: whatever has become of it is served.
+    pub(super) fn changed(&mut self, id: ConnId, now: Now) {
+        if self.channel.owns(id) {
+            self.channel.conn_changed(id, &mut self.clients, now);
+        } else if let Some(feed) = self.feeds.get(id) {
+            if feed.form.is_socket() {
+                self.hear_socket(id, now);
+            } else {
+                self.flush_feed(id, now);
+            }
+        }
+        self.serve(id, now);
+    }
+
+    /// The rest of a path that leads to the channel.
+    fn channel_rest(&self, request: &Request) -> Option<Vec<String>> {
+        let mut segments = request.segments().ok()?;
+        let leads = segments.first().is_some_and(|first| first == channel::PREFIX);
+        leads.then(|| segments.split_off(1))
     }
 
     fn handle(&mut self, request: &Request, peer: Peer, now: Now) -> (Answer, CorsHeaders) {
@@ -56,7 +87,7 @@ impl Gaffer {
             Err(refused) => return (refused.into(), Vec::new()),
         };
         // What has ended in this turn is seen whole, with its last words.
-        self.close_books();
+        self.close_books(now);
         let answer = self.route(request, now).unwrap_or_else(Answer::from);
         (answer, cors)
     }
@@ -84,61 +115,18 @@ impl Gaffer {
     }
 
     /// Answers the request that was taken last, with what its origin has to see.
-    fn give(&mut self, id: ConnId, mut response: Response, now: Now) {
+    pub(super) fn give(&mut self, id: ConnId, mut response: Response, now: Now) {
         let Some(client) = self.clients.get_mut(id) else { return };
         response.headers.append(&mut client.cors);
         client.conn.answer(response, now);
     }
 
-    fn measure(&mut self, id: ConnId, measure: Measure, targets: Vec<(InstanceId, Pid, OsPid)>) {
-        let orders = targets.iter().map(|(_, _, os_pid)| *os_pid).collect();
-        let ticket = self.waits.measure(id, Measuring { measure, targets });
-        self.effects.push(Effect::Sample { ticket, targets: orders, keep: false });
-    }
-
-    fn targets(&self, measure: &Measure) -> Vec<(InstanceId, Pid, OsPid)> {
-        let live = match measure {
-            Measure::Job(name) => self.supervisor.live_instances(name).unwrap_or_default(),
-            Measure::Process(pid) => {
-                let id = self.supervisor.instance_id(*pid);
-                id.map(|id| vec![(id, *pid)]).unwrap_or_default()
-            }
-        };
-        let with_os_pid = |(id, pid)| Some((id, pid, self.supervisor.os_pid(id)?));
-        live.into_iter().filter_map(with_os_pid).collect()
-    }
-
-    /// Answers the request for which this was measured.
-    pub(super) fn note_sampled(&mut self, ticket: u64, usages: &[Option<Usage>], now: Now) {
-        let Some((conn, measuring)) = self.waits.measured(ticket) else { return };
-        let mut measured = Vec::with_capacity(measuring.targets.len());
-        let usages = usages.iter().copied().chain(std::iter::repeat(None));
-        for ((id, pid, os_pid), usage) in measuring.targets.into_iter().zip(usages) {
-            let started =
-                self.supervisor.instance(id).and_then(|i| i.run.as_ref()).map(|r| r.started);
-            let cpu = match usage.zip(started) {
-                Some((usage, started)) => self.stats.cpu(id, pid, usage, (now.mono, started.mono)),
-                None => 0.0,
-            };
-            measured.push(Measured { pid, os_pid, usage, cpu });
-        }
-        let response = self.told(&measuring.measure, &measured);
-        self.answer(conn, response, now);
-    }
-
-    fn told(&self, measure: &Measure, measured: &[Measured]) -> Response {
-        match measure {
-            Measure::Job(name) => reply::value(&self.stats.job(&name.to_string(), measured)),
-            Measure::Process(_) => match measured.first() {
-                Some(one) => reply::value(&serde_json::json!({"stats": self.stats.process(one)})),
-                None => manager_error(&Refusal::NotFound),
-            },
-        }
-    }
-
-    pub(super) fn drop_client(&mut self, id: ConnId) {
+    pub(super) fn drop_client(&mut self, id: ConnId, now: Now) {
+        self.channel.conn_gone(id, &mut self.clients, now);
         self.clients.remove(id);
+        self.drop_feed(id);
         self.waits.forget(id);
+        self.writers.forget(|writer| *writer == Writer::Conn(id));
     }
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::body;
+use super::feeds::{Form, Source};
 use super::reply;
 use crate::base::clock::Now;
-use crate::base::ids::Pid;
+use crate::base::ids::{InstanceId, Pid, StreamNo};
 use crate::base::limits;
 use crate::front::request::Request;
 use crate::front::response::Response;
@@ -46,6 +47,52 @@ pub enum Answer {
     When(Wait),
     /// Statistics of these, once they are measured.
     Measure(Measure),
+    /// This, for as long as the client stays.
+    Follow(Follow),
+    /// A websocket to a process.
+    Open(Opening),
+    /// `{"ok": true}`, once this is in the queue of a process.
+    Write(Writing),
+    /// What the channel says to this rest of the path.
+    Channel(Vec<String>),
+    /// How much of everything there is.
+    Counters,
+}
+
+/// Something followed.
+pub struct Follow {
+    /// What.
+    pub source: Source,
+    /// How it comes.
+    pub form: Form,
+    /// How often something is sent when there is nothing to tell.
+    pub heartbeat: Option<Duration>,
+    /// What the client has already: the number of an event, or a position in a stream.
+    pub since: Option<u64>,
+}
+
+/// A websocket to a process. What cannot be opened is told on the websocket itself.
+pub struct Opening {
+    /// How it speaks.
+    pub form: Form,
+    /// To whom.
+    pub pid: Pid,
+    /// To which of its streams.
+    pub label: Option<String>,
+    /// Whether to read.
+    pub read: bool,
+    /// Whether to write.
+    pub write: bool,
+}
+
+/// Bytes for a process.
+pub struct Writing {
+    /// Where to.
+    pub to: (InstanceId, StreamNo),
+    /// What.
+    pub bytes: Vec<u8>,
+    /// Whether its end is told behind them.
+    pub close: bool,
 }
 
 /// Something waited for.
@@ -74,6 +121,8 @@ pub enum Measure {
     Job(JobName),
     /// Those of one process.
     Process(Pid),
+    /// Those of all jobs.
+    All,
 }
 
 impl From<Response> for Answer {
@@ -83,7 +132,8 @@ impl From<Response> for Answer {
 }
 
 impl Call<'_> {
-    fn part(&self, position: usize) -> &str {
+    /// What the path's pattern left open at this position.
+    pub fn part(&self, position: usize) -> &str {
         self.open.get(position).map(String::as_str).unwrap_or_default()
     }
 
@@ -116,7 +166,11 @@ impl Call<'_> {
         body::object(self.request)
     }
 
-    fn query(&self, name: &str) -> Result<Option<String>, Response> {
+    /// A value of the query.
+    ///
+    /// # Errors
+    /// The 400 to answer.
+    pub fn query(&self, name: &str) -> Result<Option<String>, Response> {
         self.request.query_value(name).map_err(|error| reply::bad_request(&error.to_string()))
     }
 

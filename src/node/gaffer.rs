@@ -6,10 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use log::{debug, error, info, warn};
-use serde_json::{Map, Value};
+use serde_json::{json, Map, Value};
 
+use super::aligned::Aligned;
 use super::console::{self, Console};
 use super::ctx::Endpoint;
+use super::feeds::Feeds;
+use super::following::Inlet;
+use super::history::History;
+use super::hub::Hub;
 use super::machine::{Effect, StateFile};
 use super::outputs::Outputs;
 use super::routes;
@@ -17,17 +22,21 @@ use super::state::{State, StoredJob};
 use super::stats::Stats;
 use super::stdins::Stdins;
 use super::waits::Waits;
+use super::writers::Writers;
 use crate::base::clock::Now;
+use crate::base::ids::{ConnId, Pid};
 use crate::base::process::Signal;
 use crate::front::access::Access;
 use crate::front::clients::Clients;
 use crate::front::router::Router;
+use crate::front::sockjs::{Options, Service};
 use crate::supervisor::effect::{Ask, Effect as Asked, Running};
 use crate::supervisor::facts::Stray;
 use crate::supervisor::job::{Job, Origin};
 use crate::supervisor::name::JobName;
 use crate::supervisor::order::Host;
-use crate::supervisor::spec::JobEntry;
+use crate::supervisor::spec::{JobEntry, Place};
+use crate::supervisor::tables::Refusal;
 use crate::supervisor::{spec_read, Supervisor};
 
 /// The node.
@@ -37,6 +46,19 @@ pub struct Gaffer {
     pub(super) stdins: Stdins,
     pub(super) stats: Stats,
     pub(super) clients: Clients,
+    /// The sessions of the channel.
+    pub(super) channel: Service,
+    /// Who follows what there.
+    pub(super) hub: Hub,
+    /// Connections that follow one thing.
+    pub(super) feeds: Feeds,
+    /// Where what is written on the websockets of processes goes.
+    pub(super) inlets: BTreeMap<ConnId, Inlet>,
+    pub(super) writers: Writers,
+    pub(super) history: History,
+    pub(super) aligned: Aligned,
+    /// Runs that are over, and whose followers are still to be told.
+    over: Vec<Pid>,
     pub(super) access: Access,
     pub(super) routes: Router<Endpoint>,
     pub(super) waits: Waits,
@@ -74,6 +96,8 @@ pub struct Setup {
     pub console: Console,
     /// Most clients at a time.
     pub clients: usize,
+    /// How the channel behaves.
+    pub channel: Options,
     /// Facts in the header of the record of what runs: the machine's boot.
     pub boot_id: String,
 }
@@ -100,6 +124,14 @@ impl Gaffer {
             stdins: Stdins::default(),
             stats: Stats::new(setup.memory),
             clients: Clients::new(setup.clients),
+            channel: Service::new("/channel", setup.channel, setup.seed),
+            hub: Hub::default(),
+            feeds: Feeds::default(),
+            inlets: BTreeMap::new(),
+            writers: Writers::default(),
+            history: History::default(),
+            aligned: Aligned::default(),
+            over: Vec::new(),
             access: setup.access,
             routes: routes::router(),
             waits: Waits::default(),
@@ -117,6 +149,7 @@ impl Gaffer {
     /// Begins: ends what an earlier daemon left, then loads the jobs of files and those that were
     /// loaded over the API.
     pub fn begin(&mut self, legacy: Legacy, files: Vec<JobEntry>, now: Now) {
+        self.history = History::new(now);
         for running in &legacy.running {
             self.state.restore_running(running);
         }
@@ -132,6 +165,11 @@ impl Gaffer {
             info!("{}.{}: found running as {}", stray.job, stray.number, stray.os_pid);
             self.supervisor.recovered_stray(stray, now);
         }
+        // A job of the API keeps its name; one of a file has it only if that cannot be loaded.
+        let kept: BTreeSet<JobName> =
+            legacy.jobs.iter().filter_map(|(key, _)| JobName::parse(key).ok()).collect();
+        let (rivals, files): (Vec<JobEntry>, Vec<JobEntry>) =
+            files.into_iter().partition(|entry| kept.contains(&entry.name));
         self.load_files(files, now);
         for (key, value) in legacy.jobs {
             if let Err(reason) = self.restore(&key, &value, now) {
@@ -139,6 +177,7 @@ impl Gaffer {
                 self.shelved.extend(JobName::parse(&key));
             }
         }
+        self.load_files(rivals, now);
         let unclaimed = self.supervisor.end_unclaimed(now);
         if unclaimed > 0 {
             warn!("{unclaimed} detached processes belong to no job any more and are ended");
@@ -150,17 +189,21 @@ impl Gaffer {
         let name = JobName::parse(key).map_err(|error| error.to_string())?;
         let stored = StoredJob::from_value(value).ok_or("its entry is damaged")?;
         let spec = spec_read::read(&stored.config).map_err(|error| error.to_string())?;
-        let entry = JobEntry { name, spec: spec.into(), start: false };
+        let entry = JobEntry { name, spec: spec.into(), start: false, place: Place::default() };
         let restored = self.supervisor.restore(entry, stored.desired, stored.target, now);
         restored.map_err(|refusal| refusal.to_string())
     }
 
-    /// Loads jobs of files that are not loaded, in their order.
+    /// Loads jobs of files, in their order, but for those that one of the API has the name of.
     fn load_files(&mut self, entries: Vec<JobEntry>, now: Now) {
         for entry in entries {
+            if self.origin(&entry.name) == Some(Origin::Api) {
+                warn_of_rival(&entry);
+                continue;
+            }
             match self.supervisor.load(entry.clone(), Origin::File, now) {
                 Ok(()) => self.remember(&entry),
-                Err(refusal) => error!("{} is not loaded: {refusal}", entry.name),
+                Err(refusal) => error!("{}; it is not loaded", self.fault(&entry, &refusal)),
             }
         }
     }
@@ -184,8 +227,11 @@ impl Gaffer {
             entries.iter().filter(|e| self.is_changed(e)).cloned().collect();
         for entry in &changed {
             let sound = self.supervisor.check(&entry.name, &entry.spec, &Default::default());
-            sound.map_err(|refusal| format!("{}: {refusal}", entry.name))?;
+            sound.map_err(|refusal| self.fault(entry, &refusal))?;
         }
+        let of_api = |entry: &JobEntry| self.origin(&entry.name) == Some(Origin::Api);
+        let (rivals, changed): (Vec<JobEntry>, Vec<JobEntry>) =
+            changed.into_iter().partition(of_api);
         let named: BTreeSet<&JobName> = entries.iter().map(|entry| &entry.name).collect();
         let gone: Vec<JobName> =
             self.files.keys().filter(|name| !named.contains(name)).cloned().collect();
@@ -201,23 +247,27 @@ impl Gaffer {
                 unloaded.map_err(|refusal| format!("{name}: {refusal}"))?;
             }
         }
+        rivals.iter().for_each(warn_of_rival);
         for entry in changed {
-            let name = entry.name.clone();
-            let done = match self.origin(&name) {
+            let done = match self.origin(&entry.name) {
                 None => self.supervisor.load(entry.clone(), Origin::File, now),
-                Some(Origin::File) => self.supervisor.reconfigure(entry.clone(), now),
-                Some(Origin::Api) => {
-                    warn!("{name} was loaded over the API and stays as it is");
-                    continue;
-                }
+                Some(Origin::File | Origin::Api) => self.supervisor.reconfigure(entry.clone(), now),
             };
             // What is not in force counts as new at the next reading.
             match done {
                 Ok(()) => self.remember(&entry),
-                Err(refusal) => error!("{name}: {refusal}"),
+                Err(refusal) => error!("{}", self.fault(&entry, &refusal)),
             }
         }
         Ok(())
+    }
+
+    /// What is wrong with a job of a file, with its place: that of the key which no process could be
+    /// started with, or else that of the job.
+    fn fault(&self, entry: &JobEntry, refusal: &Refusal) -> String {
+        let key = self.supervisor.misfit(&entry.name, &entry.spec);
+        let place = key.map_or(entry.place.job(), |key| entry.place.of(key));
+        format!("{place}: {}: {refusal}", entry.name)
     }
 
     fn is_changed(&self, entry: &JobEntry) -> bool {
@@ -252,6 +302,9 @@ impl Gaffer {
     pub(super) fn pump(&mut self, now: Now) {
         // An answer lets the next request of its connection be served, which has causes of its own.
         while self.carry_on(now) {}
+        if self.hub.watches.take_end() {
+            self.effects.push(Effect::StopSampling);
+        }
         // What escaped from the last run is found when that is released, and is still to be ended.
         let releasing =
             self.effects.iter().any(|effect| matches!(effect, Effect::Kernel(Ask::Release(_))));
@@ -259,23 +312,24 @@ impl Gaffer {
         if over && !releasing && !self.searching && !self.ended {
             self.ended = true;
             info!("all jobs have stopped");
+            self.end_feeds(now);
+            self.end_channel(now);
             self.effects.push(Effect::Exit(0));
         }
     }
 
     /// One round of [`Self::pump`]; whether there may be more to do.
     fn carry_on(&mut self, now: Now) -> bool {
-        self.close_books();
+        let mut answered = self.serve_channel(now);
+        self.serve_writers(now);
+        self.close_books(now);
         for effect in self.supervisor.take_effects() {
             self.pass_on(effect);
         }
         self.keep_changed();
-        for event in self.supervisor.take_events() {
-            console::log(&event);
-            self.console.event(&event, now, &mut self.effects);
-        }
+        self.tell_events(now);
         let ready = self.waits.take_ready(&self.supervisor, now);
-        let answered = !ready.is_empty();
+        answered |= !ready.is_empty();
         for (conn, response) in ready {
             self.answer(conn, response, now);
         }
@@ -283,8 +337,10 @@ impl Gaffer {
     }
 
     /// Gives the runs that have ended their last words.
-    pub(super) fn close_books(&mut self) {
+    pub(super) fn close_books(&mut self, now: Now) {
         for ended in self.supervisor.take_ended() {
+            self.tell_tails(ended.id, ended.pid, now);
+            self.over.push(ended.pid);
             let lines = self.outputs.end_run(ended.id);
             self.supervisor.attach_last_words(ended, lines);
             let lost = self.stdins.end_run(ended.id);
@@ -294,11 +350,33 @@ impl Gaffer {
                     ended.pid
                 );
             }
+            self.end_writers(ended.id, now);
             self.stats.forget(ended.id);
             self.console.end_run(ended.id, &mut self.effects);
         }
         for id in self.supervisor.take_gone() {
             self.outputs.forget(id);
+        }
+    }
+
+    /// Tells clients what happened, and ends what followed processes that are over.
+    fn tell_events(&mut self, now: Now) {
+        let mut exits = BTreeMap::new();
+        for event in self.supervisor.take_events() {
+            console::log(&event);
+            self.console.event(&event, now, &mut self.effects);
+            let record = self.history.add(&event, now);
+            self.tell_sessions_event(&record, now);
+            for conn in self.feeds.event(&record) {
+                self.flush_feed(conn, now);
+            }
+            if let Some((pid, fields)) = event.exit() {
+                exits.insert(pid, Value::Object(fields));
+            }
+        }
+        for pid in std::mem::take(&mut self.over) {
+            let exit = exits.remove(&pid).unwrap_or_default();
+            self.end_process_feeds(pid, &exit, now);
         }
     }
 
@@ -318,6 +396,8 @@ impl Gaffer {
                     let stored = stored(job);
                     self.state.job(&name, Some(&stored), &mut self.effects);
                     self.shelved.remove(&name);
+                    // One of a file that had this name before is new once the name is free.
+                    self.files.remove(&name);
                 }
                 Some(_) => {}
                 None if self.shelved.contains(&name) => {}
@@ -331,6 +411,9 @@ impl Gaffer {
         let all = [
             self.supervisor.deadline(),
             self.clients.deadline(),
+            self.channel.deadline(),
+            self.feeds.deadline(),
+            self.hub.watches.deadline(),
             self.waits.deadline(),
             self.state.deadline(),
         ];
@@ -353,12 +436,41 @@ impl Gaffer {
     /// The first that does not hold, in words.
     pub fn sweep(&self) -> Result<(), String> {
         self.supervisor.sweep()?;
-        let runs = |id| self.supervisor.instance(id).is_some_and(|i| i.run.is_some());
-        self.stdins.sweep(runs)?;
         if let Some(id) = self.outputs.ids().find(|id| self.supervisor.instance(*id).is_none()) {
             return Err(format!("the output of {id:?} is kept, which is gone"));
         }
-        self.clients.sweep()
+        let runs = |id| self.supervisor.instance(id).is_some_and(|i| i.run.is_some());
+        self.stdins.sweep(runs)?;
+        self.clients.sweep()?;
+        self.channel.sweep(&self.clients)?;
+        self.hub.sweep()?;
+        self.feeds.sweep(&self.clients)
+    }
+
+    /// How much of everything there is that clients cause: what a client leaves behind can be seen here.
+    pub(super) fn counters(&self) -> Value {
+        let (channel, stdins) = (self.channel.counts(), self.stdins.counts());
+        let (topics, subscriptions) = self.hub.counts();
+        let (feeds, feed_bytes) = self.feeds.counts();
+        json!({
+            "connections": self.clients.len(),
+            "sessions": channel.sessions,
+            "session_receivers": channel.receivers,
+            "session_senders": channel.senders,
+            "session_timers": channel.timers,
+            "topics": topics,
+            "subscriptions": subscriptions,
+            "feeds": feeds,
+            "stats_watches": self.hub.watches.len(),
+            "waits": self.waits.len(),
+            "writers": self.writers.len(),
+            "queued_bytes": channel.queued + feed_bytes,
+            "input_streams": stdins.streams,
+            "input_bytes": stdins.owed,
+            "input_bytes_lost": stdins.lost,
+            "events": self.history.len(),
+            "last_event": self.history.last(),
+        })
     }
 
     /// Whether the node's state cannot be written at present.
@@ -370,6 +482,18 @@ impl Gaffer {
     pub fn supervisor(&self) -> &Supervisor {
         &self.supervisor
     }
+}
+
+/// Tells of a job of a file that has no effect, and what to do for it to have one.
+fn warn_of_rival(entry: &JobEntry) {
+    let name = &entry.name;
+    warn!(
+        "{}: {name} has no effect while a job of that name, loaded over the API, is there; to have \
+         this one, unload that (DELETE /jobs/{}/{}) and have the configuration read again (SIGHUP)",
+        entry.place.job(),
+        name.session(),
+        name.label()
+    );
 }
 
 fn stored(job: &Job) -> StoredJob {

@@ -23,16 +23,16 @@ impl Machine for Gaffer {
 
     fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
         self.clients.change(conn, |conn| conn.received(bytes, now));
-        self.serve(conn, now);
+        self.changed(conn, now);
     }
 
     fn input_ended(&mut self, conn: ConnId, now: Now) {
         self.clients.change(conn, |conn| conn.ended(now));
-        self.serve(conn, now);
+        self.changed(conn, now);
     }
 
-    fn closed(&mut self, conn: ConnId, _: Now) {
-        self.drop_client(conn);
+    fn closed(&mut self, conn: ConnId, now: Now) {
+        self.drop_client(conn, now);
     }
 
     fn wants_input(&self, conn: ConnId) -> bool {
@@ -45,7 +45,7 @@ impl Machine for Gaffer {
 
     fn sent(&mut self, conn: ConnId, count: usize, now: Now) {
         self.clients.change(conn, |conn| conn.sent(count, now));
-        self.serve(conn, now);
+        self.changed(conn, now);
     }
 
     fn output_ended(&self, conn: ConnId) -> bool {
@@ -68,13 +68,14 @@ impl Machine for Gaffer {
         self.supervisor.spawn_failed(id, stage, errno, now);
     }
 
-    fn output(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], _: Now) {
+    fn output(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], now: Now) {
         // What comes when its run is over has nobody any more whose words it could be.
         if self.supervisor.instance(id).is_none_or(|instance| instance.run.is_none()) {
             return;
         }
         self.outputs.push(id, stream, bytes);
         self.console.output(&self.supervisor, id, stream, bytes, &mut self.effects);
+        self.tell_output(id, stream, bytes, now);
     }
 
     fn input_owed(&self, id: InstanceId, stream: StreamNo) -> &[u8] {
@@ -155,8 +156,11 @@ impl Machine for Gaffer {
 
     fn on_time(&mut self, now: Now) {
         while let Some(conn) = self.clients.next_due(now) {
-            self.serve(conn, now);
+            self.changed(conn, now);
         }
+        self.channel.on_time(&mut self.clients, now);
+        self.feeds.on_time(&mut self.clients, now);
+        self.watch(now);
         self.state.on_time(now, &mut self.effects);
         self.supervisor.on_time(now);
     }
@@ -214,13 +218,14 @@ mod tests {
             access: Default::default(),
             memory: 1 << 30,
             clients: 1,
+            channel: Default::default(),
             console: Default::default(),
             boot_id: "boot".into(),
         });
         let config = json!({"cmd": "cat", "redirect_input": true});
         let spec = spec_read::read(config.as_object().expect("an object")).expect("valid");
         let name = JobName::parse("s.cat").expect("a name");
-        let entry = JobEntry { name, spec: spec.into(), start: true };
+        let entry = JobEntry { name, spec: spec.into(), start: true, place: Default::default() };
         gaffer.begin(Legacy::default(), vec![entry], now);
         gaffer
     }

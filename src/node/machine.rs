@@ -1,5 +1,6 @@
-//! The door between a machine and its shell. Facts go in with the time, effects come out; the
-//! shell performs them in the same turn and brings their results back as facts. Nothing else
+//! The door between a machine and its shell. Facts go in with the time, effects come out; the shell
+//! performs them in their order, in the same turn unless that has done its share, and brings the
+//! results back as facts. Processes to start come out one by one, when there is time. Nothing else
 //! passes: a machine has no descriptor, no clock and no thread.
 
 use std::time::Instant;
@@ -96,7 +97,8 @@ pub struct Usage {
     pub processes: u64,
 }
 
-/// A pure machine inside the shell. Every method takes facts in; none waits.
+/// A pure machine inside the shell. Every method takes facts in; none waits. What is told of processes
+/// and files does nothing unless a machine that asks for them says what.
 pub trait Machine {
     /// A client connected. `None` refuses it.
     fn accepted(&mut self, peer: Peer, now: Now) -> Option<ConnId>;
@@ -120,11 +122,11 @@ pub trait Machine {
     fn take_dirty(&mut self) -> Vec<ConnId>;
 
     /// A process was started.
-    fn spawned(&mut self, id: InstanceId, os_pid: OsPid, start_time: u64, now: Now);
+    fn spawned(&mut self, _id: InstanceId, _os_pid: OsPid, _start_time: u64, _now: Now) {}
     /// A process could not be started.
-    fn spawn_failed(&mut self, id: InstanceId, stage: Stage, errno: Errno, now: Now);
+    fn spawn_failed(&mut self, _id: InstanceId, _stage: Stage, _errno: Errno, _now: Now) {}
     /// A process wrote something.
-    fn output(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], now: Now);
+    fn output(&mut self, _id: InstanceId, _stream: StreamNo, _bytes: &[u8], _now: Now) {}
     /// What a process is owed on a stream.
     fn input_owed(&self, _id: InstanceId, _stream: StreamNo) -> &[u8] {
         &[]
@@ -143,24 +145,26 @@ pub trait Machine {
         Vec::new()
     }
     /// All output streams of a process have ended.
-    fn drained(&mut self, id: InstanceId, now: Now);
+    fn drained(&mut self, _id: InstanceId, _now: Now) {}
     /// The leader of a process group ended, and its output was read as far as it went.
-    fn exited(&mut self, id: InstanceId, exit: Exit, now: Now);
+    fn exited(&mut self, _id: InstanceId, _exit: Exit, _now: Now) {}
     /// Nobody of a process group is left.
-    fn group_gone(&mut self, id: InstanceId, now: Now);
+    fn group_gone(&mut self, _id: InstanceId, _now: Now) {}
     /// A process that lost its parent became our child.
-    fn strayed(&mut self, stray: Stray, now: Now);
+    fn strayed(&mut self, _stray: Stray, _now: Now) {}
     /// All that escaped was told.
-    fn searched(&mut self);
+    fn searched(&mut self) {}
     /// The node's word for finding its own processes by their mark.
-    fn node_mark(&self) -> &str;
+    fn node_mark(&self) -> &str {
+        ""
+    }
 
     /// The measurements that were asked for, in the order of the targets; `None` for what is gone.
-    fn sampled(&mut self, ticket: u64, usages: Vec<Option<Usage>>, now: Now);
+    fn sampled(&mut self, _ticket: u64, _usages: Vec<Option<Usage>>, _now: Now) {}
     /// A state file was replaced whole, or a write of it failed. An append that went well is not told.
-    fn stored(&mut self, file: StateFile, result: Result<(), Errno>, now: Now);
+    fn stored(&mut self, _file: StateFile, _result: Result<(), Errno>, _now: Now) {}
     /// The configuration, read again: its jobs, or what is wrong with it.
-    fn reconfigured(&mut self, jobs: Result<Vec<JobEntry>, String>, now: Now);
+    fn reconfigured(&mut self, _jobs: Result<Vec<JobEntry>, String>, _now: Now) {}
     /// The daemon got a signal.
     fn signalled(&mut self, signal: Signal, now: Now);
 
@@ -173,9 +177,13 @@ pub trait Machine {
     fn settle(&mut self, now: Now);
     /// The next process to start, when all that was asked of the kernel before is done. The shell takes
     /// it only to start it at once: until then it may be stopped, and is never started.
-    fn next_start(&mut self) -> Option<Start>;
+    fn next_start(&mut self) -> Option<Start> {
+        None
+    }
     /// Whether there are processes to start.
-    fn has_starts(&self) -> bool;
+    fn has_starts(&self) -> bool {
+        false
+    }
     /// What the shell has to do, in order.
     fn take_effects(&mut self) -> Vec<Effect>;
 }

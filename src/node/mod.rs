@@ -5,21 +5,34 @@
 //! `routes` (what an endpoint gets), `api_jobs`, `api_pids`, `api_misc`, then `outputs`, `stdins`,
 //! `stats`, `waits` and `state`.
 
+pub mod aligned;
+pub mod api_feeds;
 pub mod api_jobs;
 pub mod api_misc;
 pub mod api_pids;
 pub mod body;
+pub mod channel;
 mod clients;
+pub mod commands;
 pub mod console;
 pub mod ctx;
+pub mod feeds;
+pub mod following;
 pub mod gaffer;
+pub mod history;
+pub mod hub;
 mod inputs;
 pub mod journal;
 pub mod machine;
+pub mod measuring;
 pub mod outputs;
 pub mod reply;
 pub mod routes;
 pub mod state;
 pub mod stats;
 pub mod stdins;
+pub mod streams;
+pub mod topics;
 pub mod waits;
+pub mod watches;
+pub mod writers;

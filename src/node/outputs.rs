@@ -30,6 +30,8 @@ struct Ring {
     cost: usize,
     /// Bytes that fell out at the front.
     dropped: u64,
+    /// Bytes of the runs before the present one.
+    before: u64,
 }
 
 struct Piece {
@@ -70,6 +72,9 @@ impl Outputs {
         let Some(output) = self.instances.get_mut(&id) else { return Vec::new() };
         let lines = output.last_lines();
         output.run_from = output.last_piece + 1;
+        for ring in output.rings.values_mut() {
+            ring.before = ring.end();
+        }
         lines
     }
 
@@ -81,6 +86,24 @@ impl Outputs {
     /// The instances of which something is kept.
     pub fn ids(&self) -> impl Iterator<Item = InstanceId> + '_ {
         self.instances.keys().copied()
+    }
+
+    /// How many bytes the present run has written to a stream so far.
+    pub fn position(&self, id: InstanceId, stream: StreamNo) -> u64 {
+        let ring = self.instances.get(&id).and_then(|output| output.rings.get(&stream));
+        ring.map_or(0, |ring| ring.end() - ring.before)
+    }
+
+    /// What the present run has written to a stream from this position on, and how many bytes of that
+    /// are kept no more. A position that is not reached yet counts as the end.
+    pub fn since(&self, id: InstanceId, stream: StreamNo, position: u64) -> (Vec<u8>, u64) {
+        let ring = self.instances.get(&id).and_then(|output| output.rings.get(&stream));
+        let Some(ring) = ring else { return (Vec::new(), 0) };
+        let wanted = ring.before.saturating_add(position).min(ring.end());
+        let lost = ring.dropped.max(ring.before).saturating_sub(wanted);
+        let skip = usize::try_from(wanted.saturating_sub(ring.dropped)).unwrap_or(usize::MAX);
+        let bytes = ring.pieces.iter().flat_map(|piece| piece.bytes.iter().copied());
+        (bytes.skip(skip).collect(), lost)
     }
 
     /// What is kept of a stream, oldest byte first, and how many bytes before that are lost.
@@ -106,6 +129,12 @@ impl Output {
 }
 
 impl Ring {
+    /// Bytes ever written to it.
+    fn end(&self) -> u64 {
+        let kept: usize = self.pieces.iter().map(|piece| piece.bytes.len()).sum();
+        self.dropped + u64::try_from(kept).unwrap_or(0)
+    }
+
     fn trim(&mut self) {
         while self.cost > limits::OUTPUT_RING {
             let Some(first) = self.pieces.pop_front() else { return };
@@ -207,6 +236,24 @@ mod tests {
         assert!(kept.len() > limits::OUTPUT_RING / 2 && kept.len() <= limits::OUTPUT_RING);
         assert!(all.ends_with(&kept));
         assert_eq!(usize::try_from(dropped).expect("small") + kept.len(), total);
+    }
+
+    #[test]
+    fn positions_are_those_of_the_run() {
+        let mut outputs = Outputs::default();
+        assert_eq!(outputs.position(ID, OUT), 0);
+        outputs.push(ID, OUT, b"before");
+        outputs.end_run(ID);
+        assert_eq!(outputs.position(ID, OUT), 0);
+        outputs.push(ID, OUT, b"hello");
+        assert_eq!(outputs.position(ID, OUT), 5);
+        assert_eq!(outputs.since(ID, OUT, 2), (b"llo".to_vec(), 0));
+        assert_eq!(outputs.since(ID, OUT, 9), (vec![], 0));
+        outputs.push(ID, OUT, &vec![b'x'; limits::OUTPUT_RING]);
+        let (kept, lost) = outputs.since(ID, OUT, 2);
+        let written = u64::try_from(kept.len()).expect("small") + lost;
+        assert_eq!(written + 2, outputs.position(ID, OUT));
+        assert!(lost > 0);
     }
 
     #[test]

@@ -42,6 +42,11 @@ pub fn bad(word: &str, reason: &str) -> Response {
     Response::json(400, &json!({"error": word, "reason": reason}))
 }
 
+/// E3 with 404, another word in `error`, and a reason.
+pub fn no_such(word: &str, reason: &str) -> Response {
+    Response::json(404, &json!({"error": word, "reason": reason}))
+}
+
 /// E3 for a job that is not there.
 pub fn no_such_job() -> Response {
     Response::json(404, &json!({"error": "not_found"}))

@@ -2,7 +2,7 @@
 //! test and `OPTIONS` all read this.
 
 use super::ctx::Endpoint;
-use super::{api_jobs as jobs, api_misc as misc, api_pids as pids};
+use super::{api_feeds as feeds, api_jobs as jobs, api_misc as misc, api_pids as pids};
 use crate::front::router::Router;
 use crate::wire::http::Method;
 
@@ -25,6 +25,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::Get, "/", misc::welcome),
     route(Method::Get, "/ping", misc::ping),
     route(Method::Get, "/version", misc::version),
+    route(Method::Get, "/debug/counters", misc::counters),
     route(Method::Get, "/sessions", jobs::sessions),
     route(Method::Get, "/jobs", jobs::all),
     route(Method::Get, "/jobs/:session", jobs::of_session),
@@ -47,6 +48,18 @@ pub const ROUTES: &[Route] = &[
     route(Method::Delete, "/#pid", pids::stop),
     route(Method::Post, "/#pid/signal", pids::signal),
     route(Method::Get, "/#pid/stats", pids::stats),
+    route(Method::Get, "/#pid/channel", feeds::process),
+    route(Method::Get, "/#pid/channel/:stream", feeds::process),
+    route(Method::Get, "/wstreams/#pid", feeds::socket),
+    route(Method::Get, "/streams/#pid/:stream", feeds::stream),
+    route(Method::Post, "/streams/#pid/:stream", feeds::write),
+    route(Method::Get, "/stats", feeds::all_stats),
+    route(Method::Get, "/stats/:session/:job", feeds::job_stats),
+    route(Method::Get, "/watch", feeds::watch),
+    route(Method::Get, "/watch/:part", feeds::watch),
+    route(Method::Get, "/watch/:part/:part", feeds::watch),
+    route(Method::Get, "/watch/:part/:part/:part", feeds::watch),
+    route(Method::Get, "/watch/:part/:part/:part/:part", feeds::watch),
 ];
 
 /// The router of the built-in endpoints.

@@ -223,10 +223,14 @@ impl Kept {
             self.missed = true;
             return;
         }
+        self.add(line, effects);
+        // A whole file takes its time, but the line was written before its change is promised.
         if self.journal.is_bloated() {
             self.replace(effects);
-            return;
         }
+    }
+
+    fn add(&self, line: Vec<u8>, effects: &mut Vec<Effect>) {
         if let Some(Effect::Store { file, write: Write::Append(bytes) }) = effects.last_mut() {
             if *file == self.file {
                 bytes.extend(line);
@@ -356,6 +360,8 @@ mod tests {
         for n in 0..5000 {
             state.job(&name("changed"), Some(&job(n)), &mut effects);
             let whole = |e: &Effect| matches!(e, Effect::Store { write: Write::Replace(_), .. });
+            let line = |e: &Effect| matches!(e, Effect::Store { write: Write::Append(_), .. });
+            assert!(effects.get(1).is_none_or(line), "a line comes before a whole file: {n}");
             replaced += effects.iter().skip(1).filter(|effect| whole(effect)).count();
             if n % 97 == 0 {
                 let entries = held(&effects, StateFile::Jobs);

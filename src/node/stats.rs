@@ -9,6 +9,7 @@ use serde_json::{json, Value};
 
 use super::machine::Usage;
 use crate::base::ids::{InstanceId, OsPid, Pid};
+use crate::wire::json;
 
 /// What the last measurement of each process was, for the share of the CPU since then.
 pub struct Stats {
@@ -101,6 +102,17 @@ impl Stats {
             "fds": usage.fds,
             "processes": usage.processes,
         })
+    }
+
+    /// One process as the channel tells it: the members of an object, without its braces.
+    pub fn members(&self, measured: &Measured) -> String {
+        let mut value = self.process(measured);
+        value["event"] = json!("stat");
+        value["pid"] = json!(measured.pid.0);
+        value["os_pid"] = json!(measured.os_pid.0);
+        let text = json::text(&value);
+        let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+        inner.unwrap_or_default().to_owned()
     }
 
     /// A job as the API tells it: its processes, and sums and extremes over them.

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{json, Value};
 
 use super::ctx::{Measure, Until, Wait};
 use super::reply::manager_error;
 use crate::base::clock::Now;
-use crate::base::ids::{ConnId, InstanceId, OsPid, Pid};
+use crate::base::ids::{ConnId, InstanceId, OsPid, Pid, SessionId};
 use crate::base::timers::Timers;
 use crate::front::response::Response;
 use crate::supervisor::settled::{Goal, Progress};
@@ -21,8 +21,19 @@ use crate::supervisor::Supervisor;
 pub struct Waits {
     waits: BTreeMap<ConnId, Wait>,
     deadlines: Timers<ConnId>,
-    measures: BTreeMap<u64, (ConnId, Measuring)>,
+    measures: BTreeMap<u64, (Asker, Measuring)>,
     last_ticket: u64,
+}
+
+/// Who gets the answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asker {
+    /// A request.
+    Conn(ConnId),
+    /// A command of a session, by what its client calls it.
+    Command(SessionId, Value),
+    /// Everybody who watches.
+    Watchers,
 }
 
 /// A measurement under way.
@@ -42,22 +53,38 @@ impl Waits {
     }
 
     /// Parks a request until its measurement is in; gives the measurement's ticket.
-    pub fn measure(&mut self, conn: ConnId, measuring: Measuring) -> u64 {
+    pub fn measure(&mut self, asker: Asker, measuring: Measuring) -> u64 {
         self.last_ticket += 1;
-        self.measures.insert(self.last_ticket, (conn, measuring));
+        self.measures.insert(self.last_ticket, (asker, measuring));
         self.last_ticket
     }
 
     /// Who waits for this measurement.
-    pub fn measured(&mut self, ticket: u64) -> Option<(ConnId, Measuring)> {
+    pub fn measured(&mut self, ticket: u64) -> Option<(Asker, Measuring)> {
         self.measures.remove(&ticket)
     }
 
     /// The client is gone.
     pub fn forget(&mut self, conn: ConnId) {
-        self.measures.retain(|_, (asked, _)| *asked != conn);
+        self.measures.retain(|_, (asked, _)| *asked != Asker::Conn(conn));
         self.deadlines.cancel(conn);
         self.waits.remove(&conn);
+    }
+
+    /// How many answers wait for something.
+    pub fn len(&self) -> usize {
+        self.waits.len() + self.measures.len()
+    }
+
+    /// Whether none does.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The session is gone.
+    pub fn forget_session(&mut self, session: SessionId) {
+        self.measures
+            .retain(|_, (asked, _)| !matches!(asked, Asker::Command(of, _) if *of == session));
     }
 
     /// When the first wait is over.
@@ -159,9 +186,10 @@ mod tests {
     #[test]
     fn a_measurement_comes_to_who_asked_for_it_and_once() {
         let mut waits = Waits::default();
-        let first = waits.measure(conn(1), measuring());
-        let second = waits.measure(conn(2), measuring());
-        assert_eq!(waits.measured(second).map(|(conn, _)| conn), Some(conn(2)));
+        let first = waits.measure(Asker::Conn(conn(1)), measuring());
+        let second = waits.measure(Asker::Conn(conn(2)), measuring());
+        let asked = waits.measured(second).map(|(asker, _)| asker);
+        assert_eq!(asked, Some(Asker::Conn(conn(2))));
         assert!(waits.measured(second).is_none());
         waits.forget(conn(1));
         assert!(waits.measured(first).is_none(), "who asked is gone");

@@ -22,11 +22,6 @@ impl Clock {
         self.now
     }
 
-    /// The time of this turn.
-    pub fn now(&self) -> Now {
-        self.now
-    }
-
     /// How long this turn has taken so far.
     pub fn turn_took(&self) -> Duration {
         read().mono.saturating_duration_since(self.now.mono)

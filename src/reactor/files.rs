@@ -1,6 +1,6 @@
 //! The files of the state directory. A line is appended at once, before any client is told of what
 //! it means; a whole file is written beside the old one and takes its name when it is complete, so
-//! that at no moment less is on disk than was promised. Writing through to the disk is the
+//! that at no moment less is in the directory than was promised. Writing through to the disk is the
 //! worker's, but at the start.
 
 use std::collections::BTreeMap;

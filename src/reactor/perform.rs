@@ -1,4 +1,5 @@
-//! Carries out what the machine asks for, and brings the results back to it in the same turn.
+//! Carries out what the machine asks for, and brings the results back to it at once; but for what the
+//! worker does, which comes back as an input of a later turn.
 
 use log::{error, warn};
 
@@ -50,7 +51,7 @@ impl<M: Machine> Reactor<M> {
     }
 
     /// Takes what the machine asks for now. Writes are performed at once, before all that waits and
-    /// before any client is told: what was promised is on disk.
+    /// before any client is told: what was promised is in its file.
     fn collect(&mut self, now: Now) {
         self.machine.settle(now);
         for effect in self.machine.take_effects() {

@@ -227,7 +227,8 @@ impl<M: Machine> Reactor<M> {
         let until = deadline.map(|at| at.saturating_duration_since(now));
         let timeout =
             if busy { Some(Duration::ZERO) } else { longest.into_iter().chain(until).min() };
-        match self.poll.poll(&mut self.events, timeout.map(round_up)) {
+        // It counts in milliseconds and rounds up, so that it is never a little too early.
+        match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             other => other?,
         }
@@ -427,12 +428,6 @@ impl Inputs {
             if self.signals { ", signals" } else { "" }
         )
     }
-}
-
-/// The poll counts in milliseconds: rounding down would wake us too early, again and again.
-fn round_up(timeout: Duration) -> Duration {
-    let millis = timeout.as_nanos().div_ceil(1_000_000);
-    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

@@ -88,6 +88,12 @@ impl Event {
         names.into_iter().map(named).collect()
     }
 
+    /// Which process ended, if this says so, and what is told of it.
+    pub fn exit(&self) -> Option<(Pid, Map<String, Value>)> {
+        let Self::Exit { subject, status, reason } = self else { return None };
+        Some((subject.pid, exit_fields(subject, *status, reason)))
+    }
+
     /// The job this is about.
     pub fn job(&self) -> &JobName {
         match self {

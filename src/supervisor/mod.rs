@@ -25,6 +25,7 @@ pub mod restart;
 pub mod settled;
 pub mod shutdown;
 pub mod spec;
+pub mod spec_keys;
 pub mod spec_read;
 pub mod spec_text;
 pub mod tables;

@@ -132,4 +132,36 @@ pub struct JobEntry {
     pub spec: Rc<JobSpec>,
     /// Whether to start it at once.
     pub start: bool,
+    /// Where it is written.
+    pub place: Place,
+}
+
+/// Where a job of a file is written, as `file:line` or as near as that. One of the API is written
+/// nowhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    job: String,
+    keys: BTreeMap<String, String>,
+}
+
+impl Place {
+    /// A job that is written here.
+    pub fn new(job: String) -> Self {
+        Self { job, keys: BTreeMap::new() }
+    }
+
+    /// One of its keys is written there.
+    pub fn add(&mut self, key: &str, place: String) {
+        self.keys.insert(key.to_owned(), place);
+    }
+
+    /// Where it is written.
+    pub fn job(&self) -> &str {
+        &self.job
+    }
+
+    /// Where a key of it is written, as far as that is known.
+    pub fn of(&self, key: &str) -> &str {
+        self.keys.get(key).unwrap_or(&self.job)
+    }
 }

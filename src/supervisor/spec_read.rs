@@ -1,6 +1,6 @@
-//! From JSON to a [`JobSpec`]. One table lists every key with what it expects; unknown keys, wrong
-//! types and bad values are refused by the key's name. Configuration files come through here too,
-//! after `spec_text` has made their text the JSON of the key's kind.
+//! From JSON to a [`JobSpec`]: unknown keys, wrong types and bad values are refused by the key's name.
+//! Configuration files come through here too, after `spec_text` has made their text the JSON of the
+//! key's kind. Which keys there are is in `spec_keys`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,83 +10,11 @@ use serde_json::{Map, Value};
 
 use super::restart::{Backoff, Flapping, RestartPolicy, Rules};
 use super::spec::{self, Command, JobSpec, RESOURCES};
+use super::spec_keys::{key, BACKOFF, FLAPPING, KEYS};
 use crate::base::limits;
 use crate::base::order::Rlimit;
 use crate::base::process::Signal;
 use crate::base::similar;
-
-/// The form of a key's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Text.
-    Text,
-    /// Text, or a number.
-    Account,
-    /// True or false.
-    Flag,
-    /// A whole number.
-    Whole,
-    /// A number of seconds.
-    Seconds,
-    /// A list of texts, or one text that is split like a shell does.
-    Words,
-    /// A list of labels.
-    Labels,
-    /// A list of whole numbers.
-    Codes,
-    /// Names and values.
-    Table,
-    /// Named numbers; in a file also by position.
-    Numbers(&'static [&'static str]),
-    /// Accepted and without effect.
-    Unused,
-}
-
-/// One key of a job's configuration.
-pub struct Key {
-    /// Its name.
-    pub name: &'static str,
-    /// The form of its value.
-    pub kind: Kind,
-    /// What it expects, for messages and documentation.
-    pub expects: &'static str,
-}
-
-const FLAPPING: &[&str] = &["attempts", "window", "retry_in", "max_retry"];
-const BACKOFF: &[&str] = &["base", "factor", "max", "jitter", "reset_after"];
-
-/// Every key of a job's configuration.
-#[rustfmt::skip]
-pub const KEYS: &[Key] = &[
-    Key { name: "name", kind: Kind::Text, expects: "a job name" },
-    Key { name: "cmd", kind: Kind::Text, expects: "a command line" },
-    Key { name: "args", kind: Kind::Words, expects: "a list of texts, or one text" },
-    Key { name: "env", kind: Kind::Table, expects: "an object of names and texts" },
-    Key { name: "os_env", kind: Kind::Flag, expects: "true or false" },
-    Key { name: "uid", kind: Kind::Account, expects: "a user's name or number" },
-    Key { name: "gid", kind: Kind::Account, expects: "a group's name or number" },
-    Key { name: "cwd", kind: Kind::Text, expects: "a directory" },
-    Key { name: "shell", kind: Kind::Flag, expects: "true or false" },
-    Key { name: "detach", kind: Kind::Flag, expects: "true or false" },
-    Key { name: "numprocesses", kind: Kind::Whole, expects: "a whole number from 0 to 10000" },
-    Key { name: "start", kind: Kind::Flag, expects: "true or false" },
-    Key { name: "priority", kind: Kind::Whole, expects: "a whole number" },
-    Key { name: "graceful_timeout", kind: Kind::Seconds, expects: "seconds from 0 to 864000" },
-    Key { name: "flapping", kind: Kind::Numbers(FLAPPING), expects: "attempts, window, retry_in and max_retry" },
-    Key { name: "redirect_output", kind: Kind::Labels, expects: "a list of at most 2 labels" },
-    Key { name: "redirect_input", kind: Kind::Flag, expects: "true or false" },
-    Key { name: "custom_streams", kind: Kind::Labels, expects: "a list of labels" },
-    Key { name: "restart", kind: Kind::Text, expects: "always, on-failure, on-success or never" },
-    Key { name: "success_codes", kind: Kind::Codes, expects: "a list of exit codes from 0 to 255" },
-    Key { name: "stop_signal", kind: Kind::Account, expects: "a signal's name or number" },
-    Key { name: "min_uptime", kind: Kind::Seconds, expects: "seconds from 0 to 864000" },
-    Key { name: "backoff", kind: Kind::Numbers(BACKOFF), expects: "base, factor, max, jitter and reset_after" },
-    Key { name: "umask", kind: Kind::Text, expects: "an octal text such as \"022\"" },
-    Key { name: "rlimits", kind: Kind::Table, expects: "an object of resources, each a number, \"unlimited\" or [soft, hard]" },
-    Key { name: "nice", kind: Kind::Whole, expects: "a whole number from -20 to 19" },
-    Key { name: "port", kind: Kind::Whole, expects: "a port number from 1 to 65535" },
-    Key { name: "group", kind: Kind::Unused, expects: "nothing: it has no effect" },
-];
 
 /// What is wrong with a job's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,11 +52,6 @@ impl fmt::Display for SpecError {
             }
         }
     }
-}
-
-/// The table's entry for this key.
-pub fn key(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name == name)
 }
 
 pub(super) fn unknown(name: &str, known: impl IntoIterator<Item = &'static str>) -> SpecError {
@@ -230,8 +153,14 @@ impl<'a> Fields<'a> {
 
     fn text(&self, name: &str) -> Result<Option<&'a str>, SpecError> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        let text = value.as_str().filter(|text| is_argument(text));
-        text.map(Some).ok_or_else(|| self.bad(name, value))
+        self.argument(name, value).map(Some)
+    }
+
+    /// A text that the system takes as one argument.
+    fn argument(&self, name: &str, value: &'a Value) -> Result<&'a str, SpecError> {
+        let text = value.as_str().filter(|text| !text.contains('\0'));
+        let text = text.ok_or_else(|| self.bad(name, value))?;
+        fits(name, text.len(), "").map(|()| text)
     }
 
     fn flag(&self, name: &str) -> Result<Option<bool>, SpecError> {
@@ -284,23 +213,36 @@ impl<'a> Fields<'a> {
     fn texts(&self, name: &str) -> Result<Option<Vec<&'a str>>, SpecError> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let list = value.as_array().ok_or_else(|| self.bad(name, value))?;
-        let texts = list.iter().map(|item| item.as_str().filter(|text| is_argument(text)));
-        texts.collect::<Option<Vec<_>>>().map(Some).ok_or_else(|| self.bad(name, value))
+        if list.iter().any(|item| !item.is_string()) {
+            return Err(self.bad(name, value));
+        }
+        list.iter().map(|item| self.argument(name, item)).collect::<Result<_, _>>().map(Some)
     }
 }
 
 /// A value as a message shows it: short.
 pub(super) fn shown(value: &Value) -> String {
-    let text = value.to_string();
+    shortened(&value.to_string())
+}
+
+fn shortened(text: &str) -> String {
     if text.chars().count() <= 60 {
-        return text;
+        return text.to_owned();
     }
     text.chars().take(57).chain("...".chars()).collect()
 }
 
-/// What execve(2) can take as one string.
-fn is_argument(text: &str) -> bool {
-    text.len() < limits::ARGUMENT && !text.contains('\0')
+/// Whether execve(2) takes a string of this length, to which it adds a NUL.
+fn fits(key: &str, bytes: usize, of: &str) -> Result<(), SpecError> {
+    let most = limits::ARGUMENT - 1;
+    if bytes <= most {
+        return Ok(());
+    }
+    Err(too_long(key, format!("at most {most} bytes{of}"), bytes))
+}
+
+fn too_long(key: &str, expects: String, found: usize) -> SpecError {
+    SpecError::Bad { key: key.into(), expects, found: format!("{found}: it is too long") }
 }
 
 fn command(fields: &Fields<'_>) -> Result<Command, SpecError> {
@@ -310,13 +252,14 @@ fn command(fields: &Fields<'_>) -> Result<Command, SpecError> {
     let bad = |name: &str| fields.bad(name, fields.get(name).unwrap_or(&Value::Null));
     if fields.flag("shell")? == Some(true) {
         let mut line = cmd.to_owned();
-        if let Some(text) = args.and_then(Value::as_str) {
-            line = format!("{line} {text}");
+        if let Some(text) = args.filter(|args| args.is_string()) {
+            line = format!("{line} {}", fields.argument("args", text)?);
         } else if let Some(words) = fields.texts("args")? {
             // Words of a list arrive as they are, so they are quoted for the shell.
             let quoted = shlex::try_join(words).map_err(|_| bad("args"))?;
             line = format!("{line} {quoted}");
         }
+        fits("args", line.len(), " with cmd")?;
         return Ok(Command::Shell(line));
     }
     let split = |name: &str, text: &str| {
@@ -330,7 +273,9 @@ fn command(fields: &Fields<'_>) -> Result<Command, SpecError> {
     let program = words.next().filter(|p| !p.is_empty()).ok_or(SpecError::Missing("cmd"))?;
     let mut all: Vec<String> = words.collect();
     match args {
-        Some(Value::String(text)) if is_argument(text) => all.extend(split("args", text)?),
+        Some(text @ Value::String(_)) => {
+            all.extend(split("args", fields.argument("args", text)?)?);
+        }
         Some(_) => {
             let listed = fields.texts("args")?.unwrap_or_default();
             all.extend(listed.into_iter().map(str::to_owned));
@@ -358,11 +303,12 @@ pub fn read_env(value: &Value) -> Result<BTreeMap<String, String>, SpecError> {
     let mut env = BTreeMap::new();
     for (name, value) in map {
         let at = format!("env.{name}");
-        if name.is_empty() || name.contains('=') || !is_argument(name) {
+        if name.is_empty() || name.contains(['=', '\0']) {
             return Err(bad(&at, value, "a variable's name without \"=\""));
         }
-        let text = value.as_str().filter(|text| is_argument(text));
+        let text = value.as_str().filter(|text| !text.contains('\0'));
         let text = text.ok_or_else(|| bad(&at, value, "a text"))?;
+        fits(&shortened(&at), name.len() + 1 + text.len(), " with its name")?;
         env.insert(name.clone(), text.to_owned());
     }
     Ok(env)
@@ -382,11 +328,17 @@ fn account(fields: &Fields<'_>, name: &str) -> Result<Option<String>, SpecError>
 fn labels(fields: &Fields<'_>, name: &str, most: usize) -> Result<Vec<String>, SpecError> {
     let Some(labels) = fields.texts(name)? else { return Ok(Vec::new()) };
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.+-".contains(c);
-    let good = |label: &&str| {
-        !label.is_empty() && label.len() <= limits::STREAM_LABEL && label.chars().all(plain)
-    };
-    if labels.len() > most || !labels.iter().all(good) {
-        return Err(fields.bad(name, fields.get(name).unwrap_or(&Value::Null)));
+    let found = fields.get(name).unwrap_or(&Value::Null);
+    if let Some(label) = labels.iter().find(|label| label.len() > limits::STREAM_LABEL) {
+        let expects = format!("labels of at most {} bytes", limits::STREAM_LABEL);
+        return Err(too_long(name, expects, label.len()));
+    }
+    if labels.len() > most {
+        return Err(fields.bad(name, found));
+    }
+    if !labels.iter().all(|label| !label.is_empty() && label.chars().all(plain)) {
+        let expects = "labels of A-Z a-z 0-9 _ . + -".into();
+        return Err(SpecError::Bad { key: name.into(), expects, found: shown(found) });
     }
     Ok(labels.into_iter().map(str::to_owned).collect())
 }
@@ -594,6 +546,41 @@ mod tests {
         ] {
             assert_eq!(spec(value).err().as_deref(), Some(message));
         }
+    }
+
+    #[test]
+    fn a_value_that_is_too_long_is_told_with_what_it_may_be() {
+        let most = limits::ARGUMENT - 1;
+        let text = |length: usize| "x".repeat(length);
+        let told = |key: &str, expects: &str, found: usize| {
+            Some(format!("{key}: expected at most {expects}, found {found}: it is too long"))
+        };
+        let bytes = format!("{most} bytes");
+        for key in ["cmd", "cwd", "args"] {
+            let with = |length: usize| {
+                let mut config = json!({"cmd": "a"});
+                config[key] = json!(text(length));
+                spec(config).map(drop).err()
+            };
+            assert_eq!(with(most), None, "{key}");
+            assert_eq!(with(most + 1), told(key, &bytes, most + 1));
+        }
+        let listed = |length: usize| spec(json!({"cmd": "a", "args": ["b", text(length)]}));
+        assert!(listed(most).is_ok());
+        assert_eq!(listed(most + 1).err(), told("args", &bytes, most + 1));
+        // A variable is one string with its name, and a line for the shell one with its arguments.
+        let env = |length: usize| spec(json!({"cmd": "a", "env": {"NAME": text(length)}}));
+        assert!(env(most - 5).is_ok());
+        let with_name = format!("{bytes} with its name");
+        assert_eq!(env(most - 4).err(), told("env.NAME", &with_name, most + 1));
+        let line = |length: usize| spec(json!({"cmd": "a", "shell": true, "args": text(length)}));
+        assert!(line(most - 2).is_ok());
+        assert_eq!(line(most - 1).err(), told("args", &format!("{bytes} with cmd"), most + 1));
+        let label = json!({"cmd": "a", "custom_streams": [text(limits::STREAM_LABEL + 1)]});
+        assert_eq!(
+            spec(label).err().as_deref(),
+            Some("custom_streams: expected labels of at most 64 bytes, found 65: it is too long")
+        );
     }
 
     #[test]

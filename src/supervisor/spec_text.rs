@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::spec_read::{key, shown, unknown, Kind, SpecError, KEYS};
+use super::spec_keys::{key, Kind, KEYS};
+use super::spec_read::{shown, unknown, SpecError};
 
 /// Makes the text of a configuration file the JSON that the key's kind wants.
 ///

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::event::Event;
 use super::instance::{Commit, Instance, Role, State, Step, Why};
 use super::job::{Desired, Job, Origin};
 use super::name::JobName;
-use super::order::Seat;
+use super::order::{OrderError, Seat};
 use super::restart::History;
 use super::spec::{JobEntry, JobSpec};
 use super::tables::{Refusal, Supervisor};
@@ -38,6 +40,25 @@ impl Supervisor {
         let seat = Seat { name, number, pid, extra: &extra.env };
         let order = self.host.order(spec, seat);
         order.map(|_| ()).map_err(|error| Refusal::Invalid(error.to_string()))
+    }
+
+    /// The key because of which no process of this job could be ordered, if there is one.
+    pub fn misfit(&self, name: &JobName, spec: &JobSpec) -> Option<&'static str> {
+        let (number, pid) = (spec.numprocesses.max(1), Pid(self.last_pid + 1));
+        let seat = Seat { name, number, pid, extra: &BTreeMap::new() };
+        match self.host.order(spec, seat).err()? {
+            OrderError::Port(_) => Some("port"),
+            OrderError::Argument { argument, .. } => {
+                let cmd = spec.config.get("cmd").and_then(Value::as_str);
+                let words = cmd.and_then(shlex::split).unwrap_or_default();
+                Some(if words.contains(&argument) { "cmd" } else { "args" })
+            }
+            OrderError::Account(_) => {
+                // If the user alone can be had, the group cannot.
+                let user = self.host.accounts.resolve(spec.uid.as_deref(), None);
+                Some(if user.is_err() { "uid" } else { "gid" })
+            }
+        }
     }
 
     /// Loads a job and, if its entry says so, starts it.

@@ -15,15 +15,17 @@ use crate::base::process::{ExitStatus, Signal};
 /// Reaps any child that has ended; `None` when there is none. The kernel looks at every child to
 /// answer this: a microsecond for 100 of them, half a millisecond for 10,000.
 pub fn reap_next() -> Option<(OsPid, ExitStatus)> {
-    wait(-1).ok().flatten()
-}
-
-/// Reaps this child if it has ended; `None` if it still runs. [`ExitStatus::Unknown`] if there is
-/// no such child.
-pub fn reap(os_pid: OsPid) -> Option<ExitStatus> {
-    match wait(os_pid.0.max(1)) {
-        Ok(ended) => ended.map(|(_, status)| status),
-        Err(_) => Some(ExitStatus::Unknown),
+    loop {
+        let mut status = 0;
+        // SAFETY: `status` is ours to write.
+        let reaped = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+        match check(reaped) {
+            Ok(()) if reaped == 0 => return None,
+            Ok(()) => return Some((OsPid(reaped), status_of(status))),
+            Err(errno) if errno.0 == libc::EINTR => {}
+            // There is no child.
+            Err(_) => return None,
+        }
     }
 }
 
@@ -105,22 +107,6 @@ pub(super) fn status_of(status: i32) -> ExitStatus {
     }
 }
 
-/// Reaps `which`, as waitpid(2) reads it, without waiting: `None` if it runs, ECHILD if there is
-/// none.
-fn wait(which: i32) -> Result<Option<(OsPid, ExitStatus)>, Errno> {
-    loop {
-        let mut status = 0;
-        // SAFETY: `status` is ours to write.
-        let reaped = unsafe { libc::waitpid(which, &mut status, libc::WNOHANG) };
-        match check(reaped) {
-            Ok(()) if reaped == 0 => return Ok(None),
-            Ok(()) => return Ok(Some((OsPid(reaped), status_of(status)))),
-            Err(errno) if errno.0 == libc::EINTR => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-}
-
 fn kill_group(leader: OsPid, signal: i32) -> Result<(), Errno> {
     // Group 1 would be written -1, which means everybody.
     if leader.0 <= 1 {
@@ -159,7 +145,6 @@ mod tests {
         let dumped =
             ExitStatus::Signal { signal: Signal::from_number(6).expect("ABRT"), core: true };
         assert_eq!(status_of(6 | 0x80), dumped);
-        assert_eq!(reap(OsPid(i32::MAX)), Some(ExitStatus::Unknown));
     }
 
     #[test]
@@ -169,7 +154,6 @@ mod tests {
         order.stdin = Wiring::Pipe;
         let terminated = ExitStatus::Signal { signal: Signal::TERM, core: false };
         let child = spawner.spawn(&order).expect("cat starts");
-        assert_eq!(reap(child.os_pid), None);
         let pidfd = open_pidfd(child.os_pid).expect("it lives");
         assert!(group_exists(child.os_pid));
         signal(child.os_pid, Signal::TERM).expect("it lives");
@@ -192,7 +176,6 @@ mod tests {
         for pid in [0, -1, -2] {
             assert_eq!(signal(OsPid(pid), Signal::CONT), Err(Errno(libc::ESRCH)));
             assert_eq!(signal_group(OsPid(pid), Signal::CONT), Err(Errno(libc::ESRCH)));
-            assert_eq!(reap(OsPid(pid)), Some(ExitStatus::Unknown));
         }
         assert_eq!(signal_group(OsPid(1), Signal::CONT), Err(Errno(libc::ESRCH)));
     }

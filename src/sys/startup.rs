@@ -26,20 +26,22 @@ pub fn raise_nofile() -> Option<(u64, u64)> {
     Some((soft, hard))
 }
 
-/// Makes every descriptor from 3 on close-on-exec, so that no child gets what a shell or a service
-/// manager left open in us.
+/// Closes every descriptor from 3 on: what a shell or a service manager left open in us. Whoever waits
+/// for the end of such a pipe would wait for the end of the daemon. Descriptors that are handed over on
+/// purpose (sockets, readiness) are no interface of ours, so none is spared. To be called before
+/// anything of ours is open, for it closes that as well.
 pub fn close_inherited() {
-    let (first, last, how) = (3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
-    // SAFETY: this only sets a flag of descriptors.
-    if unsafe { libc::syscall(libc::SYS_close_range, first, last, how) } == 0 {
+    let (first, last) = (3, libc::c_uint::MAX);
+    // SAFETY: nothing of ours is open yet, so nobody uses these descriptors.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0 {
         return;
     }
-    // Before Linux 5.11.
+    // Before Linux 5.9.
     let Ok(entries) = fs::read_dir("/proc/self/fd") else { return };
     let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    for fd in numbers.filter(|fd| *fd >= 3) {
-        // SAFETY: as above; a number that is not open is no harm.
-        unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+    for fd in numbers.filter(|fd| *fd >= 3).collect::<Vec<_>>() {
+        // SAFETY: as above; the directory's own descriptor, which was listed too, is closed by now.
+        unsafe { libc::close(fd) };
     }
 }
 
@@ -70,20 +72,27 @@ pub fn set_title(title: &str) {
 mod tests {
     use super::*;
     use crate::sys::testing;
-    use std::fs::File;
-    use std::os::fd::AsRawFd;
+    use std::io::Read as _;
+    use std::os::fd::IntoRawFd as _;
 
     #[test]
-    fn what_was_inherited_is_not_passed_on() {
-        testing::alone("sys::startup::tests::what_was_inherited_is_not_passed_on", || {
-            let file = File::open("/dev/null").expect("a descriptor is free");
-            // SAFETY: this only clears the close-on-exec flag of our own descriptor.
-            unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFD, 0) };
+    fn what_was_inherited_is_closed() {
+        testing::alone("sys::startup::tests::what_was_inherited_is_closed", || {
+            let (reader, writer) = std::io::pipe().expect("two descriptors are free");
+            // As if it had come from a shell: nobody here closes it.
+            std::mem::forget(writer);
+            let kept = reader.try_clone().expect("a descriptor is free").into_raw_fd();
+            // SAFETY: this moves the reading end to where it can be found again.
+            assert_eq!(unsafe { libc::dup2(kept, 0) }, 0);
+            let fds: Vec<i32> = [reader.into_raw_fd(), kept].into();
             close_inherited();
             // SAFETY: this only reads flags.
-            let flags = |fd| unsafe { libc::fcntl(fd, libc::F_GETFD) };
-            assert_eq!(flags(file.as_raw_fd()), libc::FD_CLOEXEC);
-            assert_eq!([0, 1, 2].map(flags), [0; 3]);
+            let is_open = |fd| unsafe { libc::fcntl(fd, libc::F_GETFD) } == 0;
+            assert_eq!([0, 1, 2].map(is_open), [true; 3]);
+            assert!(!fds.into_iter().any(is_open));
+            let mut rest = Vec::new();
+            std::io::stdin().read_to_end(&mut rest).expect("a pipe");
+            assert!(rest.is_empty(), "nobody holds the other end");
         });
     }
 

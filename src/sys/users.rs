@@ -23,7 +23,6 @@ struct User {
     name: String,
     uid: u32,
     gid: u32,
-    home: String,
 }
 
 /// A line of group(5).
@@ -72,26 +71,6 @@ pub fn own_uid() -> u32 {
 /// Whether we may become anybody.
 pub fn is_root() -> bool {
     own_uid() == 0
-}
-
-/// The name of a user.
-pub fn name_of(uid: u32) -> Option<String> {
-    Tables::read().ok()?.name_of(uid).map(str::to_owned)
-}
-
-/// The home directory of a user.
-pub fn home_of(uid: u32) -> Option<String> {
-    Tables::read().ok()?.home_of(uid).map(str::to_owned)
-}
-
-/// The number of a user given by name or number, if there is one.
-pub fn uid_of(user: &str) -> Option<u32> {
-    Tables::read().ok()?.user(user).map(|user| user.uid)
-}
-
-/// The number of a group given by name or number, if there is one.
-pub fn gid_of(group: &str) -> Option<u32> {
-    Tables::read().ok()?.group(group).map(|group| group.gid)
 }
 
 impl Tables {
@@ -160,16 +139,6 @@ impl Tables {
         Err(format!("{key}: only a daemon of root may run a job as another user or group"))
     }
 
-    /// The name of a user.
-    pub fn name_of(&self, uid: u32) -> Option<&str> {
-        self.users.iter().find(|user| user.uid == uid).map(|user| user.name.as_str())
-    }
-
-    /// The home directory of a user.
-    pub fn home_of(&self, uid: u32) -> Option<&str> {
-        self.users.iter().find(|user| user.uid == uid).map(|user| user.home.as_str())
-    }
-
     fn user(&self, text: &str) -> Option<&User> {
         let numbered = |uid| self.users.iter().find(|user| user.uid == uid);
         self.users.iter().find(|user| user.name == text).or_else(|| numbered(number(text)?))
@@ -194,14 +163,13 @@ impl Tables {
 }
 
 impl User {
-    /// Reads `name:password:uid:gid:comment:home:shell`.
+    /// Reads `name:password:uid:gid:`, and not what comes behind.
     fn parse(line: &str) -> Option<Self> {
         let mut fields = line.split(':');
         let name = account_name(fields.next()?)?;
         let uid = number(fields.nth(1)?)?;
         let gid = number(fields.next()?)?;
-        let home = fields.nth(1).unwrap_or_default().to_owned();
-        Some(Self { name, uid, gid, home })
+        Some(Self { name, uid, gid })
     }
 }
 
@@ -308,11 +276,6 @@ logs:x:5:web,web,other
 
     #[test]
     fn the_systems_own_files_are_read() {
-        assert_eq!(name_of(0).as_deref(), Some("root"));
-        assert_eq!(home_of(0).as_deref(), Some("/root"));
-        assert_eq!((uid_of("root"), gid_of("root")), (Some(0), Some(0)));
-        assert_eq!((uid_of("no-such-user"), gid_of("no-such-group")), (None, None));
-        assert_eq!(name_of(u32::MAX), None);
         assert_eq!(is_root(), own_uid() == 0);
         let expected =
             if is_root() { Some(Identity { uid: 0, gid: 0, groups: vec![0] }) } else { None };

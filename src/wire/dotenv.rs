@@ -17,6 +17,17 @@ use std::collections::BTreeMap;
 use super::text::{checked, ParseError};
 use crate::base::limits;
 
+/// One key with its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// The value, its references resolved.
+    pub value: String,
+    /// The line on which it begins.
+    pub line: usize,
+}
+
 /// Reads a file: its keys and values in its order, a key as often as it occurs; the last one
 /// should win. `${NAME}` is the last value above it, or what `lookup` knows, or empty; the default
 /// stands for an empty one too, and is taken as it is.
@@ -28,7 +39,7 @@ use crate::base::limits;
 pub fn parse(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<Vec<(String, String)>, ParseError> {
+) -> Result<Vec<Entry>, ParseError> {
     let text = checked(text)?.replace("\r\n", "\n");
     let mut reader = Reader {
         rest: &text,
@@ -52,7 +63,7 @@ struct Reader<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     /// Where each key was last set, in `entries`.
     known: BTreeMap<String, usize>,
-    entries: Vec<(String, String)>,
+    entries: Vec<Entry>,
     /// What is left of [`limits::ENVIRONMENT`].
     room: usize,
 }
@@ -180,7 +191,7 @@ impl<'a> Reader<'a> {
         }
         let before = value.len();
         match self.known.get(name).and_then(|at| self.entries.get(*at)) {
-            Some((_, known)) => value.push_str(known),
+            Some(known) => value.push_str(&known.value),
             None => value.push_str(&(self.lookup)(name).unwrap_or_default()),
         }
         if value.len() == before {
@@ -209,7 +220,7 @@ impl<'a> Reader<'a> {
         };
         self.room = room;
         self.known.insert(key.to_owned(), self.entries.len());
-        self.entries.push((key.to_owned(), value));
+        self.entries.push(Entry { key: key.to_owned(), value, line });
         Ok(())
     }
 
@@ -297,11 +308,19 @@ mod tests {
 
     /// Parses with `HOME` and the empty `NONE` known from outside.
     fn read(text: &str) -> Result<Vec<(String, String)>, ParseError> {
-        parse(text, &|name| match name {
+        let entries = parse(text, &|name| match name {
             "HOME" => Some("/root ".into()),
             "NONE" => Some(String::new()),
             _ => None,
-        })
+        });
+        Ok(entries?.into_iter().map(|entry| (entry.key, entry.value)).collect())
+    }
+
+    #[test]
+    fn an_entry_has_the_line_on_which_it_begins() {
+        let entries = parse("# a\n\nA=1\nB='x\ny'\nexport C=2\n", &|_| None).expect("valid");
+        let lines: Vec<_> = entries.iter().map(|entry| (entry.key.as_str(), entry.line)).collect();
+        assert_eq!(lines, [("A", 3), ("B", 4), ("C", 6)]);
     }
 
     #[test]

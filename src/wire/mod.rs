@@ -1,8 +1,14 @@
 //! Floor 1: bytes to messages and back. No sockets, no files, no clock.
 
+pub mod channel;
 pub mod dotenv;
+pub mod frame;
 pub mod http;
 pub mod ini;
+pub mod json;
 pub mod procfile;
+pub mod sockjs;
+pub mod sse;
 pub mod text;
 pub mod ws;
+pub mod ws76;

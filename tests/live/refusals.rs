@@ -91,6 +91,19 @@ fn a_fault_in_a_file_is_told_with_its_line() {
 }
 
 #[test]
+fn a_pipe_in_the_place_of_a_file_makes_nobody_wait() {
+    let refused = |named: &str, args: &[&str]| {
+        let folder = folder().args(args).before(&format!("mkfifo {named}"));
+        folder.write("Procfile", "web: sleep 1000\n");
+        refuses(&folder, 1, "it is a pipe; name a regular file");
+    };
+    refused("g.ini", &["-c", "@g.ini"]);
+    refused(".env", &["--procfile", "x=Procfile"]);
+    refused("fifo", &["--procfile", "x=fifo"]);
+    refused("fifo", &["--load", "@fifo"]);
+}
+
+#[test]
 fn other_machines_are_let_in_only_by_a_written_word() {
     let open = folder().args(&["--bind", "0.0.0.0:0"]);
     refuses(&open, 1, "require_key = false");

@@ -107,7 +107,8 @@ fn a_reload_with_a_fault_changes_nothing_and_says_where() {
     for (text, said) in [
         (bad.as_str(), "g.ini:19: "),
         ("[job:app:x\n", "g.ini:1: "),
-        ("[job:app:x]\ncmd = sleep $NO_SUCH_VARIABLE\n", "NO_SUCH_VARIABLE"),
+        ("[job:app:x]\n\ncmd = sleep $NO_SUCH_VARIABLE\n", "g.ini:3: app.x: argument "),
+        ("[job:app:x]\ncmd = a\nuid = no-such-user\n", "g.ini:3: app.x: uid: there is no user"),
     ] {
         node.folder().write("g.ini", text);
         hang_up(&node, said);
@@ -117,4 +118,46 @@ fn a_reload_with_a_fault_changes_nothing_and_says_where() {
     assert_eq!(node.get("/jobs/app/changed")["config"]["cmd"], "sleep 1002");
     node.folder().write("g.ini", AFTER);
     hang_up(&node, "configuration read again: 4 jobs changed or new, 1 gone");
+}
+
+#[test]
+fn a_job_that_cannot_be_started_as_it_is_written_is_told_at_the_start_and_passed_over() {
+    let folder = Folder::new().args(&["-c", "@g.ini", "--procfile", "p=Procfile"]);
+    folder.write(
+        "g.ini",
+        "[job:app:good]\ncmd = sleep 1000\n[job:app:bad]\ncmd = true\n\nargs = a $NO_SUCH\n",
+    );
+    folder.write("Procfile", "web: sleep 1000\n");
+    folder.write(".env", "A=1\nGAFFER_GID=no-such-group\n");
+    let node = folder.start();
+    assert_eq!(node.get("/jobs")["jobs"], json!(["app.good"]));
+    for said in [
+        "g.ini:6: app.bad: argument \"$NO_SUCH\": ",
+        ".env:2: p.web: gid: there is no group \"no-such-group\"; it is not loaded",
+    ] {
+        assert!(node.log().contains(said), "{said}");
+    }
+}
+
+#[test]
+fn a_job_of_a_file_that_the_api_has_the_name_of_is_told_with_its_place_and_the_cure() {
+    let folder = Folder::new().args(&["-c", "@g.ini"]);
+    folder.write("g.ini", "\n[job:t:a]\ncmd = sleep 1001\n");
+    let mut node = folder.start();
+    node.does("DELETE", "/jobs/t/a?wait=stopped&timeout=30", "");
+    node.run_job(&json!({"name": "a", "cmd": "sleep 1002"}));
+    let said =
+        "g.ini:2: t.a has no effect while a job of that name, loaded over the API, is there; to \
+                have this one, unload that (DELETE /jobs/t/a)";
+    hang_up(&node, said);
+    node.stop();
+    let before = node.log().len();
+    node.start_again();
+    until("it is told at the start", || {
+        node.log().get(before..).unwrap_or_default().contains(said)
+    });
+    assert_eq!(node.get("/jobs/t/a")["config"]["cmd"], "sleep 1002");
+    node.does("DELETE", "/jobs/t/a?wait=stopped&timeout=30", "");
+    hang_up(&node, "configuration read again: 1 jobs changed or new, 0 gone");
+    until("that of the file is there", || node.get("/jobs/t/a")["config"]["cmd"] == "sleep 1001");
 }

@@ -41,7 +41,7 @@ use gaffer::node::gaffer::Legacy;
 use gaffer::node::machine::Machine as _;
 use gaffer::node::routes::ROUTES;
 use gaffer::supervisor::name::JobName;
-use gaffer::supervisor::spec::JobEntry;
+use gaffer::supervisor::spec::{JobEntry, Place};
 use gaffer::supervisor::spec_read;
 
 use crate::fake_node::FakeNode;
@@ -224,7 +224,12 @@ pub(crate) fn file_job(text: &str) -> JobEntry {
     let config = config.as_object().expect("an object");
     let spec = spec_read::read(config).expect("a specification").into();
     let name = JobName::parse(name).expect("a name");
-    JobEntry { name, spec, start: spec_read::wants_start(config) }
+    JobEntry {
+        name,
+        spec,
+        start: spec_read::wants_start(config),
+        place: Place::new("file:1".into()),
+    }
 }
 
 impl Player<'_> {

@@ -101,6 +101,7 @@ impl FakeNode {
             memory: 1 << 30,
             console,
             clients: gaffer::base::limits::CONNECTIONS,
+            channel: Default::default(),
             boot_id: "boot".into(),
         };
         let now = Now { mono: Instant::now(), wall: UNIX_EPOCH + WALL };
@@ -172,6 +173,12 @@ impl FakeNode {
     /// The daemon gets a signal.
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.gaffer.signalled(signal, self.now);
+        self.settle();
+    }
+
+    /// The configuration is read again, and these are the jobs in it.
+    pub(crate) fn reconfigure(&mut self, files: Vec<JobEntry>) {
+        self.gaffer.reconfigured(Ok(files), self.now);
         self.settle();
     }
 

@@ -70,10 +70,11 @@ fn jobs_of_the_api_come_back_as_they_were_left() {
 
 #[test]
 fn the_end_of_a_job_of_a_file_forgets_none_of_the_api_that_it_hid() {
-    let value = json!({"config": {"cmd": "api"}, "desired": "up", "target": 1});
+    let config = json!({"cmd": "api", "uid": "nobody-any-more"});
+    let value = json!({"config": config, "desired": "up", "target": 1});
     let legacy = Legacy { jobs: vec![("s.web".into(), value.clone())], ..Legacy::default() };
     let mut node = node(legacy, vec![file_job(r#"s.web {"cmd": "file"}"#)]);
-    assert_eq!(node.asked, ["spawn 1001: file"]);
+    assert_eq!(node.asked, ["spawn 1001: file"], "that of the API cannot be loaded");
     ask(&mut node, "DELETE /jobs/s/web", "");
     assert_eq!(kept(&node).get("s.web"), Some(&value));
     // One that is loaded over the API takes its place for good.
@@ -81,6 +82,40 @@ fn the_end_of_a_job_of_a_file_forgets_none_of_the_api_that_it_hid() {
     assert_eq!(kept(&node)["s.web"]["config"]["cmd"], "new");
     ask(&mut node, "DELETE /jobs/s/web", "");
     assert!(kept(&node).is_empty());
+}
+
+/// What was started, of all that was asked of the kernel since the last time.
+fn started(node: &mut FakeNode) -> Vec<String> {
+    let asked = std::mem::take(&mut node.asked);
+    let started = asked.iter().filter(|asked| asked.starts_with("spawn "));
+    started.filter_map(|asked| asked.rsplit(' ').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_job_of_the_api_keeps_its_name_at_the_start_and_when_the_configuration_is_read_again() {
+    let files = || vec![file_job(r#"s.web {"cmd": "file"}"#), file_job(r#"s.b {"cmd": "b"}"#)];
+    let mut first = node(Legacy::default(), files());
+    ask(&mut first, "DELETE /jobs/s/web", "");
+    ask(&mut first, "POST /jobs/s", r#"{"name": "web", "cmd": "api"}"#);
+    assert_eq!(started(&mut first), ["file", "b", "api"]);
+    first.reconfigure(files());
+    assert_eq!(started(&mut first), Vec::<String>::new());
+
+    let legacy = Legacy { jobs: kept(&first).into_iter().collect(), ..Legacy::default() };
+    let mut second = node(legacy, files());
+    assert_eq!(started(&mut second), ["b", "api"]);
+    second.reconfigure(files());
+    assert_eq!(started(&mut second), Vec::<String>::new());
+    for node in [&mut first, &mut second] {
+        ask(node, "DELETE /jobs/s/web", "");
+        assert!(kept(node).is_empty());
+        assert_eq!(started(node), Vec::<String>::new(), "not before it is read again");
+        node.reconfigure(files());
+        assert_eq!(started(node), ["file"]);
+        assert!(kept(node).is_empty(), "it is of the file");
+        node.reconfigure(files());
+        assert_eq!(started(node), Vec::<String>::new());
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use gaffer::daemon::{options, settings};
 use gaffer::node::routes::ROUTES;
-use gaffer::supervisor::spec_read;
+use gaffer::supervisor::spec_keys;
 
 /// Longest file of the library, in lines.
 const LONGEST_FILE: usize = 700;
@@ -354,7 +354,7 @@ fn the_readme_names_what_there_is_and_nothing_else() {
             findings.push(format!("README.md: there is no --{name}"));
         }
     }
-    let keys = spec_read::KEYS.iter().map(|key| key.name).chain(settings::KEYS);
+    let keys = spec_keys::KEYS.iter().map(|key| key.name).chain(settings::KEYS);
     for key in keys.filter(|key| !quoted.contains(key)) {
         findings.push(format!("README.md: the key {key} is missing"));
     }

@@ -75,18 +75,27 @@ impl ResponseHead<'_> {
 }
 
 /// Writes the head of the answer that makes a websocket of a connection (RFC 6455 section 4.2.2).
-pub fn write_switch(accept: &str, headers: &[(&'static str, String)], out: &mut Vec<u8>) {
+/// `upgrade` names the protocol as the client spells it.
+pub fn write_switch(upgrade: &str, headers: &[(&'static str, String)], out: &mut Vec<u8>) {
     out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
-    field(out, "Upgrade", "websocket");
+    field(out, "Upgrade", upgrade);
     field(out, "Connection", "Upgrade");
-    field(out, "Sec-WebSocket-Accept", accept);
     for (name, value) in headers {
         field(out, name, value);
     }
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes one chunk of a chunked body (RFC 9112 section 7.1), or the last one if it is empty.
+/// Writes the last chunk of a chunked body, and the fields that follow it (RFC 9112 section 7.1.2).
+pub fn write_last_chunk(trailers: &[(&'static str, String)], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n");
+    for (name, value) in trailers {
+        field(out, name, value);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes one chunk of a chunked body (RFC 9112 section 7.1). An empty one would be its last.
 pub fn write_chunk(pieces: &[&[u8]], out: &mut Vec<u8>) {
     let length: usize = pieces.iter().map(|piece| piece.len()).sum();
     out.extend_from_slice(format!("{length:x}\r\n").as_bytes());
@@ -156,7 +165,7 @@ pub fn phrase(status: u16) -> &'static str {
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7); the epoch for a time before it.
-fn imf_fixdate(time: SystemTime) -> String {
+pub fn imf_fixdate(time: SystemTime) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];

@@ -14,7 +14,10 @@ mod head;
 use std::fmt;
 
 pub use body::BodyReader;
-pub use encode::{phrase, write_chunk, write_switch, Extent, Persistence, ResponseHead};
+pub use encode::{
+    imf_fixdate, phrase, write_chunk, write_last_chunk, write_switch, Extent, Persistence,
+    ResponseHead,
+};
 pub use head::HeadReader;
 
 /// The methods we know. CONNECT is not among them: its request is no resource of ours, and what

@@ -118,7 +118,7 @@ pub fn dotenv(data: &[u8]) {
         "B" => Some(String::new()),
         _ => None,
     };
-    let entries = match dotenv::parse(&text, &lookup) {
+    let entries = match read_dotenv(&text, &lookup) {
         Ok(entries) => entries,
         Err(error) => return check_error(&text, &error),
     };
@@ -135,8 +135,17 @@ pub fn dotenv(data: &[u8]) {
     if rendered.len() > limits::TEXT_FILE {
         return;
     }
-    let again = dotenv::parse(&rendered, &lookup);
+    let again = read_dotenv(&rendered, &lookup);
     assert_eq!(again.as_ref(), Ok(&entries), "{rendered:?}");
+}
+
+/// Keys and values of a file.
+pub fn read_dotenv(
+    text: &str,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<(String, String)>, ParseError> {
+    let entries = dotenv::parse(text, lookup)?;
+    Ok(entries.into_iter().map(|entry| (entry.key, entry.value)).collect())
 }
 
 /// The entries again, each in double quotes.

@@ -97,6 +97,7 @@ fn gaffer(life: u32, seed: u64) -> Gaffer {
         access: Access::default(),
         memory: 1 << 30,
         clients: gaffer::base::limits::CONNECTIONS,
+        channel: Default::default(),
         console: Console::new(Verbosity::Output),
         boot_id: "boot".into(),
     })

@@ -13,7 +13,7 @@ use gaffer::base::random::Random;
 use gaffer::supervisor::effect::Ask;
 use gaffer::supervisor::job::Origin;
 use gaffer::supervisor::order::{Accounts, Host};
-use gaffer::supervisor::spec::JobEntry;
+use gaffer::supervisor::spec::{JobEntry, Place};
 use gaffer::supervisor::{spec_read, Effect, Event, JobName, Supervisor};
 use serde_json::Value;
 
@@ -261,7 +261,8 @@ pub(crate) fn name(text: &str) -> JobName {
 pub(crate) fn entry(job: &str, config: Value) -> JobEntry {
     let config = config.as_object().expect("an object").clone();
     let spec = spec_read::read(&config).expect("a good configuration");
-    JobEntry { name: name(job), spec: Rc::new(spec), start: spec_read::wants_start(&config) }
+    let start = spec_read::wants_start(&config);
+    JobEntry { name: name(job), spec: Rc::new(spec), start, place: Place::default() }
 }
 
 /// FNV-1a, 64 bits.

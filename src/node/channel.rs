@@ -1,0 +1,267 @@
+//! The channel (the protocol, section 4): what its sessions say, and what they are told. Whoever
+//! speaks it, over a websocket or any other way of `SockJS`, is one session.
+
+use std::rc::Rc;
+
+use log::debug;
+use serde_json::Value;
+
+use super::api_feeds::{checked_interval, interval_expected};
+use super::commands::{self, Failure, Outcome};
+use super::ctx::Ctx;
+use super::gaffer::Gaffer;
+use super::history::Record;
+use super::hub::{Chunk, Followable};
+use super::measuring::measured_result;
+use super::streams::{self, NoStream};
+use super::topics::{self, Watched};
+use super::waits::Asker;
+use super::writers::{written_result, Writer};
+use crate::base::clock::Now;
+use crate::base::ids::{InstanceId, Pid, SessionId, StreamNo};
+use crate::base::limits;
+use crate::front::outbox::Piece;
+use crate::front::sockjs::Happened;
+use crate::wire::channel::{self, Command, Message, Subscription};
+
+/// Where the channel is mounted.
+pub const PREFIX: &str = "channel";
+
+/// Why a topic is not followed: the word that clients know, and a sentence for people.
+struct NotFollowed {
+    reason: &'static str,
+    detail: String,
+}
+
+impl Gaffer {
+    /// Takes what happened on the channel; whether anything did.
+    pub(super) fn serve_channel(&mut self, now: Now) -> bool {
+        let mut busy = false;
+        while let Some(happened) = self.channel.next(&mut self.clients, now) {
+            busy = true;
+            match happened {
+                Happened::Opened(session, opening) => {
+                    debug!("{}: channel {session:?} opened", opening.peer);
+                }
+                Happened::Said(session, text) => self.said(session, &text, now),
+                Happened::Closed(session) => {
+                    debug!("channel {session:?} closed");
+                    self.hub.forget(session);
+                    self.waits.forget_session(session);
+                    self.writers.forget(
+                        |writer| matches!(writer, Writer::Command(of, _) if *of == session),
+                    );
+                }
+            }
+        }
+        busy
+    }
+
+    fn said(&mut self, session: SessionId, text: &str, now: Now) {
+        // A client says its key whether it is asked for or not.
+        if text.starts_with("AUTH:") {
+            return;
+        }
+        match channel::parse(text) {
+            Ok(Message::Nop) => {}
+            Ok(Message::Subscribe(subscription)) => self.subscribe(session, subscription, now),
+            Ok(Message::Unsubscribe(topic)) => {
+                if self.hub.unsubscribe(session, &topic) {
+                    self.channel.forget_topic(session, &topic);
+                }
+                self.reply(session, channel::subscribed(&topic), now);
+            }
+            Ok(Message::Command(command)) => self.command(session, command, now),
+            Err(invalid) => self.reply(session, channel::error(&invalid), now),
+        }
+    }
+
+    fn reply(&mut self, session: SessionId, text: String, now: Now) {
+        self.channel.send(session, Piece::Reply(text.into()), &mut self.clients, now);
+    }
+
+    fn subscribe(&mut self, session: SessionId, wish: Subscription, now: Now) {
+        match self.follow_topic(session, &wish, now) {
+            Ok(topic) => {
+                self.reply(session, channel::subscribed(&wish.topic), now);
+                if let Some(since) = wish.since {
+                    self.catch_up(session, &topic, since, now);
+                }
+            }
+            Err(NotFollowed { reason, detail }) => {
+                self.reply(session, channel::not_subscribed(&wish.topic, reason, &detail), now);
+            }
+        }
+    }
+
+    fn follow_topic(
+        &mut self,
+        session: SessionId,
+        wish: &Subscription,
+        now: Now,
+    ) -> Result<Rc<str>, NotFollowed> {
+        let refused = |reason, detail: String| NotFollowed { reason, detail };
+        if wish.topic.len() > limits::TOPIC {
+            let detail = format!("a topic has at most {} bytes", limits::TOPIC);
+            return Err(refused("invalid_topic", detail));
+        }
+        if wish.interval.is_some_and(|interval| checked_interval(interval).is_none()) {
+            return Err(refused("invalid_interval", interval_expected()));
+        }
+        let topic = topics::parse(&wish.topic);
+        let topic = topic.map_err(|invalid| refused("invalid_topic", invalid.0))?;
+        if let topics::Topic::Process(pid) = &topic {
+            self.check_process(*pid)?;
+        }
+        let what = match Followable::of(topic) {
+            Ok(what) => what,
+            Err((pid, label)) => {
+                let found = streams::output(&self.supervisor, pid, label.as_deref());
+                let channel = found.map_err(|none| no_stream(&none))?;
+                Followable::Stream(pid, channel.stream, channel.label)
+            }
+        };
+        match &what {
+            Followable::Stats(Watched::Process(pid)) => self.check_process(*pid)?,
+            Followable::Stats(Watched::Job(name)) => {
+                let known = self.supervisor.job_id(name);
+                known.map_err(|_| refused("not_found", format!("there is no job {name}")))?;
+            }
+            Followable::Stats(Watched::All) | Followable::Events(_) | Followable::Stream(..) => {}
+        }
+        let followed = self.hub.subscribe(session, &wish.topic, what, wish.interval, now);
+        followed.map_err(|_| {
+            let most = limits::SUBSCRIPTIONS;
+            refused("too_many_topics", format!("one client follows at most {most} topics"))
+        })
+    }
+
+    fn check_process(&self, pid: Pid) -> Result<(), NotFollowed> {
+        let known = self.supervisor.live_instance(pid);
+        known.map(|_| ()).map_err(|_| NotFollowed {
+            reason: "not_found",
+            detail: format!("there is no process {pid}"),
+        })
+    }
+
+    /// Tells a session what it missed of a topic, and first how much of that is lost.
+    fn catch_up(&mut self, session: SessionId, topic: &Rc<str>, since: u64, now: Now) {
+        let Self { hub, history, channel, clients, .. } = self;
+        let lost = hub.lost(topic, history, since);
+        if lost > 0 {
+            let text = channel::lagged(topic, lost);
+            channel.send(session, Piece::Reply(text.into()), clients, now);
+        }
+        hub.catch_up(session, topic, (history, since), &mut |to, topic, text| {
+            let piece = Piece::Published(Rc::clone(topic), Rc::clone(text));
+            channel.send(to, piece, clients, now);
+        });
+    }
+
+    fn command(&mut self, session: SessionId, command: Command, now: Now) {
+        // What has ended in this turn is seen whole, with its last words.
+        self.close_books(now);
+        let degraded = self.state.is_degraded();
+        let mut ctx = Ctx { supervisor: &mut self.supervisor, now, degraded };
+        let identity = command.identity.clone();
+        let result = match commands::run(&mut ctx, &command) {
+            Ok(Outcome::Done(result)) => Ok(result),
+            Ok(Outcome::Measure(measure)) => {
+                let asker = Asker::Command(session, identity.clone());
+                match self.measure(asker, measure.clone()) {
+                    Some(told) => measured_result(&measure, told),
+                    None => return,
+                }
+            }
+            Ok(Outcome::Write(writing)) => {
+                match self.write(Writer::Command(session, identity.clone()), writing) {
+                    Some(done) => written_result(done),
+                    // It is not heard until its process has read enough.
+                    None => return self.channel.pause(session),
+                }
+            }
+            Err(failure) => Err(failure),
+        };
+        self.end_command(session, &identity, result, now);
+    }
+
+    /// Answers a command.
+    pub(super) fn end_command(
+        &mut self,
+        session: SessionId,
+        identity: &Value,
+        result: Result<Value, Failure>,
+        now: Now,
+    ) {
+        let text = match result {
+            Ok(result) => channel::done(identity, &result),
+            Err(Failure { errno, reason, detail }) => {
+                channel::failed(identity, errno, &reason, &detail)
+            }
+        };
+        self.reply(session, text, now);
+        self.channel.resume(session);
+    }
+
+    /// Tells a session a part of a topic.
+    pub(super) fn deliver(
+        &mut self,
+        session: SessionId,
+        topic: &Rc<str>,
+        text: &Rc<str>,
+        now: Now,
+    ) {
+        let piece = Piece::Published(Rc::clone(topic), Rc::clone(text));
+        self.channel.send(session, piece, &mut self.clients, now);
+    }
+
+    /// Tells an event to the sessions that follow it.
+    pub(super) fn tell_sessions_event(&mut self, record: &Record, now: Now) {
+        let Self { hub, channel, clients, .. } = self;
+        hub.event(record, &mut |to, topic, text| {
+            let piece = Piece::Published(Rc::clone(topic), Rc::clone(text));
+            channel.send(to, piece, clients, now);
+        });
+    }
+
+    /// Tells what a process wrote to the sessions that follow it.
+    pub(super) fn tell_sessions_output(
+        &mut self,
+        (id, pid): (InstanceId, Pid),
+        stream: StreamNo,
+        bytes: &[u8],
+        now: Now,
+    ) {
+        if !self.hub.follows_output(pid) {
+            return;
+        }
+        let Self { hub, channel, clients, supervisor, .. } = self;
+        let job = supervisor.instance(id).and_then(|instance| supervisor.job(instance.job));
+        let job = job.map(|job| job.name.to_string()).unwrap_or_default();
+        hub.output(&Chunk { job: &job, pid, stream, bytes }, &mut |to, topic, text| {
+            let piece = Piece::Published(Rc::clone(topic), Rc::clone(text));
+            channel.send(to, piece, clients, now);
+        });
+    }
+
+    /// The node ends: so do all sessions.
+    pub(super) fn end_channel(&mut self, now: Now) {
+        for session in self.channel.ids() {
+            self.channel.close(session, 1001, "the node ends", &mut self.clients, now);
+        }
+    }
+}
+
+fn no_stream(none: &NoStream) -> NotFollowed {
+    let (reason, detail) = match none {
+        NoStream::Process => ("invalid_process", "there is no such process".to_owned()),
+        NoStream::NotRedirected => (
+            "stream_not_found",
+            "the job has no redirect_output, so it publishes no output".to_owned(),
+        ),
+        NoStream::Label(label) => {
+            ("stream_not_found", format!("the process has no stream {label:?}"))
+        }
+    };
+    NotFollowed { reason, detail }
+}

@@ -1,0 +1,430 @@
+//! The commands of the channel (the protocol, section 4.6): what the REST endpoints do, by name and
+//! with arguments by position or by name.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::{json, Map, Value};
+
+use super::api_jobs::scale_of;
+use super::ctx::{Ctx, Measure, Writing};
+use super::streams::{self, NoStream};
+use crate::base::ids::Pid;
+use crate::base::limits;
+use crate::supervisor::instance::Commit;
+use crate::supervisor::job::Origin;
+use crate::supervisor::name::{JobName, DEFAULT_SESSION};
+use crate::supervisor::spec::{JobEntry, Place};
+use crate::supervisor::spec_read;
+use crate::supervisor::spec_read::signal_of;
+use crate::supervisor::tables::Refusal;
+use crate::wire::channel::Command;
+
+/// What a command comes to.
+pub enum Outcome {
+    /// This.
+    Done(Value),
+    /// Statistics, once they are measured.
+    Measure(Measure),
+    /// `{"ok": true}`, once this is in the queue of a process.
+    Write(Writing),
+}
+
+/// Why a command was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// As a status of HTTP.
+    pub errno: u16,
+    /// The word that clients know.
+    pub reason: String,
+    /// What exactly was wrong.
+    pub detail: String,
+}
+
+type Run = fn(&mut Ctx<'_>, &Args<'_>) -> Result<Outcome, Failure>;
+
+/// One line of the table.
+pub struct Known {
+    /// Its name.
+    pub name: &'static str,
+    /// The names of its arguments by position.
+    positions: &'static [&'static str],
+    /// The names of those that it takes only by name.
+    names: &'static [&'static str],
+    run: Run,
+}
+
+const fn known(
+    name: &'static str,
+    positions: &'static [&'static str],
+    names: &'static [&'static str],
+    run: Run,
+) -> Known {
+    Known { name, positions, names, run }
+}
+
+/// Every command.
+#[rustfmt::skip]
+pub const COMMANDS: &[Known] = &[
+    known("sessions", &[], &[], sessions),
+    known("jobs", &["sessionid"], &[], jobs),
+    known("pids", &["name"], &["sessionid"], pids),
+    known("load", &["config"], &["sessionid", "start", "env"], load),
+    known("unload", &["name"], &["sessionid"], unload),
+    known("reload", &["name"], &["sessionid"], reload),
+    known("update", &["config"], &["sessionid", "start", "env"], update),
+    known("start_job", &["name"], &["sessionid"], start_job),
+    known("stop_job", &["name"], &["sessionid"], stop_job),
+    known("restart", &["name"], &["sessionid"], restart),
+    known("scale", &["name", "scale"], &["sessionid"], scale),
+    known("info", &["name"], &["sessionid"], info),
+    known("stats", &["name"], &["sessionid"], stats),
+    known("deaths", &["name"], &["sessionid"], deaths),
+    known("stopall", &["name"], &["sessionid"], stop_all),
+    known("killall", &["name", "signal"], &["sessionid"], kill_all),
+    known("commit", &["name", "graceful_timeout", "env"], &["sessionid"], commit),
+    known("process_info", &["pid"], &[], process_info),
+    known("process_stats", &["pid"], &[], process_stats),
+    known("stop_process", &["pid"], &[], stop_process),
+    known("send", &["pid", "data", "stream"], &[], send),
+    known("close_stdin", &["pid", "stream"], &[], close_stdin),
+    known("kill", &["pid", "signal"], &[], kill),
+];
+
+/// Does a command, or begins to.
+///
+/// # Errors
+/// Why not.
+pub fn run(ctx: &mut Ctx<'_>, command: &Command) -> Result<Outcome, Failure> {
+    let Some(known) = COMMANDS.iter().find(|known| known.name == command.name) else {
+        return Err(unknown(&command.name));
+    };
+    if command.args.len() > known.positions.len() {
+        let detail = format!(
+            "{} takes {} arguments, found {}",
+            known.name,
+            known.positions.len(),
+            command.args.len()
+        );
+        return Err(bad(detail));
+    }
+    let stranger = command.kwargs.keys().find(|name| {
+        !known.positions.contains(&name.as_str()) && !known.names.contains(&name.as_str())
+    });
+    if let Some(stranger) = stranger {
+        return Err(bad(format!("{} takes no argument {stranger:?}", known.name)));
+    }
+    (known.run)(ctx, &Args { known, command })
+}
+
+fn unknown(name: &str) -> Failure {
+    let names = COMMANDS.iter().map(|known| known.name);
+    let meant = crate::base::similar::nearest(name, names);
+    let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+    failure(404, "command_not_found", format!("there is no command {name:?}{meant}"))
+}
+
+/// The arguments of a command.
+struct Args<'a> {
+    known: &'a Known,
+    command: &'a Command,
+}
+
+impl Args<'_> {
+    /// An argument, by position or by name; null counts as absent.
+    fn get(&self, name: &str) -> Option<&Value> {
+        let position = self.known.positions.iter().position(|known| *known == name);
+        let by_position = position.and_then(|position| self.command.args.get(position));
+        let value = by_position.or_else(|| self.command.kwargs.get(name));
+        value.filter(|value| !value.is_null())
+    }
+
+    fn need(&self, name: &str) -> Result<&Value, Failure> {
+        self.get(name).ok_or_else(|| bad(format!("{} needs {name}", self.known.name)))
+    }
+
+    fn text(&self, name: &str) -> Result<Option<&str>, Failure> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(bad(format!("{name}: expected a text, found {other}"))),
+        }
+    }
+
+    fn flag(&self, name: &str, unsaid: bool) -> Result<bool, Failure> {
+        match self.get(name) {
+            None => Ok(unsaid),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(other) => Err(bad(format!("{name}: expected true or false, found {other}"))),
+        }
+    }
+
+    /// A job: `S.L`, or a label with its session beside it.
+    fn job(&self) -> Result<JobName, Failure> {
+        self.need("name")?;
+        let text = self.text("name")?.unwrap_or_default();
+        let name = match self.text("sessionid")? {
+            Some(session) => JobName::new(session, text),
+            None => JobName::parse(text),
+        };
+        // What is no name is nobody's.
+        name.map_err(|_| failed(&Refusal::NotFound))
+    }
+
+    fn pid(&self) -> Result<Pid, Failure> {
+        let value = self.need("pid")?;
+        let number = value.as_u64();
+        number
+            .map(Pid)
+            .ok_or_else(|| bad(format!("pid: expected a process's number, found {value}")))
+    }
+
+    fn env(&self) -> Result<BTreeMap<String, String>, Failure> {
+        match self.get("env") {
+            None => Ok(BTreeMap::new()),
+            Some(value) => spec_read::read_env(value).map_err(|error| bad(error.to_string())),
+        }
+    }
+
+    /// A job's configuration, with the session and the environment beside it.
+    fn entry(&self) -> Result<JobEntry, Failure> {
+        let Some(value) = self.get("config") else {
+            return Err(failure(
+                400,
+                "config_missing",
+                format!("{} needs config", self.known.name),
+            ));
+        };
+        let invalid = |detail: String| failure(400, "invalid_config", detail);
+        let Value::Object(config) = value else {
+            return Err(invalid("config: expected an object".into()));
+        };
+        let mut config: Map<String, Value> = config.clone();
+        let label = config.get("name").and_then(Value::as_str);
+        let label = label.ok_or_else(|| invalid("name is missing".into()))?.to_owned();
+        let session = self.text("sessionid")?.unwrap_or(DEFAULT_SESSION);
+        let name = JobName::new(session, &label).map_err(|error| invalid(error.to_string()))?;
+        let extra = self.env()?;
+        if !extra.is_empty() {
+            let env = config.entry("env").or_insert_with(|| json!({}));
+            let env =
+                env.as_object_mut().ok_or_else(|| invalid("env: expected an object".into()))?;
+            env.extend(extra.into_iter().map(|(name, value)| (name, Value::from(value))));
+        }
+        let spec = spec_read::read(&config).map_err(|error| invalid(error.to_string()))?;
+        let (spec, start) = (Rc::new(spec), self.flag("start", true)?);
+        Ok(JobEntry { name, spec, start, place: Place::default() })
+    }
+}
+
+fn failure(errno: u16, reason: &str, detail: String) -> Failure {
+    Failure { errno, reason: reason.to_owned(), detail }
+}
+
+fn bad(detail: String) -> Failure {
+    failure(400, "bad_command", detail)
+}
+
+/// What a refusal is on the channel.
+pub fn failed(refusal: &Refusal) -> Failure {
+    let detail = refusal.to_string();
+    match refusal {
+        Refusal::NotFound => failure(404, "not_found", detail),
+        Refusal::Exists => failure(409, "process_conflict", detail),
+        Refusal::NotStarted => failure(409, "not_started", detail),
+        Refusal::Invalid(_) => failure(400, "invalid_config", detail),
+        Refusal::ShuttingDown => failure(503, "shutting_down", detail),
+    }
+}
+
+fn done<T>(result: Result<T, Refusal>) -> Result<Outcome, Failure> {
+    result.map(|_| Outcome::Done(json!({"ok": true}))).map_err(|refusal| failed(&refusal))
+}
+
+fn sessions(ctx: &mut Ctx<'_>, _: &Args<'_>) -> Result<Outcome, Failure> {
+    Ok(Outcome::Done(json!({"sessions": super::api_jobs::session_names(ctx.supervisor)})))
+}
+
+fn jobs(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    let names = ctx.supervisor.job_names();
+    let Some(session) = args.text("sessionid")? else {
+        return Ok(Outcome::Done(
+            json!({"jobs": names.map(JobName::to_string).collect::<Vec<_>>()}),
+        ));
+    };
+    let of_session = names.filter(|name| name.session() == session);
+    let jobs: Vec<String> = of_session.map(JobName::to_string).collect();
+    if jobs.is_empty() {
+        return Err(failed(&Refusal::NotFound));
+    }
+    Ok(Outcome::Done(json!({"sessionid": session, "jobs": jobs})))
+}
+
+fn pids(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    if args.get("name").is_none() {
+        let pids: Vec<u64> = ctx.supervisor.live_pids().map(|pid| pid.0).collect();
+        return Ok(Outcome::Done(json!({"pids": pids})));
+    }
+    let name = args.job()?;
+    let pids = ctx.supervisor.kept_pids(&name).map_err(|refusal| failed(&refusal))?;
+    // The key of the job's name is the original's.
+    Ok(Outcome::Done(json!({"sessionid": name.to_string(), "pids": pids})))
+}
+
+fn load(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    let entry = args.entry()?;
+    done(ctx.supervisor.load(entry, Origin::Api, ctx.now))
+}
+
+fn update(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    let start = args.flag("start", false)?;
+    let entry = JobEntry { start, ..args.entry()? };
+    done(ctx.supervisor.update(entry, ctx.now))
+}
+
+fn unload(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    done(ctx.supervisor.unload(&args.job()?, ctx.now))
+}
+
+fn reload(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    done(ctx.supervisor.reload(&args.job()?, ctx.now))
+}
+
+fn start_job(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    done(ctx.supervisor.start_job(&args.job()?, ctx.now))
+}
+
+fn stop_job(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    done(ctx.supervisor.stop_job(&args.job()?, ctx.now))
+}
+
+fn restart(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    done(ctx.supervisor.restart_job(&args.job()?, ctx.now))
+}
+
+fn scale(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    let name = args.job()?;
+    let value = args.need("scale")?;
+    let scale = scale_of(value).ok_or_else(|| {
+        bad("scale: expected a whole number, or a text such as \"+1\", \"-1\" or \"=3\"".into())
+    })?;
+    let target = ctx.supervisor.scale(&name, scale, ctx.now);
+    let target = target.map_err(|refusal| failed(&refusal))?;
+    Ok(Outcome::Done(json!({"numprocesses": target})))
+}
+
+fn info(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    let view = ctx.supervisor.view_job(&args.job()?, ctx.now);
+    let view = view.map_err(|refusal| failed(&refusal))?;
+    Ok(Outcome::Done(json!({"info": view})))
+}
+
+fn deaths(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    let name = args.job()?;
+    let deaths = ctx.supervisor.view_deaths(&name).map_err(|refusal| failed(&refusal))?;
+    Ok(Outcome::Done(json!({"name": name.to_string(), "deaths": deaths})))
+}
+
+fn stats(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    let name = args.job()?;
+    ctx.supervisor.job_id(&name).map_err(|refusal| failed(&refusal))?;
+    Ok(Outcome::Measure(Measure::Job(name)))
+}
+
+fn stop_all(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    done(ctx.supervisor.stop_processes(&args.job()?, ctx.now))
+}
+
+fn signal(args: &Args<'_>) -> Result<crate::base::process::Signal, Failure> {
+    let value = args.need("signal")?;
+    signal_of(value).ok_or_else(|| {
+        failure(
+            400,
+            "bad_signal",
+            "signal: expected a name or a number, such as \"HUP\" or 1".into(),
+        )
+    })
+}
+
+fn kill_all(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    let (name, signal) = (args.job()?, signal(args)?);
+    done(ctx.supervisor.kill_job(&name, signal, ctx.now))
+}
+
+fn commit(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    let name = args.job()?;
+    let grace =
+        match args.get("graceful_timeout") {
+            None => None,
+            Some(value) => {
+                let duration = value.as_f64().and_then(|s| Duration::try_from_secs_f64(s).ok());
+                let duration = duration.filter(|duration| *duration <= limits::CONFIGURED_TIME);
+                Some(duration.ok_or_else(|| {
+                    bad("graceful_timeout: expected seconds from 0 to 864000".into())
+                })?)
+            }
+        };
+    let pid = ctx.supervisor.commit(&name, Commit::new(args.env()?, grace), ctx.now);
+    let pid = pid.map_err(|refusal| failed(&refusal))?;
+    Ok(Outcome::Done(json!({"ok": true, "pid": pid.0})))
+}
+
+fn process_info(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    let view = ctx.supervisor.view_process(args.pid()?, ctx.now);
+    let view = view.map_err(|refusal| failed(&refusal))?;
+    Ok(Outcome::Done(json!({"info": view})))
+}
+
+fn process_stats(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    let pid = args.pid()?;
+    ctx.supervisor.live_instance(pid).map_err(|refusal| failed(&refusal))?;
+    Ok(Outcome::Measure(Measure::Process(pid)))
+}
+
+fn stop_process(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    done(ctx.supervisor.stop_process(args.pid()?, ctx.now))
+}
+
+fn kill(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    let (pid, signal) = (args.pid()?, signal(args)?);
+    done(ctx.supervisor.kill(pid, signal))
+}
+
+/// Where something goes that is sent to a process.
+fn inlet(ctx: &Ctx<'_>, args: &Args<'_>) -> Result<super::stdins::Address, Failure> {
+    let label = args.text("stream")?.unwrap_or(streams::STDIN);
+    streams::input(ctx.supervisor, args.pid()?, Some(label)).map_err(|none| match none {
+        NoStream::Process => failed(&Refusal::NotFound),
+        NoStream::NotRedirected => failure(
+            403,
+            "stdin not redirected",
+            "the job has no redirect_input, so nothing is written to its processes".into(),
+        ),
+        NoStream::Label(label) => {
+            failure(404, "stream_not_found", format!("the process has no stream {label:?}"))
+        }
+    })
+}
+
+fn send(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    let to = inlet(ctx, args)?;
+    let data = args.need("data")?;
+    let expected = || bad("data: expected a text, or a list of texts".into());
+    let bytes = match data {
+        Value::String(text) => text.clone().into_bytes(),
+        Value::Array(texts) => {
+            let texts: Option<Vec<&str>> = texts.iter().map(Value::as_str).collect();
+            texts.ok_or_else(expected)?.concat().into_bytes()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            return Err(expected());
+        }
+    };
+    Ok(Outcome::Write(Writing { to, bytes, close: false }))
+}
+
+fn close_stdin(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    let to = inlet(ctx, args)?;
+    Ok(Outcome::Write(Writing { to, bytes: Vec::new(), close: true }))
+}

@@ -1,0 +1,274 @@
+//! Clients that follow: how a request becomes a feed, how what happens reaches the feeds, and how a
+//! process's websocket is served.
+
+use serde_json::{json, Value};
+
+use super::ctx::{Follow, Opening, Writing};
+use super::feeds::{Channel, End, Form, Source, LOST_FIELD};
+use super::gaffer::Gaffer;
+use super::reply::framework_error;
+use super::streams::{self, NoStream};
+use super::watches::Watcher;
+use super::writers::Writer;
+use crate::base::clock::Now;
+use crate::base::ids::{ConnId, InstanceId, Pid, StreamNo};
+use crate::base::limits;
+use crate::front::request::Request;
+use crate::front::response::Response;
+use crate::wire::frame::{self, Kind};
+use crate::wire::json;
+use crate::wire::ws::{self, Heard, NoHandshake};
+
+/// Where the bytes of a websocket to a process go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Inlet {
+    to: Option<(InstanceId, StreamNo)>,
+    pid: Pid,
+    form: Form,
+}
+
+impl Gaffer {
+    /// Makes a feed of a request.
+    pub(super) fn follow(&mut self, conn: ConnId, follow: Follow, now: Now) {
+        let Follow { source, form, heartbeat, since } = follow;
+        let Some(client) = self.clients.get_mut(conn) else { return };
+        let mut head = feed_head(&source, form);
+        head.headers.append(&mut client.cors);
+        let goes_on = self.clients.change(conn, |conn| conn.begin(head, now) && conn.is_live());
+        if goes_on != Some(true) {
+            return;
+        }
+        self.begin_feed(conn, source, form, (heartbeat, since), now);
+        self.flush_feed(conn, now);
+    }
+
+    fn begin_feed(
+        &mut self,
+        conn: ConnId,
+        source: Source,
+        form: Form,
+        (heartbeat, since): (Option<std::time::Duration>, Option<u64>),
+        now: Now,
+    ) {
+        self.feeds.add(conn, (source.clone(), form), heartbeat, now);
+        match (source, since) {
+            (Source::Events(_), Some(since)) => {
+                let (records, lost) = self.history.since(since);
+                let after = if since > self.history.last() { 0 } else { since };
+                self.feeds.catch_up(conn, (records, after, lost));
+            }
+            (Source::Output(channel), Some(since)) => {
+                let (mut bytes, lost) = self.outputs.since(channel.id, channel.stream, since);
+                let waiting = self.aligned.waiting((channel.id, channel.stream));
+                bytes.truncate(bytes.len().saturating_sub(waiting));
+                let position = self.told_position(channel.id, channel.stream);
+                self.feeds.recall(conn, &bytes, position, lost);
+            }
+            (Source::Stats(watched, interval), _) => {
+                self.hub.watches.add(Watcher::Feed(conn), &watched, interval, now);
+            }
+            (Source::Events(_) | Source::Output(_), None) | (Source::Nothing, _) => {}
+        }
+    }
+
+    /// How far a stream has been told: what waits for the rest of a character has not.
+    fn told_position(&self, id: InstanceId, stream: StreamNo) -> u64 {
+        let waiting = u64::try_from(self.aligned.waiting((id, stream))).unwrap_or(0);
+        self.outputs.position(id, stream) - waiting
+    }
+
+    /// Makes a websocket of a request, and a feed of that.
+    pub(super) fn open(&mut self, conn: ConnId, request: &Request, opening: Opening, now: Now) {
+        let accept = match ws::handshake(request.method, request.version, &request.headers) {
+            Ok(accept) => accept,
+            Err(lack) => return self.give(conn, no_handshake(lack), now),
+        };
+        let Some(client) = self.clients.get_mut(conn) else { return };
+        let headers = std::mem::take(&mut client.cors);
+        let longest = limits::WS_MESSAGE;
+        self.clients.change(conn, |conn| conn.upgrade(&accept, &headers, longest, now));
+        let Opening { form, pid, label, read, write } = opening;
+        let outlet = streams::output(&self.supervisor, pid, label.as_deref());
+        let inlet = streams::input(&self.supervisor, pid, label.as_deref());
+        let fault = match (&outlet, &inlet) {
+            (Err(NoStream::Process), _) => Some(NoStream::Process),
+            (Err(none), _) if read => Some(none.clone()),
+            // Who wants both gets what there is: the original's own client asks for both always.
+            (_, Err(none)) if write && !read => Some(none.clone()),
+            _ => None,
+        };
+        let source = match (&fault, outlet) {
+            (None, Ok(channel)) if read => Source::Output(channel),
+            (None, Ok(channel)) => {
+                Source::Output(Channel { stream: StreamNo(u16::MAX), ..channel })
+            }
+            _ => Source::Nothing,
+        };
+        self.begin_feed(conn, source, form, (None, None), now);
+        if let Some(fault) = fault {
+            self.refuse_socket(conn, &fault);
+        } else {
+            let to = if write { inlet.ok() } else { None };
+            self.inlets.insert(conn, Inlet { to, pid, form });
+        }
+        self.hear_socket(conn, now);
+    }
+
+    fn refuse_socket(&mut self, conn: ConnId, fault: &NoStream) {
+        let (error, errno, reason) = match fault {
+            NoStream::Process => ("not_found", 404, "no such process".to_owned()),
+            NoStream::NotRedirected => {
+                ("EPERM", 403, "the job does not redirect this stream".to_owned())
+            }
+            NoStream::Label(label) => ("ENOENT", 404, format!("there is no stream {label:?}")),
+        };
+        let body = json!({"error": error, "errno": errno, "reason": reason});
+        self.feeds.reply(conn, Kind::Error, "gaffer_error", &json::text(&body));
+        self.feeds.end(conn, End::because(1008, &reason));
+    }
+
+    /// Serves what came on a process's websocket, until one message has to wait.
+    pub(super) fn hear_socket(&mut self, conn: ConnId, now: Now) {
+        while !self.writers.waits(|writer| matches!(writer, Writer::Socket(at, _) if *at == conn)) {
+            let Some(Some(heard)) = self.clients.change(conn, |conn| conn.hear(now)) else { break };
+            let bytes = match heard {
+                Heard::Text(text) => text.into_bytes(),
+                Heard::Binary(bytes) => bytes,
+                Heard::Sign => continue,
+                Heard::Close | Heard::Over => break,
+            };
+            let Some(inlet) = self.inlets.get(&conn).copied() else { continue };
+            self.take_message(conn, inlet, bytes);
+        }
+        self.flush_feed(conn, now);
+    }
+
+    fn take_message(&mut self, conn: ConnId, inlet: Inlet, bytes: Vec<u8>) {
+        let (id, body) = if inlet.form == Form::Frames {
+            match frame::parse(&bytes) {
+                Ok(frame) => (frame.id.to_owned(), frame.body.to_vec()),
+                Err(error) => {
+                    let reason = error.to_string();
+                    return self.feeds.end(conn, End::because(1007, &reason));
+                }
+            }
+        } else {
+            (String::new(), bytes)
+        };
+        if inlet.form == Form::Frames && body.starts_with(b"AUTH:") {
+            // A client says its key whether it is asked for or not; it is not for the process.
+            return self.feeds.reply(conn, Kind::Response, &id, "OK");
+        }
+        let Some(to) = inlet.to else {
+            let reason = format!("nothing can be written to process {}", inlet.pid);
+            let body = json!({"error": "EPERM", "errno": 403, "reason": reason});
+            return self.feeds.reply(conn, Kind::Error, &id, &json::text(&body));
+        };
+        let writing = Writing { to, bytes: body, close: false };
+        if let Some(done) = self.write(Writer::Socket(conn, id.clone()), writing) {
+            self.reply_written(conn, &id, done);
+        }
+    }
+
+    /// A process wrote something: tells those who follow it.
+    pub(super) fn tell_output(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], now: Now) {
+        let Some(pid) = self.supervisor.live_pid(id) else { return };
+        if !self.hub.follows_output(pid) && !self.feeds.follows_output(pid) {
+            return;
+        }
+        let bytes = self.aligned.take((id, stream), bytes).into_owned();
+        self.tell_aligned((id, pid), stream, &bytes, now);
+    }
+
+    fn tell_aligned(
+        &mut self,
+        (id, pid): (InstanceId, Pid),
+        stream: StreamNo,
+        bytes: &[u8],
+        now: Now,
+    ) {
+        if bytes.is_empty() {
+            return;
+        }
+        let position = self.told_position(id, stream);
+        for conn in self.feeds.output((pid, stream), bytes, position) {
+            self.flush_feed(conn, now);
+        }
+        self.tell_sessions_output((id, pid), stream, bytes, now);
+    }
+
+    /// A run is over: what waited for the rest of a character is told as it is.
+    pub(super) fn tell_tails(&mut self, id: InstanceId, pid: Pid, now: Now) {
+        for (stream, tail) in self.aligned.end(id) {
+            self.tell_aligned((id, pid), stream, &tail, now);
+        }
+    }
+
+    /// A run is over, and all is told: ends what followed it.
+    pub(super) fn end_process_feeds(&mut self, pid: Pid, exit: &Value, now: Now) {
+        let reason = exit.get("reason").and_then(Value::as_str).unwrap_or("it is over");
+        let end = End {
+            code: 1000,
+            reason: format!("process {pid} ended: {reason}"),
+            exit: exit.clone(),
+        };
+        for conn in self.feeds.of_process(pid) {
+            self.feeds.end(conn, end.clone());
+            self.flush_feed(conn, now);
+        }
+    }
+
+    /// The node ends: so do all feeds.
+    pub(super) fn end_feeds(&mut self, now: Now) {
+        for conn in self.feeds.conns() {
+            self.feeds.end(conn, End::because(1001, "the node ends"));
+            self.flush_feed(conn, now);
+        }
+    }
+
+    /// Moves a feed on, and forgets it when it is over.
+    pub(super) fn flush_feed(&mut self, conn: ConnId, now: Now) {
+        if self.feeds.flush(conn, &mut self.clients, now) {
+            self.drop_feed(conn);
+        }
+    }
+
+    /// Forgets a feed, and whatever was done for it.
+    pub(super) fn drop_feed(&mut self, conn: ConnId) {
+        self.inlets.remove(&conn);
+        self.writers.forget(|writer| matches!(writer, Writer::Socket(at, _) if *at == conn));
+        let Some(feed) = self.feeds.remove(conn) else { return };
+        if let Source::Stats(watched, interval) = &feed.source {
+            self.hub.watches.remove(&Watcher::Feed(conn), watched, *interval);
+        }
+    }
+}
+
+/// How an answer that goes on begins.
+fn feed_head(source: &Source, form: Form) -> Response {
+    let kind = match (form, source) {
+        (Form::EventSource, _) => "text/event-stream; charset=UTF-8",
+        (_, Source::Output(_)) => "application/octet-stream",
+        (Form::Longpoll, _) => "application/json",
+        (Form::Continuous | Form::Socket | Form::Frames, _) => "application/x-ndjson",
+    };
+    let head = Response::empty(200).with("Content-Type", kind);
+    // Proxies that gather an answer before they pass it on would never pass this one on.
+    let head = head.with("Cache-Control", "no-store").with("X-Accel-Buffering", "no");
+    if form == Form::Continuous {
+        head.with("Trailer", LOST_FIELD)
+    } else {
+        head
+    }
+}
+
+/// The answer to a request that does not become a websocket.
+pub(super) fn no_handshake(lack: NoHandshake) -> Response {
+    let response = framework_error(lack.status(), &lack.to_string());
+    match lack {
+        NoHandshake::Version => response.with("Sec-WebSocket-Version", "13"),
+        NoHandshake::Method | NoHandshake::Upgrade | NoHandshake::Connection | NoHandshake::Key => {
+            response
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The last events, each with its number and its time, so that a client that comes back is told what
+//! it missed, or that it missed too much. An event goes out under several names; all have numbers of
+//! their own, in a row, and what is common to them is kept once.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use crate::base::clock::Now;
+use crate::base::limits;
+use crate::supervisor::event::Event;
+use crate::wire::{channel, json};
+
+/// One event under all its names.
+#[derive(Debug, PartialEq)]
+pub struct Record {
+    /// The number of its first message.
+    pub first: u64,
+    /// The full names of its messages.
+    names: Vec<String>,
+    /// What all of them say, as members of an object without its braces.
+    members: String,
+}
+
+/// One message of a record.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Told<'a> {
+    /// Its number.
+    pub seq: u64,
+    /// Its full name.
+    pub name: &'a str,
+    record: &'a Record,
+}
+
+/// The last events. Numbers begin with the milliseconds since 1970 at the node's start, so that they
+/// go on growing from one life of a node to the next.
+#[derive(Default)]
+pub struct History {
+    records: VecDeque<Rc<Record>>,
+    /// Messages in all records.
+    kept: usize,
+    /// The number before the first one of this life.
+    base: u64,
+    /// The number of the last message.
+    last: u64,
+}
+
+impl Record {
+    /// Its messages, in the order of delivery.
+    pub fn messages(&self) -> impl Iterator<Item = Told<'_>> {
+        (self.first..).zip(&self.names).map(|(seq, name)| Told { seq, name, record: self })
+    }
+
+    fn last(&self) -> u64 {
+        self.first + u64::try_from(self.names.len()).unwrap_or(0) - 1
+    }
+}
+
+impl Told<'_> {
+    /// The members of its object, without the braces.
+    pub fn members(&self) -> String {
+        let name = json::text(&self.name);
+        format!("\"event\": {name}, \"seq\": {}, {}", self.seq, self.record.members)
+    }
+}
+
+impl History {
+    /// No events yet.
+    pub fn new(now: Now) -> Self {
+        let since = now.wall.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let base = u64::try_from(since.as_millis()).unwrap_or(0);
+        Self { records: VecDeque::new(), kept: 0, base, last: base }
+    }
+
+    /// Keeps an event.
+    pub fn add(&mut self, event: &Event, now: Now) -> Rc<Record> {
+        let mut names = Vec::new();
+        let mut members = String::new();
+        for mut message in event.messages() {
+            if let Some(Value::String(name)) = message.remove("event") {
+                names.push(name);
+            }
+            if members.is_empty() {
+                let ts = json::text(&seconds(now));
+                members = format!("\"ts\": {ts}, {}", channel::members(&message));
+            }
+        }
+        let record = Rc::new(Record { first: self.last + 1, names, members });
+        self.last = record.last();
+        self.kept += record.names.len();
+        self.records.push_back(Rc::clone(&record));
+        while self.kept > limits::EVENTS_KEPT {
+            let Some(oldest) = self.records.pop_front() else { break };
+            self.kept -= oldest.names.len();
+        }
+        record
+    }
+
+    /// The number of the last message.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// The records with messages after this number, oldest first, and how many of such messages are
+    /// kept no more. After 0 comes all of this life. Any other number that is not of this life is of
+    /// another: everything that is kept comes after it, and nobody knows how much is lost, so that
+    /// one more is counted.
+    pub fn since(&self, seq: u64) -> (impl Iterator<Item = &Rc<Record>>, u64) {
+        let oldest = self.records.front().map_or(self.last + 1, |record| record.first);
+        let known = (self.base..=self.last).contains(&seq);
+        let from = if known { seq } else { self.base };
+        let lost = oldest.saturating_sub(from + 1) + u64::from(!known && seq > 0);
+        let skipped = self.records.partition_point(|record| record.last() <= from);
+        (self.records.range(skipped..), lost)
+    }
+
+    /// How many messages are kept.
+    pub fn len(&self) -> usize {
+        self.kept
+    }
+
+    /// Whether none are.
+    pub fn is_empty(&self) -> bool {
+        self.kept == 0
+    }
+}
+
+/// The wall clock in seconds since 1970, to the millisecond.
+pub fn seconds(now: Now) -> f64 {
+    let since = now.wall.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    (since.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+mod tests {
+    use super::*;
+    use crate::supervisor::name::JobName;
+    use std::time::{Duration, Instant, UNIX_EPOCH};
+
+    fn now() -> Now {
+        Now { mono: Instant::now(), wall: UNIX_EPOCH + Duration::from_millis(1_500) }
+    }
+
+    /// Without the milliseconds of 1970 in the way.
+    fn empty() -> History {
+        History::new(Now { wall: UNIX_EPOCH, ..now() })
+    }
+
+    fn start() -> Event {
+        Event::Start(JobName::parse("a.b").expect("a name"))
+    }
+
+    fn numbers(history: &History, since: u64) -> (Vec<u64>, u64) {
+        let (records, lost) = history.since(since);
+        let all = records.flat_map(|record| record.messages().map(|told| told.seq));
+        (all.filter(|seq| *seq > since || since > history.last()).collect(), lost)
+    }
+
+    #[test]
+    fn every_name_of_an_event_has_its_number() {
+        let mut history = empty();
+        let record = history.add(&start(), now());
+        let texts: Vec<String> = record.messages().map(|told| told.members()).collect();
+        assert_eq!(
+            texts,
+            [
+                r#""event": "start", "seq": 1, "ts": 1.5, "name": "a.b""#,
+                r#""event": "job.a.b.start", "seq": 2, "ts": 1.5, "name": "a.b""#
+            ]
+        );
+        assert_eq!(history.add(&start(), now()).first, 3);
+        assert_eq!(history.last(), 4);
+    }
+
+    #[test]
+    fn what_was_missed_comes_from_any_number_on() {
+        let mut history = empty();
+        assert_eq!(numbers(&history, 0), (vec![], 0));
+        for _ in 0..3 {
+            history.add(&start(), now());
+        }
+        assert_eq!(numbers(&history, 0), (vec![1, 2, 3, 4, 5, 6], 0));
+        assert_eq!(numbers(&history, 3), (vec![4, 5, 6], 0), "from within an event too");
+        assert_eq!(numbers(&history, 6), (vec![], 0));
+        assert_eq!(numbers(&history, 7), (vec![1, 2, 3, 4, 5, 6], 1), "of another life");
+    }
+
+    #[test]
+    fn numbers_grow_over_the_lives_of_a_node() {
+        let mut history = History::new(now());
+        assert_eq!(history.add(&start(), now()).first, 1501);
+        assert_eq!(numbers(&history, 0), (vec![1501, 1502], 0));
+        assert_eq!(numbers(&history, 1500), (vec![1501, 1502], 0));
+        assert_eq!(numbers(&history, 1400), (vec![1501, 1502], 1), "of the life before");
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_and_counted() {
+        let mut history = empty();
+        for _ in 0..limits::EVENTS_KEPT / 2 {
+            history.add(&start(), now());
+        }
+        assert_eq!(history.len(), limits::EVENTS_KEPT);
+        assert_eq!(numbers(&history, 0).1, 0, "at the limit nothing is lost");
+        history.add(&start(), now());
+        assert_eq!(history.len(), limits::EVENTS_KEPT);
+        assert_eq!(numbers(&history, 0).1, 2);
+        assert_eq!(numbers(&history, 1).1, 1);
+        assert_eq!(numbers(&history, 2).1, 0);
+    }
+}

@@ -1,0 +1,396 @@
+//! Who follows what on the channel. A topic is kept under the name that its followers wrote, so its
+//! text is made once for all of them; each has as many subscriptions to it as it asked for, and ends
+//! them one by one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::{json, Map};
+
+use super::history::{History, Record};
+use super::topics::{has_prefix, Topic, Watched};
+use super::watches::{Watcher, Watches};
+use crate::base::clock::Now;
+use crate::base::ids::{Pid, SessionId, StreamNo};
+use crate::base::limits;
+use crate::wire::channel;
+
+/// Takes a text of a topic to one of its followers.
+pub type Deliver<'a> = &'a mut dyn FnMut(SessionId, &Rc<str>, &Rc<str>);
+
+/// Everything that is followed.
+#[derive(Default)]
+pub struct Hub {
+    topics: BTreeMap<Rc<str>, Followed>,
+    sessions: BTreeMap<SessionId, BTreeMap<Rc<str>, Subscribed>>,
+    /// The topics about the output of each process.
+    streams: BTreeMap<Pid, BTreeSet<Rc<str>>>,
+    /// The topics about events.
+    events: BTreeSet<Rc<str>>,
+    /// Who wants statistics, feeds too.
+    pub watches: Watches,
+}
+
+/// A topic with its followers.
+struct Followed {
+    what: Followable,
+    by: BTreeSet<SessionId>,
+}
+
+/// A topic for which everything it names was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Followable {
+    /// Events whose name begins so.
+    Events(String),
+    /// Statistics.
+    Stats(Watched),
+    /// A stream of a process, and what it is called there.
+    Stream(Pid, StreamNo, String),
+}
+
+/// A session's part in a topic.
+struct Subscribed {
+    count: u32,
+    interval: Duration,
+}
+
+/// Some bytes of a process's output.
+pub struct Chunk<'a> {
+    /// The job's whole name.
+    pub job: &'a str,
+    /// The process.
+    pub pid: Pid,
+    /// The stream.
+    pub stream: StreamNo,
+    /// What it wrote.
+    pub bytes: &'a [u8],
+}
+
+/// The session follows as much as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooMany;
+
+impl Hub {
+    /// Follows a topic, once more if it does already.
+    ///
+    /// # Errors
+    /// The session has too many topics.
+    pub fn subscribe(
+        &mut self,
+        session: SessionId,
+        topic: &str,
+        what: Followable,
+        interval: Option<Duration>,
+        now: Now,
+    ) -> Result<Rc<str>, TooMany> {
+        let known = self.topics.get_key_value(topic);
+        let name = known.map_or_else(|| topic.into(), |(known, _)| Rc::clone(known));
+        let own = self.sessions.entry(session).or_default();
+        if own.len() >= limits::SUBSCRIPTIONS && !own.contains_key(&name) {
+            return Err(TooMany);
+        }
+        let subscribed = own
+            .entry(Rc::clone(&name))
+            .or_insert(Subscribed { count: 0, interval: limits::STATS_INTERVAL });
+        subscribed.count = subscribed.count.saturating_add(1);
+        let before = subscribed.interval;
+        subscribed.interval = interval.unwrap_or(before);
+        let interval = subscribed.interval;
+        match &what {
+            Followable::Events(_) => drop(self.events.insert(Rc::clone(&name))),
+            Followable::Stream(pid, _, _) => {
+                self.streams.entry(*pid).or_default().insert(Rc::clone(&name));
+            }
+            Followable::Stats(watched) => {
+                let watcher = Watcher::Session(session, Rc::clone(&name));
+                self.watches.remove(&watcher, watched, before);
+                self.watches.add(watcher, watched, interval, now);
+            }
+        }
+        let followed = self.topics.entry(Rc::clone(&name));
+        followed.or_insert(Followed { what, by: BTreeSet::new() }).by.insert(session);
+        Ok(name)
+    }
+
+    /// Ends one subscription; whether it was the session's last to this topic.
+    pub fn unsubscribe(&mut self, session: SessionId, topic: &str) -> bool {
+        let Some(own) = self.sessions.get_mut(&session) else { return false };
+        let Some(subscribed) = own.get_mut(topic) else { return false };
+        subscribed.count -= 1;
+        if subscribed.count > 0 {
+            return false;
+        }
+        let interval = subscribed.interval;
+        own.remove(topic);
+        if own.is_empty() {
+            self.sessions.remove(&session);
+        }
+        self.leave(session, topic, interval);
+        true
+    }
+
+    /// The session is gone, and all that it followed with it.
+    pub fn forget(&mut self, session: SessionId) {
+        for (topic, own) in self.sessions.remove(&session).unwrap_or_default() {
+            self.leave(session, &topic, own.interval);
+        }
+    }
+
+    fn leave(&mut self, session: SessionId, topic: &str, interval: Duration) {
+        let Some((name, followed)) = self.topics.get_key_value(topic) else { return };
+        if let Followable::Stats(watched) = &followed.what {
+            let watcher = Watcher::Session(session, Rc::clone(name));
+            self.watches.remove(&watcher, watched, interval);
+        }
+        let Some(followed) = self.topics.get_mut(topic) else { return };
+        followed.by.remove(&session);
+        if !followed.by.is_empty() {
+            return;
+        }
+        let Some(followed) = self.topics.remove(topic) else { return };
+        match followed.what {
+            Followable::Events(_) => drop(self.events.remove(topic)),
+            Followable::Stream(pid, _, _) => {
+                if let Some(topics) = self.streams.get_mut(&pid) {
+                    topics.remove(topic);
+                    if topics.is_empty() {
+                        self.streams.remove(&pid);
+                    }
+                }
+            }
+            Followable::Stats(_) => {}
+        }
+    }
+
+    /// Tells an event to whoever follows it.
+    pub fn event(&self, record: &Record, deliver: Deliver<'_>) {
+        if self.events.is_empty() {
+            return;
+        }
+        for told in record.messages() {
+            let mut members = None;
+            for topic in &self.events {
+                let Some(followed) = self.topics.get(topic) else { continue };
+                let Followable::Events(prefix) = &followed.what else { continue };
+                if !has_prefix(told.name, prefix) {
+                    continue;
+                }
+                let members = members.get_or_insert_with(|| told.members());
+                let text: Rc<str> = channel::event(topic, members).into();
+                for session in &followed.by {
+                    deliver(*session, topic, &text);
+                }
+            }
+        }
+    }
+
+    /// How much of a topic came after this event and is kept no more. Nobody knows to which topics
+    /// that belonged, so all of it is counted.
+    pub fn lost(&self, topic: &str, history: &History, since: u64) -> u64 {
+        let followed = self.topics.get(topic).map(|followed| &followed.what);
+        match followed {
+            Some(Followable::Events(_)) => history.since(since).1,
+            Some(Followable::Stats(_) | Followable::Stream(..)) | None => 0,
+        }
+    }
+
+    /// Tells a session what it missed of a topic since this event.
+    pub fn catch_up(
+        &self,
+        session: SessionId,
+        topic: &Rc<str>,
+        (history, since): (&History, u64),
+        deliver: Deliver<'_>,
+    ) {
+        let followed = self.topics.get(topic).map(|followed| &followed.what);
+        let Some(Followable::Events(prefix)) = followed else { return };
+        let after = if since > history.last() { 0 } else { since };
+        for told in history.since(since).0.flat_map(|record| record.messages()) {
+            if told.seq > after && has_prefix(told.name, prefix) {
+                let text: Rc<str> = channel::event(topic, &told.members()).into();
+                deliver(session, topic, &text);
+            }
+        }
+    }
+
+    /// Whether anybody follows the output of a process.
+    pub fn follows_output(&self, pid: Pid) -> bool {
+        self.streams.contains_key(&pid)
+    }
+
+    /// Tells what a process wrote. What is no UTF-8 is replaced, as JSON has no other way.
+    pub fn output(&self, chunk: &Chunk<'_>, deliver: Deliver<'_>) {
+        let Some(topics) = self.streams.get(&chunk.pid) else { return };
+        for topic in topics {
+            let Some(followed) = self.topics.get(topic) else { continue };
+            let Followable::Stream(_, stream, label) = &followed.what else { continue };
+            if *stream != chunk.stream {
+                continue;
+            }
+            let members = channel::members(&Map::from_iter([
+                ("event".to_owned(), json!(label)),
+                ("name".to_owned(), json!(chunk.job)),
+                ("pid".to_owned(), json!(chunk.pid.0)),
+                ("data".to_owned(), json!(String::from_utf8_lossy(chunk.bytes))),
+            ]));
+            let text: Rc<str> = channel::event(topic, &members).into();
+            for session in &followed.by {
+                deliver(*session, topic, &text);
+            }
+        }
+    }
+
+    /// How many topics are followed, and in how many subscriptions.
+    pub fn counts(&self) -> (usize, usize) {
+        let each = self.sessions.values().flat_map(BTreeMap::values);
+        (self.topics.len(), each.map(|own| usize::try_from(own.count).unwrap_or(0)).sum())
+    }
+
+    /// Checks that both sides of every subscription know of each other.
+    ///
+    /// # Errors
+    /// What does not fit, in words.
+    pub fn sweep(&self) -> Result<(), String> {
+        for (topic, followed) in &self.topics {
+            if followed.by.is_empty() {
+                return Err(format!("{topic} is followed by nobody and kept"));
+            }
+            for session in &followed.by {
+                if !self.sessions.get(session).is_some_and(|own| own.contains_key(topic)) {
+                    return Err(format!("{session:?} does not know that it follows {topic}"));
+                }
+            }
+        }
+        for (session, own) in &self.sessions {
+            for topic in own.keys() {
+                if !self.topics.get(topic).is_some_and(|known| known.by.contains(session)) {
+                    return Err(format!("{topic} does not know that {session:?} follows it"));
+                }
+            }
+        }
+        let indexed = self.streams.values().flatten().chain(&self.events);
+        match indexed.clone().find(|topic| !self.topics.contains_key(*topic)) {
+            Some(topic) => Err(format!("{topic} is indexed and not followed")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Followable {
+    /// What a topic names, if it needs no search.
+    pub fn of(topic: Topic) -> Result<Self, (Pid, Option<String>)> {
+        match topic {
+            Topic::Events(prefix) => Ok(Self::Events(prefix)),
+            Topic::Process(pid) => Ok(Self::Events(format!("proc.{pid}"))),
+            Topic::Stats(watched) => Ok(Self::Stats(watched)),
+            Topic::Stream(pid, label) => Err((pid, label)),
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+mod tests {
+    use super::*;
+    use crate::base::arena::Key;
+    use crate::supervisor::event::Event;
+    use crate::supervisor::name::JobName;
+    use std::time::{Instant, UNIX_EPOCH};
+
+    fn session(index: u32) -> SessionId {
+        SessionId(Key { index, generation: 0 })
+    }
+
+    fn now() -> Now {
+        Now { mono: Instant::now(), wall: UNIX_EPOCH }
+    }
+
+    fn events(hub: &mut Hub, index: u32, topic: &str, prefix: &str) {
+        let what = Followable::Events(prefix.into());
+        hub.subscribe(session(index), topic, what, None, now()).expect("room");
+        hub.sweep().expect("whole");
+    }
+
+    #[test]
+    fn a_text_is_made_once_for_all_who_wrote_the_topic_alike() {
+        let mut hub = Hub::default();
+        events(&mut hub, 1, "EVENTS", "");
+        events(&mut hub, 2, "EVENTS", "");
+        events(&mut hub, 3, "events:job.a", "job.a");
+        let mut history = History::new(now());
+        let record = history.add(&Event::Start(JobName::parse("a.b").expect("name")), now());
+        let mut told: Vec<(u32, String, Rc<str>)> = Vec::new();
+        hub.event(&record, &mut |to, topic, text| {
+            told.push((to.0.index, topic.to_string(), Rc::clone(text)));
+        });
+        let to: Vec<(u32, &str)> =
+            told.iter().map(|(to, topic, _)| (*to, topic.as_str())).collect();
+        assert_eq!(
+            to,
+            [(1, "EVENTS"), (2, "EVENTS"), (1, "EVENTS"), (2, "EVENTS"), (3, "events:job.a")]
+        );
+        assert!(Rc::ptr_eq(&told[0].2, &told[1].2));
+        assert!(told[4].2.contains(r#""event": "job.a.b.start""#), "{}", told[4].2);
+        assert!(told[4].2.contains(r#""topic": "events:job.a""#), "{}", told[4].2);
+    }
+
+    #[test]
+    fn as_many_subscriptions_end_as_were_begun() {
+        let mut hub = Hub::default();
+        events(&mut hub, 1, "EVENTS", "");
+        events(&mut hub, 1, "EVENTS", "");
+        assert_eq!(hub.counts(), (1, 2));
+        assert!(!hub.unsubscribe(session(1), "EVENTS"));
+        assert!(hub.unsubscribe(session(1), "EVENTS"));
+        assert!(!hub.unsubscribe(session(1), "EVENTS"));
+        assert_eq!(hub.counts(), (0, 0));
+        hub.sweep().expect("whole");
+    }
+
+    #[test]
+    fn a_session_that_vanishes_leaves_nothing() {
+        let mut hub = Hub::default();
+        events(&mut hub, 1, "EVENTS", "");
+        events(&mut hub, 2, "EVENTS", "");
+        let stream = Followable::Stream(Pid(7), StreamNo::STDOUT, "out".into());
+        hub.subscribe(session(1), "STREAM:7", stream, None, now()).expect("room");
+        assert!(hub.follows_output(Pid(7)));
+        hub.forget(session(1));
+        hub.sweep().expect("whole");
+        assert!(!hub.follows_output(Pid(7)));
+        assert_eq!(hub.counts(), (1, 1));
+        hub.forget(session(2));
+        assert_eq!(hub.counts(), (0, 0));
+        assert!(hub.streams.is_empty() && hub.events.is_empty());
+    }
+
+    #[test]
+    fn output_goes_to_those_who_follow_this_stream() {
+        let mut hub = Hub::default();
+        for (index, stream, label) in [(1, StreamNo::STDOUT, "out"), (2, StreamNo::STDERR, "err")] {
+            let what = Followable::Stream(Pid(7), stream, label.into());
+            hub.subscribe(session(index), &format!("STREAM:7.{label}"), what, None, now())
+                .expect("room");
+        }
+        let chunk = Chunk { job: "a.b", pid: Pid(7), stream: StreamNo::STDERR, bytes: b"x\xff" };
+        let mut told = Vec::new();
+        hub.output(&chunk, &mut |to, _, text| told.push((to.0.index, text.to_string())));
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].0, 2);
+        assert!(told[0].1.contains("\"data\": \"x\u{fffd}\""), "{}", told[0].1);
+        assert!(told[0].1.contains("\"event\": \"err\""), "{}", told[0].1);
+    }
+
+    #[test]
+    fn a_session_follows_so_many_topics_and_no_more() {
+        let mut hub = Hub::default();
+        for number in 0..limits::SUBSCRIPTIONS {
+            events(&mut hub, 1, &format!("EVENTS:{number}"), "x");
+        }
+        let what = Followable::Events(String::new());
+        assert_eq!(hub.subscribe(session(1), "EVENTS", what.clone(), None, now()), Err(TooMany));
+        assert!(hub.subscribe(session(1), "EVENTS:0", what.clone(), None, now()).is_ok());
+        assert!(hub.subscribe(session(2), "EVENTS", what, None, now()).is_ok());
+    }
+}
