@@ -176,6 +176,14 @@ pub const LOCK_ATTEMPTS: u32 = 100;
 pub const LOCK_PAUSE: i32 = 10;
 /// Most bytes read of a lock file to find its holder's pid.
 pub const LOCK_TEXT: u64 = 64;
+/// Most files of /proc that are held open to measure processes again and again: the kernel keeps a
+/// page with each, so these are 16 MiB. Processes beyond them cost twice the time.
+pub const SAMPLE_FILES: usize = 4096;
+/// How long what was found out about who belongs to a group, and about descriptors, is good enough
+/// for who measures again and again: to find it out takes a look at the whole system.
+pub const SAMPLE_REFRESH: Duration = Duration::from_secs(1);
+/// How long the files of a group are held open after it was measured last.
+pub const SAMPLE_KEEP: Duration = Duration::from_secs(5);
 // --- state ---------------------------------------------------------------------------------------
 
 /// A state file below this size is never worth replacing.
@@ -233,6 +241,9 @@ pub const LAST_WORDS: usize = 1024 * 1024;
 pub const INPUT_SHARE: usize = 64 * 1024;
 /// and to all of them: about a millisecond of copying.
 pub const INPUT_SHARE_OF_ALL: usize = 4 * 1024 * 1024;
+/// Processes measured in a turn: under a millisecond with files that are open, and three where they
+/// have to be opened and descriptors counted.
+pub const SAMPLE_SHARE: usize = 256;
 /// Clients accepted in a turn.
 pub const ACCEPT_SHARE: usize = 64;
 /// How long after no client could be accepted, for want of descriptors or memory, it is tried again:

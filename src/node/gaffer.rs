@@ -302,6 +302,9 @@ impl Gaffer {
     pub(super) fn pump(&mut self, now: Now) {
         // An answer lets the next request of its connection be served, which has causes of its own.
         while self.carry_on(now) {}
+        if self.hub.watches.take_end() {
+            self.effects.push(Effect::StopSampling);
+        }
         // What escaped from the last run is found when that is released, and is still to be ended.
         let releasing =
             self.effects.iter().any(|effect| matches!(effect, Effect::Kernel(Ask::Release(_))));

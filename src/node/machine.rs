@@ -19,13 +19,19 @@ use crate::supervisor::spec::JobEntry;
 pub enum Effect {
     /// Something of the kernel, for the supervisor.
     Kernel(Ask),
-    /// Measure the groups of these leaders; answered by `sampled`.
+    /// Measure the groups of these leaders; answered by `sampled`, in this turn or, if there are
+    /// many processes, in one of the next.
     Sample {
         /// Comes back with the answer.
         ticket: u64,
         /// Which.
         targets: Vec<OsPid>,
+        /// They will be measured again soon: hold ready what makes that cheap, until `StopSampling`.
+        /// Who belongs to a group, and descriptors, may then be those of a second ago.
+        keep: bool,
     },
+    /// Nothing is measured again and again any more.
+    StopSampling,
     /// Write to a state file; answered by `stored` when it replaces the file or fails.
     Store {
         /// Which file.

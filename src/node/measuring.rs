@@ -47,7 +47,7 @@ impl Gaffer {
         if keep {
             self.hub.watches.begun(ticket);
         }
-        self.effects.push(Effect::Sample { ticket, targets: leaders });
+        self.effects.push(Effect::Sample { ticket, targets: leaders, keep });
     }
 
     /// The live processes of whom is watched.

@@ -30,6 +30,8 @@ pub struct Watches {
     /// Those whose measurement is under way.
     measuring: Vec<u64>,
     ticket: Option<u64>,
+    /// The shell holds ready what it takes to measure again.
+    held_ready: bool,
     /// When the first one began: all clocks with one interval tick together.
     epoch: Option<Instant>,
 }
@@ -93,6 +95,12 @@ impl Watches {
     /// The measurement of what was due has begun.
     pub fn begun(&mut self, ticket: u64) {
         self.ticket = Some(ticket);
+        self.held_ready = true;
+    }
+
+    /// Whether nobody wants anything any more, and the shell is still to be told.
+    pub fn take_end(&mut self) -> bool {
+        self.watches.is_empty() && std::mem::take(&mut self.held_ready)
     }
 
     /// A measurement is in, or there was nothing to measure: gives whom it is for, if it is the one
@@ -179,10 +187,12 @@ mod tests {
         watches.add(watcher(1), &watched(1), FAST, now);
         watches.add(watcher(2), &watched(1), FAST, now);
         watches.remove(&watcher(1), &watched(1), FAST);
-        assert!(watches.deadline().is_some());
+        assert!(watches.deadline().is_some() && !watches.take_end());
         watches.take_due(now.plus(FAST));
         watches.begun(1);
+        assert!(!watches.take_end(), "somebody is left");
         watches.remove(&watcher(2), &watched(1), FAST);
+        assert!(watches.take_end() && !watches.take_end(), "it is told once");
         assert!(watches.measured(Some(1), now.plus(FAST)).is_empty());
         assert!(watches.is_empty() && watches.deadline().is_none());
     }

@@ -1,7 +1,7 @@
 //! Floor 5: the shell. It owns every descriptor, reads the clock once a turn, sleeps in one place,
 //! moves bytes and performs what the machine asks for. It decides nothing.
 //!
-//! Read in this order: `turn` (the loop), `token`, `children`, `feed`, `sockets`, `perform`, `files`.
+//! Read in this order: `turn` (the loop), `token`, `children`, `feed`, `sockets`, `perform`, `sampler`, `files`.
 
 pub mod children;
 pub mod clock;

@@ -4,7 +4,6 @@
 use log::{error, warn};
 
 use super::children::Adopted;
-use super::sampler;
 use super::strays;
 use super::turn::{Farewell, Reactor};
 use crate::base::clock::Now;
@@ -20,13 +19,17 @@ impl<M: Machine> Reactor<M> {
     pub(super) fn perform_all(&mut self, now: Now) {
         for _ in 0..limits::EFFECT_ROUNDS {
             self.collect(now);
-            if self.effects.is_empty() && (self.spawns_left == 0 || !self.machine.has_starts()) {
+            let starts = self.spawns_left > 0 && self.machine.has_starts();
+            if self.effects.is_empty() && !starts && !self.sampler.may_work() {
                 break;
             }
             while let Some(effect) = self.effects.pop_front() {
                 self.perform(effect, now);
             }
             self.start_processes(now);
+            for (ticket, usages) in self.sampler.work(now.mono) {
+                self.machine.sampled(ticket, usages, now);
+            }
             if std::mem::take(&mut self.released) {
                 self.look_for_strays(now);
             }
@@ -56,6 +59,7 @@ impl<M: Machine> Reactor<M> {
                 Effect::Store { .. } => self.perform(effect, now),
                 Effect::Kernel(_)
                 | Effect::Sample { .. }
+                | Effect::StopSampling
                 | Effect::Search
                 | Effect::ReadConfig
                 | Effect::Print(_)
@@ -68,10 +72,8 @@ impl<M: Machine> Reactor<M> {
     fn perform(&mut self, effect: Effect, now: Now) {
         match effect {
             Effect::Kernel(ask) => self.ask_kernel(ask, now),
-            Effect::Sample { ticket, targets } => {
-                let usages = sampler::sample(self.children.system.processes(), &targets);
-                self.machine.sampled(ticket, usages, now);
-            }
+            Effect::Sample { ticket, targets, keep } => self.sampler.ask(ticket, targets, keep),
+            Effect::StopSampling => self.sampler.stop(),
             Effect::Store { file, write } => {
                 if let Some(result) = self.files.write(file, write, &mut self.worker) {
                     self.machine.stored(file, result, now);
@@ -154,7 +156,39 @@ impl<M: Machine> Reactor<M> {
 mod tests {
     use super::super::testing::{key, reactor, Script};
     use super::*;
+    use crate::base::process::Signal;
+    use crate::supervisor::effect::Whom;
     use crate::sys::testing;
+    use std::time::Duration;
+
+    #[test]
+    fn who_samples_has_answers_and_no_wake_up_in_between() {
+        let name = "who_samples_has_answers_and_no_wake_up_in_between";
+        testing::alone(&format!("reactor::perform::tests::{name}"), || {
+            let order = Box::new(testing::order("sleep", &["1000"]));
+            let starts = [Start { id: key(0), order }].into();
+            let mut reactor = reactor(Script { starts, ..Script::default() });
+            reactor.turn(Some(Duration::ZERO)).expect("a turn");
+            let targets = vec![reactor.machine.spawned[0]];
+            for (ticket, keep) in [(1, false), (2, true), (3, true)] {
+                let targets = targets.clone();
+                reactor.machine.asks.push(Effect::Sample { ticket, targets, keep });
+                // One that is only for what was asked, and as many as there are processes.
+                while reactor.machine.sampled.is_empty() {
+                    reactor.turn(Some(Duration::ZERO)).expect("a turn");
+                }
+                let (answered, usages) = reactor.machine.sampled.remove(0);
+                assert_eq!((answered, usages[0].map(|usage| usage.processes)), (ticket, Some(1)));
+                assert!(reactor.sampler.is_idle(), "it may sleep");
+            }
+            reactor.machine.asks.push(Effect::StopSampling);
+            reactor.turn(Some(Duration::ZERO)).expect("a turn");
+            reactor.children.signal(key(0), Signal::KILL, Whom::Group);
+            while reactor.machine.ended.is_empty() {
+                reactor.turn(None).expect("a turn");
+            }
+        });
+    }
 
     #[test]
     fn however_often_a_turn_performs_it_starts_no_more_than_its_share() {

@@ -11,7 +11,6 @@ use crate::sys::reap;
 #[derive(Default)]
 pub struct System {
     looked: bool,
-    stats: Vec<Stat>,
     /// The groups with a member that is not a zombie; `None` if not all could be seen.
     living_groups: Option<BTreeSet<i32>>,
 }
@@ -32,13 +31,6 @@ impl System {
         let Some(stats) = procfs::sweep() else { return };
         let lives = |stat: &&Stat| !matches!(stat.state, b'Z' | b'X');
         self.living_groups = Some(stats.iter().filter(lives).map(|stat| stat.pgrp).collect());
-        self.stats = stats;
-    }
-
-    /// All processes; none if they cannot be seen.
-    pub fn processes(&mut self) -> &[Stat] {
-        self.look();
-        &self.stats
     }
 
     /// Whether a group has a member that is not a zombie. One that nobody reaps, because its parent

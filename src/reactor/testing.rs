@@ -37,6 +37,8 @@ pub(super) struct Script {
     pub(super) keeps: bool,
     /// Which leaders have ended.
     pub(super) ended: Vec<InstanceId>,
+    /// What was measured.
+    pub(super) sampled: Vec<(u64, Vec<Option<Usage>>)>,
     /// What processes are owed,
     pub(super) stdins: Stdins,
     /// and who reads it no more.
@@ -166,7 +168,9 @@ impl Machine for Script {
         "script"
     }
 
-    fn sampled(&mut self, _: u64, _: Vec<Option<Usage>>, _: Now) {}
+    fn sampled(&mut self, ticket: u64, usages: Vec<Option<Usage>>, _: Now) {
+        self.sampled.push((ticket, usages));
+    }
 
     fn stored(&mut self, _: StateFile, _: Result<(), Errno>, _: Now) {}
 

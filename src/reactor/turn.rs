@@ -15,6 +15,7 @@ use super::children::{Children, Reading};
 use super::clock::Clock;
 use super::feed::Feed;
 use super::files::Files;
+use super::sampler::Sampler;
 use super::sockets::{Accept, Listener, Sockets, Step};
 use super::token::{Source, SourceId};
 use super::work::Worker;
@@ -68,6 +69,7 @@ pub struct Reactor<M: Machine> {
     owed: BTreeSet<ConnId>,
     /// Streams of children to write to or to close.
     pub(super) feed: Feed,
+    pub(super) sampler: Sampler,
     /// More children have ended than were reaped in the turn before.
     more_ended: bool,
     /// Everything is to end, and what escaped from the jobs with it.
@@ -137,6 +139,7 @@ impl<M: Machine> Reactor<M> {
             stuck: BTreeMap::new(),
             owed: BTreeSet::new(),
             feed: Feed::default(),
+            sampler: Sampler::default(),
             more_ended: false,
             ends: false,
             released: false,
@@ -195,6 +198,7 @@ impl<M: Machine> Reactor<M> {
         let did = inputs.summary(self.effects.len());
         self.children.system.begin_turn();
         self.feed.begin_turn();
+        self.sampler.begin_turn();
         self.spawns_left = limits::SPAWN_SHARE;
         self.take_in(inputs, now);
         if self.machine.deadline().is_some_and(|at| at <= now.mono) {
@@ -215,6 +219,7 @@ impl<M: Machine> Reactor<M> {
     fn sleep(&mut self, longest: Option<Duration>) -> io::Result<Inputs> {
         let left_over = !self.effects.is_empty() || self.machine.has_starts();
         let busy = left_over || !self.again.is_empty() || !self.feed.is_idle();
+        let busy = busy || !self.sampler.is_idle();
         let farewell = self.farewell.map(|farewell| farewell.until);
         let stuck = self.stuck.values().min().copied();
         let deadline = [self.machine.deadline(), farewell, stuck].into_iter().flatten().min();

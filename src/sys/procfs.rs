@@ -4,10 +4,10 @@
 //! A pid alone names no process, because the kernel uses it again; a pid with its `start_time`
 //! does, until the next boot.
 
-use std::fs::{self, File};
+use std::fs::{self, File, ReadDir};
 use std::io;
 use std::io::Read;
-use std::path::Path;
+use std::os::unix::fs::FileExt as _;
 
 use crate::base::ids::OsPid;
 use crate::base::limits;
@@ -39,26 +39,76 @@ pub struct Stat {
 
 /// What is known of one process; `None` if there is none with this pid. A zombie still counts.
 pub fn stat(os_pid: OsPid) -> Option<Stat> {
-    let mut line = Vec::new();
-    read_into(Path::new(&format!("/proc/{os_pid}/stat")), &mut line)?;
-    parse_stat(&line, page_size())
+    StatReader::default().read(&open_stat(os_pid).ok()?).ok()
+}
+
+/// Opens /proc/PID/stat. The file stays bound to its process: when that is gone and reaped, reading it
+/// fails, whoever has the pid then.
+///
+/// # Errors
+/// As open(2): ENOENT if there is no such process.
+pub fn open_stat(os_pid: OsPid) -> io::Result<File> {
+    File::open(format!("/proc/{os_pid}/stat"))
+}
+
+/// Reads files of [`open_stat`], again and again, without allocating.
+pub struct StatReader {
+    line: [u8; STAT_LINE],
+    page_size: u64,
+}
+
+/// More than the name and the first 24 fields of a line can take; what is behind them is not needed.
+const STAT_LINE: usize = 1024;
+
+impl Default for StatReader {
+    fn default() -> Self {
+        Self { line: [0; STAT_LINE], page_size: page_size() }
+    }
+}
+
+impl StatReader {
+    /// What the file says now.
+    ///
+    /// # Errors
+    /// The process is gone (ESRCH).
+    pub fn read(&mut self, file: &File) -> io::Result<Stat> {
+        let length = file.read_at(&mut self.line, 0)?;
+        let line = self.line.get(..length).unwrap_or_default();
+        parse_stat(line, self.page_size).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+}
+
+/// The pids of all processes that can be seen, as the walk comes to them.
+pub struct Pids(ReadDir);
+
+/// Begins a walk over all processes; `None` without /proc or without a descriptor for it.
+pub fn pids() -> Option<Pids> {
+    fs::read_dir("/proc").ok().map(Pids)
+}
+
+impl Iterator for Pids {
+    type Item = OsPid;
+
+    fn next(&mut self) -> Option<OsPid> {
+        loop {
+            let entry = self.0.next()?.ok()?;
+            let name = entry.file_name();
+            let pid = number(&mut name.as_encoded_bytes().iter());
+            if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()) {
+                return Some(OsPid(pid));
+            }
+        }
+    }
 }
 
 /// All processes that can be seen, in no particular order. `None` if one could not be looked at
 /// although it is there, for want of descriptors: what is missing then may well live.
 pub fn sweep() -> Option<Vec<Stat>> {
-    let entries = fs::read_dir("/proc").ok()?;
-    let page_size = page_size();
-    let mut line = Vec::new();
+    let mut reader = StatReader::default();
     let mut found = Vec::new();
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let is_pid = name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
-        if !is_pid {
-            continue;
-        }
-        match read_stat(&entry.path().join("stat"), &mut line) {
-            Ok(()) => found.extend(parse_stat(&line, page_size)),
+    for os_pid in pids()? {
+        match open_stat(os_pid).and_then(|file| reader.read(&file)) {
+            Ok(stat) => found.push(stat),
             Err(error) if is_starved(&error) => return None,
             // It has gone meanwhile.
             Err(_) => {}
@@ -67,7 +117,8 @@ pub fn sweep() -> Option<Vec<Stat>> {
     Some(found)
 }
 
-fn is_starved(error: &io::Error) -> bool {
+/// Whether a file could not be opened for want of descriptors or memory: what it tells of may live.
+pub fn is_starved(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
 }
 
@@ -148,34 +199,25 @@ fn listed_children() -> Option<Vec<OsPid>> {
     Some(children)
 }
 
-/// Replaces what is in `buffer` by the file.
-fn read_into(path: &Path, buffer: &mut Vec<u8>) -> Option<()> {
-    read_stat(path, buffer).ok()
-}
-
-fn read_stat(path: &Path, buffer: &mut Vec<u8>) -> io::Result<()> {
-    buffer.clear();
-    // These lines have a few hundred bytes; to say so spares the read that asks for their size.
-    buffer.reserve(1024);
-    File::open(path)?.read_to_end(buffer).map(drop)
-}
-
 /// Reads the line `42 (its name) S 1 …`. The name may hold spaces and parentheses, so the fields
 /// are counted from the last closing one.
 fn parse_stat(line: &[u8], page_size: u64) -> Option<Stat> {
     let (pid, fields) = split_stat(line)?;
-    let mut fields = fields.split_ascii_whitespace();
-    // The numbers are those of proc(5); `nth` counts from where the one before stopped.
-    let state = *fields.next()?.as_bytes().first()?; // 3
-    let ppid = fields.next()?.parse().ok()?; // 4
-    let pgrp = fields.next()?.parse().ok()?; // 5
-    let session = fields.next()?.parse().ok()?; // 6
-    let user: u64 = fields.nth(7)?.parse().ok()?; // 14
-    let system: u64 = fields.next()?.parse().ok()?; // 15
-    let threads = fields.nth(4)?.parse().ok()?; // 20
-    let start_time = fields.nth(1)?.parse().ok()?; // 22
-    let vms_bytes = fields.next()?.parse().ok()?; // 23
-    let rss_pages: u64 = fields.next()?.parse().ok()?; // 24
+    let mut fields = Fields(fields.iter());
+    // The numbers are those of proc(5).
+    let state = fields.byte()?; // 3
+    let ppid = fields.small()?; // 4
+    let pgrp = fields.small()?; // 5
+    let session = fields.small()?; // 6
+    fields.skip(7)?;
+    let user = fields.number()?; // 14
+    let system = fields.number()?; // 15
+    fields.skip(4)?;
+    let threads = u32::try_from(fields.number()?).ok()?; // 20
+    fields.skip(1)?;
+    let start_time = fields.number()?; // 22
+    let vms_bytes = fields.number()?; // 23
+    let rss_pages = fields.number()?; // 24
     Some(Stat {
         os_pid: OsPid(pid),
         ppid,
@@ -190,21 +232,59 @@ fn parse_stat(line: &[u8], page_size: u64) -> Option<Stat> {
     })
 }
 
-/// The pid, and what follows the name.
-fn split_stat(line: &[u8]) -> Option<(i32, &str)> {
+/// The pid, and what follows the name and its space.
+fn split_stat(line: &[u8]) -> Option<(i32, &[u8])> {
     let open = line.iter().position(|byte| *byte == b'(')?;
     let close = line.iter().rposition(|byte| *byte == b')')?;
-    let pid = std::str::from_utf8(line.get(..open)?).ok()?.trim().parse().ok()?;
-    let fields = std::str::from_utf8(line.get(close + 1..)?).ok()?;
-    Some((pid, fields))
+    let pid = line.get(..open)?.strip_suffix(b" ")?;
+    let pid = i32::try_from(number(&mut pid.iter())?).ok()?;
+    Some((pid, line.get(close + 1..)?.strip_prefix(b" ")?))
+}
+
+/// Fields of a line, each with one space or the end behind it.
+struct Fields<'a>(std::slice::Iter<'a, u8>);
+
+impl Fields<'_> {
+    fn skip(&mut self, count: usize) -> Option<()> {
+        (0..count).try_for_each(|_| self.0.find(|byte| **byte == b' ').map(drop))
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        number(&mut self.0)
+    }
+
+    fn small(&mut self) -> Option<i32> {
+        i32::try_from(self.number()?).ok()
+    }
+
+    /// A field of one letter.
+    fn byte(&mut self) -> Option<u8> {
+        let byte = *self.0.next()?;
+        (*self.0.next()? == b' ').then_some(byte)
+    }
+}
+
+/// A number and the space behind it, or the end.
+fn number(bytes: &mut std::slice::Iter<'_, u8>) -> Option<u64> {
+    let (mut value, mut digits) = (0_u64, 0);
+    for byte in bytes {
+        match byte {
+            b'0'..=b'9' => value = value.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?,
+            b' ' | b'\n' => break,
+            _ => return None,
+        }
+        digits += 1;
+    }
+    (digits > 0).then_some(value)
 }
 
 /// A field of our own /proc/self/stat by its number in proc(5), from 3.
 pub(super) fn own_stat_field(number: usize) -> Option<u64> {
-    let mut line = Vec::new();
-    read_into(Path::new("/proc/self/stat"), &mut line)?;
+    let line = fs::read("/proc/self/stat").ok()?;
     let (_, fields) = split_stat(&line)?;
-    fields.split_ascii_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
+    let mut fields = Fields(fields.iter());
+    fields.skip(number.checked_sub(3)?)?;
+    fields.number()
 }
 
 #[cfg(test)]
@@ -228,6 +308,11 @@ mod tests {
         assert_eq!(stat.cpu_ticks, 11 + 12);
         assert_eq!((stat.threads, stat.start_time), (17, 19));
         assert_eq!((stat.vms_bytes, stat.rss_bytes), (20, 21 * 4096));
+        let cut = line.strip_suffix(b" 21 22").expect("its end");
+        assert_eq!(parse_stat(cut, 4096), None, "a field is missing");
+        assert_eq!(parse_stat(&[cut, b" 21\n"].concat(), 4096), Some(stat));
+        assert_eq!(parse_stat(&[cut, b" x\n"].concat(), 4096), None);
+        assert_eq!(parse_stat(&[cut, b" 99999999999999999999\n"].concat(), 4096), None);
         for broken in [&b""[..], b"42", b"42 (a", b"42 (a)", b"x (a) R 1 2 3", b")(", b"1 )("] {
             assert_eq!(parse_stat(broken, 4096), None, "{broken:?}");
         }
@@ -243,6 +328,21 @@ mod tests {
             && seen.session == stat.session));
         assert_eq!(own_stat_field(22), Some(stat.start_time));
         assert!(super::stat(OsPid(i32::MAX)).is_none());
+    }
+
+    #[test]
+    fn an_open_file_tells_of_its_process_and_of_no_other() {
+        let child = testing::spawner().spawn(&testing::order("cat", &["/dev/null"]));
+        let child = child.expect("cat starts");
+        let file = open_stat(child.os_pid).expect("it is not reaped");
+        let mut reader = StatReader::default();
+        for _ in 0..2 {
+            let stat = reader.read(&file).expect("it is not reaped");
+            assert_eq!((stat.os_pid, stat.start_time), (child.os_pid, child.start_time));
+        }
+        testing::wait(child.os_pid);
+        let error = reader.read(&file).expect_err("it is gone");
+        assert_eq!(error.raw_os_error(), Some(libc::ESRCH));
     }
 
     #[test]

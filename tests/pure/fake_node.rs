@@ -300,7 +300,7 @@ impl FakeNode {
                 }
             }
             Effect::Kernel(Ask::Release(id)) => drop(self.processes.remove(&id)),
-            Effect::Sample { ticket, targets } => {
+            Effect::Sample { ticket, targets, keep: _ } => {
                 let usages = targets.iter().map(|_| Some(sample())).collect();
                 self.facts.push_back(Fact::Sampled(ticket, usages));
             }
@@ -311,6 +311,7 @@ impl FakeNode {
                 }
                 self.stored.push((file, write));
             }
+            Effect::StopSampling => self.asked.push("stop sampling".into()),
             Effect::Exit(code) => self.asked.push(format!("exit {code}")),
             Effect::Search => self.gaffer.searched(),
             Effect::ReadConfig => self.asked.push("read the configuration".into()),

@@ -248,7 +248,7 @@ impl World {
         }
         let ask = match effect {
             Effect::Kernel(ask) => ask,
-            Effect::Sample { ticket, targets } => {
+            Effect::Sample { ticket, targets, keep: _ } => {
                 let usage = Usage { rss: 1, processes: 1, ..Usage::default() };
                 let random = &mut self.random;
                 let some = |_| (random.below(5) > 0).then_some(usage);
@@ -280,7 +280,7 @@ impl World {
                 self.exit = Some(code);
                 return;
             }
-            Effect::Print(_) | Effect::ReopenLog => return,
+            Effect::Print(_) | Effect::ReopenLog | Effect::StopSampling => return,
         };
         for fact in self.kernel.perform(&ask, self.now) {
             self.tell(fact);

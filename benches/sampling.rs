@@ -1,0 +1,100 @@
+//! What it costs to measure a thousand processes again and again, in microseconds for each: the limit,
+//! which is to read files that are open, beside the sampler's passes, in turns of one and the same run.
+//!
+//! `cargo bench --bench sampling [PROCESSES]`
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use gaffer::base::ids::OsPid;
+use gaffer::reactor::sampler::Sampler;
+use gaffer::sys::startup;
+
+const ROUNDS: usize = 41;
+
+fn main() {
+    startup::raise_nofile();
+    let count = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(1000);
+    let mut children: Vec<Child> = (0..count).map(|_| start()).collect();
+    let pid = |child: &Child| OsPid(i32::try_from(child.id()).expect("a pid"));
+    let leaders: Vec<OsPid> = children.iter().map(pid).collect();
+    compare(&leaders);
+    for child in &mut children {
+        child.kill().expect("it is ours");
+        child.wait().expect("it is ours");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a process to measure")]
+fn start() -> Child {
+    Command::new("sleep").arg("1000").process_group(0).spawn().expect("it starts")
+}
+
+/// Measures each way once a round, so that what else the machine does is in all of them.
+fn compare(leaders: &[OsPid]) {
+    let open = |pid: &OsPid| File::open(format!("/proc/{pid}/stat")).expect("it runs");
+    let files: Vec<File> = leaders.iter().map(open).collect();
+    let mut line = [0; 1024];
+    let mut sampler = Sampler::default();
+    let ways = ["pread of open files", "known members", "all, once a second", "asked for once"];
+    let mut times = [const { Vec::new() }; 4];
+    let mut longest = [Duration::ZERO; 4];
+    // The sampler has no clock of its own: in each of these seconds it looks at the system once.
+    let mut second = now();
+    for _ in 0..ROUNDS {
+        let start = now();
+        for file in &files {
+            file.read_at(&mut line, 0).expect("it runs");
+        }
+        times[0].push(start.elapsed());
+        longest[0] = longest[0].max(start.elapsed());
+        second += Duration::from_secs(1);
+        for (way, keep) in [(2, true), (1, true), (3, false)] {
+            let (took, turn) = sampled(&mut sampler, leaders, keep, second);
+            times[way].push(took);
+            longest[way] = longest[way].max(turn);
+        }
+    }
+    let per_process = |times: &mut Vec<Duration>| {
+        times.sort_unstable();
+        times[times.len() / 2].as_secs_f64() * 1e6 / leaders.len() as f64
+    };
+    let costs = times.each_mut().map(per_process);
+    println!("{} processes, median of {ROUNDS} rounds", leaders.len());
+    for ((way, cost), turn) in ways.iter().zip(costs).zip(longest) {
+        let ratio = cost / costs[0];
+        println!(
+            "{way:20} {cost:6.2} µs each, {ratio:5.2} times the limit, {turn:?} a turn at most"
+        );
+    }
+}
+
+/// How long the answer took, and its longest turn.
+fn sampled(
+    sampler: &mut Sampler,
+    leaders: &[OsPid],
+    keep: bool,
+    at: Instant,
+) -> (Duration, Duration) {
+    let start = now();
+    let mut longest = Duration::ZERO;
+    sampler.ask(1, leaders.to_vec(), keep);
+    loop {
+        let turn = now();
+        sampler.begin_turn();
+        let answers = sampler.work(at);
+        longest = longest.max(turn.elapsed());
+        if let Some((_, usages)) = answers.first() {
+            assert!(usages.iter().all(Option::is_some), "all run");
+            return (start.elapsed(), longest);
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is what is measured")]
+fn now() -> Instant {
+    Instant::now()
+}
