@@ -123,9 +123,9 @@ pub const STATS_INTERVAL: Duration = Duration::from_millis(100);
 pub const STATS_INTERVALS: (Duration, Duration) =
     (Duration::from_millis(50), Duration::from_secs(3600));
 /// What is queued for one reader who is slower than what it follows, each piece with its cost. Above
-/// it the oldest is dropped, counted and told; it holds a second or two of a thousand processes'
-/// statistics.
-pub const READER_QUEUE: usize = 1024 * 1024;
+/// it the oldest is dropped, counted and told. It holds all events that are kept, for who comes back,
+/// and some seconds of a thousand processes' statistics.
+pub const READER_QUEUE: usize = 4 * 1024 * 1024;
 /// Largest message on a websocket to a process: its whole queue, with the head of a frame.
 pub const WS_MESSAGE: usize = INPUT_QUEUE + 1024;
 /// How long a websocket is silent before it is asked for a sign of life: proxies close what is silent
@@ -148,8 +148,8 @@ pub const SOCKJS_DISCONNECT: Duration = Duration::from_secs(5);
 pub const SOCKJS_RESPONSE: usize = 128 * 1024;
 /// Largest message, and largest body with messages: what any request may have.
 pub const SOCKJS_MESSAGE: usize = HTTP_BODY;
-/// What may wait for the receiver of a session, in bytes: the largest answers, and a moment of output.
-pub const SOCKJS_QUEUE: usize = 1024 * 1024;
+/// What may wait for the receiver of a session, in bytes: as for any other reader.
+pub const SOCKJS_QUEUE: usize = READER_QUEUE;
 /// Most sessions: as many as a small host has memory for, should each let its queue grow.
 pub const SOCKJS_SESSIONS: usize = 1024;
 /// Most requests of a session that wait until their messages are taken: clients send one at a time.

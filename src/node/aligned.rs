@@ -42,6 +42,11 @@ impl Aligned {
         self.tails.get(&key).map_or(0, Vec::len)
     }
 
+    /// Nobody reads this stream any more: what waits would be out of place before what comes later.
+    pub fn forget(&mut self, key: (InstanceId, StreamNo)) {
+        self.tails.remove(&key);
+    }
+
     /// What waits of all streams of an instance: nothing more will come.
     pub fn end(&mut self, id: InstanceId) -> Vec<(StreamNo, Vec<u8>)> {
         let range = (id, StreamNo(0))..=(id, StreamNo(u16::MAX));

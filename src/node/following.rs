@@ -97,10 +97,12 @@ impl Gaffer {
             (_, Err(none)) if write && !read => Some(none.clone()),
             _ => None,
         };
-        let source = match (&fault, outlet) {
-            (None, Ok(channel)) if read => Source::Output(channel),
-            (None, Ok(channel)) => {
-                Source::Output(Channel { stream: StreamNo(u16::MAX), ..channel })
+        let source = match (&fault, outlet, &inlet) {
+            (None, Ok(channel), _) if read => Source::Output(channel),
+            // It only writes, and is told of the process's end all the same.
+            (None, _, Ok((id, _))) => {
+                let (stream, label) = (StreamNo(u16::MAX), String::new());
+                Source::Output(Channel { id: *id, pid, stream, label })
             }
             _ => Source::Nothing,
         };
@@ -174,6 +176,7 @@ impl Gaffer {
     pub(super) fn tell_output(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], now: Now) {
         let Some(pid) = self.supervisor.live_pid(id) else { return };
         if !self.hub.follows_output(pid) && !self.feeds.follows_output(pid) {
+            self.aligned.forget((id, stream));
             return;
         }
         let bytes = self.aligned.take((id, stream), bytes).into_owned();

@@ -41,7 +41,7 @@ pub struct Measured {
 
 /// Two measurements closer than this have the same share of the CPU: the kernel counts in ticks of
 /// 10 ms, and a share of two or three ticks is noise.
-const SHORTEST: f64 = 0.1;
+const SHORTEST: f64 = 0.09;
 
 impl Stats {
     /// Without measurements, on a machine with so much memory.
