@@ -116,7 +116,7 @@ fn add(path: &Path, root: bool, table: &mut Table) -> Result<(), String> {
         ));
     }
     let text = file.read()?;
-    table.add(&path.display().to_string(), &text)
+    table.add(path, &text)
 }
 
 /// All `*.ini` files below a directory. Links to directories are not followed: they could lead in

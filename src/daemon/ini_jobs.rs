@@ -2,6 +2,7 @@
 //! earlier ones, and the jobs in them. Every error has its file and line.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::rc::Rc;
 
 use serde_json::{Map, Value};
@@ -44,6 +45,8 @@ pub struct Entry {
     pub value: String,
     /// Where.
     pub place: String,
+    /// The folder of its file.
+    pub folder: Rc<Path>,
     /// Whether it stands in `[DEFAULT]`, and so in every section.
     pub inherited: bool,
 }
@@ -56,7 +59,9 @@ impl Table {
     ///
     /// # Errors
     /// It is no INI file, with file and line.
-    pub fn add(&mut self, file: &str, text: &str) -> Result<(), String> {
+    pub fn add(&mut self, file: impl AsRef<Path>, text: &str) -> Result<(), String> {
+        let folder: Rc<Path> = file.as_ref().parent().unwrap_or(Path::new("")).into();
+        let file = file.as_ref().display();
         let parsed = ini::parse(text)
             .map_err(|error| format!("{file}:{}: {}", error.line, error.message))?;
         for section in parsed.sections {
@@ -65,7 +70,8 @@ impl Table {
             for entry in section.entries {
                 let place = format!("{file}:{}", entry.line);
                 let ini::Entry { key, raw_key, value, inherited, .. } = entry;
-                whole.put(Entry { key, raw_key, value, place, inherited });
+                let folder = Rc::clone(&folder);
+                whole.put(Entry { key, raw_key, value, place, folder, inherited });
             }
         }
         Ok(())
@@ -95,7 +101,14 @@ impl Table {
         for section in &self.sections {
             match kind(section, warnings)? {
                 Kind::Job(name) => jobs.push((name, section)),
-                Kind::Env(name) => drop(envs.insert(name, section)),
+                Kind::Env(name) => {
+                    if let Some(first) = envs.insert(name.clone(), section) {
+                        return Err(format!(
+                            "{}: the environment of {name} stands at {} already",
+                            section.place, first.place
+                        ));
+                    }
+                }
                 Kind::Other => {}
             }
         }
@@ -362,6 +375,10 @@ mod tests {
             (
                 "[job:a]\ncmd = x\nnice = 99\n",
                 "g.ini:3: nice: expected a whole number from -20 to 19, found 99",
+            ),
+            (
+                "[job:a]\ncmd = x\n[env:a]\nb = 1\n[env:default:a]\nc = 2\n",
+                "g.ini:5: the environment of default.a stands at g.ini:3 already",
             ),
             ("[jbo:a]\ncmd = x\n", "g.ini:1: unknown section [jbo:a]; did you mean \"job\"?"),
             (

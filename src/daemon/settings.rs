@@ -57,6 +57,9 @@ struct Said {
     sockjs_legacy: Option<bool>,
     /// Where it says what, by key: the option, or file and line.
     places: BTreeMap<&'static str, String>,
+    /// From where its relative paths are meant: the folder of the file, or for the command line where
+    /// gafferd was started.
+    folder: PathBuf,
 }
 
 /// The keys of `[gaffer]` that mean something, for suggestions and for the documentation.
@@ -162,46 +165,48 @@ impl Said {
                 warnings.push(format!("{place}: {key} has no effect in this version"));
                 continue;
             }
-            said.take(key, entry.value.trim()).map_err(|error| format!("{place}: {error}"))?;
-            let known = KEYS.into_iter().find(|known| *known == key);
-            said.places.extend(known.map(|key| (key, place.clone())));
+            let Some(key) = KEYS.into_iter().find(|known| *known == key) else {
+                let meant = similar::nearest(key, KEYS);
+                let meant = meant.map(|m| format!("; did you mean {m:?}?")).unwrap_or_default();
+                return Err(format!("{place}: unknown key {key:?} in [gaffer]{meant}"));
+            };
+            said.folder = entry.folder.to_path_buf();
+            let taken = said.take(key, entry.value.trim());
+            taken.map_err(|error| format!("{place}: {key}: {error}"))?;
+            said.places.insert(key, place.clone());
         }
         Ok(said)
     }
 
-    /// Takes what is said for one key of [`KEYS`]; lists add up.
+    /// Takes what is said for one key of [`KEYS`]; lists add up. What is wrong is told without the key.
     fn take(&mut self, key: &str, text: &str) -> Result<(), String> {
         let words = || text.split([',', ' ', '\t', '\n']).filter(|word| !word.is_empty());
-        let path = || Some(PathBuf::from(text));
+        let expected = |what: &str| format!("expected {what}, found {text:?}");
         match key {
             "bind" => words().try_for_each(|word| self.bind(word))?,
-            "socket" => self.socket = path(),
+            "socket" if text == "none" => self.socket(text.into())?,
+            "socket" => self.socket(self.folder.join(text))?,
             "backlog" => {
                 let backlog = text.parse().ok().filter(|n| (1..=65_535).contains(n));
-                let expected = "backlog: expected a whole number from 1 to 65535";
-                self.backlog = Some(backlog.ok_or(expected)?);
+                let backlog = backlog.ok_or_else(|| expected("a whole number from 1 to 65535"))?;
+                self.backlog = Some(backlog);
             }
-            "state_dir" => self.state_dir = path(),
-            "daemonize" => self.daemon = Some(truth(key, text)?),
-            "pidfile" => self.pidfile = path(),
-            "error_log" => self.error_log = path(),
+            "state_dir" => self.state_dir = Some(self.folder.join(text)),
+            "daemonize" => self.daemon = Some(truth(text)?),
+            "pidfile" => self.pidfile = Some(self.folder.join(text)),
+            "error_log" if text == "-" => self.error_log = Some(text.into()),
+            "error_log" => self.error_log = Some(self.folder.join(text)),
             "log_level" => {
-                let expected = "expected critical, error, warning, info, debug or trace";
-                let level = logger::level(text);
-                self.log_level =
-                    Some(level.ok_or_else(|| format!("log level {text:?}: {expected}"))?);
+                let levels = "critical, error, warning, info, debug or trace";
+                self.log_level = Some(logger::level(text).ok_or_else(|| expected(levels))?);
             }
-            "require_key" => self.require_key = Some(truth(key, text)?),
+            "require_key" => self.require_key = Some(truth(text)?),
             "allowed_hosts" => words().try_for_each(|word| self.host(word))?,
-            "sockjs_legacy" => self.sockjs_legacy = Some(truth(key, text)?),
+            "sockjs_legacy" => self.sockjs_legacy = Some(truth(text)?),
             "origins" => words().try_for_each(|word| self.origin(word))?,
             // Read where the files are put together.
             "include" | "include_dir" => {}
-            key => {
-                let meant = similar::nearest(key, KEYS.iter().copied());
-                let meant = meant.map(|m| format!("; did you mean {m:?}?")).unwrap_or_default();
-                return Err(format!("unknown key {key:?} in [gaffer]{meant}"));
-            }
+            other => return Err(format!("{other} is not handled")),
         }
         Ok(())
     }
@@ -212,16 +217,29 @@ impl Said {
 
     fn bind(&mut self, word: &str) -> Result<(), String> {
         let binds = self.binds.get_or_insert_default();
-        match word.strip_prefix("unix:") {
-            Some(path) => self.socket = Some(path.into()),
-            None => binds.push(places::parse(word)?),
+        if let Some(path) = word.strip_prefix("unix:") {
+            return self.socket(self.folder.join(path));
+        }
+        let address = places::parse(word)?;
+        // Port 0 is another one each time.
+        if address.port() != 0 && binds.contains(&address) {
+            return Err(format!("{address} is named twice; leave one of the two away"));
+        }
+        binds.push(address);
+        Ok(())
+    }
+
+    fn socket(&mut self, path: PathBuf) -> Result<(), String> {
+        if let Some(other) = self.socket.replace(path) {
+            let other = other.display();
+            return Err(format!("there is one unix socket, and it is {other} already"));
         }
         Ok(())
     }
 
     fn host(&mut self, word: &str) -> Result<(), String> {
         if word.contains([':', '/']) {
-            return Err(format!("allowed host {word:?}: expected a name alone, without a port"));
+            return Err(format!("expected names alone, without a port, found {word:?}"));
         }
         self.hosts.push(word.to_owned());
         Ok(())
@@ -230,8 +248,8 @@ impl Said {
     fn origin(&mut self, word: &str) -> Result<(), String> {
         if !is_origin(word) {
             return Err(format!(
-                "origin {word:?}: expected scheme://host or scheme://host:port in lower case, as \
-                 browsers send it"
+                "expected scheme://host or scheme://host:port in lower case, as browsers send it, \
+                 found {word:?}"
             ));
         }
         self.origins.push(word.to_owned());
@@ -272,11 +290,11 @@ fn is_origin(text: &str) -> bool {
     !scheme.is_empty() && !authority.is_empty() && !text.replacen("://", "", 1).contains(odd)
 }
 
-fn truth(key: &str, text: &str) -> Result<bool, String> {
+fn truth(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),
-        _ => Err(format!("{key}: expected true or false, found {text:?}")),
+        _ => Err(format!("expected true or false, found {text:?}")),
     }
 }
 
@@ -306,8 +324,12 @@ mod tests {
     }
 
     fn settled(line: &[&str], file: &str) -> Result<Settings, String> {
+        settled_in("g.ini", line, file)
+    }
+
+    fn settled_in(path: &str, line: &[&str], file: &str) -> Result<Settings, String> {
         let mut table = crate::daemon::ini_jobs::Table::default();
-        table.add("g.ini", file)?;
+        table.add(path, file)?;
         let line = crate::daemon::options::parse(line.iter().map(std::ffi::OsString::from))?;
         let crate::daemon::options::Command::Run(options) = line else {
             panic!("these are options");
@@ -330,19 +352,59 @@ mod tests {
     }
 
     #[test]
+    fn paths_of_a_file_lie_beside_it_and_those_of_the_command_line_where_it_is_given() {
+        let file =
+            "[gaffer]\npidfile = run/pid\nerror_log = log\nbind = unix:s\nstate_dir = /var/x\n";
+        let paths = |line: &[&str], text: &str| {
+            let said = settled_in("/etc/gaffer/g.ini", line, text).expect("sound");
+            let all = [said.pidfile, said.error_log, said.socket, Some(said.state_dir)];
+            all.map(|path| path.map_or("-".into(), |path| path.display().to_string()))
+        };
+        let beside = ["/etc/gaffer/run/pid", "/etc/gaffer/log", "/etc/gaffer/s", "/var/x"];
+        assert_eq!(paths(&[], file), beside);
+        let line = ["--pidfile=pid", "--error-log=log", "--socket=none", "--state-dir=x"];
+        assert_eq!(paths(&line, file), ["pid", "log", "-", "x"]);
+        let file = "[gaffer]\nerror_log = -\nsocket = none\nstate_dir = x\n";
+        assert_eq!(paths(&[], file), ["-", "-", "-", "/etc/gaffer/x"]);
+    }
+
+    #[test]
+    fn one_address_may_be_named_twice_only_where_the_kernel_chooses_the_port() {
+        let said = settled(&["--bind", ":0", "--bind", ":0"], "").expect("sound");
+        assert_eq!(said.binds.len(), 2);
+    }
+
+    #[test]
     fn faults_have_their_place() {
         for (line, file, message) in [
-            (vec![], "bind = 1.2.3:4", "g.ini:2: \"1.2.3:4\" is no address"),
+            (vec![], "bind = 1.2.3:4", "g.ini:2: bind: \"1.2.3:4\" is no address"),
             (vec![], "backlog = 0", "g.ini:2: backlog: expected"),
-            (vec![], "log_level = loud", "g.ini:2: log level \"loud\""),
-            (vec![], "allowed_hosts = a:1", "g.ini:2: allowed host \"a:1\""),
-            (vec![], "origins = a", "g.ini:2: origin \"a\""),
+            (vec![], "daemonize = x", "g.ini:2: daemonize: expected true or false, found \"x\""),
+            (vec![], "log_level = loud", "g.ini:2: log_level: expected critical,"),
+            (vec![], "allowed_hosts = a:1", "g.ini:2: allowed_hosts: expected names alone,"),
+            (vec![], "origins = a", "g.ini:2: origins: expected scheme://host"),
+            (vec![], "bind = :1, localhost:1", "g.ini:2: bind: 127.0.0.1:1 is named twice; leave"),
+            (vec!["--bind", ":1", "--bind=:1"], "", "--bind: 127.0.0.1:1 is named twice; leave"),
+            (
+                vec!["--socket=a", "--bind=unix:b"],
+                "",
+                "--bind: there is one unix socket, and it is a",
+            ),
+            (
+                vec![],
+                "socket = a\nbind = unix:b",
+                "g.ini:3: bind: there is one unix socket, and it is a already",
+            ),
             (
                 vec![],
                 "bnd = :1",
                 "g.ini:2: unknown key \"bnd\" in [gaffer]; did you mean \"bind\"?",
             ),
-            (vec!["--backlog", "x"], "", "--backlog: backlog: expected"),
+            (
+                vec!["--backlog", "x"],
+                "",
+                "--backlog: expected a whole number from 1 to 65535, found \"x\"",
+            ),
             (vec![], "bind = 0.0.0.0:1", "g.ini:2: 0.0.0.0:1 can be reached from other machines"),
             (vec!["--bind", "[::]:1"], "bind = :1", "--bind: [::]:1 can be reached"),
             (vec![], "require_key = true", "g.ini:2: this version has no API keys"),

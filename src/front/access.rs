@@ -81,7 +81,10 @@ impl Access {
         let all = self.origins.iter().any(|allowed| allowed == "*");
         let Some(origin) = request.headers.get("origin") else {
             if all {
-                return Ok(vec![("Access-Control-Allow-Origin", "*".to_owned())]);
+                return Ok(vec![
+                    ("Access-Control-Allow-Origin", "*".to_owned()),
+                    ("Vary", "Origin".to_owned()),
+                ]);
             }
             return match request.headers.get("sec-fetch-site") {
                 None | Some("same-origin" | "none") => Ok(Vec::new()),

@@ -87,6 +87,12 @@ impl Response {
     }
 }
 
+/// The answer to a client that finds no place, before it has asked for anything.
+pub fn too_many_clients(date: SystemTime) -> Vec<u8> {
+    let response = Response::error(503, Some("too many clients; try again later"));
+    Asked::unread(Method::Get).answer(response.with("Retry-After", "5"), date)
+}
+
 /// What must be known of a request to write its answer.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {

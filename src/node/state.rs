@@ -157,6 +157,16 @@ impl State {
                 let key = running.os_pid.to_string();
                 Some(self.running.journal.put(&key, running_to_value(running)))
             }
+            Record::Amended { os_pid, stop_signal, graceful_timeout } => {
+                let key = os_pid.to_string();
+                let known = self.running.journal.get(&key);
+                let known = known.and_then(|value| running_from_value(&key, value));
+                known.map(|running| {
+                    let (stop_signal, graceful_timeout) = (*stop_signal, *graceful_timeout);
+                    let running = Running { stop_signal, graceful_timeout, ..running };
+                    self.running.journal.put(&key, running_to_value(&running))
+                })
+            }
             Record::Ended(os_pid) => self.running.journal.remove(&os_pid.to_string()),
         };
         if let Some(line) = line {
@@ -405,6 +415,18 @@ mod tests {
         state.record(&Record::Started(running.clone()), &mut effects);
         let entries = held(&effects, StateFile::Running);
         assert_eq!(running_from_value(&entries[0].0, &entries[0].1), Some(running));
+        let amend = |os_pid: i32| Record::Amended {
+            os_pid: OsPid(os_pid),
+            stop_signal: Signal::HUP,
+            graceful_timeout: Duration::ZERO,
+        };
+        state.record(&amend(77), &mut effects);
+        state.record(&amend(78), &mut effects);
+        let entries = held(&effects, StateFile::Running);
+        assert_eq!(entries.len(), 1, "what is on no record is not put there");
+        let amended = running_from_value(&entries[0].0, &entries[0].1).expect("sound");
+        assert_eq!((amended.stop_signal, amended.graceful_timeout), (Signal::HUP, Duration::ZERO));
+        assert_eq!((amended.start_time, amended.pid), (123_456, Pid(9)));
         state.record(&Record::Ended(OsPid(77)), &mut effects);
         state.record(&Record::Ended(OsPid(78)), &mut effects);
         assert!(held(&effects, StateFile::Running).is_empty());

@@ -17,7 +17,7 @@ use crate::base::ids::ConnId;
 use crate::base::limits;
 use crate::front::peer::Peer;
 use crate::node::machine::Machine;
-use crate::sys::sockets::{peer_credentials, ReserveFd};
+use crate::sys::sockets::{keep_alive, peer_credentials, ReserveFd};
 
 /// A socket on which clients are accepted.
 pub enum Listener {
@@ -289,9 +289,24 @@ pub struct Accepted {
     pub peer: Peer,
 }
 
+impl Accepted {
+    /// Says why it is turned away, as far as the kernel takes it at once, and closes.
+    pub fn refuse(mut self, why: &[u8]) {
+        let _ = match &mut self.stream {
+            Stream::Tcp(stream) => stream.write(why).and_then(|_| stream.shutdown(Shutdown::Write)),
+            Stream::Unix(stream) => {
+                stream.write(why).and_then(|_| stream.shutdown(Shutdown::Write))
+            }
+        };
+    }
+}
+
 fn tcp(stream: TcpStream, remote: SocketAddr) -> Accepted {
     // Without it every answer in two parts would wait for the client's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
+    if let Err(error) = keep_alive(&stream) {
+        debug!("{remote}: not watched for being gone: {error}");
+    }
     Accepted { stream: Stream::Tcp(stream), peer: Peer::Tcp { remote } }
 }
 

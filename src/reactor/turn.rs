@@ -24,6 +24,7 @@ use crate::base::clock::Now;
 use crate::base::ids::{ConnId, InstanceId, StreamNo};
 use crate::base::limits;
 use crate::base::process::Signal;
+use crate::front::response::too_many_clients;
 use crate::node::machine::{Effect, Machine};
 use crate::supervisor::spec::JobEntry;
 use crate::sys::spawn::Spawner;
@@ -338,6 +339,7 @@ impl<M: Machine> Reactor<M> {
             let peer = accepted.peer;
             let Some(conn) = self.machine.accepted(peer, now) else {
                 debug!("{peer}: turned away, too many clients");
+                accepted.refuse(&too_many_clients(now.wall));
                 continue;
             };
             let source = self.sources.insert(Source::Conn(conn));

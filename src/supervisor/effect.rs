@@ -75,6 +75,15 @@ pub enum Whom {
 pub enum Record {
     /// A process was started.
     Started(Running),
+    /// It is to be stopped in another way than when it was started.
+    Amended {
+        /// Which.
+        os_pid: OsPid,
+        /// How it is asked to stop,
+        stop_signal: Signal,
+        /// and how long it has to do so.
+        graceful_timeout: Duration,
+    },
     /// It is gone.
     Ended(OsPid),
 }

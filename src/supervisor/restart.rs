@@ -21,6 +21,18 @@ pub enum RestartPolicy {
     Never,
 }
 
+impl RestartPolicy {
+    /// Whether it starts again what ended by itself, with one of its success codes or without.
+    pub fn wants(self, success: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::OnFailure => !success,
+            Self::OnSuccess => success,
+            Self::Never => false,
+        }
+    }
+}
+
 /// How the delay grows while a job keeps failing quickly: `min(max, base * factor^(n-1))`, spread
 /// by ± `jitter`, with n the number of quick failures in a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -146,13 +158,7 @@ impl History {
         if outcome.ran >= backoff.reset_after {
             *self = Self::default();
         }
-        let again = match rules.policy {
-            RestartPolicy::Always => true,
-            RestartPolicy::OnFailure => !outcome.success,
-            RestartPolicy::OnSuccess => outcome.success,
-            RestartPolicy::Never => false,
-        };
-        if !again {
+        if !rules.policy.wants(outcome.success) {
             return Verdict::Done;
         }
         if let Some(flapping) = &rules.flapping {

@@ -1,4 +1,7 @@
-//! The keys of a job's configuration, in one table: what each expects, and in which form.
+//! The keys of a job's configuration, in one table: what each expects, in which form, and what a change
+//! of it means for processes that run.
+
+use serde_json::{Map, Value};
 
 /// The form of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +30,23 @@ pub enum Kind {
     Unused,
 }
 
+/// What another value of a key means for a job that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Processes are made of it: those that run are replaced.
+    Process,
+    /// It judges how processes end: those that run go on, and what has ended is judged anew.
+    Judgement,
+    /// It says how the job is kept: it holds from now on, and nothing else happens.
+    Keeping,
+}
+
 /// One key of a job's configuration.
 pub struct Key {
     /// Its name.
     pub name: &'static str,
+    /// What a change of it means.
+    pub change: Change,
     /// The form of its value.
     pub kind: Kind,
     /// What it expects, for messages and documentation.
@@ -45,37 +61,48 @@ pub(super) const BACKOFF: &[&str] = &["base", "factor", "max", "jitter", "reset_
 /// Every key of a job's configuration.
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
-    Key { name: "name", kind: Kind::Text, expects: "a job name" },
-    Key { name: "cmd", kind: Kind::Text, expects: "a command line" },
-    Key { name: "args", kind: Kind::Words, expects: "a list of texts, or one text" },
-    Key { name: "env", kind: Kind::Table, expects: "an object of names and texts" },
-    Key { name: "os_env", kind: Kind::Flag, expects: "true or false" },
-    Key { name: "uid", kind: Kind::Account, expects: "a user's name or number" },
-    Key { name: "gid", kind: Kind::Account, expects: "a group's name or number" },
-    Key { name: "cwd", kind: Kind::Text, expects: "a directory" },
-    Key { name: "shell", kind: Kind::Flag, expects: "true or false" },
-    Key { name: "detach", kind: Kind::Flag, expects: "true or false" },
-    Key { name: "numprocesses", kind: Kind::Whole, expects: "a whole number from 0 to 10000" },
-    Key { name: "start", kind: Kind::Flag, expects: "true or false" },
-    Key { name: "priority", kind: Kind::Whole, expects: "a whole number" },
-    Key { name: "graceful_timeout", kind: Kind::Seconds, expects: "seconds from 0 to 864000" },
-    Key { name: "flapping", kind: Kind::Numbers(FLAPPING), expects: "attempts, window, retry_in and max_retry" },
-    Key { name: "redirect_output", kind: Kind::Labels, expects: "a list of at most 2 labels" },
-    Key { name: "redirect_input", kind: Kind::Flag, expects: "true or false" },
-    Key { name: "custom_streams", kind: Kind::Labels, expects: "a list of at most 16 labels" },
-    Key { name: "restart", kind: Kind::Text, expects: "always, on-failure, on-success or never" },
-    Key { name: "success_codes", kind: Kind::Codes, expects: "a list of exit codes from 0 to 255" },
-    Key { name: "stop_signal", kind: Kind::Account, expects: "a signal's name or number" },
-    Key { name: "min_uptime", kind: Kind::Seconds, expects: "seconds from 0 to 864000" },
-    Key { name: "backoff", kind: Kind::Numbers(BACKOFF), expects: "base, factor, max, jitter and reset_after" },
-    Key { name: "umask", kind: Kind::Text, expects: "an octal text such as \"022\"" },
-    Key { name: "rlimits", kind: Kind::Table, expects: "an object of resources, each a number, \"unlimited\" or [soft, hard]" },
-    Key { name: "nice", kind: Kind::Whole, expects: "a whole number from -20 to 19" },
-    Key { name: "port", kind: Kind::Whole, expects: "a port number from 1 to 65535" },
-    Key { name: "group", kind: Kind::Unused, expects: "nothing: it has no effect" },
+    Key { name: "name", change: Change::Process, kind: Kind::Text, expects: "a job name" },
+    Key { name: "cmd", change: Change::Process, kind: Kind::Text, expects: "a command line" },
+    Key { name: "args", change: Change::Process, kind: Kind::Words, expects: "a list of texts, or one text" },
+    Key { name: "env", change: Change::Process, kind: Kind::Table, expects: "an object of names and texts" },
+    Key { name: "os_env", change: Change::Process, kind: Kind::Flag, expects: "true or false" },
+    Key { name: "uid", change: Change::Process, kind: Kind::Account, expects: "a user's name or number" },
+    Key { name: "gid", change: Change::Process, kind: Kind::Account, expects: "a group's name or number" },
+    Key { name: "cwd", change: Change::Process, kind: Kind::Text, expects: "a directory" },
+    Key { name: "shell", change: Change::Process, kind: Kind::Flag, expects: "true or false" },
+    Key { name: "detach", change: Change::Process, kind: Kind::Flag, expects: "true or false" },
+    Key { name: "numprocesses", change: Change::Keeping, kind: Kind::Whole, expects: "a whole number from 0 to 10000" },
+    Key { name: "start", change: Change::Keeping, kind: Kind::Flag, expects: "true or false" },
+    Key { name: "priority", change: Change::Keeping, kind: Kind::Whole, expects: "a whole number" },
+    Key { name: "graceful_timeout", change: Change::Keeping, kind: Kind::Seconds, expects: "seconds from 0 to 864000" },
+    Key { name: "flapping", change: Change::Judgement, kind: Kind::Numbers(FLAPPING), expects: "attempts, window, retry_in and max_retry" },
+    Key { name: "redirect_output", change: Change::Process, kind: Kind::Labels, expects: "a list of at most 2 labels" },
+    Key { name: "redirect_input", change: Change::Process, kind: Kind::Flag, expects: "true or false" },
+    Key { name: "custom_streams", change: Change::Process, kind: Kind::Labels, expects: "a list of at most 16 labels" },
+    Key { name: "restart", change: Change::Judgement, kind: Kind::Text, expects: "always, on-failure, on-success or never" },
+    Key { name: "success_codes", change: Change::Judgement, kind: Kind::Codes, expects: "a list of exit codes from 0 to 255" },
+    Key { name: "stop_signal", change: Change::Keeping, kind: Kind::Account, expects: "a signal's name or number" },
+    Key { name: "min_uptime", change: Change::Judgement, kind: Kind::Seconds, expects: "seconds from 0 to 864000" },
+    Key { name: "backoff", change: Change::Judgement, kind: Kind::Numbers(BACKOFF), expects: "base, factor, max, jitter and reset_after" },
+    Key { name: "umask", change: Change::Process, kind: Kind::Text, expects: "an octal text such as \"022\"" },
+    Key { name: "rlimits", change: Change::Process, kind: Kind::Table, expects: "an object of resources, each a number, \"unlimited\" or [soft, hard]" },
+    Key { name: "nice", change: Change::Process, kind: Kind::Whole, expects: "a whole number from -20 to 19" },
+    Key { name: "port", change: Change::Process, kind: Kind::Whole, expects: "a port number from 1 to 65535" },
+    Key { name: "group", change: Change::Keeping, kind: Kind::Unused, expects: "nothing: it has no effect" },
 ];
 
 /// The table's entry for this key.
 pub fn key(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
+}
+
+/// Whether two configurations have different values for keys of this kind. One that is null is as good
+/// as none.
+pub fn differ(one: &Map<String, Value>, other: &Map<String, Value>, change: Change) -> bool {
+    let mut keys = KEYS.iter().filter(|key| key.change == change);
+    keys.any(|key| {
+        let [one, other] =
+            [one, other].map(|config| config.get(key.name).filter(|value| !value.is_null()));
+        one != other
+    })
 }

@@ -6,6 +6,9 @@ use serde_json::{Map, Number, Value};
 use super::spec_keys::{key, Kind, KEYS};
 use super::spec_read::{shown, unknown, SpecError};
 
+/// What parts the items of a list.
+const SEPARATORS: [char; 4] = [',', ' ', '\t', '\n'];
+
 /// Makes the text of a configuration file the JSON that the key's kind wants.
 ///
 /// # Errors
@@ -23,7 +26,7 @@ pub fn value_of_text(name: &str, text: &str) -> Result<Value, SpecError> {
     if text.is_empty() {
         return Ok(Value::Null);
     }
-    let parts = || text.split([',', ' ', '\t', '\n']).filter(|part| !part.is_empty());
+    let parts = || text.split(SEPARATORS).filter(|part| !part.is_empty());
     let value = match key.kind {
         Kind::Text | Kind::Account | Kind::Words | Kind::Unused => Value::from(text),
         Kind::Flag => match text.to_ascii_lowercase().as_str() {
@@ -37,8 +40,8 @@ pub fn value_of_text(name: &str, text: &str) -> Result<Value, SpecError> {
         Kind::Codes => {
             parts().map(number_of).collect::<Option<Vec<_>>>().map(Value::Array).ok_or_else(bad)?
         }
-        Kind::Table => Value::Object(table(parts()).ok_or_else(bad)?),
-        Kind::Numbers(names) => Value::Object(numbers(parts(), names).ok_or_else(bad)?),
+        Kind::Table => Value::Object(table(&tight(text)).ok_or_else(bad)?),
+        Kind::Numbers(names) => Value::Object(numbers(&tight(text), names).ok_or_else(bad)?),
     };
     Ok(value)
 }
@@ -51,10 +54,17 @@ fn number_of(text: &str) -> Option<Value> {
     Number::from_f64(text.parse().ok()?).map(Value::Number)
 }
 
+/// The text without the blanks around `=` and `:`, which join what is on both sides of them.
+fn tight(text: &str) -> String {
+    let joined = |text: &str, by| text.split(by).map(str::trim).collect::<Vec<_>>().join(by);
+    joined(&joined(text, "="), ":")
+}
+
 /// `name=value` or `name=soft:hard` in a row.
-fn table<'a>(parts: impl Iterator<Item = &'a str>) -> Option<Map<String, Value>> {
+fn table(text: &str) -> Option<Map<String, Value>> {
     let limit = |text: &str| number_of(text).unwrap_or_else(|| Value::from(text));
-    parts
+    text.split(SEPARATORS)
+        .filter(|part| !part.is_empty())
         .map(|part| {
             let (name, value) = part.split_once('=')?;
             let value = match value.split_once(':') {
@@ -68,8 +78,9 @@ fn table<'a>(parts: impl Iterator<Item = &'a str>) -> Option<Map<String, Value>>
 
 /// Numbers by position (`2, 1., 7., 5`) or by name (`attempts=2`). A whole number written with a
 /// point counts as whole.
-fn numbers<'a>(parts: impl Iterator<Item = &'a str>, names: &[&str]) -> Option<Map<String, Value>> {
+fn numbers(text: &str, names: &[&str]) -> Option<Map<String, Value>> {
     let mut map = Map::new();
+    let parts = text.split(SEPARATORS).filter(|part| !part.is_empty());
     for (position, part) in parts.enumerate() {
         let (name, text) = match part.split_once('=') {
             Some((name, text)) => (name, text),
@@ -105,6 +116,8 @@ mod tests {
                 "nofile=10:20, core=unlimited",
                 json!({"nofile": [10, 20], "core": "unlimited"}),
             ),
+            ("rlimits", "nofile = 10 : 20,\ncore =5", json!({"nofile": [10, 20], "core": 5})),
+            ("backoff", "base = 0.1 max= 5", json!({"base": 0.1, "max": 5})),
             ("redirect_output", "out, err", json!(["out", "err"])),
             ("shell", "Yes", json!(true)),
             ("success_codes", "0 3", json!([0, 3])),
@@ -114,6 +127,7 @@ mod tests {
             assert_eq!(value_of_text(key, text), Ok(expected), "{key} = {text}");
         }
         assert!(value_of_text("flapping", "1 2 3 4 5").is_err());
+        assert!(value_of_text("rlimits", "nofile 10").is_err());
         assert!(value_of_text("shell", "maybe").is_err());
         assert!(value_of_text("shel", "true").is_err());
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::effect::{Effect, Record};
 use super::event::Event;
 use super::instance::{Commit, Instance, Role, State, Step, Why};
 use super::job::{Desired, Job, Origin};
@@ -14,7 +15,8 @@ use super::name::JobName;
 use super::order::{OrderError, Seat};
 use super::restart::History;
 use super::spec::{JobEntry, JobSpec};
-use super::tables::{Refusal, Supervisor};
+use super::spec_keys::{self, Change};
+use super::tables::{Refusal, Supervisor, Timer};
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, JobId, Pid};
 use crate::base::limits;
@@ -272,7 +274,8 @@ impl Supervisor {
     }
 
     /// Takes a changed file's word for a job: the new specification, but a number that was scaled
-    /// and a stop that was asked for stay.
+    /// and a stop that was asked for stay. Processes are replaced only if they are made of something
+    /// that changed.
     ///
     /// # Errors
     /// As [`Supervisor::update`].
@@ -285,8 +288,81 @@ impl Supervisor {
             job.target = entry.spec.numprocesses;
         }
         let starts = entry.start && job.desired == Desired::Hold;
-        self.replace_spec(id, entry.spec, starts, now);
+        if spec_keys::differ(&job.spec.config, &entry.spec.config, Change::Process) {
+            self.replace_spec(id, entry.spec, starts, now);
+        } else {
+            self.amend_spec(id, entry.spec, starts, now);
+        }
         Ok(())
+    }
+
+    /// As [`Supervisor::replace_spec`], with one that makes the same processes: those that run go on
+    /// under it.
+    fn amend_spec(&mut self, id: JobId, spec: Rc<JobSpec>, starts: bool, now: Now) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        let judged = spec_keys::differ(&job.spec.config, &spec.config, Change::Judgement);
+        job.spec = Rc::clone(&spec);
+        let ours: Vec<InstanceId> = job.kept.iter().chain(job.committed.iter()).copied().collect();
+        self.changed.insert(job.name.clone());
+        self.events.push(Event::Update(job.name.clone()));
+        if starts {
+            job.desired = Desired::Up;
+            self.tell_started(id);
+        }
+        for instance in ours {
+            self.amend_run(instance, &spec);
+            if judged {
+                self.judge_anew(instance, &spec);
+            }
+        }
+        self.converge(id, now);
+    }
+
+    /// Puts a run under the new word on how it is to be kept. One that ends already goes on as it does.
+    fn amend_run(&mut self, id: InstanceId, spec: &Rc<JobSpec>) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        let starting = matches!(instance.state, State::Starting);
+        if !starting && !matches!(instance.state, State::Running) {
+            return;
+        }
+        let own = match &instance.role {
+            Role::Committed(commit) => commit.graceful_timeout,
+            Role::Kept | Role::Leaving { .. } | Role::Straggler { .. } => None,
+        };
+        let Some(run) = &mut instance.run else { return };
+        let before = (run.spec.stop_signal, run.grace);
+        run.spec = Rc::clone(spec);
+        run.grace = own.unwrap_or(spec.graceful_timeout);
+        let (stop_signal, graceful_timeout) = (spec.stop_signal, run.grace);
+        // Of one that is not there yet all this is said when it is.
+        let Some(os_pid) = run.os_pid else { return };
+        if starting {
+            self.timers.set(Timer::Stable(id), run.started.mono + spec.rules.min_uptime);
+        }
+        if before != (stop_signal, graceful_timeout) {
+            let amended = Record::Amended { os_pid, stop_signal, graceful_timeout };
+            self.effect(Effect::Record(amended));
+        }
+    }
+
+    /// Judges an instance by other rules: its failures are forgotten, and it is brought back to a fresh
+    /// start unless it has ended as these rules, too, let it end for good.
+    fn judge_anew(&mut self, id: InstanceId, spec: &JobSpec) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        instance.history = History::default();
+        let again = match instance.state {
+            State::Backoff { .. } | State::Failed { .. } => true,
+            State::Exited { success } => spec.rules.policy.wants(success),
+            State::Waiting(_)
+            | State::Starting
+            | State::Running
+            | State::Stopping(_)
+            | State::Stopped => false,
+        };
+        if again {
+            instance.state = State::Stopped;
+            self.clear_timers(id);
+        }
     }
 
     /// Puts a new specification in the place of the old, and wants the job up if this `starts` it.

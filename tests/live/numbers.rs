@@ -139,7 +139,7 @@ fn a_node_without_descriptors_lives_and_recovers() {
         // Each is answered or turned away, and none is left waiting.
         let Ok(mut client) = Client::tcp(node.port) else { continue };
         match client.request("GET", "/ping", "") {
-            Ok(answer) => assert_eq!(answer.status, 200),
+            Ok(answer) => assert!([200, 503].contains(&answer.status), "{}", answer.text()),
             Err(error) => assert!(error.kind() != std::io::ErrorKind::WouldBlock, "{error}"),
         }
     }
@@ -151,4 +151,21 @@ fn a_node_without_descriptors_lives_and_recovers() {
     let mut node = node;
     node.stop();
     node.assert_nothing_left();
+}
+
+#[test]
+fn clients_beyond_the_limit_are_told_that_there_are_too_many() {
+    // Half of the descriptors are for clients.
+    let node = Folder::new().before("ulimit -n 40").start();
+    let mut clients: Vec<Client> = (0..20).map(|_| node.client()).collect();
+    for client in &mut clients {
+        assert_eq!(client.request("GET", "/ping", "").expect("answered").status, 200);
+    }
+    let answer = node.client().answer().expect("told before it asks");
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.json()["detail"], "too many clients; try again later");
+    drop(clients.pop());
+    until("there is a place again", || {
+        node.client().request("GET", "/ping", "").is_ok_and(|answer| answer.status == 200)
+    });
 }

@@ -3,6 +3,8 @@
 
 mod api_traces;
 mod caps;
+#[path = "../echo/machine.rs"]
+mod echo;
 mod fake_node;
 mod fuzz_corpus;
 mod http_properties;
@@ -12,5 +14,6 @@ mod node_lives;
 mod node_simulation;
 mod scenarios;
 mod simulation;
+mod sockjs_traces;
 mod text_properties;
 mod tidy;

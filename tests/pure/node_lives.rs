@@ -2,6 +2,7 @@
 //! scripted kernel, from one life to the next.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{json, Value};
 
@@ -14,6 +15,7 @@ use gaffer::node::journal::Journal;
 use gaffer::node::machine::{Machine as _, StateFile, Write};
 use gaffer::supervisor::facts::Exit;
 use gaffer::supervisor::spec::JobEntry;
+use gaffer::supervisor::spec_keys;
 
 use crate::api_traces::file_job;
 use crate::fake_node::FakeNode;
@@ -118,6 +120,131 @@ fn a_job_of_the_api_keeps_its_name_at_the_start_and_when_the_configuration_is_re
     }
 }
 
+/// A configuration that says each key, and for each another value, with what that change does to a
+/// process that runs.
+fn changes() -> [(&'static str, Value, Value, bool); 26] {
+    let text = |text: &str| json!(text);
+    [
+        ("cmd", text("a"), text("b"), true),
+        ("args", json!(["x"]), json!(["y"]), true),
+        ("env", json!({"A": "1"}), json!({"A": "2"}), true),
+        ("os_env", json!(true), json!(false), true),
+        ("uid", text("www"), text("33"), true),
+        ("gid", text("www"), text("33"), true),
+        ("cwd", text("/"), text("/tmp"), true),
+        ("shell", json!(false), json!(true), true),
+        ("detach", json!(false), json!(true), true),
+        ("redirect_output", json!(["out"]), json!(["o"]), true),
+        ("redirect_input", json!(false), json!(true), true),
+        ("custom_streams", json!(["x"]), json!(["y"]), true),
+        ("umask", text("022"), text("027"), true),
+        ("rlimits", json!({"core": 0}), json!({"core": 1}), true),
+        ("nice", json!(1), json!(2), true),
+        ("port", json!(8000), json!(9000), true),
+        ("numprocesses", json!(1), json!(2), false),
+        ("start", json!(true), json!(false), false),
+        ("priority", json!(1), json!(2), false),
+        ("graceful_timeout", json!(5), json!(6), false),
+        ("stop_signal", text("TERM"), text("INT"), false),
+        ("restart", text("always"), text("never"), false),
+        ("success_codes", json!([0]), json!([0, 1]), false),
+        ("min_uptime", json!(1), json!(2), false),
+        ("backoff", json!({"base": 1}), json!({"base": 2}), false),
+        ("flapping", json!({"attempts": 2}), json!({"attempts": 3}), false),
+    ]
+}
+
+#[test]
+fn only_a_change_of_what_a_process_is_made_of_replaces_it() {
+    let changes = changes();
+    let covered = |name: &str| changes.iter().any(|(key, ..)| *key == name);
+    let rest = spec_keys::KEYS.iter().map(|key| key.name).filter(|name| !covered(name));
+    assert_eq!(rest.collect::<Vec<_>>(), ["name", "group"], "a new key stands in this table");
+    for (key, before, after, replaces) in changes {
+        let mut config = json!({"cmd": "a", "os_env": true, "uid": "www"});
+        config[key] = before;
+        let mut node = node(Legacy::default(), vec![file_job(&format!("s.web {config}"))]);
+        node.asked.clear();
+        config[key] = after;
+        node.reconfigure(vec![file_job(&format!("s.web {config}"))]);
+        let stopped = node.asked.iter().any(|asked| asked.ends_with("the group of 1001"));
+        assert_eq!(stopped, replaces, "{key}: {:?}", node.asked);
+    }
+}
+
+fn file(config: &Value) -> Vec<JobEntry> {
+    vec![file_job(&format!("s.web {config}"))]
+}
+
+#[test]
+fn what_runs_is_kept_by_the_rules_of_a_configuration_that_is_read_again() {
+    let slow = json!({"cmd": "a", "min_uptime": 1000, "graceful_timeout": 100});
+    let mut node = node(Legacy::default(), file(&slow));
+    let conn = node.connect_tcp();
+    let state = |node: &mut FakeNode| {
+        node.send(conn, b"GET /jobs/s/web HTTP/1.1\r\nHost: localhost\r\n\r\n", &mut || usize::MAX);
+        let answer = String::from_utf8(node.take_answer(conn)).expect("text");
+        let (_, after) = answer.split_once(r#""state": ""#).expect("a state");
+        after.split('"').next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(state(&mut node), "starting");
+    node.advance(Duration::from_secs(5));
+    let quick = json!({"cmd": "a", "min_uptime": 7, "graceful_timeout": 3, "stop_signal": "INT"});
+    node.reconfigure(file(&quick));
+    assert_eq!(state(&mut node), "starting", "it has run for 5 of 7 seconds");
+    node.advance(Duration::from_secs(2));
+    assert_eq!(state(&mut node), "running");
+    // If this daemon is killed, the next one knows how to end what it left.
+    let running = node.stored.iter().rev().find_map(|(file, write)| match (file, write) {
+        (StateFile::Running, Write::Append(bytes)) => Some(String::from_utf8_lossy(bytes)),
+        (StateFile::Running | StateFile::Jobs, _) => None,
+    });
+    let running = running.expect("it is on record");
+    assert!(running.contains(r#""stop_signal":2"#), "{running}");
+    assert!(running.contains(r#""graceful_timeout":3.0"#), "{running}");
+    node.deaf = true;
+    node.asked.clear();
+    ask(&mut node, "POST /jobs/s/web/state", "0");
+    assert_eq!(node.asked, ["SIGINT to the group of 1001", "SIGCONT to the group of 1001"]);
+    node.advance(Duration::from_secs(3));
+    assert_eq!(node.asked.last().map(String::as_str), Some("SIGKILL to the group of 1001"));
+}
+
+#[test]
+fn what_has_ended_is_judged_by_the_rules_of_a_configuration_that_is_read_again() {
+    let with = |restart: &str, base: u32| {
+        file(&json!({"cmd": "a", "restart": restart, "backoff": {"base": base}}))
+    };
+    let mut node = node(Legacy::default(), with("on-failure", 1000));
+    node.exit(OsPid(1001), ExitStatus::Code(0), false);
+    node.asked.clear();
+    node.reconfigure(with("on-failure", 2000));
+    node.reconfigure(with("never", 2000));
+    assert!(node.asked.is_empty(), "it has done what it was for: {:?}", node.asked);
+    node.reconfigure(with("always", 1000));
+    assert_eq!(node.asked, ["spawn 1002: a"]);
+    node.exit(OsPid(1002), ExitStatus::Code(1), false);
+    assert_eq!(node.asked.len(), 1, "its delay is long");
+    node.reconfigure(with("always", 1));
+    assert_eq!(node.asked.len(), 2, "{:?}", node.asked);
+}
+
+#[test]
+fn a_number_of_a_file_holds_at_once_unless_it_was_scaled() {
+    let with = |number: u32| file(&json!({"cmd": "a", "numprocesses": number}));
+    let mut node = node(Legacy::default(), with(1));
+    node.reconfigure(with(3));
+    assert_eq!(node.asked, ["spawn 1001: a", "spawn 1002: a", "spawn 1003: a"]);
+    node.asked.clear();
+    node.reconfigure(with(2));
+    assert_eq!(node.asked[0], "SIGTERM to the group of 1001");
+    assert!(!node.asked.iter().any(|asked| asked.contains("1002") || asked.contains("1003")));
+    ask(&mut node, "POST /jobs/s/web/numprocesses", r#"{"scale": "=4"}"#);
+    node.asked.clear();
+    node.reconfigure(with(1));
+    assert!(node.asked.is_empty(), "{:?}", node.asked);
+}
+
 #[test]
 fn a_damaged_entry_is_kept_for_people_and_harms_no_other() {
     let sound = json!({"config": {"cmd": "a"}, "desired": "up", "target": 1});
@@ -183,7 +310,7 @@ fn what_comes_when_a_run_is_over_is_nobodys_words() {
     };
     node.exit(OsPid(1001), ExitStatus::Code(1), false);
     late(&mut node);
-    node.advance(std::time::Duration::from_secs(1));
+    node.advance(Duration::from_secs(1));
     node.output(OsPid(1002), StreamNo::STDOUT, b"its own\n");
     node.exit(OsPid(1002), ExitStatus::Code(1), false);
     let deaths = node.gaffer.supervisor().view_deaths(&file_job(r#"s.web {"cmd": "serve"}"#).name);

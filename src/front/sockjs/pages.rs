@@ -17,8 +17,8 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 pub(super) const UNCACHED: &str = "no-store, no-cache, no-transform, must-revalidate, max-age=0";
 
 /// The word by which clients know that this is a `SockJS` service.
-pub(super) fn greeting() -> Response {
-    Response::text(200, "Welcome to SockJS!\n")
+pub(super) fn greeting(now: Now) -> Response {
+    cached(Response::text(200, "Welcome to SockJS!\n"), now)
 }
 
 /// What the service can do, and some entropy for a client that has none.

@@ -63,7 +63,7 @@ impl Service {
             return self.answer(conn, pages::wrong_method(&methods), clients, now);
         }
         match resource {
-            Resource::Greeting => self.answer(conn, pages::greeting(), clients, now),
+            Resource::Greeting => self.answer(conn, pages::greeting(now), clients, now),
             Resource::Info => {
                 let entropy = u32::try_from(self.random.next_u64() >> 32).unwrap_or(0);
                 self.answer(conn, pages::info(&self.options, entropy), clients, now);

@@ -101,6 +101,9 @@ impl Model {
             Effect::Record(Record::Started(running)) => {
                 assert!(self.recorded.insert(running.os_pid), "{} started twice", running.os_pid);
             }
+            Effect::Record(Record::Amended { os_pid, .. }) => {
+                assert!(self.recorded.contains(os_pid), "{os_pid} is on no record");
+            }
             Effect::Record(Record::Ended(os_pid)) => {
                 assert!(self.recorded.remove(os_pid), "{os_pid} ended, but never started");
             }
