@@ -41,7 +41,7 @@ fn compare(leaders: &[OsPid]) {
     let mut sampler = Sampler::default();
     let ways = ["pread of open files", "known members", "all, once a second", "asked for once"];
     let mut times = [const { Vec::new() }; 4];
-    let mut longest = [Duration::ZERO; 4];
+    let mut turns = [const { Vec::new() }; 4];
     // The sampler has no clock of its own: in each of these seconds it looks at the system once.
     let mut second = now();
     for _ in 0..ROUNDS {
@@ -50,24 +50,24 @@ fn compare(leaders: &[OsPid]) {
             file.read_at(&mut line, 0).expect("it runs");
         }
         times[0].push(start.elapsed());
-        longest[0] = longest[0].max(start.elapsed());
+        turns[0].push(start.elapsed());
         second += Duration::from_secs(1);
         for (way, keep) in [(2, true), (1, true), (3, false)] {
             let (took, turn) = sampled(&mut sampler, leaders, keep, second);
             times[way].push(took);
-            longest[way] = longest[way].max(turn);
+            turns[way].push(turn);
         }
     }
-    let per_process = |times: &mut Vec<Duration>| {
+    let median = |times: &mut Vec<Duration>| {
         times.sort_unstable();
-        times[times.len() / 2].as_secs_f64() * 1e6 / leaders.len() as f64
+        times[times.len() / 2].as_secs_f64() * 1e6
     };
-    let costs = times.each_mut().map(per_process);
+    let costs = times.each_mut().map(|times| median(times) / leaders.len() as f64);
     println!("{} processes, median of {ROUNDS} rounds", leaders.len());
-    for ((way, cost), turn) in ways.iter().zip(costs).zip(longest) {
+    for ((way, cost), turn) in ways.iter().zip(costs).zip(turns.each_mut().map(median)) {
         let ratio = cost / costs[0];
         println!(
-            "{way:20} {cost:6.2} µs each, {ratio:5.2} times the limit, {turn:?} a turn at most"
+            "{way:20} {cost:6.2} µs each, {ratio:5.2} times the limit, {turn:6.0} µs the longest turn"
         );
     }
 }

@@ -73,8 +73,6 @@ pub struct Gaffer {
     node: String,
     /// The shell was asked for what escaped, and has not told yet.
     pub(super) searching: bool,
-    /// The shell holds something ready for the next measurement.
-    pub(super) sampling: bool,
     ended: bool,
 }
 
@@ -144,7 +142,6 @@ impl Gaffer {
             shelved: BTreeSet::new(),
             node,
             searching: false,
-            sampling: false,
             ended: false,
         }
     }
@@ -331,7 +328,6 @@ impl Gaffer {
         }
         self.keep_changed();
         self.tell_events(now);
-        self.stop_watching();
         let ready = self.waits.take_ready(&self.supervisor, now);
         answered |= !ready.is_empty();
         for (conn, response) in ready {

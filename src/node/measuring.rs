@@ -45,7 +45,6 @@ impl Gaffer {
         let keep = matches!(asker, Asker::Watchers);
         let ticket = self.waits.measure(asker, Measuring { measure, targets });
         if keep {
-            self.sampling = true;
             self.hub.watches.begun(ticket);
         }
         self.effects.push(Effect::Sample { ticket, targets: leaders, keep });
@@ -123,14 +122,6 @@ impl Gaffer {
 
     fn all_stats(&self, readings: &Readings) -> Vec<Value> {
         self.supervisor.job_names().map(|name| self.job_stats(name, readings)).collect()
-    }
-
-    /// Lets go of what is held for those who watch, once the last of them is gone.
-    pub(super) fn stop_watching(&mut self) {
-        if self.sampling && self.hub.watches.is_empty() {
-            self.sampling = false;
-            self.effects.push(Effect::StopSampling);
-        }
     }
 
     /// Begins to measure whom somebody watches, if it is time.

@@ -198,14 +198,12 @@ impl Sampler {
 
     /// A group of which nobody is known may be new: takes in its leader. Other members are found by the
     /// next pass over the system.
-    fn admit(&mut self, group: i32) {
-        let opened = procfs::open_stat(OsPid(group));
-        let read = opened.and_then(|file| Ok((self.reader.read(&file)?, file)));
-        if let Ok((stat, file)) = read {
-            if stat.pgrp == group {
-                self.note(&stat, fds(stat.os_pid), file);
-            }
-        }
+    fn admit(&mut self, group: i32) -> Option<(Stat, u64)> {
+        let file = procfs::open_stat(OsPid(group)).ok()?;
+        let stat = self.reader.read(&file).ok().filter(|stat| stat.pgrp == group)?;
+        let fds = fds(stat.os_pid);
+        self.note(&stat, fds, file);
+        Some((stat, fds))
     }
 
     /// Notes a member that was seen.
@@ -267,17 +265,13 @@ impl Sampler {
             if self.left == 0 {
                 break;
             }
-            let known = (*group, 0)..=(*group, i32::MAX);
-            if *next == 0 && self.members.range(known).next().is_none() {
-                self.left -= 1;
-                self.admit(*group);
-            }
-            let mut all = true;
+            let (mut known, mut all) = (*next > 0, true);
             for (key, member) in self.members.range_mut((*group, *next)..=(*group, i32::MAX)) {
                 if self.left == 0 {
                     all = false;
                     break;
                 }
+                known = true;
                 self.left -= 1;
                 *next = key.1.saturating_add(1);
                 match member.read(key.1, &mut self.reader) {
@@ -291,6 +285,12 @@ impl Sampler {
             }
             if !all {
                 break;
+            }
+            if !known {
+                self.left -= 1;
+                if let Some((stat, fds)) = self.admit(*group) {
+                    add(usage, &stat, fds, self.ticks);
+                }
             }
             (*at, *next) = (*at + 1, 0);
         }

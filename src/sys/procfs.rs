@@ -126,11 +126,10 @@ pub fn is_starved(error: &io::Error) -> bool {
 pub fn count_fds(os_pid: OsPid) -> Option<usize> {
     let path = format!("/proc/{os_pid}/fd");
     // Linux 6.2 and later answer the number as the directory's size; older ones say 0.
-    let entries = fs::read_dir(&path).ok()?;
     let told = fs::metadata(&path).ok().and_then(|meta| usize::try_from(meta.len()).ok());
     match told {
         Some(number) if number > 0 => Some(number),
-        Some(_) | None => Some(entries.count()),
+        Some(_) | None => fs::read_dir(&path).ok().map(Iterator::count),
     }
 }
 
