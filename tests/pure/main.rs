@@ -14,6 +14,7 @@ mod node_lives;
 mod node_simulation;
 mod scenarios;
 mod simulation;
+mod sockjs_simulation;
 mod sockjs_traces;
 mod text_properties;
 mod tidy;
