@@ -14,6 +14,8 @@ mod node_lives;
 mod node_simulation;
 mod scenarios;
 mod simulation;
+mod sockjs_caps;
+mod sockjs_properties;
 mod sockjs_simulation;
 mod sockjs_traces;
 mod text_properties;
