@@ -63,9 +63,9 @@
 //! |---|---|
 //! | 0 [`base`] | words every floor speaks: ids, arena, timers, limits, errors |
 //! | 0 [`sys`] | the kernel, and the only unsafe code |
-//! | 1 [`wire`] | bytes ↔ messages: HTTP, JSON, INI, Procfile, .env |
+//! | 1 [`wire`] | bytes ↔ messages: HTTP, websockets, SockJS, JSON, INI, Procfile, .env |
 //! | 2 [`supervisor`] | pure decisions about jobs |
-//! | 3 [`front`] | connections without sockets: requests, answers, routes, who may ask |
+//! | 3 [`front`] | connections without sockets: requests, answers, routes, who may ask, sessions |
 //! | 4 [`node`] | the machine: endpoints, outputs, statistics, state |
 //! | 5 [`reactor`] | descriptors, clock, sleep |
 //! | 6 [`daemon`] | assembly: options, configuration, log, start and end |
@@ -94,6 +94,8 @@
 //! - **a key of `[gaffer]` or an option of gafferd**: `daemon/config.rs`, `daemon/options.rs`
 //! - **something the kernel is asked for**: an [`node::machine::Effect`], performed in
 //!   `reactor/perform.rs`, answered by a method of [`node::machine::Machine`]
+//! - **a `SockJS` transport**: its name and envelope in `wire/sockjs.rs`, its way in
+//!   `front/sockjs/serve.rs`, and a trace in `tests/golden/sockjs`
 //! - **a limit**: [`base::limits`], with its reason, and a test at it and one beyond
 
 pub mod base;

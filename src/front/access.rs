@@ -16,7 +16,8 @@ pub struct Access {
     pub hosts: Vec<String>,
     /// Origins, as browsers write them (`https://example.org`), whose pages may use the API. A `*`
     /// stands for all of them, pages without an origin included: with it any page that anybody here
-    /// looks at can do what they can, so it is for servers that have nothing to protect.
+    /// looks at can do what they can, so it is for servers that have nothing to protect; the
+    /// configuration of a daemon does not take it.
     pub origins: Vec<String>,
 }
 

@@ -74,6 +74,12 @@ impl Response {
         self.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
     }
 
+    /// What nobody may keep is never had already: not even by one who says so.
+    fn is_never_stored(&self) -> bool {
+        let caching = self.headers.iter().find(|(name, _)| *name == "Cache-Control");
+        caching.is_some_and(|(_, rule)| rule.split(", ").any(|word| word == "no-store"))
+    }
+
     fn set_defaults(&mut self) {
         self.set_default("X-Content-Type-Options", "nosniff");
         self.set_default("Cross-Origin-Resource-Policy", "same-origin");
@@ -120,7 +126,7 @@ impl Asked {
     /// The whole answer as it goes over the wire, in one piece.
     pub(super) fn answer(&self, mut response: Response, date: SystemTime) -> Vec<u8> {
         let reads = matches!(self.method, Method::Get | Method::Head);
-        if reads && response.status == 200 {
+        if reads && response.status == 200 && !response.is_never_stored() {
             if !response.has("ETag") {
                 let digest = sha1_smol::Sha1::from(&response.body).digest();
                 response.headers.push(("ETag", format!("\"{digest}\"")));
@@ -223,6 +229,9 @@ mod tests {
             let sent = answer(&asked(method, Some("*")), Response::text(status, "abc"));
             assert!(sent.ends_with("\r\n\r\nabc") && !sent.contains("ETag"), "{sent}");
         }
+        let fleeting = abc().with("Cache-Control", "private, no-store");
+        let sent = answer(&asked(Method::Get, Some("*")), fleeting);
+        assert!(sent.ends_with("\r\n\r\nabc") && !sent.contains("ETag"), "{sent}");
         let own = answer(&asked(Method::Get, Some("\"v1\"")), abc().with("etag", "W/\"v1\""));
         assert!(own.starts_with("HTTP/1.1 304 "), "{own}");
     }

@@ -15,6 +15,7 @@ const TARGETS: &[Target] = &[
     ("procfile", harness::text::procfile),
     ("dotenv", harness::text::dotenv),
     ("http", harness::http::http),
+    ("sockjs", harness::sockjs::sockjs),
 ];
 
 #[test]
