@@ -27,7 +27,7 @@ pub enum Next<T: ?Sized> {
 pub trait Weight {
     /// In bytes.
     fn weight(&self) -> usize;
-    /// How many it counts as when it is dropped: messages count one each, bytes each for itself.
+    /// How many it counts as when it is dropped: messages count one each, output its bytes.
     fn lost(&self) -> u64;
 }
 
@@ -38,16 +38,6 @@ impl Weight for str {
 
     fn lost(&self) -> u64 {
         1
-    }
-}
-
-impl Weight for [u8] {
-    fn weight(&self) -> usize {
-        self.len()
-    }
-
-    fn lost(&self) -> u64 {
-        u64::try_from(self.len()).unwrap_or(u64::MAX)
     }
 }
 

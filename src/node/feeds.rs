@@ -17,7 +17,7 @@ use crate::base::timers::Timers;
 use crate::front::clients::Clients;
 use crate::front::conn::Conn;
 use crate::front::live::Say;
-use crate::front::outbox::{Next, Outbox, Piece};
+use crate::front::outbox::{Next, Outbox, Piece, Weight};
 use crate::wire::frame::{self, Kind};
 use crate::wire::{json, sse};
 
@@ -75,14 +75,22 @@ pub struct Feed {
     pub source: Source,
     /// How it comes.
     pub form: Form,
-    outbox: Outbox<[u8]>,
-    /// What was lost of it so far.
+    outbox: Outbox<Part>,
+    /// What was lost of it so far: bytes of a stream, else messages.
     lost: u64,
     heartbeat: Option<Duration>,
     /// Nothing more comes; with what it ends.
     end: Option<End>,
     /// Numbers its frames.
     frames: u64,
+}
+
+/// A piece of what is followed, as it goes out.
+struct Part {
+    bytes: Box<[u8]>,
+    /// How much is lost with it: what a process wrote by its bytes, without what frames it here, and
+    /// anything else as one message.
+    lost: u64,
 }
 
 /// The end of what was followed.
@@ -190,7 +198,7 @@ impl Feeds {
         position: u64,
     ) -> Vec<ConnId> {
         let Some(followers) = self.outputs.get(&pid) else { return Vec::new() };
-        let raw: Rc<[u8]> = bytes.into();
+        let raw = Part::written(bytes);
         let mut told = Vec::new();
         for conn in followers {
             let Some(feed) = self.feeds.get_mut(conn) else { continue };
@@ -208,7 +216,7 @@ impl Feeds {
         let Some(feed) = self.feeds.get_mut(&conn) else { return };
         feed.lose(lost);
         if !bytes.is_empty() {
-            feed.output(&bytes.into(), position);
+            feed.output(&Part::written(bytes), position);
         }
     }
 
@@ -227,7 +235,8 @@ impl Feeds {
             Form::Socket if kind == Kind::Error => body.as_bytes().to_vec(),
             Form::Socket | Form::Continuous | Form::Longpoll | Form::EventSource => return,
         };
-        if feed.outbox.push(Piece::Reply(bytes.into())).is_err() {
+        let answer = Part { bytes: bytes.into(), lost: 0 };
+        if feed.outbox.push(Piece::Reply(answer.into())).is_err() {
             feed.end = Some(End::because(1008, "too many answers are waiting to be read"));
         }
     }
@@ -318,31 +327,31 @@ impl Feed {
             bytes.extend_from_slice(text.as_bytes());
             bytes.push(b'\n');
         }
-        self.push(bytes.into());
+        self.push(Part { bytes: bytes.into(), lost: 1 }.into());
     }
 
-    fn output(&mut self, raw: &Rc<[u8]>, position: u64) {
+    fn output(&mut self, raw: &Rc<Part>, position: u64) {
         let Source::Output(channel) = &self.source else { return };
         match self.form {
             Form::Continuous | Form::Longpoll | Form::Socket => self.push(Rc::clone(raw)),
             Form::EventSource => {
-                let mut bytes = Vec::with_capacity(raw.len() + 64);
+                let mut bytes = Vec::with_capacity(raw.bytes.len() + 64);
                 let (label, id) = (Some(channel.label.as_str()), position.to_string());
-                sse::event(label, Some(&id), &String::from_utf8_lossy(raw), &mut bytes);
-                self.push(bytes.into());
+                sse::event(label, Some(&id), &String::from_utf8_lossy(&raw.bytes), &mut bytes);
+                self.push(Part { bytes: bytes.into(), lost: raw.lost }.into());
             }
             Form::Frames => {
                 self.frames += 1;
-                let bytes = frame::encode(Kind::Message, &self.frames.to_string(), raw);
-                self.push(bytes.into());
+                let bytes = frame::encode(Kind::Message, &self.frames.to_string(), &raw.bytes);
+                self.push(Part { bytes: bytes.into(), lost: raw.lost }.into());
             }
         }
     }
 
     /// One topic is all that a feed has, so its name tells nothing.
-    fn push(&mut self, bytes: Rc<[u8]>) {
+    fn push(&mut self, part: Rc<Part>) {
         if self.end.is_none() {
-            let _ = self.outbox.push(Piece::Published("".into(), bytes));
+            let _ = self.outbox.push(Piece::Published("".into(), part));
         }
     }
 
@@ -356,8 +365,8 @@ impl Feed {
         }
         while conn.has_room() {
             match self.outbox.pop() {
-                Some(Next::Text(bytes)) => {
-                    self.send(&bytes, conn, now);
+                Some(Next::Text(part)) => {
+                    self.send(&part.bytes, conn, now);
                     if self.form == Form::Longpoll {
                         conn.end_stream(now);
                         return true;
@@ -392,7 +401,9 @@ impl Feed {
         match self.form {
             Form::EventSource => {
                 let mut bytes = Vec::new();
-                sse::comment(&format!("lagged: {lost} bytes lost"), &mut bytes);
+                let what =
+                    if matches!(self.source, Source::Output(_)) { "bytes" } else { "messages" };
+                sse::comment(&format!("lagged: {lost} {what} lost"), &mut bytes);
                 conn.stream(&[&bytes], now);
             }
             Form::Frames => {
@@ -440,7 +451,25 @@ impl Feed {
     }
 }
 
-/// The trailer field that tells how much a continuous feed has lost.
+impl Part {
+    /// What a process wrote, as it is.
+    fn written(bytes: &[u8]) -> Rc<Self> {
+        Rc::new(Self { bytes: bytes.into(), lost: u64::try_from(bytes.len()).unwrap_or(u64::MAX) })
+    }
+}
+
+impl Weight for Part {
+    fn weight(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+/// The trailer field that tells how much a continuous feed has lost: bytes of a stream, else
+/// messages.
 pub const LOST_FIELD: &str = "Gaffer-Lost";
 
 /// Text where it is text, else bytes.

@@ -1,0 +1,133 @@
+//! Clients of other makes, as people have them, in front of the real gafferd: `tests/clients` has a
+//! script for each thing that they do. What they need is installed by `tests/clients/setup`. Where a
+//! tool cannot be had its tests say so and pass, but under continuous integration (`CI=true`).
+
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use super::node::{Folder, Node};
+use super::until::until;
+
+/// How long a script may take, and the installation of a tool, in seconds: more than they need on a
+/// machine that does much besides.
+const SCRIPT_TIME: &str = "120";
+const SETUP_TIME: &str = "540";
+/// What `GET /debug/counters` counts of clients.
+const OF_CLIENTS: [&str; 12] = [
+    "connections",
+    "sessions",
+    "session_receivers",
+    "session_senders",
+    "session_timers",
+    "topics",
+    "subscriptions",
+    "feeds",
+    "stats_watches",
+    "waits",
+    "writers",
+    "queued_bytes",
+];
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
+}
+
+/// Where the tools' libraries are installed.
+fn installed() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients")
+}
+
+/// A program that `timeout` ends when it takes too long, with all that it started.
+fn limited(seconds: &str, program: &OsStr) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=5", seconds]).arg(program).stdin(Stdio::null());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim().to_owned()
+}
+
+/// A tool's program, if it can be had.
+fn tool(name: &str) -> Option<PathBuf> {
+    let setup = scripts().join("setup");
+    let done = limited(SETUP_TIME, setup.as_os_str()).arg(installed()).arg(name).output();
+    let Output { status, stdout, stderr } = done.expect("timeout runs");
+    if status.success() {
+        return Some(text(&stdout).into());
+    }
+    let told = format!("SKIPPED what needs {name}, which cannot be had: {}", text(&stderr));
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{told}");
+    // Not by a macro, whose output is shown only of tests that fail.
+    writeln!(std::io::stderr(), "{told}").expect("stderr");
+    None
+}
+
+/// Runs a script of a tool against the server at a URL, whose process is `os_pid`.
+fn run(program: &Path, script: &str, url: &str, os_pid: i32) {
+    let mut command = limited(SCRIPT_TIME, program.as_os_str());
+    let done = command
+        .args([scripts().join(script), url.into(), os_pid.to_string().into()])
+        .env("NODE_PATH", installed().join("node/node_modules"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output();
+    let Output { status, stdout, stderr } = done.expect("timeout runs");
+    assert!(status.success(), "{script}: {status}\n{}\n{}", text(&stdout), text(&stderr));
+}
+
+/// Runs a script against a gafferd of its own, of which it leaves nothing, and which has nothing to
+/// complain of.
+fn against_gafferd(name: &str, script: &str) {
+    let Some(program) = tool(name) else { return };
+    let mut node = Folder::new().start();
+    run(&program, script, &url(&node), node.os_pid);
+    if node.runs() {
+        until("nothing is left of the clients", || {
+            let counters = node.get("/debug/counters");
+            // The one that asks is there.
+            OF_CLIENTS.iter().all(|of| counters[*of] == u64::from(*of == "connections"))
+        });
+        node.stop();
+    } else {
+        assert_eq!(node.ended(), Some(0));
+    }
+    let log = node.log();
+    assert!(!log.contains("[ERROR]") && !log.contains("panicked"), "{script}:\n{log}");
+    node.assert_nothing_left();
+}
+
+fn url(node: &Node) -> String {
+    format!("http://127.0.0.1:{}", node.port)
+}
+
+#[test]
+fn curl_reads_every_form_of_every_feed() {
+    against_gafferd("curl", "feeds.sh");
+}
+
+#[test]
+fn python_speaks_the_channel() {
+    against_gafferd("python", "channel.py");
+}
+
+#[test]
+fn python_talks_to_processes() {
+    against_gafferd("python", "process.py");
+}
+
+#[test]
+fn python_clients_that_are_killed_leave_nothing() {
+    against_gafferd("python", "vanish.py");
+}
+
+#[test]
+fn python_clients_see_the_end_of_the_node() {
+    against_gafferd("python", "ending.py");
+}
+
+#[test]
+fn python_clients_that_stop_reading_cost_little_and_are_told() {
+    against_gafferd("python", "slow.py");
+}
