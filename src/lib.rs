@@ -69,6 +69,7 @@
 //! | 4 [`node`] | the machine: endpoints, outputs, statistics, state |
 //! | 5 [`reactor`] | descriptors, clock, sleep |
 //! | 6 [`daemon`] | assembly: options, configuration, log, start and end |
+//! | 6 [`client`] | the other end of the wire, for programs that talk to a node |
 //! | `bin/` | the programs |
 //!
 //! # What is always so
@@ -99,6 +100,7 @@
 //! - **a limit**: [`base::limits`], with its reason, and a test at it and one beyond
 
 pub mod base;
+pub mod client;
 pub mod daemon;
 pub mod front;
 pub mod node;

@@ -23,6 +23,7 @@ const FLOORS: [(&str, u8); 10] = [
     ("reactor", 5),
     ("daemon", 6),
     ("client", 6),
+    ("client", 6),
     ("cli", 7),
 ];
 

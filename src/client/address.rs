@@ -1,0 +1,115 @@
+//! Where a node is: `http://HOST:PORT`, `HOST:PORT` or `unix:PATH`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::error::Error;
+
+/// The port of a node that names none.
+pub(super) const DEFAULT_PORT: u16 = 5000;
+
+/// Where a node is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// Over TCP.
+    Tcp {
+        /// A name or an address; one of IPv6 without its brackets.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+impl Default for Address {
+    fn default() -> Self {
+        Self::Tcp { host: "127.0.0.1".into(), port: DEFAULT_PORT }
+    }
+}
+
+impl Address {
+    /// What stands in the `Host` field.
+    pub fn host(&self) -> String {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+            Self::Tcp { host, port } => format!("{host}:{port}"),
+            Self::Unix(_) => "localhost".into(),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { .. } => write!(f, "http://{}", self.host()),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let bad = |why: &str| Error::Address { text: text.to_owned(), why: why.to_owned() };
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return if path.is_empty() {
+                Err(bad("a path has to follow unix:"))
+            } else {
+                Ok(Self::Unix(path.into()))
+            };
+        }
+        if text.starts_with("https:") {
+            return Err(bad("https is not spoken by this version"));
+        }
+        let rest = text.strip_prefix("http://").unwrap_or(text);
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (host, port) = match rest.strip_prefix('[') {
+            Some(rest) => {
+                let (host, behind) = rest.split_once(']').ok_or_else(|| bad("] is missing"))?;
+                (host, behind.strip_prefix(':'))
+            }
+            None => match rest.rsplit_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (rest, None),
+            },
+        };
+        if host.contains("://") || host.contains('/') || port.is_some_and(|p| p.contains('/')) {
+            return Err(bad("expected http://HOST:PORT or unix:PATH, without a path behind it"));
+        }
+        let port = match port {
+            None => DEFAULT_PORT,
+            Some(port) => port.parse().map_err(|_| bad("its port is not one"))?,
+        };
+        let host = if host.is_empty() { "127.0.0.1" } else { host };
+        Ok(Self::Tcp { host: host.to_owned(), port })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_people_write_them() {
+        for (text, shown) in [
+            ("http://127.0.0.1:5001", "http://127.0.0.1:5001"),
+            ("http://node.example/", "http://node.example:5000"),
+            ("localhost:7", "http://localhost:7"),
+            (":7", "http://127.0.0.1:7"),
+            ("http://[::1]:7", "http://[::1]:7"),
+            ("[::1]", "http://[::1]:5000"),
+            ("unix:/run/g.sock", "unix:/run/g.sock"),
+            ("unix:///run/g.sock", "unix:/run/g.sock"),
+        ] {
+            let address: Address = text.parse().expect(text);
+            assert_eq!(address.to_string(), shown);
+        }
+        for bad in ["unix:", "https://x", "ftp://x", "http://x:y", "http://x:5000/jobs", "[::1"] {
+            assert!(bad.parse::<Address>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What can go wrong between a client and a node, with what to do about it.
+
+use std::fmt;
+use std::io;
+
+use serde_json::Value;
+
+use super::address::Address;
+
+/// Why a call failed.
+#[derive(Debug)]
+pub enum Error {
+    /// This is no address.
+    Address {
+        /// As it was written.
+        text: String,
+        /// Why not.
+        why: String,
+    },
+    /// Nobody answers there.
+    NoNode {
+        /// Where.
+        address: Address,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The connection broke, or took too long.
+    Broken(io::Error),
+    /// What came is not what a node says.
+    Strange(String),
+    /// The node refused.
+    Refused {
+        /// The status of the answer, or the number of a command's error.
+        status: u16,
+        /// The word for it.
+        word: String,
+        /// Why, in a sentence.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// What an answer with this status and body says.
+    pub(super) fn of_answer(status: u16, body: &[u8]) -> Self {
+        let value: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        // The word stands in `error`, or beside a number there in `reason`, with the sentence in
+        // `detail`.
+        let (word, reason) = match text("error") {
+            Some(word) => (word, text("reason")),
+            None => (text("reason").unwrap_or_default(), text("detail")),
+        };
+        let reason = reason.unwrap_or_else(|| word.clone());
+        Self::Refused { status, word, reason }
+    }
+
+    /// Whether what was asked about is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address { text, why } => write!(f, "{text:?} is not a node's address: {why}"),
+            Self::NoNode { address, error } => {
+                write!(f, "no gafferd answers at {address} ({error}): start one with `gafferd`")
+            }
+            Self::Broken(error) => write!(f, "the connection to the node broke: {error}"),
+            Self::Strange(what) => write!(f, "this is not a node's answer: {what}"),
+            Self::Refused { reason, .. } => f.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
+    }
+}

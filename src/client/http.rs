@@ -1,0 +1,302 @@
+//! One HTTP/1.1 request after the other over one connection, and answers that go on.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::address::Address;
+use super::error::Error;
+use super::stream::Stream;
+use crate::VERSION;
+
+/// How long an answer may take, unless the request itself says that it waits for longer.
+const PATIENCE: Duration = Duration::from_secs(75);
+/// Largest head of an answer.
+const HEAD: usize = 64 * 1024;
+/// Largest whole answer: ten thousand jobs' configurations fit.
+const BODY: usize = 256 * 1024 * 1024;
+
+/// A connection to a node.
+pub struct Connection {
+    stream: Stream,
+    host: String,
+    /// Read, and not used yet.
+    ahead: Vec<u8>,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Reply {
+    /// Its status.
+    pub status: u16,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+/// The body of an answer that goes on.
+pub struct Body {
+    connection: Connection,
+    rest: Rest,
+}
+
+/// The head of an answer.
+struct Head {
+    status: u16,
+    rest: Rest,
+    /// What it says in answer to a websocket's key.
+    accept: Option<String>,
+}
+
+/// How the rest of a body is found.
+enum Rest {
+    /// So many bytes.
+    Length(usize),
+    /// In chunks; so many bytes of the present one.
+    Chunks(usize),
+    /// Up to the end of the connection.
+    Close,
+    /// There is none.
+    Over,
+}
+
+impl Reply {
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// The node refused, or the body is no JSON.
+    pub fn json(&self) -> Result<Value, Error> {
+        if !(200..300).contains(&self.status) {
+            return Err(Error::of_answer(self.status, &self.body));
+        }
+        serde_json::from_slice(&self.body).map_err(|error| Error::Strange(error.to_string()))
+    }
+}
+
+impl Connection {
+    /// Connects to a node.
+    ///
+    /// # Errors
+    /// Nobody answers there.
+    pub fn open(address: &Address) -> Result<Self, Error> {
+        let stream = Stream::open(address)?;
+        stream.set_patience(Some(PATIENCE))?;
+        Ok(Self { stream, host: address.host(), ahead: Vec::new() })
+    }
+
+    /// How long an answer may take; for ever without one.
+    ///
+    /// # Errors
+    /// The system does not take it.
+    pub fn set_patience(&mut self, patience: Option<Duration>) -> Result<(), Error> {
+        Ok(self.stream.set_patience(patience)?)
+    }
+
+    /// Asks, and reads the whole answer. `target` is a path with its query, encoded.
+    ///
+    /// # Errors
+    /// The connection broke, or what came is no answer. A refusal is an answer.
+    pub fn ask(&mut self, method: &str, target: &str, body: &[u8]) -> Result<Reply, Error> {
+        self.send(method, target, body)?;
+        let Head { status, mut rest, .. } = self.head(method)?;
+        let mut body = Vec::new();
+        while let Some(piece) = self.piece(&mut rest)? {
+            body.extend_from_slice(&piece);
+            if body.len() > BODY {
+                return Err(Error::Strange(format!("an answer of more than {BODY} bytes")));
+            }
+        }
+        Ok(Reply { status, body })
+    }
+
+    /// Asks for what goes on, and gives its body piece by piece, for which it waits for ever.
+    ///
+    /// # Errors
+    /// The connection broke, or the node refused.
+    pub fn follow(mut self, target: &str) -> Result<Body, Error> {
+        self.send("GET", target, b"")?;
+        let Head { status, mut rest, .. } = self.head("GET")?;
+        if status != 200 {
+            let mut body = Vec::new();
+            while let Some(piece) = self.piece(&mut rest)? {
+                body.extend_from_slice(&piece);
+            }
+            return Err(Error::of_answer(status, &body));
+        }
+        self.stream.set_patience(None)?;
+        Ok(Body { connection: self, rest })
+    }
+
+    fn send(&mut self, method: &str, target: &str, body: &[u8]) -> Result<(), Error> {
+        let host = &self.host;
+        let mut request = format!(
+            "{method} {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: gaffer/{VERSION}\r\n"
+        );
+        if !body.is_empty() || matches!(method, "POST" | "PUT") {
+            let length = body.len();
+            request += &format!("Content-Type: application/json\r\nContent-Length: {length}\r\n");
+        }
+        request += "\r\n";
+        let mut bytes = request.into_bytes();
+        bytes.extend_from_slice(body);
+        Ok(self.stream.write_all(&bytes)?)
+    }
+
+    /// Reads the head of an answer, behind any that only say that one is coming.
+    fn head(&mut self, method: &str) -> Result<Head, Error> {
+        loop {
+            let mut fields = [httparse::EMPTY_HEADER; 64];
+            let mut response = httparse::Response::new(&mut fields);
+            let parsed = response.parse(&self.ahead);
+            let parsed = parsed.map_err(|error| Error::Strange(error.to_string()))?;
+            let httparse::Status::Complete(used) = parsed else {
+                if self.ahead.len() > HEAD {
+                    return Err(Error::Strange("an endless head".into()));
+                }
+                self.read_on()?;
+                continue;
+            };
+            let status = response.code.unwrap_or_default();
+            let rest = rest_of(method, status, response.headers)?;
+            let accept = field(response.headers, "sec-websocket-accept");
+            self.ahead.drain(..used);
+            if status >= 200 || status == 101 {
+                return Ok(Head { status, rest, accept });
+            }
+        }
+    }
+
+    /// The next piece of a body; `None` at its end.
+    fn piece(&mut self, rest: &mut Rest) -> Result<Option<Vec<u8>>, Error> {
+        loop {
+            match rest {
+                Rest::Over | Rest::Length(0) => return Ok(None),
+                Rest::Length(left) | Rest::Chunks(left @ 1..) => {
+                    if self.ahead.is_empty() {
+                        self.read_on()?;
+                    }
+                    let count = self.ahead.len().min(*left);
+                    *left -= count;
+                    return Ok(Some(self.ahead.drain(..count).collect()));
+                }
+                Rest::Close => {
+                    if self.ahead.is_empty() && !self.read_some()? {
+                        *rest = Rest::Over;
+                        return Ok(None);
+                    }
+                    return Ok(Some(std::mem::take(&mut self.ahead)));
+                }
+                Rest::Chunks(0) => match self.chunk_size()? {
+                    0 => {
+                        self.trailers()?;
+                        *rest = Rest::Over;
+                    }
+                    size => *rest = Rest::Chunks(size),
+                },
+            }
+        }
+    }
+
+    /// The size of the next chunk, behind the line end of the one before.
+    fn chunk_size(&mut self) -> Result<usize, Error> {
+        loop {
+            let line = self.line()?;
+            let size = line.split(';').next().unwrap_or_default().trim();
+            if size.is_empty() {
+                continue;
+            }
+            return usize::from_str_radix(size, 16)
+                .map_err(|_| Error::Strange(format!("a chunk of size {size:?}")));
+        }
+    }
+
+    fn trailers(&mut self) -> Result<(), Error> {
+        while !self.line()?.is_empty() {}
+        Ok(())
+    }
+
+    fn line(&mut self) -> Result<String, Error> {
+        loop {
+            if let Some(end) = self.ahead.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.ahead.drain(..=end).collect();
+                return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
+            }
+            self.read_on()?;
+        }
+    }
+
+    fn read_on(&mut self) -> Result<(), Error> {
+        match self.read_some()? {
+            true => Ok(()),
+            false => Err(Error::Broken(std::io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    fn read_some(&mut self) -> Result<bool, Error> {
+        let mut buffer = [0; 16 * 1024];
+        let count = self.stream.read(&mut buffer)?;
+        self.ahead.extend_from_slice(&buffer[..count]);
+        Ok(count > 0)
+    }
+
+    /// Makes a websocket of the connection: gives the stream, and what was read of it already.
+    pub(super) fn switch(
+        mut self,
+        target: &str,
+        (key, accept): (&str, &str),
+    ) -> Result<(Stream, Vec<u8>), Error> {
+        let host = &self.host;
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: gaffer/{VERSION}\r\n\
+             Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: {key}\r\n\r\n"
+        );
+        self.stream.write_all(request.as_bytes())?;
+        let Head { status, mut rest, accept: told } = self.head("GET")?;
+        if status == 101 && told.as_deref() != Some(accept) {
+            return Err(Error::Strange("a websocket that was not asked for".into()));
+        }
+        if status == 101 {
+            self.stream.set_patience(None)?;
+            return Ok((self.stream, self.ahead));
+        }
+        let mut body = Vec::new();
+        while let Some(piece) = self.piece(&mut rest)? {
+            body.extend_from_slice(&piece);
+        }
+        Err(Error::of_answer(status, &body))
+    }
+}
+
+impl Body {
+    /// The next bytes; `None` at the end.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub fn read(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        self.connection.piece(&mut self.rest)
+    }
+}
+
+fn field(fields: &[httparse::Header<'_>], name: &str) -> Option<String> {
+    let found = fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+    found.map(|field| String::from_utf8_lossy(field.value).trim().to_owned())
+}
+
+fn rest_of(method: &str, status: u16, fields: &[httparse::Header<'_>]) -> Result<Rest, Error> {
+    if method == "HEAD" || matches!(status, 100..200 | 204 | 304) {
+        return Ok(Rest::Over);
+    }
+    if field(fields, "transfer-encoding")
+        .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
+    {
+        return Ok(Rest::Chunks(0));
+    }
+    match field(fields, "content-length") {
+        None => Ok(Rest::Close),
+        Some(length) => {
+            let length = length.parse();
+            length.map(Rest::Length).map_err(|_| Error::Strange("a length that is none".into()))
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Floor 6: the other end of the wire, for programs that talk to a node: plain blocking calls, no
+//! reactor.
+//!
+//! Read in this order: `address` (where a node is), `error`, `http` (one request after the other),
+//! `channel` (events, output and commands over a websocket), `api` (a node, its jobs and processes).
+//!
+//! ```no_run
+//! use gaffer::client::{Address, Server};
+//!
+//! let mut server = Server::new("http://127.0.0.1:5000".parse::<Address>()?);
+//! for name in server.jobs()? {
+//!     println!("{name}: {}", server.job(&name).info()?["state"]);
+//! }
+//! server.job("default.web").scale("+1")?;
+//! # Ok::<(), gaffer::client::Error>(())
+//! ```
+
+mod address;
+mod api;
+mod channel;
+mod error;
+mod http;
+mod stream;
+
+pub use address::Address;
+pub use api::{Job, Process, Server, State};
+pub use channel::{Channel, Heard};
+pub use error::Error;
+pub use http::{Body, Connection, Reply};
