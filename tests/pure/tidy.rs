@@ -13,7 +13,7 @@ use gaffer::supervisor::spec_keys;
 const LONGEST_FILE: usize = 700;
 
 /// What may import what: from its own folder and from lower floors. `sys` may use `base`, too.
-const FLOORS: [(&str, u8); 10] = [
+const FLOORS: [(&str, u8); 11] = [
     ("base", 0),
     ("sys", 0),
     ("wire", 1),
