@@ -252,6 +252,7 @@ fn a_paused_session_holds_so_many_senders_and_no_more() {
     // One that goes away leaves what it said.
     world.service.conn_gone(waiting[1], &mut world.clients, world.now);
     world.clients.remove(waiting[1]);
+    assert_eq!(world.service.counts().senders, limits::SOCKJS_SENDS - 1);
     assert!(world.said.is_empty());
     world.service.resume(world.sessions[0]);
     world.happen();

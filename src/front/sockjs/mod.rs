@@ -298,7 +298,6 @@ impl Service {
             return;
         };
         session.life = Life::Ending(code, reason.to_owned());
-        session.paused = false;
         self.swallow(id, clients, now);
         self.flush(id, clients, now);
         self.list(id);
@@ -311,7 +310,7 @@ impl Service {
         }
     }
 
-    /// Its messages are taken again.
+    /// Its messages are taken again, with the next call of [`Service::next`].
     pub fn resume(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(id) {
             session.paused = false;
