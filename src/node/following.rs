@@ -236,7 +236,7 @@ impl Gaffer {
     /// Forgets a feed, and whatever was done for it.
     pub(super) fn drop_feed(&mut self, conn: ConnId) {
         self.inlets.remove(&conn);
-        self.writers.forget(|writer| matches!(writer, Writer::Socket(at, _) if *at == conn));
+        self.forget_writers(|writer| matches!(writer, Writer::Socket(at, _) if *at == conn));
         let Some(feed) = self.feeds.remove(conn) else { return };
         if let Source::Stats(watched, interval) = &feed.source {
             self.hub.watches.remove(&Watcher::Feed(conn), watched, *interval);
