@@ -97,10 +97,12 @@ impl Gaffer {
             (_, Err(none)) if write && !read => Some(none.clone()),
             _ => None,
         };
-        let source = match (&fault, outlet) {
-            (None, Ok(channel)) if read => Source::Output(channel),
-            (None, Ok(channel)) => {
-                Source::Output(Channel { stream: StreamNo(u16::MAX), ..channel })
+        let source = match (&fault, outlet, &inlet) {
+            (None, Ok(channel), _) if read => Source::Output(channel),
+            // A stream that nobody writes to: it only ends with the process.
+            (None, _, Ok((id, _))) => {
+                let stream = StreamNo(u16::MAX);
+                Source::Output(Channel { id: *id, pid, stream, label: String::new() })
             }
             _ => Source::Nothing,
         };
@@ -138,18 +140,22 @@ impl Gaffer {
                 Heard::Close | Heard::Over => break,
             };
             let Some(inlet) = self.inlets.get(&conn).copied() else { continue };
-            self.take_message(conn, inlet, bytes);
+            if !self.take_message(conn, inlet, bytes) {
+                break;
+            }
         }
         self.flush_feed(conn, now);
     }
 
-    fn take_message(&mut self, conn: ConnId, inlet: Inlet, bytes: Vec<u8>) {
+    /// Does what a message wants; whether further ones may be heard.
+    fn take_message(&mut self, conn: ConnId, inlet: Inlet, bytes: Vec<u8>) -> bool {
         let (id, body) = if inlet.form == Form::Frames {
             match frame::parse(&bytes) {
                 Ok(frame) => (frame.id.to_owned(), frame.body.to_vec()),
                 Err(error) => {
-                    let reason = error.to_string();
-                    return self.feeds.end(conn, End::because(1007, &reason));
+                    self.inlets.remove(&conn);
+                    self.feeds.end(conn, End::because(1007, &error.to_string()));
+                    return false;
                 }
             }
         } else {
@@ -157,27 +163,31 @@ impl Gaffer {
         };
         if inlet.form == Form::Frames && body.starts_with(b"AUTH:") {
             // A client says its key whether it is asked for or not; it is not for the process.
-            return self.feeds.reply(conn, Kind::Response, &id, "OK");
+            self.feeds.reply(conn, Kind::Response, &id, "OK");
+            return true;
         }
         let Some(to) = inlet.to else {
             let reason = format!("nothing can be written to process {}", inlet.pid);
             let body = json!({"error": "EPERM", "errno": 403, "reason": reason});
-            return self.feeds.reply(conn, Kind::Error, &id, &json::text(&body));
+            self.feeds.reply(conn, Kind::Error, &id, &json::text(&body));
+            return true;
         };
         let writing = Writing { to, bytes: body, close: false };
         if let Some(done) = self.write(Writer::Socket(conn, id.clone()), writing) {
             self.reply_written(conn, &id, done);
         }
+        true
     }
 
     /// A process wrote something: tells those who follow it.
     pub(super) fn tell_output(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], now: Now) {
         let Some(pid) = self.supervisor.live_pid(id) else { return };
-        if !self.hub.follows_output(pid) && !self.feeds.follows_output(pid) {
-            return;
+        // Also while nobody follows, so that whoever begins to does so between two characters.
+        let bytes = self.aligned.take((id, stream), bytes);
+        if self.hub.follows_output(pid) || self.feeds.follows_output(pid) {
+            let bytes = bytes.into_owned();
+            self.tell_aligned((id, pid), stream, &bytes, now);
         }
-        let bytes = self.aligned.take((id, stream), bytes).into_owned();
-        self.tell_aligned((id, pid), stream, &bytes, now);
     }
 
     fn tell_aligned(
