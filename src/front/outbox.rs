@@ -41,16 +41,6 @@ impl Weight for str {
     }
 }
 
-impl Weight for [u8] {
-    fn weight(&self) -> usize {
-        self.len()
-    }
-
-    fn lost(&self) -> u64 {
-        u64::try_from(self.len()).unwrap_or(u64::MAX)
-    }
-}
-
 /// The queue of one reader.
 pub struct Outbox<T: ?Sized> {
     pieces: VecDeque<Piece<T>>,

@@ -17,7 +17,7 @@ use crate::base::timers::Timers;
 use crate::front::clients::Clients;
 use crate::front::conn::Conn;
 use crate::front::live::Say;
-use crate::front::outbox::{Next, Outbox, Piece};
+use crate::front::outbox::{Next, Outbox, Piece, Weight};
 use crate::wire::frame::{self, Kind};
 use crate::wire::{json, sse};
 
@@ -75,14 +75,31 @@ pub struct Feed {
     pub source: Source,
     /// How it comes.
     pub form: Form,
-    outbox: Outbox<[u8]>,
-    /// What was lost of it so far.
+    outbox: Outbox<Part>,
+    /// What was lost of it so far: bytes of a stream, or messages.
     lost: u64,
     heartbeat: Option<Duration>,
     /// Nothing more comes; with what it ends.
     end: Option<End>,
     /// Numbers its frames.
     frames: u64,
+}
+
+/// A part of what is followed, as it goes out.
+struct Part {
+    bytes: Rc<[u8]>,
+    /// How much is lost with it: of a stream its own bytes, whatever they are wrapped in.
+    lost: u64,
+}
+
+impl Weight for Part {
+    fn weight(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn lost(&self) -> u64 {
+        self.lost
+    }
 }
 
 /// The end of what was followed.
@@ -227,7 +244,8 @@ impl Feeds {
             Form::Socket if kind == Kind::Error => body.as_bytes().to_vec(),
             Form::Socket | Form::Continuous | Form::Longpoll | Form::EventSource => return,
         };
-        if feed.outbox.push(Piece::Reply(bytes.into())).is_err() {
+        let part = Part { bytes: bytes.into(), lost: 0 };
+        if feed.outbox.push(Piece::Reply(part.into())).is_err() {
             feed.end = Some(End::because(1008, "too many answers are waiting to be read"));
         }
     }
@@ -318,31 +336,31 @@ impl Feed {
             bytes.extend_from_slice(text.as_bytes());
             bytes.push(b'\n');
         }
-        self.push(bytes.into());
+        self.push(bytes.into(), 1);
     }
 
     fn output(&mut self, raw: &Rc<[u8]>, position: u64) {
         let Source::Output(channel) = &self.source else { return };
-        match self.form {
-            Form::Continuous | Form::Longpoll | Form::Socket => self.push(Rc::clone(raw)),
+        let bytes = match self.form {
+            Form::Continuous | Form::Longpoll | Form::Socket => Rc::clone(raw),
             Form::EventSource => {
                 let mut bytes = Vec::with_capacity(raw.len() + 64);
                 let (label, id) = (Some(channel.label.as_str()), position.to_string());
                 sse::event(label, Some(&id), &String::from_utf8_lossy(raw), &mut bytes);
-                self.push(bytes.into());
+                bytes.into()
             }
             Form::Frames => {
                 self.frames += 1;
-                let bytes = frame::encode(Kind::Message, &self.frames.to_string(), raw);
-                self.push(bytes.into());
+                frame::encode(Kind::Message, &self.frames.to_string(), raw).into()
             }
-        }
+        };
+        self.push(bytes, u64::try_from(raw.len()).unwrap_or(u64::MAX));
     }
 
     /// One topic is all that a feed has, so its name tells nothing.
-    fn push(&mut self, bytes: Rc<[u8]>) {
+    fn push(&mut self, bytes: Rc<[u8]>, lost: u64) {
         if self.end.is_none() {
-            let _ = self.outbox.push(Piece::Published("".into(), bytes));
+            let _ = self.outbox.push(Piece::Published("".into(), Part { bytes, lost }.into()));
         }
     }
 
@@ -356,8 +374,8 @@ impl Feed {
         }
         while conn.has_room() {
             match self.outbox.pop() {
-                Some(Next::Text(bytes)) => {
-                    self.send(&bytes, conn, now);
+                Some(Next::Text(part)) => {
+                    self.send(&part.bytes, conn, now);
                     if self.form == Form::Longpoll {
                         conn.end_stream(now);
                         return true;
@@ -392,7 +410,9 @@ impl Feed {
         match self.form {
             Form::EventSource => {
                 let mut bytes = Vec::new();
-                sse::comment(&format!("lagged: {lost} bytes lost"), &mut bytes);
+                let of_stream = matches!(self.source, Source::Output(_));
+                let unit = if of_stream { "bytes" } else { "messages" };
+                sse::comment(&format!("lagged: {lost} {unit} lost"), &mut bytes);
                 conn.stream(&[&bytes], now);
             }
             Form::Frames => {
