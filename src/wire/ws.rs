@@ -88,11 +88,12 @@ pub fn handshake(
     version: Version,
     headers: &Headers,
 ) -> Result<String, NoHandshake> {
-    if method != Method::Get || version != Version::Http11 {
-        return Err(NoHandshake::Method);
-    }
+    // First, so that HEAD is told what GET is told.
     if !headers.contains_token("upgrade", "websocket") {
         return Err(NoHandshake::Upgrade);
+    }
+    if method != Method::Get || version != Version::Http11 {
+        return Err(NoHandshake::Method);
     }
     if !headers.contains_token("connection", "upgrade") {
         return Err(NoHandshake::Connection);

@@ -14,3 +14,5 @@ mod scenarios;
 mod simulation;
 mod text_properties;
 mod tidy;
+mod trace_client;
+mod ws_client;
