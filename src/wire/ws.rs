@@ -352,6 +352,21 @@ mod tests {
     }
 
     #[test]
+    fn messages_longer_than_what_is_read_at_a_time_are_whole() {
+        // The head of a client's frame of this length: two bytes, two of length, four of mask.
+        let most = limits::WS_READ_BUFFER - 8;
+        for length in [most, most + 1, 3 * limits::WS_READ_BUFFER] {
+            let [high, low] = u16::try_from(length).expect("a short one").to_be_bytes();
+            let mut bytes = vec![0x82, 0xfe, high, low, 0, 0, 0, 0];
+            bytes.resize(8 + length, b'x');
+            let mut socket = WebSocket::server(length);
+            let (heard, out) = hear(&mut socket, &[bytes, frame(1, b"next")].concat());
+            let wanted = [Heard::Binary(vec![b'x'; length]), Heard::Text("next".into())];
+            assert!(heard == wanted && out.is_empty(), "{length}");
+        }
+    }
+
+    #[test]
     fn what_breaks_a_rule_is_told_and_ends() {
         for (bytes, code) in [
             (vec![0x81, 1, b'x'], 1002_u16),
