@@ -29,7 +29,6 @@ use crate::supervisor::order::{Accounts, Host};
 use crate::sys::lock::{lock, LockError, Locked};
 use crate::sys::spawn::Spawner;
 use crate::sys::{daemonize, entropy, procfs, reap, sockets, startup, users};
-use crate::wire::channel;
 use crate::VERSION;
 
 /// Runs gafferd until it is told to end; gives its exit code.
@@ -192,7 +191,6 @@ fn setup(
         channel: sockjs::Options {
             cookie: true,
             legacy: settings.sockjs_legacy,
-            lagged: channel::lagged,
             ..sockjs::Options::default()
         },
         console: Console::new(verbosity),

@@ -159,6 +159,10 @@ impl Asked {
             Version::Http11 => (Extent::Chunked, self.persistence),
             Version::Http10 => (Extent::UntilClose, Persistence::Close),
         };
+        if extent == Extent::UntilClose {
+            // Only chunks can be followed by trailers.
+            response.headers.retain(|(name, _)| *name != "Trailer");
+        }
         let headers = &response.headers;
         let head = ResponseHead { status: response.status, headers, extent, persistence, date };
         let mut out = Vec::with_capacity(HEAD_ROOM);

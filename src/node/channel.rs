@@ -48,7 +48,7 @@ impl Gaffer {
                     debug!("channel {session:?} closed");
                     self.hub.forget(session);
                     self.waits.forget_session(session);
-                    self.writers.forget(
+                    self.forget_writers(
                         |writer| matches!(writer, Writer::Command(of, _) if *of == session),
                     );
                 }

@@ -126,7 +126,7 @@ impl Gaffer {
         self.clients.remove(id);
         self.drop_feed(id);
         self.waits.forget(id);
-        self.writers.forget(|writer| *writer == Writer::Conn(id));
+        self.forget_writers(|writer| *writer == Writer::Conn(id));
     }
 }
 

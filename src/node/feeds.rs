@@ -76,7 +76,7 @@ pub struct Feed {
     /// How it comes.
     pub form: Form,
     outbox: Outbox<Part>,
-    /// What was lost of it so far: bytes of a stream, else messages.
+    /// What was lost of it so far: bytes of a stream, or messages.
     lost: u64,
     heartbeat: Option<Duration>,
     /// Nothing more comes; with what it ends.
@@ -85,12 +85,21 @@ pub struct Feed {
     frames: u64,
 }
 
-/// A piece of what is followed, as it goes out.
+/// A part of what is followed, as it goes out.
 struct Part {
-    bytes: Box<[u8]>,
-    /// How much is lost with it: what a process wrote by its bytes, without what frames it here, and
-    /// anything else as one message.
+    bytes: Rc<[u8]>,
+    /// How much is lost with it: of a stream its own bytes, whatever they are wrapped in.
     lost: u64,
+}
+
+impl Weight for Part {
+    fn weight(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn lost(&self) -> u64 {
+        self.lost
+    }
 }
 
 /// The end of what was followed.
@@ -198,7 +207,7 @@ impl Feeds {
         position: u64,
     ) -> Vec<ConnId> {
         let Some(followers) = self.outputs.get(&pid) else { return Vec::new() };
-        let raw = Part::written(bytes);
+        let raw: Rc<[u8]> = bytes.into();
         let mut told = Vec::new();
         for conn in followers {
             let Some(feed) = self.feeds.get_mut(conn) else { continue };
@@ -216,7 +225,7 @@ impl Feeds {
         let Some(feed) = self.feeds.get_mut(&conn) else { return };
         feed.lose(lost);
         if !bytes.is_empty() {
-            feed.output(&Part::written(bytes), position);
+            feed.output(&bytes.into(), position);
         }
     }
 
@@ -235,8 +244,8 @@ impl Feeds {
             Form::Socket if kind == Kind::Error => body.as_bytes().to_vec(),
             Form::Socket | Form::Continuous | Form::Longpoll | Form::EventSource => return,
         };
-        let answer = Part { bytes: bytes.into(), lost: 0 };
-        if feed.outbox.push(Piece::Reply(answer.into())).is_err() {
+        let part = Part { bytes: bytes.into(), lost: 0 };
+        if feed.outbox.push(Piece::Reply(part.into())).is_err() {
             feed.end = Some(End::because(1008, "too many answers are waiting to be read"));
         }
     }
@@ -327,31 +336,31 @@ impl Feed {
             bytes.extend_from_slice(text.as_bytes());
             bytes.push(b'\n');
         }
-        self.push(Part { bytes: bytes.into(), lost: 1 }.into());
+        self.push(bytes.into(), 1);
     }
 
-    fn output(&mut self, raw: &Rc<Part>, position: u64) {
+    fn output(&mut self, raw: &Rc<[u8]>, position: u64) {
         let Source::Output(channel) = &self.source else { return };
-        match self.form {
-            Form::Continuous | Form::Longpoll | Form::Socket => self.push(Rc::clone(raw)),
+        let bytes = match self.form {
+            Form::Continuous | Form::Longpoll | Form::Socket => Rc::clone(raw),
             Form::EventSource => {
-                let mut bytes = Vec::with_capacity(raw.bytes.len() + 64);
+                let mut bytes = Vec::with_capacity(raw.len() + 64);
                 let (label, id) = (Some(channel.label.as_str()), position.to_string());
-                sse::event(label, Some(&id), &String::from_utf8_lossy(&raw.bytes), &mut bytes);
-                self.push(Part { bytes: bytes.into(), lost: raw.lost }.into());
+                sse::event(label, Some(&id), &String::from_utf8_lossy(raw), &mut bytes);
+                bytes.into()
             }
             Form::Frames => {
                 self.frames += 1;
-                let bytes = frame::encode(Kind::Message, &self.frames.to_string(), &raw.bytes);
-                self.push(Part { bytes: bytes.into(), lost: raw.lost }.into());
+                frame::encode(Kind::Message, &self.frames.to_string(), raw).into()
             }
-        }
+        };
+        self.push(bytes, u64::try_from(raw.len()).unwrap_or(u64::MAX));
     }
 
     /// One topic is all that a feed has, so its name tells nothing.
-    fn push(&mut self, part: Rc<Part>) {
+    fn push(&mut self, bytes: Rc<[u8]>, lost: u64) {
         if self.end.is_none() {
-            let _ = self.outbox.push(Piece::Published("".into(), part));
+            let _ = self.outbox.push(Piece::Published("".into(), Part { bytes, lost }.into()));
         }
     }
 
@@ -401,9 +410,9 @@ impl Feed {
         match self.form {
             Form::EventSource => {
                 let mut bytes = Vec::new();
-                let what =
-                    if matches!(self.source, Source::Output(_)) { "bytes" } else { "messages" };
-                sse::comment(&format!("lagged: {lost} {what} lost"), &mut bytes);
+                let of_stream = matches!(self.source, Source::Output(_));
+                let unit = if of_stream { "bytes" } else { "messages" };
+                sse::comment(&format!("lagged: {lost} {unit} lost"), &mut bytes);
                 conn.stream(&[&bytes], now);
             }
             Form::Frames => {
@@ -451,25 +460,7 @@ impl Feed {
     }
 }
 
-impl Part {
-    /// What a process wrote, as it is.
-    fn written(bytes: &[u8]) -> Rc<Self> {
-        Rc::new(Self { bytes: bytes.into(), lost: u64::try_from(bytes.len()).unwrap_or(u64::MAX) })
-    }
-}
-
-impl Weight for Part {
-    fn weight(&self) -> usize {
-        self.bytes.len()
-    }
-
-    fn lost(&self) -> u64 {
-        self.lost
-    }
-}
-
-/// The trailer field that tells how much a continuous feed has lost: bytes of a stream, else
-/// messages.
+/// The trailer field that tells how much a continuous feed has lost.
 pub const LOST_FIELD: &str = "Gaffer-Lost";
 
 /// Text where it is text, else bytes.

@@ -140,18 +140,22 @@ impl Gaffer {
                 Heard::Close | Heard::Over => break,
             };
             let Some(inlet) = self.inlets.get(&conn).copied() else { continue };
-            self.take_message(conn, inlet, bytes);
+            if !self.take_message(conn, inlet, bytes) {
+                break;
+            }
         }
         self.flush_feed(conn, now);
     }
 
-    fn take_message(&mut self, conn: ConnId, inlet: Inlet, bytes: Vec<u8>) {
+    /// Does what a message wants; whether further ones may be heard.
+    fn take_message(&mut self, conn: ConnId, inlet: Inlet, bytes: Vec<u8>) -> bool {
         let (id, body) = if inlet.form == Form::Frames {
             match frame::parse(&bytes) {
                 Ok(frame) => (frame.id.to_owned(), frame.body.to_vec()),
                 Err(error) => {
-                    let reason = error.to_string();
-                    return self.feeds.end(conn, End::because(1007, &reason));
+                    self.inlets.remove(&conn);
+                    self.feeds.end(conn, End::because(1007, &error.to_string()));
+                    return false;
                 }
             }
         } else {
@@ -159,28 +163,31 @@ impl Gaffer {
         };
         if inlet.form == Form::Frames && body.starts_with(b"AUTH:") {
             // A client says its key whether it is asked for or not; it is not for the process.
-            return self.feeds.reply(conn, Kind::Response, &id, "OK");
+            self.feeds.reply(conn, Kind::Response, &id, "OK");
+            return true;
         }
         let Some(to) = inlet.to else {
             let reason = format!("nothing can be written to process {}", inlet.pid);
             let body = json!({"error": "EPERM", "errno": 403, "reason": reason});
-            return self.feeds.reply(conn, Kind::Error, &id, &json::text(&body));
+            self.feeds.reply(conn, Kind::Error, &id, &json::text(&body));
+            return true;
         };
         let writing = Writing { to, bytes: body, close: false };
         if let Some(done) = self.write(Writer::Socket(conn, id.clone()), writing) {
             self.reply_written(conn, &id, done);
         }
+        true
     }
 
     /// A process wrote something: tells those who follow it.
     pub(super) fn tell_output(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], now: Now) {
         let Some(pid) = self.supervisor.live_pid(id) else { return };
-        if !self.hub.follows_output(pid) && !self.feeds.follows_output(pid) {
-            self.aligned.forget((id, stream));
-            return;
+        // Also while nobody follows, so that whoever begins to does so between two characters.
+        let bytes = self.aligned.take((id, stream), bytes);
+        if self.hub.follows_output(pid) || self.feeds.follows_output(pid) {
+            let bytes = bytes.into_owned();
+            self.tell_aligned((id, pid), stream, &bytes, now);
         }
-        let bytes = self.aligned.take((id, stream), bytes).into_owned();
-        self.tell_aligned((id, pid), stream, &bytes, now);
     }
 
     fn tell_aligned(
@@ -239,7 +246,7 @@ impl Gaffer {
     /// Forgets a feed, and whatever was done for it.
     pub(super) fn drop_feed(&mut self, conn: ConnId) {
         self.inlets.remove(&conn);
-        self.writers.forget(|writer| matches!(writer, Writer::Socket(at, _) if *at == conn));
+        self.forget_writers(|writer| matches!(writer, Writer::Socket(at, _) if *at == conn));
         let Some(feed) = self.feeds.remove(conn) else { return };
         if let Source::Stats(watched, interval) = &feed.source {
             self.hub.watches.remove(&Watcher::Feed(conn), watched, *interval);

@@ -38,6 +38,7 @@ use crate::supervisor::order::Host;
 use crate::supervisor::spec::{JobEntry, Place};
 use crate::supervisor::tables::Refusal;
 use crate::supervisor::{spec_read, Supervisor};
+use crate::wire::channel;
 
 /// The node.
 pub struct Gaffer {
@@ -96,7 +97,7 @@ pub struct Setup {
     pub console: Console,
     /// Most clients at a time.
     pub clients: usize,
-    /// How the channel behaves.
+    /// How the channel behaves, but for what is said on it.
     pub channel: Options,
     /// Facts in the header of the record of what runs: the machine's boot.
     pub boot_id: String,
@@ -118,13 +119,14 @@ impl Gaffer {
     pub fn new(setup: Setup) -> Self {
         let node = setup.host.node.clone();
         let header = Map::from_iter([("boot_id".to_owned(), Value::from(setup.boot_id))]);
+        let channel = Options { lagged: channel::lagged, ..setup.channel };
         Self {
             supervisor: Supervisor::new(setup.host, setup.seed),
             outputs: Outputs::default(),
             stdins: Stdins::default(),
             stats: Stats::new(setup.memory),
             clients: Clients::new(setup.clients),
-            channel: Service::new("/channel", setup.channel, setup.seed),
+            channel: Service::new("/channel", channel, setup.seed),
             hub: Hub::default(),
             feeds: Feeds::default(),
             inlets: BTreeMap::new(),

@@ -172,6 +172,14 @@ impl Stdins {
         std::mem::take(&mut self.freed).into_iter().collect()
     }
 
+    /// Who found no room has gone: others may try.
+    pub fn try_again(&mut self, id: InstanceId, stream: StreamNo) {
+        let Some(queue) = self.queues.get_mut(&(id, stream)) else { return };
+        if queue.refused.take().is_some() {
+            self.freed.insert((id, stream));
+        }
+    }
+
     /// The run is over: drops what it is owed, and gives how much that was.
     pub fn end_run(&mut self, id: InstanceId) -> u64 {
         let all = (id, StreamNo(0))..=(id, StreamNo(u16::MAX));

@@ -55,12 +55,18 @@ impl Writers {
         self.parked.entry(writing.to).or_default().push_front((writer, writing));
     }
 
-    /// Takes away what a client wanted to write: it is gone.
-    pub fn forget(&mut self, is_gone: impl Fn(&Writer) -> bool) {
-        for queue in self.parked.values_mut() {
+    /// Takes away what a client wanted to write: it is gone. Gives the streams on which others come
+    /// first now.
+    pub fn forget(&mut self, is_gone: impl Fn(&Writer) -> bool) -> Vec<Address> {
+        let mut changed = Vec::new();
+        for (at, queue) in &mut self.parked {
+            if queue.front().is_some_and(|(writer, _)| is_gone(writer)) {
+                changed.push(*at);
+            }
             queue.retain(|(writer, _)| !is_gone(writer));
         }
         self.parked.retain(|_, queue| !queue.is_empty());
+        changed
     }
 
     /// Whether a client waits.
@@ -109,6 +115,13 @@ impl Gaffer {
             self.stdins.close(id, stream);
         }
         Ok(())
+    }
+
+    /// A client is gone. Those behind it may need less room than it did.
+    pub(super) fn forget_writers(&mut self, is_gone: impl Fn(&Writer) -> bool) {
+        for (id, stream) in self.writers.forget(is_gone) {
+            self.stdins.try_again(id, stream);
+        }
     }
 
     /// Serves those who waited, where there is room now.

@@ -88,11 +88,12 @@ pub fn handshake(
     version: Version,
     headers: &Headers,
 ) -> Result<String, NoHandshake> {
-    if method != Method::Get || version != Version::Http11 {
-        return Err(NoHandshake::Method);
-    }
+    // First, so that HEAD is told what GET is told.
     if !headers.contains_token("upgrade", "websocket") {
         return Err(NoHandshake::Upgrade);
+    }
+    if method != Method::Get || version != Version::Http11 {
+        return Err(NoHandshake::Method);
     }
     if !headers.contains_token("connection", "upgrade") {
         return Err(NoHandshake::Connection);
@@ -348,6 +349,21 @@ mod tests {
         let mut socket = WebSocket::server(100);
         let single: Vec<Heard> = bytes.iter().flat_map(|b| hear(&mut socket, &[*b]).0).collect();
         assert_eq!(single, wanted);
+    }
+
+    #[test]
+    fn messages_longer_than_what_is_read_at_a_time_are_whole() {
+        // The head of a client's frame of this length: two bytes, two of length, four of mask.
+        let most = limits::WS_READ_BUFFER - 8;
+        for length in [most, most + 1, 3 * limits::WS_READ_BUFFER] {
+            let [high, low] = u16::try_from(length).expect("a short one").to_be_bytes();
+            let mut bytes = vec![0x82, 0xfe, high, low, 0, 0, 0, 0];
+            bytes.resize(8 + length, b'x');
+            let mut socket = WebSocket::server(length);
+            let (heard, out) = hear(&mut socket, &[bytes, frame(1, b"next")].concat());
+            let wanted = [Heard::Binary(vec![b'x'; length]), Heard::Text("next".into())];
+            assert!(heard == wanted && out.is_empty(), "{length}");
+        }
     }
 
     #[test]

@@ -1,17 +1,27 @@
 //! Golden traces of the API: requests, what happens to the processes meanwhile, and exactly what
-//! the node answers, as text files in `tests/golden/api`. They are the promise to clients. Each is
-//! replayed whole, byte by byte, and in random pieces.
+//! the node answers, as text files in `tests/golden/api`, and in `tests/golden/live` for what goes on
+//! and for websockets. They are the promise to clients. Each is replayed whole, byte by byte, and in
+//! random pieces.
 //!
 //! A line of a trace is one of
 //!
 //! - `# …`: a remark; empty lines are remarks too
 //! - `GET /path body`: a request, with `Host: localhost:5000` and the body's length
 //! - `with Name: value`: a header of the next request; several lines for several
+//! - `body 1000`: the next request has a body of so many `x`
+//! - `open /path`: a websocket is asked for, and from here on spoken with
+//! - `say TEXT`, `say-bytes …`, `ping …`, `close 1000 why`: messages on it; in a text `␀`, `␊` and `␍`
+//!   stand for the characters that they show, and `say-long 1000` is one of so many `x`
 //! - `> …` and `>> …`: raw bytes of a request, as in the traces of connections
+//! - `hold`, `send`: what is said in between goes out together
 //! - `conn 2`, `conn 2 unix`: from here on another client speaks
+//! - `stall`, `go on`: it takes nothing of what it is owed, until it does; `half-close`, `vanish`: it
+//!   ends its own side, or is gone
 //! - `advance 1500ms`: time passes
 //! - `exit 1001 code 3`, `exit 1001 signal SEGV`, with `leaving others` behind it if its group lives
-//! - `output 1001 …`, `errors 1001 …`: a process writes, with escapes
+//! - `output 1001 …`, `errors 1001 …`, `custom 1001 3 …`: a process writes, with escapes; `floods 1001
+//!   20 1000`: it writes 20 times 1000 bytes
+//! - `reads 0`, `reads all`, `refuses 32`: how much processes read of what they are sent
 //! - `deaf`, `hearing`: processes ignore all but KILL, or end with TERM and INT
 //! - `spawns fail exec 2`, `spawns work`; `stores fail 28`, `stores work`
 //! - `signal TERM`: the daemon gets a signal
@@ -23,15 +33,18 @@
 //! - `< 200 application/json`, `< Name: value`, `<< body`: an answer. Without `with`, only `Allow`
 //!   and what is about origins is shown. What every answer has is checked, but not shown
 //! - `< …` and `<< …` after raw bytes: the bytes of the answer
+//! - `< 200 … goes on`: an answer whose body comes in pieces, as they come: `<+ chunk …` each, `<+ end
+//!   Name: value` at last with its trailers, or `<+ bytes …` where only the end of the connection ends it
+//! - `< 101`: a websocket, and what is said on it: `<+ text …`, `<+ binary …`, `<+ ping`, `<+ pong …`,
+//!   `<+ close 1000 why`. `␀`, `␊` and `␍` stand for the characters that they show
 //! - `< on 2`: what follows is for another client
 //! - `< closed`, `< ending`: the connection is over, or nothing more will be sent on it
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gaffer::base::error::{Errno, Stage};
-use gaffer::base::ids::{ConnId, OsPid, StreamNo};
+use gaffer::base::ids::{OsPid, StreamNo};
 use gaffer::base::process::{ExitStatus, Signal};
 use gaffer::base::random::Random;
 use gaffer::front::access::Access;
@@ -46,6 +59,8 @@ use gaffer::supervisor::spec_read;
 
 use crate::fake_node::FakeNode;
 use crate::http_traces::unescape;
+use crate::trace_client::{Asked, Client};
+use crate::ws_client;
 
 #[test]
 fn every_api_trace_gives_its_exact_answers_however_it_is_cut() {
@@ -69,11 +84,12 @@ fn every_api_trace_gives_its_exact_answers_however_it_is_cut() {
 }
 
 fn traces() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/api");
-    let entries = std::fs::read_dir(&folder).expect("traces");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["tests/golden/api", "tests/golden/live"].map(|folder| root.join(folder));
+    let entries = folders.iter().flat_map(|folder| std::fs::read_dir(folder).expect("traces"));
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("one").path()).collect();
     paths.sort();
-    assert!(paths.len() >= 10, "only {} traces", paths.len());
+    assert!(paths.len() >= 20, "only {} traces", paths.len());
     paths
 }
 
@@ -116,8 +132,10 @@ fn pattern_fits(pattern: &str, path: &str) -> bool {
 fn every_path_tells_its_methods_and_what_answers_get_answers_head() {
     for route in ROUTES {
         let path = route.pattern.replace(":session", "s").replace(":job", "a").replace("#pid", "1");
+        let path = path.replace(":part", "job").replace(":label", "out");
+        // Some answers to GET do not end.
         let trace = format!(
-            "file s.a {{\"cmd\": \"a\"}}\nwith X: y\nOPTIONS {path}\nGET {path}\nHEAD {path}\n"
+            "file s.a {{\"cmd\": \"a\"}}\nwith X: y\nOPTIONS {path}\nHEAD {path}\nGET {path}\n"
         );
         let seen = replay(&trace, &mut || usize::MAX).text;
         let lines: Vec<&str> = seen.lines().collect();
@@ -129,7 +147,7 @@ fn every_path_tells_its_methods_and_what_answers_get_answers_head() {
         let allow = lines.iter().find_map(|line| line.strip_prefix("< Allow: ")).expect("told");
         assert!(allow.split(", ").any(|name| name == route.method.name()), "{path}: {allow}");
         assert!(allow.ends_with("OPTIONS"), "{path}: {allow}");
-        assert_eq!(after("GET"), after("HEAD"), "{path}");
+        assert_eq!(after("GET").trim_end_matches(" goes on"), after("HEAD"), "{path}");
     }
 }
 
@@ -148,24 +166,12 @@ struct Player<'a> {
     /// Which of them speaks.
     current: usize,
     headers: Vec<String>,
+    body: Option<usize>,
+    /// What is said, while it is held back.
+    held: Option<Vec<u8>>,
     piece: &'a mut dyn FnMut() -> usize,
     out: String,
     served: Vec<(String, String)>,
-}
-
-struct Client {
-    name: String,
-    conn: ConnId,
-    /// Requests without an answer.
-    asked: VecDeque<Asked>,
-    left: &'static str,
-}
-
-struct Asked {
-    method: String,
-    path: String,
-    /// Whether all headers of the answer are shown.
-    closely: bool,
 }
 
 fn replay(text: &str, piece: &mut dyn FnMut() -> usize) -> Replay {
@@ -185,6 +191,8 @@ fn replay(text: &str, piece: &mut dyn FnMut() -> usize) -> Replay {
         clients: Vec::new(),
         current: 0,
         headers: Vec::new(),
+        body: None,
+        held: None,
         piece,
         out: String::new(),
         served: Vec::new(),
@@ -195,7 +203,7 @@ fn replay(text: &str, piece: &mut dyn FnMut() -> usize) -> Replay {
     let mut files_left = text.lines().filter(|line| line.starts_with("file ")).count();
     while let Some(line) = lines.next() {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-        if ["<", "<<", "!"].contains(&word) {
+        if ["<", "<<", "<+", "!"].contains(&word) {
             continue;
         }
         player.out += &format!("{line}\n");
@@ -247,8 +255,7 @@ impl Player<'_> {
         } else {
             self.node.connect_tcp()
         };
-        let asked = VecDeque::new();
-        self.clients.push(Client { name: name.to_owned(), conn, asked, left: "" });
+        self.clients.push(Client::new(name, conn));
         self.current = self.clients.len() - 1;
     }
 
@@ -274,13 +281,46 @@ impl Player<'_> {
                 };
                 self.node.exit(process(os_pid), status, more == ["leaving", "others"]);
             }
-            ("output" | "errors", [os_pid, ..]) => {
-                let text = rest.split_once(' ').map(|(_, text)| text).unwrap_or_default();
-                let stream = if word == "output" { StreamNo::STDOUT } else { StreamNo::STDERR };
-                self.node.output(process(os_pid), stream, &unescape(text));
+            ("output" | "errors" | "custom" | "floods", _) => self.write(word, rest),
+            ("signal", [name]) => self.node.signal(Signal::parse(name).expect("a signal")),
+            ("body", [length]) => self.body = Some(number(length)),
+            ("open", _) => self.open(rest),
+            ("say" | "say-bytes" | "say-long" | "ping" | "close", _) => {
+                let bytes = said(word, rest);
+                match &mut self.held {
+                    Some(held) => held.extend(bytes),
+                    None => self.send(&bytes),
+                }
             }
+            ("hold", _) => self.held = Some(Vec::new()),
+            ("send", _) => {
+                let held = self.held.take().expect("something is held");
+                self.send(&held);
+            }
+            ("stall", _) => self.client().stalls = true,
+            ("go", ["on"]) => self.client().stalls = false,
+            ("half-close", _) => {
+                let conn = self.client().conn;
+                self.node.half_close(conn);
+            }
+            ("vanish", _) => {
+                let conn = self.client().conn;
+                self.client().gone = true;
+                self.node.vanish(conn);
+            }
+            (method, _) if rest.starts_with('/') || rest == "*" => self.request(method, rest),
+            _ => self.change(word, words.as_slice()),
+        }
+    }
+
+    /// The kernel changes its ways.
+    fn change(&mut self, word: &str, words: &[&str]) {
+        match (word, words) {
             ("deaf", _) => self.node.deaf = true,
             ("hearing", _) => self.node.deaf = false,
+            ("reads", ["all"]) => self.node.read(Ok(usize::MAX)),
+            ("reads", [most]) => self.node.read(Ok(number(most))),
+            ("refuses", [errno]) => self.node.read(Err(Errno(errno.parse().expect("a number")))),
             ("spawns", ["fail", stage, errno]) => {
                 let stages = [Stage::Fork, Stage::Cwd, Stage::Exec];
                 let stage = stages.into_iter().find(|known| known.word() == *stage);
@@ -292,15 +332,53 @@ impl Player<'_> {
                 self.node.stores_fail = Some(Errno(errno.parse().expect("a number")));
             }
             ("stores", ["work"]) => self.node.stores_fail = None,
-            ("signal", [name]) => self.node.signal(Signal::parse(name).expect("a signal")),
-            (method, _) if rest.starts_with('/') || rest == "*" => self.request(method, rest),
             (other, _) => panic!("unknown word {other:?} in a trace"),
         }
     }
 
+    fn send(&mut self, bytes: &[u8]) {
+        let conn = self.client().conn;
+        self.node.send(conn, bytes, self.piece);
+    }
+
+    fn write(&mut self, word: &str, rest: &str) {
+        let (os_pid, text) = rest.split_once(' ').expect("a process and its words");
+        let os_pid = process(os_pid);
+        let (stream, text) = match word {
+            "output" | "floods" => (StreamNo::STDOUT, text),
+            "errors" => (StreamNo::STDERR, text),
+            _ => {
+                let (stream, text) = text.split_once(' ').expect("a stream");
+                (StreamNo(stream.parse().expect("a number")), text)
+            }
+        };
+        if word == "floods" {
+            let (times, length) = text.split_once(' ').expect("how often and how much");
+            for time in 0..number(times) {
+                let time = time.to_string();
+                let line = "0".repeat(number(length) - 1 - time.len()) + &time + "\n";
+                self.node.output(os_pid, stream, line.as_bytes());
+            }
+            return;
+        }
+        self.node.output(os_pid, stream, &unescape(text));
+    }
+
+    fn open(&mut self, path: &str) {
+        let headers = std::mem::take(&mut self.headers);
+        let has_host = headers.iter().any(|header| header.starts_with("Host:"));
+        let host = if has_host { "" } else { "Host: localhost:5000\r\n" };
+        let lines: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        let bytes = ws_client::handshake(path, host, &lines);
+        let client = self.client();
+        client.asked.push_back(Asked::new("GET", path, !headers.is_empty()));
+        let conn = client.conn;
+        self.node.send(conn, &bytes, self.piece);
+    }
+
     fn request(&mut self, method: &str, rest: &str) {
         let (path, body) = rest.split_once(' ').unwrap_or((rest, ""));
-        let body = unescape(body);
+        let body = self.body.take().map_or_else(|| unescape(body), |length| vec![b'x'; length]);
         let headers = std::mem::take(&mut self.headers);
         let mut head = format!("{method} {path} HTTP/1.1\r\n");
         if !headers.iter().any(|header| header.starts_with("Host:")) {
@@ -313,10 +391,8 @@ impl Player<'_> {
             head += &format!("Content-Length: {}\r\n", body.len());
         }
         let bytes = [head.as_bytes(), b"\r\n", body.as_slice()].concat();
-        let closely = !headers.is_empty();
-        let asked = Asked { method: method.to_owned(), path: path.to_owned(), closely };
         let client = self.client();
-        client.asked.push_back(asked);
+        client.asked.push_back(Asked::new(method, path, !headers.is_empty()));
         let conn = client.conn;
         self.node.send(conn, &bytes, self.piece);
     }
@@ -327,6 +403,9 @@ impl Player<'_> {
         self.tell_asked();
         for number in 0..self.clients.len() {
             let client = &self.clients[number];
+            if client.stalls || client.gone {
+                continue;
+            }
             let bytes = self.node.take_answer(client.conn);
             let left = match (
                 self.node.gaffer.is_finished(client.conn),
@@ -363,108 +442,23 @@ fn process(os_pid: &str) -> OsPid {
     OsPid(os_pid.parse().expect("a process"))
 }
 
-/// What every answer has besides, so that it need not be read in every trace.
-const ALWAYS: [(&str, &str); 4] = [
-    ("Server", "gaffer"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-    ("Cache-Control", "no-cache"),
-];
-
-impl Client {
-    fn shown(&mut self, bytes: &[u8], served: &mut Vec<(String, String)>) -> String {
-        let text = String::from_utf8(bytes.to_vec()).expect("text");
-        let mut out = String::new();
-        let mut rest = text.as_str();
-        while !rest.is_empty() {
-            let Some(asked) = self.asked.pop_front() else { return out + &verbatim(rest) };
-            let (head, after) = rest.split_once("\r\n\r\n").expect("a whole head");
-            let answer = Answer::parse(head);
-            let length = answer.body_length(&asked);
-            let body = after.get(..length).expect("a whole body");
-            rest = after.get(length..).unwrap_or_default();
-            out += &answer.shown(&asked, body);
-            if (200..300).contains(&answer.status) {
-                served.push((asked.method, asked.path));
-            }
-        }
-        out
-    }
+fn number(text: &str) -> usize {
+    text.parse().expect("a number")
 }
 
-/// Bytes as they are, line by line. A body need not end in a line's end.
-fn verbatim(text: &str) -> String {
-    let text = text.replace("HTTP/1.1 ", "\0HTTP/1.1 ");
-    let pieces = text.split('\0').flat_map(|response| response.split_inclusive("\r\n"));
-    let line = |piece: &str| match piece.strip_suffix("\r\n") {
-        Some("") => "<\n".to_owned(),
-        Some(line) => format!("< {line}\n"),
-        None => format!("<< {}\n", without_version(piece)),
-    };
-    pieces.map(line).collect()
-}
-
-/// A release changes no trace.
-fn without_version(body: &str) -> String {
-    body.replace(&format!("\"version\": \"{}\"", gaffer::VERSION), "\"version\": \"…\"")
-}
-
-struct Answer<'a> {
-    status: u16,
-    headers: Vec<(&'a str, &'a str)>,
-}
-
-impl<'a> Answer<'a> {
-    fn parse(head: &'a str) -> Self {
-        let mut lines = head.split("\r\n");
-        let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 "));
-        let status = status.and_then(|line| line.split(' ').next()).expect("a status");
-        let header = |line: &'a str| line.split_once(": ").expect("a header");
-        Self { status: status.parse().expect("a number"), headers: lines.map(header).collect() }
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        let mut found = self.headers.iter().filter(|(known, _)| *known == name);
-        let value = found.next().map(|(_, value)| *value);
-        assert!(found.next().is_none(), "{name} stands twice");
-        value
-    }
-
-    fn body_length(&self, asked: &Asked) -> usize {
-        let length = self.header("Content-Length").map(|text| text.parse().expect("a length"));
-        let bodiless = matches!(self.status, 204 | 304);
-        assert_eq!(length.is_none(), bodiless, "{} {}", asked.method, asked.path);
-        if asked.method == "HEAD" {
-            return 0;
+/// A message on a websocket, as it goes over the wire.
+fn said(word: &str, rest: &str) -> Vec<u8> {
+    match word {
+        "say" => {
+            let text = rest.replace('␀', "\0").replace('␊', "\n").replace('␍', "\r");
+            ws_client::frame(ws_client::TEXT, text.as_bytes())
         }
-        length.unwrap_or(0)
-    }
-
-    fn shown(&self, asked: &Asked, body: &str) -> String {
-        for (name, value) in ALWAYS {
-            assert_eq!(self.header(name), Some(value), "{} {}", asked.method, asked.path);
+        "say-bytes" => ws_client::frame(ws_client::BINARY, &unescape(rest)),
+        "say-long" => ws_client::frame(ws_client::BINARY, &vec![b'x'; number(rest)]),
+        "ping" => ws_client::frame(ws_client::PING, &unescape(rest)),
+        _ => {
+            let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+            ws_client::close(code.parse().expect("a code"), reason)
         }
-        let reads = ["GET", "HEAD"].contains(&asked.method.as_str());
-        let tagged = reads && matches!(self.status, 200 | 304);
-        assert_eq!(self.header("ETag").is_some(), tagged, "{} {}", asked.method, asked.path);
-        if asked.method == "GET" && self.status == 200 {
-            let digest = sha1_smol::Sha1::from(body.as_bytes()).digest();
-            assert_eq!(self.header("ETag"), Some(format!("\"{digest}\"").as_str()));
-        }
-        let kind = self.header("Content-Type").map(|kind| format!(" {kind}")).unwrap_or_default();
-        let mut out = format!("< {}{kind}\n", self.status);
-        for (name, value) in &self.headers {
-            let always = ALWAYS.iter().any(|(known, _)| known == name)
-                || ["Date", "Content-Type", "Content-Length"].contains(name);
-            let about_origins = name.starts_with("Access-Control-") || *name == "Vary";
-            if !always && (asked.closely || about_origins || ["Allow", "Connection"].contains(name))
-            {
-                out += &format!("< {name}: {value}\n");
-            }
-        }
-        if !body.is_empty() {
-            out += &format!("<< {}\n", without_version(body));
-        }
-        out
     }
 }

@@ -17,6 +17,7 @@ use gaffer::supervisor::spec_read;
 
 use crate::api_traces::file_job;
 use crate::fake_node::FakeNode;
+use crate::ws_client::{self, Said};
 
 fn is_read(key: &str, value: Value) -> bool {
     let mut config = json!({"cmd": "a"});
@@ -177,4 +178,153 @@ fn a_line_without_an_end_is_told_in_pieces() {
     node.output(OsPid(1001), StreamNo::STDOUT, &[&[1; limits::CONSOLE_LINE][..], b"\n"].concat());
     assert_eq!(printed(&node), 5);
     assert!(node.asked.iter().all(|asked| asked.len() < limits::CONSOLE_LINE + 64));
+}
+
+fn open(node: &mut FakeNode, path: &str) -> ConnId {
+    let conn = node.connect_tcp();
+    let asked = ws_client::handshake(path, "Host: localhost\r\n", "");
+    node.send(conn, &asked, &mut || usize::MAX);
+    let head = String::from_utf8(node.take_answer(conn)).expect("text");
+    assert!(head.starts_with("HTTP/1.1 101 ") && head.ends_with("\r\n\r\n"), "{head}");
+    conn
+}
+
+/// What the node said on a websocket since this was asked last.
+fn said(node: &mut FakeNode, conn: ConnId) -> Vec<Said> {
+    let mut bytes = node.take_answer(conn);
+    let all = std::iter::from_fn(|| ws_client::take(&mut bytes)).collect();
+    assert!(bytes.is_empty(), "half a frame");
+    all
+}
+
+fn say(node: &mut FakeNode, conn: ConnId, text: &str) -> Vec<Said> {
+    node.send(conn, &ws_client::frame(ws_client::TEXT, text.as_bytes()), &mut || usize::MAX);
+    said(node, conn)
+}
+
+const WRITES: &str = r#"s.web {"cmd": "a", "redirect_output": ["out"], "redirect_input": true}"#;
+const MOMENT: Duration = Duration::from_millis(1);
+
+#[test]
+fn a_silent_websocket_is_asked_for_a_sign_of_life_and_then_given_up() {
+    let mut node = node(WRITES);
+    let conn = open(&mut node, "/1/channel");
+    node.advance(limits::WS_PING - MOMENT);
+    assert_eq!(said(&mut node, conn), []);
+    node.advance(MOMENT);
+    assert_eq!(said(&mut node, conn), [Said::Ping(Vec::new())]);
+    node.advance(limits::LIVE_SILENCE - limits::WS_PING - MOMENT);
+    assert!(!node.gaffer.is_finished(conn));
+    node.advance(MOMENT);
+    assert!(node.gaffer.is_finished(conn));
+}
+
+#[test]
+fn a_reader_who_takes_nothing_is_given_up_and_leaves_nothing() {
+    let mut node = node(WRITES);
+    let reader = node.connect_tcp();
+    send(&mut node, reader, "GET /streams/1/out?feed=continuous", "");
+    node.take_answer(reader);
+    node.advance(limits::LIVE_SILENCE * 2);
+    assert!(!node.gaffer.is_finished(reader), "it has taken all that there is");
+    node.output(OsPid(1001), StreamNo::STDOUT, b"x");
+    node.advance(limits::LIVE_SILENCE - MOMENT);
+    assert!(!node.gaffer.is_finished(reader));
+    node.advance(MOMENT);
+    assert!(node.gaffer.is_finished(reader));
+    let (_, counters) = ask(&mut node, "GET /debug/counters", "");
+    assert!(counters.contains("\"feeds\": 0"), "{counters}");
+}
+
+#[test]
+fn a_topic_is_taken_up_to_its_length() {
+    let mut node = node(WRITES);
+    let conn = open(&mut node, "/channel/websocket");
+    for (length, answer) in [(limits::TOPIC, "success"), (limits::TOPIC + 1, "error")] {
+        let topic = format!("EVENTS:{}", "x".repeat(length - "EVENTS:".len()));
+        let sub = json!({"event": "SUB", "data": {"topic": topic}}).to_string();
+        let said = say(&mut node, conn, &sub);
+        let [Said::Text(text)] = &said[..] else { panic!("{said:?}") };
+        assert!(text.contains(&format!("gaffer:subscription_{answer}")), "{text}");
+    }
+}
+
+#[test]
+fn statistics_come_as_often_as_they_may() {
+    let mut node = node(WRITES);
+    let conn = open(&mut node, "/channel/websocket");
+    let (least, most) = limits::STATS_INTERVALS;
+    for (interval, answer) in
+        [(least, "success"), (most, "success"), (least - MOMENT, "error"), (most + MOMENT, "error")]
+    {
+        let data = json!({"topic": "STATS:s.web", "interval": interval.as_secs_f64()});
+        let said = say(&mut node, conn, &json!({"event": "SUB", "data": data}).to_string());
+        let [Said::Text(text)] = &said[..] else { panic!("{interval:?}: {said:?}") };
+        assert!(text.contains(&format!("gaffer:subscription_{answer}")), "{text}");
+        let query = format!("feed=continuous&interval={}", interval.as_secs_f64());
+        let feed = node.connect_tcp();
+        send(&mut node, feed, &format!("GET /stats?{query}"), "");
+        let status = if answer == "success" { 200 } else { 400 };
+        assert_eq!(self::answer(&mut node, feed).0, status, "{query}");
+        node.vanish(feed);
+    }
+    node.vanish(conn);
+    let conn = open(&mut node, "/channel/websocket");
+    say(&mut node, conn, r#"{"event": "SUB", "data": {"topic": "STATS:1"}}"#);
+    // They tick from the first of all watches on, which was a while ago.
+    node.advance(limits::STATS_INTERVAL);
+    assert_eq!(said(&mut node, conn).len(), 1);
+    node.advance(limits::STATS_INTERVAL - MOMENT);
+    assert_eq!(said(&mut node, conn), []);
+    node.advance(MOMENT);
+    assert_eq!(said(&mut node, conn).len(), 1);
+}
+
+/// What a piece in the queue of a reader costs besides its bytes.
+const PIECE_COST: usize = 64;
+
+#[test]
+fn a_readers_queue_holds_so_much_and_no_more() {
+    for (length, waits) in [
+        (limits::READER_QUEUE - PIECE_COST, limits::READER_QUEUE),
+        (limits::READER_QUEUE - PIECE_COST + 1, 0),
+    ] {
+        let mut node = node(WRITES);
+        let reader = node.connect_tcp();
+        send(&mut node, reader, "GET /streams/1/out?feed=continuous", "");
+        // It has no room for more than this, and takes none of it.
+        let first = vec![b'x'; limits::HTTP_OUTPUT_PAUSE];
+        node.output(OsPid(1001), StreamNo::STDOUT, &first);
+        node.output(OsPid(1001), StreamNo::STDOUT, &vec![b'y'; length]);
+        let (_, counters) = ask(&mut node, "GET /debug/counters", "");
+        assert!(counters.contains(&format!("\"queued_bytes\": {waits},")), "{counters}");
+        node.exit(OsPid(1001), ExitStatus::Code(0), false);
+        let text = String::from_utf8(node.take_answer(reader)).expect("text");
+        let lost = if waits == 0 { length } else { 0 };
+        assert!(text.ends_with(&format!("0\r\nGaffer-Lost: {lost}\r\n\r\n")), "{lost}");
+    }
+}
+
+#[test]
+fn a_websocket_to_a_process_takes_messages_up_to_the_cap() {
+    let mut node = node(WRITES);
+    let whole = format!("V1 message {}\0", "i".repeat(200));
+    let mut frame = whole.into_bytes();
+    frame.resize(frame.len() + limits::INPUT_QUEUE, b'x');
+    assert!(frame.len() <= limits::WS_MESSAGE, "a whole queue fits with its head");
+    let conn = open(&mut node, "/1/channel");
+    node.send(conn, &ws_client::frame(ws_client::BINARY, &frame), &mut || 65_536);
+    let said_first = said(&mut node, conn);
+    assert!(
+        matches!(&said_first[..], [Said::Text(text)] if text.ends_with("OK")),
+        "{said_first:?}"
+    );
+    let longest = ws_client::frame(ws_client::BINARY, &vec![0; limits::WS_MESSAGE]);
+    node.send(conn, &longest, &mut || 65_536);
+    let said_then = said(&mut node, conn);
+    assert!(matches!(&said_then[..], [Said::Close(1007, _)]), "heard, and no frame: {said_then:?}");
+    let conn = open(&mut node, "/1/channel");
+    let beyond = ws_client::frame(ws_client::BINARY, &vec![0; limits::WS_MESSAGE + 1]);
+    node.send(conn, &beyond, &mut || 65_536);
+    assert_eq!(said(&mut node, conn), [Said::Close(1009, String::new())]);
 }

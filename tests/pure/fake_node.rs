@@ -170,6 +170,24 @@ impl FakeNode {
         self.now = target;
     }
 
+    /// A client ends its own side.
+    pub(crate) fn half_close(&mut self, conn: ConnId) {
+        self.gaffer.input_ended(conn, self.now);
+        self.settle();
+    }
+
+    /// A client is gone.
+    pub(crate) fn vanish(&mut self, conn: ConnId) {
+        self.gaffer.closed(conn, self.now);
+        self.settle();
+    }
+
+    /// From now on processes read so much at a time of what they are sent, or none of it.
+    pub(crate) fn read(&mut self, reads: Result<usize, Errno>) {
+        self.reads = reads;
+        self.settle();
+    }
+
     /// The daemon gets a signal.
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.gaffer.signalled(signal, self.now);
@@ -259,8 +277,12 @@ impl FakeNode {
                 Ok(most) => {
                     let count = owed.len().min(most);
                     let text = String::from_utf8_lossy(&owed[..count]).into_owned();
-                    if count > 0 {
+                    if count > 1000 {
+                        self.asked.push(format!("{os_pid} reads {count} bytes on {}", stream.0));
+                    } else if count > 0 {
                         self.asked.push(format!("{os_pid} reads {text:?} on {}", stream.0));
+                    }
+                    if count > 0 {
                         self.gaffer.input_taken(id, stream, count, now);
                         fed = true;
                     }

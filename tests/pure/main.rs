@@ -20,3 +20,5 @@ mod sockjs_simulation;
 mod sockjs_traces;
 mod text_properties;
 mod tidy;
+mod trace_client;
+mod ws_client;

@@ -315,7 +315,13 @@ fn every_cap_has_its_test() {
 
 /// A route's path in the words of the README.
 fn documented(pattern: &str) -> String {
-    pattern.replace(":session", "S").replace(":job", "L").replace("#pid", "P")
+    // However many parts of an event's name there are, they are told in one line.
+    let pattern = match pattern.split_once("/:part") {
+        Some((before, _)) => format!("{before}/PART/…"),
+        None => pattern.to_owned(),
+    };
+    let pattern = pattern.replace(":session", "S").replace(":job", "L");
+    pattern.replace(":label", "LABEL").replace("#pid", "P")
 }
 
 /// What stands between backquotes in a text.
@@ -366,6 +372,7 @@ fn the_readme_names_what_there_is_and_nothing_else() {
 fn quotes_are_found_in_prose() {
     assert_eq!(quoted("a `b` c\n```ini\n`no`\n```\n`--d E`"), ["b", "--d E"]);
     assert_eq!(documented("/jobs/:session/:job/state"), "/jobs/S/L/state");
+    assert_eq!(documented("/watch/:part/:part"), "/watch/PART/…");
     assert!(has_word("a(CAP)", "CAP") && !has_word("A_CAP CAPS", "CAP"));
     assert_eq!(constants("/// x\npub const A: u8 = 1;\nconst B: u8 = 1;"), ["A"]);
 }

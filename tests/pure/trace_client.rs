@@ -1,0 +1,277 @@
+//! What a client in a trace is answered, in the words of the traces: whole answers, answers that go
+//! on, and what is said on websockets.
+
+use std::collections::VecDeque;
+
+use gaffer::base::ids::ConnId;
+
+use crate::ws_client::{self, Said};
+
+/// A client.
+pub(crate) struct Client {
+    pub(crate) name: String,
+    pub(crate) conn: ConnId,
+    /// Requests without an answer.
+    pub(crate) asked: VecDeque<Asked>,
+    /// What is left of its connection, as it was told last.
+    pub(crate) left: &'static str,
+    /// It takes nothing.
+    pub(crate) stalls: bool,
+    /// It has closed its connection.
+    pub(crate) gone: bool,
+    mode: Mode,
+    /// What came and is not whole yet.
+    input: Vec<u8>,
+}
+
+/// What comes on a connection.
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    Answers,
+    Chunks,
+    /// A body that only the end of the connection ends.
+    Bytes,
+    Socket,
+}
+
+/// A request without its answer.
+pub(crate) struct Asked {
+    method: String,
+    path: String,
+    /// Whether all headers of the answer are shown.
+    closely: bool,
+}
+
+impl Asked {
+    pub(crate) fn new(method: &str, path: &str, closely: bool) -> Self {
+        Self { method: method.to_owned(), path: path.to_owned(), closely }
+    }
+}
+
+/// What every answer has besides, so that it need not be read in every trace.
+const ALWAYS: [(&str, &str); 4] = [
+    ("Server", "gaffer"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cache-Control", "no-cache"),
+];
+
+impl Client {
+    pub(crate) fn new(name: &str, conn: ConnId) -> Self {
+        Self {
+            name: name.to_owned(),
+            conn,
+            asked: VecDeque::new(),
+            left: "",
+            stalls: false,
+            gone: false,
+            mode: Mode::Answers,
+            input: Vec::new(),
+        }
+    }
+
+    /// What came, in words; requests that succeed are added to those served.
+    pub(crate) fn shown(&mut self, bytes: &[u8], served: &mut Vec<(String, String)>) -> String {
+        self.input.extend_from_slice(bytes);
+        let mut out = String::new();
+        while !self.input.is_empty() {
+            match self.mode {
+                Mode::Answers => out += &self.next_answer(served),
+                Mode::Chunks => out += &self.next_chunk(),
+                Mode::Bytes => {
+                    out += &format!("<+ bytes {}\n", pictured(&std::mem::take(&mut self.input)));
+                }
+                Mode::Socket => {
+                    let said = ws_client::take(&mut self.input).expect("a whole frame");
+                    out += &spoken(&said);
+                }
+            }
+        }
+        out
+    }
+
+    fn next_answer(&mut self, served: &mut Vec<(String, String)>) -> String {
+        let Some(asked) = self.asked.pop_front() else {
+            let all = std::mem::take(&mut self.input);
+            return verbatim(std::str::from_utf8(&all).expect("text"));
+        };
+        let end = self.input.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+        let head: Vec<u8> = self.input.drain(..end + 4).collect();
+        let head = std::str::from_utf8(&head[..end]).expect("text");
+        let answer = Answer::parse(head);
+        if (200..300).contains(&answer.status) || answer.status == 101 {
+            served.push((asked.method.clone(), asked.path.clone()));
+        }
+        if answer.status == 101 {
+            assert_eq!(answer.header("Sec-WebSocket-Accept"), Some(ws_client::ACCEPT));
+            self.mode = Mode::Socket;
+            return "< 101\n".to_owned();
+        }
+        let chunked = answer.header("Transfer-Encoding") == Some("chunked");
+        if chunked || (answer.status == 200 && answer.header("Content-Length").is_none()) {
+            if asked.method != "HEAD" {
+                self.mode = if chunked { Mode::Chunks } else { Mode::Bytes };
+            }
+            return answer.shown_begun(&asked, self.mode != Mode::Answers);
+        }
+        let length = answer.body_length(&asked);
+        assert!(length <= self.input.len(), "a whole body");
+        let body: Vec<u8> = self.input.drain(..length).collect();
+        answer.shown(&asked, std::str::from_utf8(&body).expect("text"))
+    }
+
+    fn next_chunk(&mut self) -> String {
+        let line = |bytes: &[u8]| bytes.windows(2).position(|two| two == b"\r\n");
+        let end = line(&self.input).expect("a chunk's length");
+        let length = std::str::from_utf8(&self.input[..end]).expect("text");
+        let length = usize::from_str_radix(length, 16).expect("a length");
+        self.input.drain(..end + 2);
+        if length > 0 {
+            let chunk: Vec<u8> = self.input.drain(..length).collect();
+            assert_eq!(self.input.drain(..2).collect::<Vec<_>>(), b"\r\n");
+            return format!("<+ chunk {}\n", pictured(&chunk));
+        }
+        self.mode = Mode::Answers;
+        let mut told = "<+ end".to_owned();
+        while let Some(end) = line(&self.input) {
+            let field: Vec<u8> = self.input.drain(..end + 2).take(end).collect();
+            if field.is_empty() {
+                break;
+            }
+            told += &format!(" {}", std::str::from_utf8(&field).expect("text"));
+        }
+        told + "\n"
+    }
+}
+
+fn spoken(said: &Said) -> String {
+    let line = match said {
+        Said::Text(text) => format!("text {}", pictured(text.as_bytes())),
+        Said::Binary(bytes) => format!("binary {}", pictured(bytes)),
+        Said::Ping(bytes) => format!("ping {}", pictured(bytes)),
+        Said::Pong(bytes) => format!("pong {}", pictured(bytes)),
+        Said::Close(code, reason) => format!("close {code} {reason}"),
+    };
+    format!("<+ {}\n", line.trim_end())
+}
+
+/// The longest text that is shown whole.
+const SHOWN: usize = 2_000;
+
+/// Bytes in one line: pictures of the control characters that are common, numbers of what is no text.
+fn pictured(bytes: &[u8]) -> String {
+    if bytes.len() > SHOWN {
+        let (first, last) = (&bytes[..20], &bytes[bytes.len() - 20..]);
+        return format!("{}…{} ({} bytes)", pictured(first), pictured(last), bytes.len());
+    }
+    let mut out = String::new();
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\0' => out.push('␀'),
+                '\n' => out.push('␊'),
+                '\r' => out.push('␍'),
+                c if c.is_control() => out += &format!("\\u{{{:x}}}", u32::from(c)),
+                c => out.push(c),
+            }
+        }
+        out.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
+    out
+}
+
+/// Bytes as they are, line by line. A body need not end in a line's end.
+fn verbatim(text: &str) -> String {
+    let text = text.replace("HTTP/1.1 ", "\0HTTP/1.1 ");
+    let pieces = text.split('\0').flat_map(|response| response.split_inclusive("\r\n"));
+    let line = |piece: &str| match piece.strip_suffix("\r\n") {
+        Some("") => "<\n".to_owned(),
+        Some(line) => format!("< {line}\n"),
+        None => format!("<< {}\n", without_version(&pictured(piece.as_bytes()))),
+    };
+    pieces.map(line).collect()
+}
+
+/// A release changes no trace.
+fn without_version(body: &str) -> String {
+    body.replace(&format!("\"version\": \"{}\"", gaffer::VERSION), "\"version\": \"…\"")
+}
+
+struct Answer<'a> {
+    status: u16,
+    headers: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Answer<'a> {
+    fn parse(head: &'a str) -> Self {
+        let mut lines = head.split("\r\n");
+        let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 "));
+        let status = status.and_then(|line| line.split(' ').next()).expect("a status");
+        let header = |line: &'a str| line.split_once(": ").expect("a header");
+        Self { status: status.parse().expect("a number"), headers: lines.map(header).collect() }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.iter().filter(|(known, _)| *known == name);
+        let value = found.next().map(|(_, value)| *value);
+        assert!(found.next().is_none(), "{name} stands twice");
+        value
+    }
+
+    fn body_length(&self, asked: &Asked) -> usize {
+        let length = self.header("Content-Length").map(|text| text.parse().expect("a length"));
+        let bodiless = matches!(self.status, 204 | 304);
+        assert_eq!(length.is_none(), bodiless, "{} {}", asked.method, asked.path);
+        if asked.method == "HEAD" {
+            return 0;
+        }
+        length.unwrap_or(0)
+    }
+
+    /// The head of an answer that goes on, or would to GET.
+    fn shown_begun(&self, asked: &Asked, goes_on: bool) -> String {
+        for (name, value) in ALWAYS {
+            let value = if name == "Cache-Control" { "no-store" } else { value };
+            assert_eq!(self.header(name), Some(value), "{} {}", asked.method, asked.path);
+        }
+        let kind = self.header("Content-Type").expect("a type");
+        let mut out =
+            format!("< {} {kind}{}\n", self.status, if goes_on { " goes on" } else { "" });
+        out += &self.shown_headers(asked);
+        out
+    }
+
+    fn shown(&self, asked: &Asked, body: &str) -> String {
+        for (name, value) in ALWAYS {
+            assert_eq!(self.header(name), Some(value), "{} {}", asked.method, asked.path);
+        }
+        let reads = ["GET", "HEAD"].contains(&asked.method.as_str());
+        let tagged = reads && matches!(self.status, 200 | 304);
+        assert_eq!(self.header("ETag").is_some(), tagged, "{} {}", asked.method, asked.path);
+        if asked.method == "GET" && self.status == 200 {
+            let digest = sha1_smol::Sha1::from(body.as_bytes()).digest();
+            assert_eq!(self.header("ETag"), Some(format!("\"{digest}\"").as_str()));
+        }
+        let kind = self.header("Content-Type").map(|kind| format!(" {kind}")).unwrap_or_default();
+        let mut out = format!("< {}{kind}\n", self.status);
+        out += &self.shown_headers(asked);
+        if !body.is_empty() {
+            out += &format!("<< {}\n", without_version(body));
+        }
+        out
+    }
+
+    fn shown_headers(&self, asked: &Asked) -> String {
+        let mut out = String::new();
+        for (name, value) in &self.headers {
+            let always = ALWAYS.iter().any(|(known, _)| known == name)
+                || ["Date", "Content-Type", "Content-Length"].contains(name);
+            let about_origins = name.starts_with("Access-Control-") || *name == "Vary";
+            if !always && (asked.closely || about_origins || ["Allow", "Connection"].contains(name))
+            {
+                out += &format!("< {name}: {value}\n");
+            }
+        }
+        out
+    }
+}
