@@ -80,9 +80,14 @@ fn run(program: &Path, script: &str, url: &str, os_pid: i32) {
 /// Runs a script against a gafferd of its own, of which it leaves nothing, and which has nothing to
 /// complain of.
 fn against_gafferd(name: &str, script: &str) {
-    let Some(program) = tool(name) else { return };
+    if let Some(program) = tool(name) {
+        leaves_nothing(&program, script);
+    }
+}
+
+fn leaves_nothing(program: &Path, script: &str) {
     let mut node = Folder::new().start();
-    run(&program, script, &url(&node), node.os_pid);
+    run(program, script, &url(&node), node.os_pid);
     if node.runs() {
         until("nothing is left of the clients", || {
             let counters = node.get("/debug/counters");
@@ -176,4 +181,11 @@ fn sockjs_has_its_echoes_over_all_its_transports() {
     let (echo, url) = Echo::start();
     let os_pid = i32::try_from(echo.0.id()).expect("a pid");
     run(&program, "echo.js", &url, os_pid);
+}
+
+#[test]
+fn pages_in_a_browser_use_their_own_node_and_no_other() {
+    if let (Some(node), Some(_)) = (tool("node"), tool("chromium")) {
+        leaves_nothing(&node, "page.js");
+    }
 }
