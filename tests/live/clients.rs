@@ -3,9 +3,9 @@
 //! tool cannot be had its tests say so and pass, but under continuous integration (`CI=true`).
 
 use std::ffi::OsStr;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use super::node::{Folder, Node};
 use super::until::until;
@@ -80,9 +80,14 @@ fn run(program: &Path, script: &str, url: &str, os_pid: i32) {
 /// Runs a script against a gafferd of its own, of which it leaves nothing, and which has nothing to
 /// complain of.
 fn against_gafferd(name: &str, script: &str) {
-    let Some(program) = tool(name) else { return };
+    if let Some(program) = tool(name) {
+        leaves_nothing(&program, script);
+    }
+}
+
+fn leaves_nothing(program: &Path, script: &str) {
     let mut node = Folder::new().start();
-    run(&program, script, &url(&node), node.os_pid);
+    run(program, script, &url(&node), node.os_pid);
     if node.runs() {
         until("nothing is left of the clients", || {
             let counters = node.get("/debug/counters");
@@ -130,4 +135,57 @@ fn python_clients_see_the_end_of_the_node() {
 #[test]
 fn python_clients_that_stop_reading_cost_little_and_are_told() {
     against_gafferd("python", "slow.py");
+}
+
+#[test]
+fn node_speaks_the_channel() {
+    against_gafferd("node", "channel.js");
+}
+
+#[test]
+fn sockjs_speaks_the_channel_over_all_its_transports() {
+    against_gafferd("node", "sockjs.js");
+}
+
+/// The server of `tests/echo`, ended with the test.
+struct Echo(Child);
+
+impl Echo {
+    #[expect(clippy::disallowed_methods, reason = "the server under test is no child of gaffer's")]
+    fn start() -> (Self, String) {
+        let programs = Path::new(env!("CARGO_BIN_EXE_gafferd")).parent().expect("a folder");
+        let program = programs.join("examples/echo");
+        let mut command = Command::new(&program);
+        let child = command.args(["--bind", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn();
+        let hint = "`cargo test` builds it, `cargo build --example echo` alone";
+        let mut echo = Self(child.unwrap_or_else(|e| panic!("{}: {e}; {hint}", program.display())));
+        let mut line = String::new();
+        let stdout = echo.0.stdout.as_mut().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");
+        let url = line.trim().strip_prefix("listening on ").expect("a URL").to_owned();
+        (echo, url)
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        // It may have ended by itself, which its clients have seen.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn sockjs_has_its_echoes_over_all_its_transports() {
+    let Some(program) = tool("node") else { return };
+    let (echo, url) = Echo::start();
+    let os_pid = i32::try_from(echo.0.id()).expect("a pid");
+    run(&program, "echo.js", &url, os_pid);
+}
+
+#[test]
+fn pages_in_a_browser_use_their_own_node_and_no_other() {
+    if let (Some(node), Some(_)) = (tool("node"), tool("chromium")) {
+        leaves_nothing(&node, "page.js");
+    }
 }
