@@ -1,6 +1,6 @@
 //! One HTTP/1.1 request after the other over one connection, and answers that go on.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -234,9 +234,17 @@ impl Connection {
 
     fn read_some(&mut self) -> Result<bool, Error> {
         let mut buffer = [0; 16 * 1024];
-        let count = self.stream.read(&mut buffer)?;
-        self.ahead.extend_from_slice(&buffer[..count]);
-        Ok(count > 0)
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(count) => {
+                    self.ahead.extend_from_slice(&buffer[..count]);
+                    return Ok(count > 0);
+                }
+                // A read with a time limit is not begun again by the system (signal(7)).
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Makes a websocket of the connection: gives the stream, and what was read of it already.

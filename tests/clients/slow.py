@@ -11,8 +11,8 @@ NODE = node()
 # More than the kernel holds for a connection, and the node for a reader.
 ROUNDS, ROUND = 80, 512 * 1024
 TOTAL = ROUNDS * ROUND
-# What may be kept for all the readers below, in KiB: a megabyte for each, and something for pieces.
-KEPT = 20 * 1024
+# What may be kept for all the readers below, in KiB: four megabytes for each, and something for pieces.
+KEPT = 28 * 1024
 
 # It writes when it is told to, so that whoever reads keeps up however slow the machine is.
 script = f"while read go; do head -c {ROUND} /dev/zero | tr '\\0' x; done"

@@ -116,12 +116,17 @@ impl Client {
 
     fn read_more(&mut self) -> io::Result<()> {
         let mut buffer = [0; 16 * 1024];
-        match self.stream.read(&mut buffer)? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            count => {
-                self.ahead.extend_from_slice(&buffer[..count]);
-                Ok(())
-            }
+        loop {
+            return match self.stream.read(&mut buffer) {
+                Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => {
+                    self.ahead.extend_from_slice(&buffer[..count]);
+                    Ok(())
+                }
+                // A read with a time limit is not begun again by the system (signal(7)).
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
         }
     }
 }
