@@ -228,7 +228,7 @@ impl Connection {
     fn read_on(&mut self) -> Result<(), Error> {
         match self.read_some()? {
             true => Ok(()),
-            false => Err(Error::Broken(std::io::ErrorKind::UnexpectedEof.into())),
+            false => Err(Error::Broken(ErrorKind::UnexpectedEof.into())),
         }
     }
 
