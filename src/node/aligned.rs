@@ -42,6 +42,18 @@ impl Aligned {
         self.tails.get(&key).map_or(0, Vec::len)
     }
 
+    /// Checks that what waits is short, and waits for something; `runs` says whether an instance has a
+    /// run.
+    pub(super) fn sweep(&self, runs: impl Fn(InstanceId) -> bool) -> Result<(), String> {
+        let unsound = |((id, _), tail): &(&(InstanceId, StreamNo), &Vec<u8>)| {
+            !runs(*id) || tail.is_empty() || tail.len() > 3
+        };
+        match self.tails.iter().find(unsound) {
+            Some((key, _)) => Err(format!("the beginning of a character waits in vain: {key:?}")),
+            None => Ok(()),
+        }
+    }
+
     /// What waits of all streams of an instance: nothing more will come.
     pub fn end(&mut self, id: InstanceId) -> Vec<(StreamNo, Vec<u8>)> {
         let range = (id, StreamNo(0))..=(id, StreamNo(u16::MAX));
