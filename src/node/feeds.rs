@@ -308,9 +308,25 @@ impl Feeds {
         if let Some(conn) = indexed.clone().find(|conn| !self.feeds.contains_key(conn)) {
             return Err(format!("{conn:?} is indexed and has no feed"));
         }
-        match self.feeds.keys().find(|conn| clients.get(**conn).is_none()) {
-            Some(conn) => Err(format!("the feed of {conn:?} outlives its connection")),
-            None => Ok(()),
+        for (conn, feed) in &self.feeds {
+            let Some(client) = clients.get(*conn) else {
+                return Err(format!("the feed of {conn:?} outlives its connection"));
+            };
+            if feed.outbox.bytes() > limits::READER_QUEUE {
+                return Err(format!("too much waits for {conn:?}"));
+            }
+            if client.conn.has_room() && !(feed.outbox.is_empty() && feed.end.is_none()) {
+                return Err(format!("{conn:?} has room for what waits for it"));
+            }
+            if feed.heartbeat.is_some() != self.heartbeats.due_at(*conn).is_some() {
+                return Err(format!("the heart of {conn:?} does not beat, or in vain"));
+            }
+        }
+        let beating = self.feeds.values().filter(|feed| feed.heartbeat.is_some()).count();
+        if beating == self.heartbeats.len() {
+            Ok(())
+        } else {
+            Err("a heart beats for nobody".into())
         }
     }
 }

@@ -181,7 +181,9 @@ impl Gaffer {
 
     /// A process wrote something: tells those who follow it.
     pub(super) fn tell_output(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], now: Now) {
-        let Some(pid) = self.supervisor.live_pid(id) else { return };
+        // Its leader may have ended: what is left of it still writes.
+        let run = self.supervisor.instance(id).and_then(|instance| instance.run.as_ref());
+        let Some(pid) = run.map(|run| run.pid) else { return };
         // Also while nobody follows, so that whoever begins to does so between two characters.
         let bytes = self.aligned.take((id, stream), bytes);
         if self.hub.follows_output(pid) || self.feeds.follows_output(pid) {

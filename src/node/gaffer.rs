@@ -22,9 +22,10 @@ use super::state::{State, StoredJob};
 use super::stats::Stats;
 use super::stdins::Stdins;
 use super::waits::Waits;
-use super::writers::Writers;
+use super::watches::Watcher;
+use super::writers::{Writer, Writers};
 use crate::base::clock::Now;
-use crate::base::ids::{ConnId, Pid};
+use crate::base::ids::{ConnId, Pid, SessionId};
 use crate::base::process::Signal;
 use crate::front::access::Access;
 use crate::front::clients::Clients;
@@ -323,7 +324,7 @@ impl Gaffer {
     /// One round of [`Self::pump`]; whether there may be more to do.
     fn carry_on(&mut self, now: Now) -> bool {
         let mut answered = self.serve_channel(now);
-        self.serve_writers(now);
+        answered |= self.serve_writers(now);
         self.close_books(now);
         for effect in self.supervisor.take_effects() {
             self.pass_on(effect);
@@ -446,7 +447,36 @@ impl Gaffer {
         self.clients.sweep()?;
         self.channel.sweep(&self.clients)?;
         self.hub.sweep()?;
-        self.feeds.sweep(&self.clients)
+        self.feeds.sweep(&self.clients)?;
+        self.sweep_followers()
+    }
+
+    /// Checks that whatever is done for a client ends with it, and that nobody is forgotten.
+    fn sweep_followers(&self) -> Result<(), String> {
+        if self.channel.has_news() {
+            return Err("somebody on the channel is still to be heard".into());
+        }
+        let sessions: BTreeSet<SessionId> = self.channel.ids().into_iter().collect();
+        if let Some(session) = self.hub.sessions().find(|session| !sessions.contains(session)) {
+            return Err(format!("{session:?} is gone and still follows"));
+        }
+        if let Some(watcher) = self.hub.watches.watchers().find(|watcher| match watcher {
+            Watcher::Session(session, topic) => !self.hub.follows(*session, topic),
+            Watcher::Feed(conn) => self.feeds.get(*conn).is_none(),
+        }) {
+            return Err(format!("{watcher:?} is measured for and is gone"));
+        }
+        if let Some(conn) = self.inlets.keys().find(|conn| self.feeds.get(**conn).is_none()) {
+            return Err(format!("{conn:?} writes and has no feed"));
+        }
+        let is_there = |conn: &ConnId| self.clients.get(*conn).is_some();
+        self.writers.sweep(&self.stdins, |writer| match writer {
+            Writer::Conn(conn) => is_there(conn),
+            Writer::Socket(conn, _) => self.feeds.get(*conn).is_some(),
+            Writer::Command(session, _) => sessions.contains(session),
+        })?;
+        self.waits.sweep(is_there, |session| sessions.contains(session))?;
+        self.aligned.sweep(|id| self.supervisor.instance(id).is_some_and(|i| i.run.is_some()))
     }
 
     /// How much of everything there is that clients cause: what a client leaves behind can be seen here.

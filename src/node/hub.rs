@@ -247,6 +247,16 @@ impl Hub {
         (self.topics.len(), each.map(|own| usize::try_from(own.count).unwrap_or(0)).sum())
     }
 
+    /// Everybody who follows something.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
+        self.sessions.keys().copied()
+    }
+
+    /// Whether a session follows a topic.
+    pub fn follows(&self, session: SessionId, topic: &str) -> bool {
+        self.sessions.get(&session).is_some_and(|own| own.contains_key(topic))
+    }
+
     /// Checks that both sides of every subscription know of each other.
     ///
     /// # Errors

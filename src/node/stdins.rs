@@ -116,6 +116,12 @@ impl Stdins {
         }
     }
 
+    /// Whether a message of this length would not have to wait.
+    pub fn takes(&self, (id, stream): Address, length: usize) -> bool {
+        let queue = self.queues.get(&(id, stream));
+        queue.is_none_or(|queue| queue.closed || length <= queue.room())
+    }
+
     /// Whether nothing more is taken in, because it was closed, is not read or is not there.
     pub fn is_closed(&self, id: InstanceId, stream: StreamNo) -> bool {
         self.queues.get(&(id, stream)).is_none_or(|queue| queue.closed)

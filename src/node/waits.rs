@@ -81,6 +81,29 @@ impl Waits {
         self.len() == 0
     }
 
+    /// Checks that everybody who waits is there.
+    ///
+    /// # Errors
+    /// The first that is not, in words.
+    pub fn sweep(
+        &self,
+        conn: impl Fn(&ConnId) -> bool,
+        session: impl Fn(&SessionId) -> bool,
+    ) -> Result<(), String> {
+        if let Some(gone) = self.waits.keys().find(|waiting| !conn(waiting)) {
+            return Err(format!("{gone:?} waits and is gone"));
+        }
+        let asks = |asker: &Asker| match asker {
+            Asker::Conn(id) => conn(id),
+            Asker::Command(id, _) => session(id),
+            Asker::Watchers => true,
+        };
+        match self.measures.values().find(|(asker, _)| !asks(asker)) {
+            Some((asker, _)) => Err(format!("{asker:?} is measured for and is gone")),
+            None => Ok(()),
+        }
+    }
+
     /// The session is gone.
     pub fn forget_session(&mut self, session: SessionId) {
         self.measures

@@ -120,6 +120,11 @@ impl Watches {
         wanted
     }
 
+    /// Everybody who wants some.
+    pub fn watchers(&self) -> impl Iterator<Item = &Watcher> {
+        self.watches.values().flat_map(|watch| &watch.by)
+    }
+
     /// How many clocks there are.
     pub fn len(&self) -> usize {
         self.watches.len()

@@ -9,9 +9,9 @@ use serde_json::{json, Value};
 use super::ctx::Writing;
 use super::gaffer::Gaffer;
 use super::reply;
-use super::stdins::{Address, Full};
+use super::stdins::{Address, Full, Stdins};
 use crate::base::clock::Now;
-use crate::base::ids::{ConnId, InstanceId, SessionId};
+use crate::base::ids::{ConnId, InstanceId, SessionId, StreamNo};
 use crate::front::response::Response;
 use crate::wire::frame::Kind;
 
@@ -24,6 +24,20 @@ pub enum Writer {
     Command(SessionId, Value),
     /// A websocket to the process, by the id of its frame.
     Socket(ConnId, String),
+}
+
+impl Writer {
+    /// Whether both are the same client's.
+    fn is_client_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Command(one, _), Self::Command(two, _)) => one == two,
+            (Self::Conn(one) | Self::Socket(one, _), Self::Conn(two) | Self::Socket(two, _)) => {
+                one == two
+            }
+            (Self::Command(..), Self::Conn(_) | Self::Socket(..))
+            | (Self::Conn(_) | Self::Socket(..), Self::Command(..)) => false,
+        }
+    }
 }
 
 /// Those who wait.
@@ -72,6 +86,31 @@ impl Writers {
     /// Whether a client waits.
     pub fn waits(&self, is_it: impl Fn(&Writer) -> bool) -> bool {
         self.parked.values().flatten().any(|(writer, _)| is_it(writer))
+    }
+
+    /// Checks that everybody who waits is there, waits once, and waits for room: `exists` says whether
+    /// a client is there.
+    ///
+    /// # Errors
+    /// The first that does not, in words.
+    pub fn sweep(&self, stdins: &Stdins, exists: impl Fn(&Writer) -> bool) -> Result<(), String> {
+        let mut seen: Vec<&Writer> = Vec::new();
+        for (at, queue) in &self.parked {
+            let first = queue.front().ok_or("an empty line of writers is kept")?;
+            if stdins.takes(*at, first.1.bytes.len()) {
+                return Err(format!("{:?} waits for room that there is", first.0));
+            }
+            for (writer, _) in queue {
+                if !exists(writer) {
+                    return Err(format!("{writer:?} waits and is gone"));
+                }
+                if seen.iter().any(|known| writer.is_client_of(known)) {
+                    return Err(format!("{writer:?} waits twice"));
+                }
+                seen.push(writer);
+            }
+        }
+        Ok(())
     }
 
     /// How many wait.
@@ -124,8 +163,9 @@ impl Gaffer {
         }
     }
 
-    /// Serves those who waited, where there is room now.
-    pub(super) fn serve_writers(&mut self, now: Now) {
+    /// Serves those who waited, where there is room now. Whether any was: each may have more to say.
+    pub(super) fn serve_writers(&mut self, now: Now) -> bool {
+        let mut served = false;
         for at in self.stdins.take_freed() {
             while let Some((writer, writing)) = self.writers.next(at) {
                 match self.put(&writing) {
@@ -135,13 +175,15 @@ impl Gaffer {
                     }
                     done => self.tell_written(writer, done, now),
                 }
+                served = true;
             }
         }
+        served
     }
 
     /// The run is over: nobody will read what is still to be written.
     pub(super) fn end_writers(&mut self, id: InstanceId, now: Now) {
-        let all = (id, crate::base::ids::StreamNo(0))..=(id, crate::base::ids::StreamNo(u16::MAX));
+        let all = (id, StreamNo(0))..=(id, StreamNo(u16::MAX));
         let keys: Vec<Address> = self.writers.parked.range(all).map(|(at, _)| *at).collect();
         for at in keys {
             while let Some((writer, _)) = self.writers.next(at) {

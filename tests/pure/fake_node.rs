@@ -136,11 +136,13 @@ impl FakeNode {
         self.gaffer.accepted(peer, self.now).expect("there is room for a client")
     }
 
-    /// A client sends bytes, cut into pieces of the sizes that `piece` gives.
+    /// A client sends bytes, cut into pieces of the sizes that `piece` gives; what is long in larger
+    /// ones, as everything is looked at behind each.
     pub(crate) fn send(&mut self, conn: ConnId, bytes: &[u8], piece: &mut dyn FnMut() -> usize) {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let (first, after) = rest.split_at(piece().min(rest.len()));
+            let size = piece().max(rest.len() / 1000);
+            let (first, after) = rest.split_at(size.min(rest.len()));
             rest = after;
             self.gaffer.received(conn, first, self.now);
             self.settle();

@@ -33,6 +33,11 @@ impl Service {
         }
     }
 
+    /// Whether there may be something to take with [`Service::next`].
+    pub fn has_news(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// Checks what is always so between two calls, once everything that happened was taken.
     ///
     /// # Errors
