@@ -187,6 +187,7 @@ fn a_detached_process_survives_and_is_found_again() {
 fn what_gafferd_makes_is_its_owners_alone() {
     let node = Folder::new().start();
     for (name, mode) in [("s", 0o600), ("state", 0o700), ("state/jobs", 0o600)] {
+        until("it is made", || node.path(name).exists());
         let found = fs::metadata(node.path(name)).expect(name).permissions().mode() & 0o777;
         assert_eq!(found, mode, "{name} has mode {found:o}");
     }

@@ -27,8 +27,22 @@ pub(crate) fn marked(family: &str) -> Vec<Marked> {
         .collect()
 }
 
+/// A process's environment. In the middle of execve(2) it is empty for a moment, and whoever looks then
+/// would take a process that has just been started for one of somebody else.
+fn environment(stat: &procfs::Stat) -> Option<Vec<u8>> {
+    for _ in 0..10_000 {
+        let block = fs::read(format!("/proc/{}/environ", stat.os_pid)).ok()?;
+        let is_program = fs::read_link(format!("/proc/{}/exe", stat.os_pid)).is_ok();
+        if !block.is_empty() || !is_program {
+            return Some(block);
+        }
+        std::thread::yield_now();
+    }
+    None
+}
+
 fn one(family: &str, stat: &procfs::Stat) -> Option<Marked> {
-    let block = fs::read(format!("/proc/{}/environ", stat.os_pid)).ok()?;
+    let block = environment(stat)?;
     let value = |name: &str| {
         let text = block.split(|byte| *byte == 0).find_map(|part| {
             part.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"="))
