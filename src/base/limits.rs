@@ -85,7 +85,8 @@ pub const HTTP_CHUNK_EXTENSION: usize = 256;
 pub const HTTP_TRAILERS: usize = 4 * 1024;
 /// Above this much output owed, a connection is not read and its next request waits.
 pub const HTTP_OUTPUT_PAUSE: usize = 64 * 1024;
-/// Above this much input behind the request being answered, a connection is not read.
+/// Above this much input behind the request being answered, a connection is not read; behind an
+/// answer that goes on it is closed.
 pub const HTTP_INPUT_AHEAD: usize = 64 * 1024;
 /// A fresh connection says something within this time, or is closed silently.
 pub const HTTP_FIRST_BYTE: Duration = Duration::from_secs(10);

@@ -93,6 +93,10 @@ impl Conn {
                 Some(rest) => *left = rest,
                 None => self.close(),
             },
+            // What goes on may never end, and unread requests behind it would hide the client's end.
+            State::Streaming(_) if self.input.len() + bytes.len() > limits::HTTP_INPUT_AHEAD => {
+                self.close();
+            }
             State::Fresh
             | State::Idle
             | State::Head(_)
@@ -188,13 +192,14 @@ impl Conn {
         }
         match self.state {
             State::Closed => false,
-            State::Ready(_) | State::Answering(_) | State::Streaming(_) | State::Socket(_) => {
+            State::Ready(_) | State::Answering(_) | State::Socket(_) => {
                 self.input.len() < limits::HTTP_INPUT_AHEAD
             }
             State::Fresh
             | State::Idle
             | State::Head(_)
             | State::Body(_)
+            | State::Streaming(_)
             | State::Discarding { .. } => true,
         }
     }
@@ -630,6 +635,23 @@ mod tests {
         send_all(&mut conn, later);
         assert!(conn.wants_input());
         assert!(text(&conn).starts_with("HTTP/1.1 501 "), "what lay ahead is read at last");
+    }
+
+    #[test]
+    fn a_client_behind_what_goes_on_is_read_so_that_its_end_is_seen() {
+        let now = start();
+        let following = |ahead: usize| {
+            let mut conn = Conn::new(now);
+            conn.received(GET, now);
+            assert!(conn.take_request().is_some() && conn.begin(Response::empty(200), now));
+            conn.received(&vec![b'x'; ahead], now);
+            conn
+        };
+        let mut conn = following(limits::HTTP_INPUT_AHEAD);
+        assert!(conn.is_live() && conn.wants_input());
+        conn.ended(now);
+        assert!(!conn.is_live());
+        assert!(!following(limits::HTTP_INPUT_AHEAD + 1).is_live());
     }
 
     #[test]

@@ -42,6 +42,8 @@ struct Socket {
     writable: bool,
     /// The other end has said that it sends no more.
     closing: bool,
+    /// The connection is broken: nobody is there who could be told anything.
+    broken: bool,
     /// Nothing more is to be read.
     ended: bool,
     /// Nothing more will be written.
@@ -160,8 +162,8 @@ impl Sockets {
         }
         let stream = accepted.stream;
         let (readable, writable) = (false, true);
-        let (closing, ended, shut) = (false, false, false);
-        let socket = Socket { stream, source, readable, writable, closing, ended, shut };
+        let (closing, broken, ended, shut) = (false, false, false, false);
+        let socket = Socket { stream, source, readable, writable, closing, broken, ended, shut };
         self.conns.insert(conn, socket);
         Ok(())
     }
@@ -172,6 +174,7 @@ impl Sockets {
         socket.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         socket.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
         socket.closing |= event.is_read_closed() || event.is_error();
+        socket.broken |= event.is_error();
     }
 
     /// Reads from a client what the machine takes, up to a share of the turn.
@@ -180,7 +183,8 @@ impl Sockets {
         loop {
             let Some(socket) = self.conns.get_mut(&conn) else { return Step::Rest };
             if !socket.readable || socket.ended || !machine.wants_input(conn) {
-                return Step::Rest;
+                // What is not read would never say so.
+                return if socket.broken { Step::Close } else { Step::Rest };
             }
             if share == 0 {
                 return Step::Again;

@@ -1,6 +1,7 @@
 """Clients that follow everything and are killed, without a close and without a word: nothing of them
 is left."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -54,7 +55,12 @@ pid = NODE.load(
     redirect_output=["out"],
     redirect_input=True,
 )
-NODE.load("stubborn", "trap '' TERM; while :; do sleep 0.1; done", graceful_timeout=600)
+stubborn = NODE.load(
+    "stubborn",
+    "trap '' TERM; while :; do sleep 0.1; done",
+    graceful_timeout=600,
+    redirect_input=True,
+)
 assert nobody_is_left()
 followers = [
     subprocess.Popen(
@@ -80,11 +86,34 @@ waiting = socket.create_connection((host, int(port)))
 path = "/jobs/t/stubborn/state?wait=stopped&timeout=600"
 waiting.sendall(f"POST {path} HTTP/1.1\r\nHost: {NODE.host}\r\nContent-Length: 1\r\n\r\n0".encode())
 until("it waits", lambda: NODE.counters()["waits"] == 1)
+# One that writes more to a process than that reads, and than is read before it does.
+writing = socket.create_connection((host, int(port)))
+writing.sendall(
+    f"GET /{stubborn}/channel?mode=2 HTTP/1.1\r\nHost: {NODE.host}\r\nUpgrade: websocket\r\n"
+    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+)
+assert writing.recv(12) == b"HTTP/1.1 101"
+frame = b"V1 message 1\0" + b"x" * 65000
+for _ in range(40):
+    writing.sendall(struct.pack(">BBHI", 0x82, 0xFE, len(frame), 0) + frame)
+until("it waits, too", lambda: NODE.counters()["writers"] == 1)
 counters = NODE.counters()
 assert counters["sessions"] == 3 and counters["subscriptions"] == 18, counters
-assert counters["feeds"] == 6 + len(feeds), counters
+assert counters["feeds"] == 7 + len(feeds), counters
 # Those who want the same of the same, as often, share one measurement.
 assert counters["stats_watches"] == 4, counters
+
+# Some that have sent requests behind a feed on which nothing comes, as much as is taken.
+for path in ["/watch/flap", "/watch/unload?feed=continuous", "/watch/unload?feed=eventsource"]:
+    feed = socket.create_connection((host, int(port)))
+    feed.sendall(f"GET {path} HTTP/1.1\r\nHost: {NODE.host}\r\n\r\n".encode())
+    assert feed.recv(12) == b"HTTP/1.1 200"
+    feed.setblocking(False)
+    with contextlib.suppress(OSError):
+        while True:
+            feed.send(f"GET /ping HTTP/1.1\r\nHost: {NODE.host}\r\n\r\n".encode() * 100)
+    feed.close()
 
 for follower in followers:
     follower.send_signal(signal.SIGKILL)
@@ -92,9 +121,10 @@ for follower in followers:
 for feed in feeds:
     # With something unread this is a reset, and without it an end; both happen.
     feed.close()
-# Whoever only ends its side may still want its answer, so this one is broken off.
-waiting.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-waiting.close()
+# Whoever only ends its side may still want its answer, so these are broken off.
+for broken in [waiting, writing]:
+    broken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    broken.close()
 until("nothing is left of them", nobody_is_left)
 # The second time it is killed.
 NODE.does("POST", "/jobs/t/stubborn/state?wait=stopped", "0")
