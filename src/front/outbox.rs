@@ -130,9 +130,16 @@ impl<T: ?Sized + Weight> Outbox<T> {
         }
     }
 
-    /// Nothing of this topic is wanted any more.
+    /// Nothing of this topic is wanted any more. What was lost of it is still told if something that
+    /// came behind the gap is still to be sent: that would seem to follow what came before.
     pub fn forget(&mut self, topic: &str) {
-        self.lost.remove(topic);
+        let of_topic = |piece: &Piece<T>| match piece {
+            Piece::Published(known, _) => **known == *topic,
+            Piece::Reply(_) => false,
+        };
+        if self.lost.contains_key(topic) && !self.pieces.iter().any(of_topic) {
+            self.lost.remove(topic);
+        }
     }
 
     /// Whether there is nothing to send.
@@ -211,5 +218,13 @@ mod tests {
         outbox.push(published("a", &"x".repeat(200))).expect("no reply");
         outbox.forget("a");
         assert!(outbox.is_empty());
+        outbox.push(published("a", &"x".repeat(200))).expect("no reply");
+        outbox.push(published("a", "y")).expect("room");
+        outbox.forget("a");
+        assert_eq!(
+            all(&mut outbox),
+            ["a lost 1", "y"],
+            "the gap before what is still sent is told"
+        );
     }
 }

@@ -169,6 +169,11 @@ impl Client {
         }
     }
 
+    /// Is gone at once.
+    pub(crate) fn vanish(self, node: &mut Gaffer, now: Now) {
+        node.closed(self.conn, now);
+    }
+
     /// At the end of all: nothing that was asked is without its answer, if there was time for it.
     pub(crate) fn check_served(&self) {
         if self.habit == Habit::Plain && self.unsent.is_empty() && !self.cut_off {
@@ -177,11 +182,11 @@ impl Client {
     }
 }
 
-fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+pub(crate) fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
     bytes.windows(needle.len()).position(|window| window == needle)
 }
 
-fn pick<'a>(random: &mut Random, from: &[&'a str]) -> &'a str {
+pub(crate) fn pick<'a>(random: &mut Random, from: &[&'a str]) -> &'a str {
     let at = random.below(u64::try_from(from.len()).expect("small"));
     from[usize::try_from(at).expect("small")]
 }
@@ -239,6 +244,7 @@ fn config(label: &str, random: &mut Random) -> Value {
     json!({
         "name": label, "cmd": cmd, "numprocesses": random.below(4), "restart": restart,
         "graceful_timeout": 0.5, "start": random.below(6) > 0, "detach": random.below(8) == 0,
+        "redirect_output": ["out", "err"], "redirect_input": random.below(4) > 0,
         "min_uptime": if random.below(2) == 0 { 0.0 } else { 0.3 },
     })
 }

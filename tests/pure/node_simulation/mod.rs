@@ -1,9 +1,16 @@
 //! The whole node under simulation: requests through the real HTTP machine, children of every
 //! temper, a disk that fills up, and a daemon that is killed now and then. After every turn the
-//! node's invariants hold and the disk tells the truth.
+//! node's invariants hold and the disk tells the truth. Clients that follow and write, over every
+//! transport, get each byte, event and answer in order, or are told how much is missing; when they
+//! are gone, nothing of them is left.
 
 mod clients;
+mod followers;
+mod live;
 mod node;
+mod sessions;
+mod wire;
+mod words;
 
 use std::time::Duration;
 
@@ -15,6 +22,8 @@ use node::World;
 
 const SEEDS: u64 = 500;
 const STEPS: u32 = 1_000;
+/// In one of so many seeds there are clients that follow and write, too: they cost the most.
+const LIVE: u64 = 5;
 
 /// Says how to replay a seed that fails.
 struct Replay(u64);
@@ -53,6 +62,7 @@ fn play_twice(seed: u64) {
 
 fn play(seed: u64) -> u64 {
     let mut world = World::new(seed);
+    world.lively = seed % LIVE == 0;
     for _ in 0..STEPS {
         step(&mut world);
     }
@@ -78,14 +88,23 @@ fn step(world: &mut World) {
             world.advance(limit);
         }
     }
+    if world.lively {
+        world.follow();
+        world.talk();
+    }
     world.serve();
     world.turn();
+    world.check_dirty();
 }
 
 /// A stop, perhaps two, while clients go on asking; then nothing is left.
 fn end(world: &mut World) {
     world.disk.full = false;
     world.pass(Duration::from_secs(10));
+    if world.lively {
+        world.calm();
+        world.forget_all();
+    }
     world.kernel.letting_go = true;
     world.node.signalled(Signal::TERM, world.now);
     world.turn();
@@ -98,6 +117,7 @@ fn end(world: &mut World) {
             break;
         }
         world.serve();
+        world.serve_live();
         let limit = world.now.mono + Duration::from_secs(1);
         world.advance(limit);
     }

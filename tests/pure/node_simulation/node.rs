@@ -8,10 +8,11 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use gaffer::base::clock::Now;
 use gaffer::base::error::Errno;
-use gaffer::base::ids::{InstanceId, OsPid, StreamNo};
+use gaffer::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
 use gaffer::base::order::{Identity, SpawnOrder};
 use gaffer::base::random::Random;
 use gaffer::front::access::Access;
+use gaffer::front::sockjs::Options;
 use gaffer::node::console::{Console, Verbosity};
 use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::journal::Journal;
@@ -23,6 +24,8 @@ use gaffer::supervisor::order::{Accounts, Host};
 use gaffer::supervisor::spec::JobEntry;
 
 use super::clients::{Client, Fate};
+use super::followers::Live;
+use super::words::Written;
 use crate::simulation::kernel::{Fact, FakeKernel};
 use crate::simulation::world::entry;
 
@@ -32,6 +35,18 @@ pub(crate) struct World {
     pub(crate) kernel: FakeKernel,
     pub(crate) disk: Disk,
     pub(crate) clients: Vec<Client>,
+    /// Whether there are clients that stay.
+    pub(crate) lively: bool,
+    /// Those.
+    pub(super) live: Vec<Live>,
+    /// How many there were.
+    pub(super) followers: u64,
+    pub(super) written: Written,
+    pub(super) last_event: u64,
+    /// What processes have read of the message they read now, and each writer's last message.
+    heard: BTreeMap<(InstanceId, StreamNo), Heard>,
+    /// Connections that the reactor would look at.
+    pub(super) dirty: BTreeSet<ConnId>,
     pub(crate) random: Random,
     pub(crate) now: Now,
     pub(crate) exit: Option<u8>,
@@ -41,6 +56,31 @@ pub(crate) struct World {
     starts_left: usize,
     start: Instant,
     digest: u64,
+}
+
+/// What a process has read of one stream.
+#[derive(Default)]
+struct Heard {
+    part: Vec<u8>,
+    last: BTreeMap<u64, u64>,
+}
+
+impl Heard {
+    /// Messages come whole, and each writer's in order.
+    fn read(&mut self, bytes: &[u8]) {
+        self.part.extend_from_slice(bytes);
+        while let Some(end) = self.part.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.part.drain(..=end).collect();
+            let line = std::str::from_utf8(&line).expect("text");
+            let (head, rest) = line.split_once(':').expect("a message");
+            assert!(rest.trim_end().bytes().all(|byte| byte == b'x'), "torn: {head}");
+            let (writer, number) = head.split_once('.').expect("a writer and a number");
+            let number: u64 = number.parse().expect("a number");
+            let writer = writer.parse().expect("a writer");
+            let before = self.last.insert(writer, number).unwrap_or(0);
+            assert!(number > before, "{number} of {writer} comes behind {before}");
+        }
+    }
 }
 
 /// The state directory.
@@ -97,7 +137,8 @@ fn gaffer(life: u32, seed: u64) -> Gaffer {
         access: Access::default(),
         memory: 1 << 30,
         clients: gaffer::base::limits::CONNECTIONS,
-        channel: Default::default(),
+        // Small, so that readers who are slow miss something.
+        channel: Options { queue: 20_000, ..Options::default() },
         console: Console::new(Verbosity::Output),
         boot_id: "boot".into(),
     })
@@ -106,7 +147,7 @@ fn gaffer(life: u32, seed: u64) -> Gaffer {
 /// The jobs of files, which every life has.
 fn files() -> Vec<JobEntry> {
     let web = serde_json::json!({"cmd": "mixed", "numprocesses": 2, "graceful_timeout": 0.5,
-        "redirect_input": true, "custom_streams": ["c"]});
+        "redirect_input": true, "custom_streams": ["c"], "redirect_output": ["out", "err"]});
     vec![entry("f.web", web), entry("a.work", serde_json::json!({"cmd": "child"}))]
 }
 
@@ -119,6 +160,13 @@ impl World {
             kernel: FakeKernel::new(seed ^ 0x5EED),
             disk: Disk::default(),
             clients: Vec::new(),
+            lively: false,
+            live: Vec::new(),
+            followers: 0,
+            written: Written::new(),
+            last_event: 0,
+            heard: BTreeMap::new(),
+            dirty: BTreeSet::new(),
             random: Random::seeded(seed ^ 0xC11E),
             now: Now { mono: start, wall: UNIX_EPOCH + Duration::from_secs(1_700_000_000) },
             exit: None,
@@ -137,7 +185,7 @@ impl World {
         self.digest
     }
 
-    fn note(&mut self, line: &str) {
+    pub(super) fn note(&mut self, line: &str) {
         let at = (self.now.mono - self.start).as_nanos();
         let mut text = String::new();
         write!(text, "{at} {line}").expect("to memory");
@@ -198,6 +246,8 @@ impl World {
             self.note(&format!("{id:?} reads {taken:?} on {}", stream.0));
             match taken {
                 Ok(count) => {
+                    let bytes = self.node.input_owed(id, stream)[..count].to_vec();
+                    self.heard.entry((id, stream)).or_default().read(&bytes);
                     self.node.input_taken(id, stream, count, self.now);
                     self.inputs.insert((id, stream));
                 }
@@ -302,14 +352,18 @@ impl World {
 
     fn tell(&mut self, fact: Fact) {
         self.note(&format!("fact {fact:?}"));
+        if let Fact::Exited { id, .. } = fact {
+            let length = self.random.below(40);
+            self.write(id, StreamNo::STDOUT, length);
+        }
         let (node, now) = (&mut self.node, self.now);
         match fact {
             Fact::Spawned { id, os_pid, start_time } => {
+                self.heard.retain(|(of, _), _| *of != id);
                 node.spawned(id, os_pid, start_time, now);
             }
             Fact::SpawnFailed { id, stage, errno } => node.spawn_failed(id, stage, errno, now),
             Fact::Exited { id, exit } => {
-                node.output(id, StreamNo::STDOUT, b"last words", now);
                 node.exited(id, exit, now);
             }
             Fact::Drained(id) => node.drained(id, now),
@@ -355,6 +409,11 @@ impl World {
         let most = usize::try_from(self.random.below(6)).expect("small");
         self.perform_all(most);
         self.clients.clear();
+        self.live.clear();
+        self.written.clear();
+        self.last_event = 0;
+        self.heard.clear();
+        self.dirty.clear();
         self.kernel.daemon_dies();
         self.note("killed");
         self.disk.full = false;

@@ -310,6 +310,12 @@ impl FakeKernel {
         kids.get(nth).map(|(os_pid, process)| stray(**os_pid, process))
     }
 
+    /// The runs whose leaders are not reaped.
+    pub(crate) fn running(&self) -> Vec<InstanceId> {
+        let running = self.watches.iter().filter(|(_, watch)| !watch.reaped);
+        running.map(|(id, _)| *id).collect()
+    }
+
     /// Whether the leader of this run is not reaped.
     pub(crate) fn leads(&self, id: InstanceId) -> bool {
         self.watches.get(&id).is_some_and(|watch| !watch.reaped)
