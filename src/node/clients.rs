@@ -51,6 +51,10 @@ impl Gaffer {
                     Some(done) => self.give(id, written_response(done), now),
                     None => break,
                 },
+                Answer::Kept(channel, since) => {
+                    let kept = self.kept(&channel, since);
+                    self.give(id, kept, now);
+                }
                 Answer::Counters => self.give(id, reply::value(&self.counters()), now),
                 Answer::Channel(rest) => {
                     self.channel.request(id, &request, &rest, &mut self.clients, now);

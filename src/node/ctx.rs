@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::body;
-use super::feeds::{Form, Source};
+use super::feeds::{Channel, Form, Source};
 use super::reply;
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, Pid, StreamNo};
@@ -57,6 +57,8 @@ pub enum Answer {
     Channel(Vec<String>),
     /// How much of everything there is.
     Counters,
+    /// What is kept of a stream from this position on.
+    Kept(Channel, u64),
 }
 
 /// Something followed.

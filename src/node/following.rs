@@ -71,6 +71,18 @@ impl Gaffer {
         }
     }
 
+    /// What is kept of a stream: its bytes, the position behind them, and how many are lost before.
+    pub(super) fn kept(&self, channel: &Channel, since: u64) -> Response {
+        let (bytes, lost) = self.outputs.since(channel.id, channel.stream, since);
+        let position = self.outputs.position(channel.id, channel.stream);
+        let mut response = Response::empty(200)
+            .with("Content-Type", "application/octet-stream")
+            .with("Gaffer-Position", position.to_string())
+            .with(LOST_FIELD, lost.to_string());
+        response.body = bytes;
+        response
+    }
+
     /// How far a stream has been told: what waits for the rest of a character has not.
     fn told_position(&self, id: InstanceId, stream: StreamNo) -> u64 {
         let waiting = u64::try_from(self.aligned.waiting((id, stream))).unwrap_or(0);
