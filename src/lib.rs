@@ -70,6 +70,7 @@
 //! | 5 [`reactor`] | descriptors, clock, sleep |
 //! | 6 [`daemon`] | assembly: options, configuration, log, start and end |
 //! | 6 [`client`] | the other end of the wire, for programs that talk to a node |
+//! | 7 [`cli`] | `gaffer`, the command line |
 //! | `bin/` | the programs |
 //!
 //! # What is always so
@@ -100,6 +101,7 @@
 //! - **a limit**: [`base::limits`], with its reason, and a test at it and one beyond
 
 pub mod base;
+pub mod cli;
 pub mod client;
 pub mod daemon;
 pub mod front;

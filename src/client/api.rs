@@ -296,6 +296,28 @@ impl Process<'_> {
         self.server.ask("POST", &target, bytes)?.json().map(drop)
     }
 
+    /// Tells it the end of a stream that is written to.
+    ///
+    /// # Errors
+    /// As [`Self::info`].
+    pub fn close(&mut self, stream: &str) -> Result<(), Error> {
+        let target = format!("/streams/{}/{}?close=1", self.pid, encoded(stream));
+        self.server.ask("POST", &target, b"")?.json().map(drop)
+    }
+
+    /// What is kept of a stream, which is not all of it: the last part, if it wrote much.
+    ///
+    /// # Errors
+    /// As [`Self::info`].
+    pub fn kept(&mut self, stream: &str) -> Result<Vec<u8>, Error> {
+        let target = format!("/streams/{}/{}?feed=kept", self.pid, encoded(stream));
+        let reply = self.server.ask("GET", &target, b"")?;
+        if reply.status == 200 {
+            return Ok(reply.body);
+        }
+        Err(Error::of_answer(reply.status, &reply.body))
+    }
+
     /// What it writes to a stream from this position on, for as long as it lives.
     ///
     /// # Errors

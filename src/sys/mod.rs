@@ -16,6 +16,7 @@ pub mod reap;
 pub mod sockets;
 pub mod spawn;
 pub mod startup;
+pub mod terminal;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod users;

@@ -13,7 +13,7 @@ use gaffer::supervisor::spec_keys;
 const LONGEST_FILE: usize = 700;
 
 /// What may import what: from its own folder and from lower floors. `sys` may use `base`, too.
-const FLOORS: [(&str, u8); 11] = [
+const FLOORS: [(&str, u8); 12] = [
     ("base", 0),
     ("sys", 0),
     ("wire", 1),
@@ -23,6 +23,7 @@ const FLOORS: [(&str, u8); 11] = [
     ("reactor", 5),
     ("daemon", 6),
     ("client", 6),
+    ("cli", 7),
     ("client", 6),
     ("cli", 7),
 ];

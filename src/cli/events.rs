@@ -1,0 +1,62 @@
+//! `gaffer events`: what happens, as it happens.
+
+use serde_json::{json, Map, Value};
+
+use super::args::Invocation;
+use super::connect;
+use super::failure::Failure;
+use super::terminal::{Paint, Terminal};
+use crate::client::Heard;
+
+/// `gaffer events`.
+pub fn events(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
+    let topic = match invocation.words.as_slice() {
+        [] => "EVENTS".to_owned(),
+        [prefix] => format!("EVENTS:{prefix}"),
+        [_, more, ..] => {
+            return Err(Failure::usage(format!("{more:?} is one argument too many")));
+        }
+    };
+    let all = topic == "EVENTS";
+    let mut wishes = Map::new();
+    if let Some(since) = invocation.number("since")? {
+        wishes.insert("since".into(), json!(since));
+    }
+    let mut channel = connect::server(invocation)?.channel()?;
+    channel.subscribe(&topic, &wishes)?;
+    while let Some(heard) = channel.hear()? {
+        match heard {
+            Heard::Lagged { lost, .. } => terminal.line(&format!("{lost} events lost"))?,
+            // Each is told under its plain name, and again under those of its job and process.
+            Heard::Event { data, .. } if all && is_again(&data) => {}
+            Heard::Event { data, .. } if terminal.is_json() => terminal.json(&data)?,
+            Heard::Event { data, .. } => {
+                let line = told(&data);
+                let paint =
+                    if data.contains_key("exit_status") { Paint::Warn } else { Paint::Plain };
+                let line = terminal.painted(&line, paint);
+                terminal.line(&line)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_again(data: &Map<String, Value>) -> bool {
+    let name = data.get("event").and_then(Value::as_str).unwrap_or_default();
+    // A signal to a job or a process has no plain name.
+    (name.starts_with("job.") || name.starts_with("proc.")) && !name.ends_with(".kill")
+}
+
+/// An event as a line.
+fn told(data: &Map<String, Value>) -> String {
+    let text = |key: &str| data.get(key).and_then(Value::as_str).unwrap_or_default();
+    let mut line = format!("{} | {}", text("name"), text("event"));
+    if let Some(pid) = data.get("pid").and_then(Value::as_u64) {
+        line += &format!(" process with pid {pid}");
+    }
+    if !text("reason").is_empty() {
+        line += &format!(": {}", text("reason"));
+    }
+    line
+}

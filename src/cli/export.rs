@@ -1,0 +1,88 @@
+//! `gaffer export`: jobs as configuration that gafferd reads.
+
+use std::fs;
+
+use serde_json::{json, Map, Value};
+
+use super::args::Invocation;
+use super::connect;
+use super::failure::Failure;
+use super::names;
+use super::terminal::Terminal;
+
+/// `gaffer export`.
+pub fn export(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
+    let ini = match invocation.value("format") {
+        None if terminal.is_json() => false,
+        None | Some("ini") => true,
+        Some("json") => false,
+        Some(other) => {
+            return Err(Failure::usage(format!("--format: expected ini or json, found {other:?}")));
+        }
+    };
+    let mut server = connect::server(invocation)?;
+    let mut jobs = Vec::new();
+    for name in names::jobs(&mut server, invocation, &invocation.words)? {
+        let info = server.job(&name).info()?;
+        let config = info["config"].as_object().cloned().unwrap_or_default();
+        jobs.push((name, config));
+    }
+    let text = if ini { as_ini(&jobs) } else { as_json(&jobs) };
+    match invocation.value("out") {
+        Some(path) => {
+            fs::write(path, text).map_err(|error| Failure::failed(format!("{path}: {error}")))
+        }
+        None => terminal.line(text.trim_end()),
+    }
+}
+
+fn as_json(jobs: &[(String, Map<String, Value>)]) -> String {
+    let named = |(name, config): &(String, Map<String, Value>)| {
+        let mut config = config.clone();
+        config.insert("name".into(), json!(name));
+        Value::Object(config)
+    };
+    let all: Vec<Value> = jobs.iter().map(named).collect();
+    serde_json::to_string_pretty(&json!({"jobs": all})).unwrap_or_default() + "\n"
+}
+
+fn as_ini(jobs: &[(String, Map<String, Value>)]) -> String {
+    let mut text = String::new();
+    for (name, config) in jobs {
+        let (session, label) = name.split_once('.').unwrap_or(("default", name));
+        text += &format!("[job:{session}:{label}]\n");
+        let keys = config
+            .iter()
+            .filter(|(key, value)| *key != "name" && *key != "env" && !value.is_null());
+        for (key, value) in keys {
+            text += &format!("{key} = {}\n", ini_value(value));
+        }
+        // What a file says nothing of is on there, and off over the API.
+        if !config.contains_key("os_env") {
+            let has_env = config.get("env").is_some_and(|env| !env.is_null());
+            text += &format!("os_env = {}\n", !has_env);
+        }
+        for (name, value) in config.get("env").and_then(Value::as_object).into_iter().flatten() {
+            text += &format!("env:{name} = {}\n", escaped(value.as_str().unwrap_or_default()));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn ini_value(value: &Value) -> String {
+    match value {
+        Value::String(text) => escaped(text),
+        Value::Array(items) => items.iter().map(ini_value).collect::<Vec<_>>().join(", "),
+        Value::Object(members) => {
+            let member = |(key, value): (&String, &Value)| format!("{key}={}", ini_value(value));
+            members.iter().map(member).collect::<Vec<_>>().join(", ")
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
+}
+
+/// A percent sign begins a reference, and a line end a new line of the same value.
+fn escaped(text: &str) -> String {
+    text.replace('%', "%%").replace('\n', "\n    ")
+}

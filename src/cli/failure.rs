@@ -1,0 +1,77 @@
+//! Why a command ends in another way than well, and with which exit code.
+
+use std::fmt::Display;
+use std::io;
+
+use crate::client;
+
+/// The end of a command that did not do what was asked.
+#[derive(Debug)]
+pub enum Failure {
+    /// Refused, or it failed (1).
+    Failed(String),
+    /// The command line makes no sense (2).
+    Usage(String),
+    /// Something asked about does not run; it has been shown (3).
+    NotRunning,
+    /// No node answers (4).
+    NoNode(String),
+    /// The reader of what is printed has gone, as `head` does: no reason to complain.
+    Gone,
+    /// With this code, and everything was said.
+    Code(u8),
+}
+
+impl Failure {
+    /// A failure in these words.
+    pub fn failed(what: impl Display) -> Self {
+        Self::Failed(what.to_string())
+    }
+
+    /// A mistake on the command line.
+    pub fn usage(what: impl Display) -> Self {
+        Self::Usage(what.to_string())
+    }
+
+    /// The exit code.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::NotRunning => 3,
+            Self::NoNode(_) => 4,
+            Self::Gone => 0,
+            Self::Code(code) => *code,
+        }
+    }
+
+    /// What is said of it, in one line.
+    pub fn message(&self) -> Option<&str> {
+        match self {
+            Self::Failed(what) | Self::Usage(what) | Self::NoNode(what) => Some(what),
+            Self::NotRunning | Self::Gone | Self::Code(_) => None,
+        }
+    }
+}
+
+impl From<client::Error> for Failure {
+    fn from(error: client::Error) -> Self {
+        match error {
+            client::Error::NoNode { .. } => Self::NoNode(error.to_string()),
+            client::Error::Address { .. } => Self::Usage(error.to_string()),
+            client::Error::Broken(_)
+            | client::Error::Strange(_)
+            | client::Error::Refused { .. } => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::Gone
+        } else {
+            Self::Failed(error.to_string())
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Commands that change jobs. Several jobs are worked on in their order, each told as it is done; what
+//! fails does not keep the others from being done, and is the exit code at the end.
+
+use serde_json::{json, Map, Value};
+
+use super::args::Invocation;
+use super::connect;
+use super::failure::Failure;
+use super::names::{self, Target};
+use super::terminal::Terminal;
+use crate::client::{Error, Server, State};
+
+/// Does something to each target, and tells it.
+fn each(
+    terminal: &mut Terminal,
+    server: &mut Server,
+    targets: &[Target],
+    done: &str,
+    act: impl Fn(&mut Server, &Target) -> Result<(), Error>,
+) -> Result<(), Failure> {
+    let mut failed = None;
+    for target in targets {
+        let name = shown(target);
+        match act(server, target) {
+            Ok(()) if terminal.is_json() => terminal.json(&json!({"name": name, "done": done}))?,
+            Ok(()) => terminal.line(&format!("{name}: {done}"))?,
+            Err(error @ Error::NoNode { .. }) => return Err(error.into()),
+            Err(error) => failed = Some(Failure::failed(format!("{name}: {error}"))),
+        }
+    }
+    match failed {
+        None => Ok(()),
+        Some(failed) => Err(failed),
+    }
+}
+
+fn shown(target: &Target) -> String {
+    match target {
+        Target::Job(name) => name.clone(),
+        Target::Process(pid) => format!("process {pid}"),
+    }
+}
+
+fn as_jobs(names: Vec<String>) -> Vec<Target> {
+    names.into_iter().map(Target::Job).collect()
+}
+
+/// Asks before all of an application is touched.
+fn confirmed(
+    terminal: &mut Terminal,
+    invocation: &Invocation,
+    verb: &str,
+) -> Result<bool, Failure> {
+    if !invocation.words.is_empty() || terminal.is_json() {
+        return Ok(true);
+    }
+    let app = names::application(invocation);
+    terminal.agrees(&format!("Do you want to {verb} all jobs of '{app}'"))
+}
+
+/// Acts on the jobs that are named, or on those of the application.
+fn on_jobs(
+    invocation: &Invocation,
+    terminal: &mut Terminal,
+    (verb, done): (&str, &str),
+    act: impl Fn(&mut Server, &str) -> Result<(), Error>,
+) -> Result<(), Failure> {
+    let mut server = connect::server(invocation)?;
+    let targets = as_jobs(names::jobs(&mut server, invocation, &invocation.words)?);
+    if !confirmed(terminal, invocation, verb)? {
+        return Ok(());
+    }
+    each(terminal, &mut server, &targets, done, |server, target| match target {
+        Target::Job(name) => act(server, name),
+        Target::Process(_) => Ok(()),
+    })
+}
+
+/// `gaffer unload`.
+pub fn unload(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
+    on_jobs(invocation, terminal, ("unload", "unloaded"), |server, name| server.job(name).unload())
+}
+
+/// `gaffer reload`.
+pub fn reload(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
+    on_jobs(invocation, terminal, ("reload", "reloaded"), |server, name| {
+        server.job(name).set(State::Reloaded)
+    })
+}
+
+/// `gaffer start`, on a node.
+pub fn start(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
+    on_jobs(invocation, terminal, ("start", "started"), |server, name| {
+        server.job(name).set(State::Started)
+    })
+}
+
+/// `gaffer restart`.
+pub fn restart(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
+    on_jobs(invocation, terminal, ("restart", "restarts"), |server, name| {
+        server.job(name).restart()
+    })
+}
+
+/// `gaffer stop`: jobs, or single processes.
+pub fn stop(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
+    let mut server = connect::server(invocation)?;
+    let targets = names::targets(&mut server, invocation, &invocation.words)?;
+    if !confirmed(terminal, invocation, "stop")? {
+        return Ok(());
+    }
+    each(terminal, &mut server, &targets, "stopped", |server, target| match target {
+        Target::Job(name) => server.job(name).set(State::Stopped),
+        Target::Process(pid) => server.process(*pid).stop(),
+    })
+}
+
+/// `gaffer kill`: a signal to a process, or to all of a job.
+pub fn kill(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
+    let [what, signal] = invocation.words.as_slice() else {
+        return Err(Failure::usage("gaffer kill JOB|PID SIGNAL"));
+    };
+    let (what, signal) = (vec![what.clone()], signal.clone());
+    let mut server = connect::server(invocation)?;
+    let targets = names::targets(&mut server, invocation, &what)?;
+    each(
+        terminal,
+        &mut server,
+        &targets,
+        &format!("{signal} sent"),
+        |server, target| match target {
+            Target::Job(name) => server.job(name).signal(&signal),
+            Target::Process(pid) => server.process(*pid).signal(&signal),
+        },
+    )
+}
+
+/// `gaffer scale`: `NAME=N`, `NAME+N`, `NAME-N`. All are read before any is done.
+pub fn scale(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
+    let wishes: Option<Vec<(&str, String)>> =
+        invocation.words.iter().map(|word| scale_of(word)).collect();
+    let wishes = wishes.filter(|wishes| !wishes.is_empty()).ok_or_else(|| {
+        Failure::usage("gaffer scale NAME=N, NAME+N or NAME-N, as many as you like")
+    })?;
+    let mut server = connect::server(invocation)?;
+    let mut all = Vec::new();
+    for (word, change) in wishes {
+        for name in names::jobs(&mut server, invocation, &[word.to_owned()])? {
+            all.push((name, change.clone()));
+        }
+    }
+    for (name, change) in all {
+        let number = server.job(&name).scale(&change)?;
+        if terminal.is_json() {
+            terminal.json(&json!({"name": name, "numprocesses": number}))?;
+        } else {
+            terminal.line(&format!("Scaling {name} processes... done, now running {number}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// A wish to scale: the job, and `=N`, `+N` or `-N`. The sign is the last one, since names have some.
+fn scale_of(word: &str) -> Option<(&str, String)> {
+    let at = word.rfind(['=', '+', '-'])?;
+    let (name, change) = word.split_at(at);
+    let digits = change.get(1..)?;
+    let number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    (number && !name.is_empty()).then(|| (name, change.to_owned()))
+}
+
+/// `gaffer run`: a process more.
+pub fn commit(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
+    let word = invocation.only("the job")?.to_owned();
+    let mut options = Map::new();
+    if let Some(seconds) = invocation.value("graceful-timeout") {
+        let seconds: f64 = seconds.parse().map_err(|_| {
+            Failure::usage(format!("--graceful-timeout: {seconds:?} is not a number of seconds"))
+        })?;
+        options.insert("graceful_timeout".into(), json!(seconds));
+    }
+    let mut env = Map::new();
+    for pair in invocation.values("param") {
+        let (name, value) = pair
+            .split_once('=')
+            .ok_or_else(|| Failure::usage(format!("--param: {pair:?} is not NAME=VALUE")))?;
+        env.insert(name.to_owned(), json!(value));
+    }
+    options.insert("env".into(), Value::Object(env));
+    let mut server = connect::server(invocation)?;
+    for name in names::jobs(&mut server, invocation, &[word])? {
+        let pid = server.job(&name).commit(&options)?;
+        if terminal.is_json() {
+            terminal.json(&json!({"name": name, "pid": pid}))?;
+        } else {
+            terminal.line(&format!("'{name}': new process {pid} launched"))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scales_are_read_behind_the_last_sign() {
+        for (word, wish) in [
+            ("web=3", Some(("web", "=3"))),
+            ("my-job+1", Some(("my-job", "+1"))),
+            ("my-job-12", Some(("my-job", "-12"))),
+            ("a+b=0", Some(("a+b", "=0"))),
+            ("web", None),
+            ("=3", None),
+            ("web=x", None),
+            ("web=", None),
+        ] {
+            let wish = wish.map(|(name, change)| (name, change.to_owned()));
+            assert_eq!(scale_of(word), wish, "{word}");
+        }
+    }
+}

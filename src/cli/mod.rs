@@ -1,0 +1,55 @@
+//! Floor 7: `gaffer`, the command line. One table describes all commands and flags; parsing, help and
+//! completions come from it, and a test holds the README against it.
+//!
+//! Read in this order: `table` (what there is), `args` (words to an invocation), `failure` (exit codes),
+//! `terminal` (how things are shown), `names` (which jobs are meant), then a file for each family of
+//! commands.
+
+pub mod args;
+pub mod connect;
+pub mod events;
+pub mod export;
+pub mod failure;
+pub mod help;
+pub mod jobs;
+pub mod loading;
+pub mod names;
+pub mod ps;
+pub mod status;
+pub mod streams;
+pub mod table;
+pub mod terminal;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use args::Parsed;
+use terminal::Terminal;
+
+pub use table::{Command, Flag, COMMANDS, GLOBAL};
+
+/// Runs the command line: `words` without the program's name.
+pub fn run(words: Vec<OsString>) -> ExitCode {
+    let mut terminal = Terminal::of_process();
+    let result = match args::parse(words) {
+        Err(failure) => Err(failure),
+        Ok(Parsed::Help(topic)) => help::help(topic.as_deref(), &mut terminal),
+        Ok(Parsed::Version) => terminal.line(&format!("gaffer version {}", crate::VERSION)),
+        Ok(Parsed::Run(command, mut invocation)) => {
+            terminal.obey(&invocation);
+            (command.run)(&mut invocation, &mut terminal)
+        }
+    };
+    let code = match result {
+        Ok(()) => 0,
+        Err(failure) => {
+            if let Some(message) = failure.message() {
+                // Nobody is left to tell when even this cannot be written.
+                let _ = writeln!(std::io::stderr(), "gaffer: {message}");
+            }
+            failure.code()
+        }
+    };
+    ExitCode::from(code)
+}

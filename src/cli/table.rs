@@ -1,0 +1,110 @@
+//! Every command and every flag. Nothing else says what there is.
+
+use super::args::Invocation;
+use super::failure::Failure;
+use super::terminal::Terminal;
+use super::{events, export, help, jobs, loading, ps, status, streams};
+
+/// A flag.
+pub struct Flag {
+    /// Its letter.
+    pub short: Option<char>,
+    /// Its name.
+    pub long: &'static str,
+    /// What its value is called, if it has one.
+    pub value: Option<&'static str>,
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// A command.
+pub struct Command {
+    /// Its names: the one that is listed, then those that mean the same.
+    pub names: &'static [&'static str],
+    /// Its arguments, as help shows them.
+    pub args: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// Its own flags.
+    pub flags: &'static [Flag],
+    /// Does it.
+    pub run: fn(&mut Invocation, &mut Terminal) -> Result<(), Failure>,
+}
+
+const fn flag(short: Option<char>, long: &'static str, help: &'static str) -> Flag {
+    Flag { short, long, value: None, help }
+}
+
+const fn takes(
+    short: Option<char>,
+    long: &'static str,
+    value: &'static str,
+    help: &'static str,
+) -> Flag {
+    Flag { short, long, value: Some(value), help }
+}
+
+/// The flags that every command has.
+#[rustfmt::skip]
+pub const GLOBAL: &[Flag] = &[
+    takes(Some('g'), "gafferd-http-address", "URL", "the node: http://HOST:PORT or unix:PATH (default: $GAFFER_URL, the unix socket if it answers, else http://127.0.0.1:5000)"),
+    takes(Some('a'), "app", "NAME", "the application (default: the Procfile's folder, if there is one here)"),
+    takes(Some('f'), "procfile", "FILE", "the Procfile (default: Procfile)"),
+    takes(Some('d'), "root", "DIR", "the folder of the application (default: this one)"),
+    takes(Some('e'), "env", "FILE", "its environment (default: .env beside the Procfile)"),
+    flag(None, "json", "print JSON"),
+    flag(None, "no-color", "no colours, as with NO_COLOR"),
+    flag(None, "no-input", "never ask"),
+    flag(Some('h'), "help", "print help for a command and exit"),
+    flag(None, "version", "print the version and exit"),
+];
+
+const NUMBERS: Flag = takes(
+    Some('c'),
+    "concurrency",
+    "NAME=N",
+    "how many of each process type, comma-separated (repeatable)",
+);
+const WATCH: Flag = flag(Some('w'), "watch", "show it again whenever it changes, until ^C");
+
+/// Every command.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command] = &[
+    Command { names: &["apps"], args: "", about: "list the applications of the node", flags: &[], run: ps::apps },
+    Command { names: &["load"], args: "[FILE]", about: "load this folder's Procfile, or a JSON file of jobs (- reads it from stdin)",
+        flags: &[NUMBERS, flag(None, "nostart", "load without starting")], run: loading::load },
+    Command { names: &["unload"], args: "[JOB...]", about: "unload jobs, or the application", flags: &[], run: jobs::unload },
+    Command { names: &["reload"], args: "[JOB...]", about: "replace all processes of jobs, or of the application", flags: &[], run: jobs::reload },
+    Command { names: &["ps"], args: "[JOB...]", about: "list instances, with why and what next",
+        flags: &[takes(Some('o'), "output", "FORM", "wide, json, tsv or name"), takes(None, "sort", "COLUMN", "sort by app, job, state, up, restarts, cpu or mem"), WATCH], run: ps::ps },
+    Command { names: &["ps:info", "info"], args: "JOB|PID", about: "everything the node tells of a job or a process", flags: &[], run: status::info },
+    Command { names: &["status"], args: "JOB", about: "state, deaths with their last lines, processes, output of a job", flags: &[], run: status::status },
+    Command { names: &["why"], args: "JOB", about: "why a job is in the state it is in", flags: &[], run: status::why },
+    Command { names: &["ps:scale", "scale"], args: "NAME=N|NAME+N|NAME-N...", about: "change how many instances run", flags: &[], run: jobs::scale },
+    Command { names: &["ps:start", "start-job"], args: "[JOB...]", about: "start jobs, or the application", flags: &[], run: jobs::start },
+    Command { names: &["ps:stop", "stop"], args: "[JOB|PID...]", about: "stop jobs or processes, or the application", flags: &[], run: jobs::stop },
+    Command { names: &["ps:kill", "kill"], args: "JOB|PID SIGNAL", about: "send a signal to a process, or to all of a job", flags: &[], run: jobs::kill },
+    Command { names: &["ps:restart", "restart"], args: "[JOB...]", about: "restart instances one after the other", flags: &[], run: jobs::restart },
+    Command { names: &["run"], args: "JOB", about: "start a process more of a job, not kept alive",
+        flags: &[takes(None, "graceful-timeout", "SECONDS", "its time between the stop signal and KILL"), takes(Some('p'), "param", "NAME=VALUE", "a variable of its environment (repeatable)")], run: jobs::commit },
+    Command { names: &["logs"], args: "[JOB...]", about: "what processes wrote, as far as it is kept, and with -f what they write",
+        flags: &[flag(Some('f'), "follow", "go on until ^C"), takes(Some('n'), "lines", "N", "the last N lines of each stream (default 100)"), flag(None, "err", "stderr only")], run: streams::logs },
+    Command { names: &["send"], args: "PID DATA...", about: "write a line to a process (- copies stdin)",
+        flags: &[takes(Some('s'), "stream", "LABEL", "to this stream (default: stdin)")], run: streams::send },
+    Command { names: &["recv"], args: "PID [STREAM]", about: "print what a process writes, until it ends or ^C", flags: &[], run: streams::recv },
+    Command { names: &["attach"], args: "PID|JOB", about: "be the terminal of a process, both ways, until it ends or ^C", flags: &[], run: streams::attach },
+    Command { names: &["export"], args: "[JOB...]", about: "print jobs as configuration",
+        flags: &[takes(None, "format", "FORM", "ini (default) or json"), takes(None, "out", "FILE", "write it there")], run: export::export },
+    Command { names: &["events"], args: "[PREFIX]", about: "print what happens, until ^C",
+        flags: &[takes(None, "since", "SEQ", "begin behind this event; 0 for all that are kept")], run: events::events },
+    Command { names: &["ping"], args: "", about: "whether a node answers", flags: &[], run: status::ping },
+    Command { names: &["version"], args: "", about: "the versions of this program and of the node", flags: &[], run: status::version },
+    Command { names: &["completion"], args: "bash|zsh|fish", about: "print the completions of a shell", flags: &[], run: help::completion },
+    Command { names: &["help"], args: "[COMMAND]", about: "print this, or help for a command (--man prints a manual page)",
+        flags: &[flag(None, "man", "as a manual page")], run: help::command },
+];
+
+/// The command of this name.
+pub fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.names.contains(&name))
+}
