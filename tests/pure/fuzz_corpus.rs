@@ -15,6 +15,9 @@ const TARGETS: &[Target] = &[
     ("procfile", harness::text::procfile),
     ("dotenv", harness::text::dotenv),
     ("http", harness::http::http),
+    ("websocket", harness::live::websocket),
+    ("message", harness::live::message),
+    ("frame", harness::live::frame),
 ];
 
 #[test]

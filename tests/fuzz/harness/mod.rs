@@ -2,4 +2,5 @@
 //! functions run under the fuzzer and over the kept corpus in the ordinary tests.
 
 pub mod http;
+pub mod live;
 pub mod text;
