@@ -89,13 +89,16 @@ pub fn interval_expected() -> String {
 
 /// `GET /streams/P/LABEL`: what a process writes.
 pub fn stream(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
+    let form = match call.query("feed")?.as_deref() {
+        Some("kept") => None,
+        _ => Some(form(call, Form::Longpoll)?.ok_or_else(unknown_feed)?),
+    };
     let pid = call.pid().map_err(|refusal| manager_error(&refusal))?;
     let channel = streams::output(ctx.supervisor, pid, Some(call.part(1)));
     let channel = channel.map_err(|none| no_output(&none))?;
-    if call.query("feed")?.as_deref() == Some("kept") {
+    let Some(form) = form else {
         return Ok(Answer::Kept(channel, since(call)?.unwrap_or(0)));
-    }
-    let form = form(call, Form::Longpoll)?.ok_or_else(unknown_feed)?;
+    };
     let source = Source::Output(channel);
     let follow = Follow { source, form, heartbeat: heartbeat(call, form)?, since: since(call)? };
     Ok(Answer::Follow(follow))

@@ -328,3 +328,23 @@ fn a_websocket_to_a_process_takes_messages_up_to_the_cap() {
     node.send(conn, &beyond, &mut || 65_536);
     assert_eq!(said(&mut node, conn), [Said::Close(1009, String::new())]);
 }
+
+#[test]
+fn who_waited_for_room_is_heard_again_in_the_same_turn() {
+    let mut node = node(WRITES);
+    node.reads = Ok(0);
+    let (status, _) = ask(&mut node, "POST /streams/1/stdin", &"x".repeat(limits::INPUT_QUEUE));
+    assert_eq!(status, 200);
+    let conn = open(&mut node, "/channel/websocket");
+    let send = r#"{"event": "CMD", "data": {"identity": 1, "name": "send", "args": [1, "y"]}}"#;
+    assert_eq!(say(&mut node, conn, send), []);
+    let jobs = r#"{"event": "CMD", "data": {"identity": 2, "name": "jobs"}}"#;
+    assert_eq!(say(&mut node, conn, jobs), [], "it is not heard while it waits");
+    // The process takes one byte, and its pipe is full again: nothing more happens.
+    let id = node.instance(OsPid(1001));
+    node.gaffer.input_taken(id, StreamNo::STDIN, 1, node.now);
+    node.gaffer.settle(node.now);
+    let mut bytes = node.gaffer.transmit(conn).to_vec();
+    let answers = std::iter::from_fn(|| ws_client::take(&mut bytes)).count();
+    assert_eq!(answers, 2);
+}

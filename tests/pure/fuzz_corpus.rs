@@ -16,6 +16,9 @@ const TARGETS: &[Target] = &[
     ("dotenv", harness::text::dotenv),
     ("http", harness::http::http),
     ("sockjs", harness::sockjs::sockjs),
+    ("websocket", harness::live::websocket),
+    ("message", harness::live::message),
+    ("frame", harness::live::frame),
 ];
 
 #[test]

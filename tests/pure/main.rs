@@ -10,6 +10,7 @@ mod fuzz_corpus;
 mod http_properties;
 mod http_traces;
 mod ini_oracle;
+mod live_properties;
 mod node_lives;
 mod node_simulation;
 mod scenarios;

@@ -2,5 +2,6 @@
 //! functions run under the fuzzer and over the kept corpus in the ordinary tests.
 
 pub mod http;
+pub mod live;
 pub mod sockjs;
 pub mod text;

@@ -48,10 +48,10 @@ impl World {
     /// Processes write, perhaps.
     pub(crate) fn talk(&mut self) {
         for _ in 0..self.random.below(4) {
-            let running = self.kernel.running();
-            let count = u64::try_from(running.len()).expect("few");
+            let pipes = self.kernel.open_pipes();
+            let count = u64::try_from(pipes.len()).expect("few");
             let at = usize::try_from(self.random.below(count)).expect("few");
-            let Some(id) = running.get(at).copied() else { return };
+            let Some(id) = pipes.get(at).copied() else { return };
             let stream =
                 if self.random.below(4) == 0 { StreamNo::STDERR } else { StreamNo::STDOUT };
             let length = match self.random.below(30) {

@@ -310,10 +310,10 @@ impl FakeKernel {
         kids.get(nth).map(|(os_pid, process)| stray(**os_pid, process))
     }
 
-    /// The runs whose leaders are not reaped.
-    pub(crate) fn running(&self) -> Vec<InstanceId> {
-        let running = self.watches.iter().filter(|(_, watch)| !watch.reaped);
-        running.map(|(id, _)| *id).collect()
+    /// The runs whose output can still be written, whoever is left to do so.
+    pub(crate) fn open_pipes(&self) -> Vec<InstanceId> {
+        let open = self.watches.iter().filter(|(_, watch)| watch.pipe_open);
+        open.map(|(id, _)| *id).collect()
     }
 
     /// Whether the leader of this run is not reaped.
