@@ -91,7 +91,7 @@ pub fn read(config: &Map<String, Value>) -> Result<JobSpec, SpecError> {
         graceful_timeout: fields.seconds("graceful_timeout")?.unwrap_or(spec::GRACEFUL_TIMEOUT),
         redirect_output: labels(&fields, "redirect_output", 2)?,
         redirect_input: fields.flag("redirect_input")?.unwrap_or(false),
-        custom_streams: labels(&fields, "custom_streams", limits::CUSTOM_STREAMS)?,
+        custom_streams: custom_streams(&fields)?,
         rules: rules(&fields)?,
         success_codes: success_codes(&fields)?,
         stop_signal: signal(&fields)?,
@@ -101,6 +101,23 @@ pub fn read(config: &Map<String, Value>) -> Result<JobSpec, SpecError> {
         port: fields.whole("port", 1, i64::from(u16::MAX))?,
         config: echo,
     })
+}
+
+/// The labels of streams both ways: each leads to one stream and no other.
+fn custom_streams(fields: &Fields<'_>) -> Result<Vec<String>, SpecError> {
+    let custom = labels(fields, "custom_streams", limits::CUSTOM_STREAMS)?;
+    let outputs = labels(fields, "redirect_output", 2)?;
+    let is_taken = |(at, label): &(usize, &String)| {
+        *label == "stdin" || outputs.contains(label) || custom[..*at].contains(label)
+    };
+    match custom.iter().enumerate().find(is_taken) {
+        None => Ok(custom),
+        Some((_, label)) => Err(SpecError::Bad {
+            key: "custom_streams".into(),
+            expects: "labels that no other stream has, nor stdin".into(),
+            found: format!("{label:?}"),
+        }),
+    }
 }
 
 /// A stream that leads to the daemon, of a job that is to survive it: the process would be ended by
@@ -590,6 +607,15 @@ mod tests {
         let mut config = nulls;
         config.insert("cmd".into(), json!("true"));
         assert!(read(&config).is_ok());
+    }
+
+    #[test]
+    fn a_label_leads_to_one_stream() {
+        for streams in [json!(["a", "a"]), json!(["o"]), json!(["stdin"])] {
+            let job = json!({"cmd": "x", "redirect_output": ["o"], "custom_streams": streams});
+            let error = spec(job).expect_err("refused");
+            assert!(error.starts_with("custom_streams: expected labels that no other"), "{error}");
+        }
     }
 
     #[test]

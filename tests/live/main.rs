@@ -3,6 +3,7 @@
 //! Where that nothing happens is the promise, it is looked at for a while.
 
 mod background;
+mod cli;
 mod client;
 mod clients;
 mod crash;
