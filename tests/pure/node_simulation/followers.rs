@@ -63,9 +63,9 @@ impl Scene<'_> {
 
 /// A message to a process: whole, and in the order of its writer, or not at all.
 pub(crate) fn message(writer: u64, number: u64, random: &mut Random) -> Vec<u8> {
-    let length = match random.below(100) {
-        0 => 300_000,
-        1..=9 => 3_000,
+    let length = match random.below(30) {
+        0 => 500_000,
+        1..=3 => 3_000,
         _ => random.below(30),
     };
     format!("{writer}.{number}:{}\n", "x".repeat(usize::try_from(length).expect("few")))

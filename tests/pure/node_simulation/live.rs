@@ -90,6 +90,7 @@ impl World {
     /// Those who stay ask for nothing more, and after a while everything is answered.
     pub(crate) fn calm(&mut self) {
         self.live.iter_mut().for_each(Live::calm);
+        self.lively = false;
         for _ in 0..400 {
             self.serve_live();
             let limit = self.now.mono + Duration::from_millis(20);
