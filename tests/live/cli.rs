@@ -145,9 +145,10 @@ fn numbers_signals_and_one_offs() {
         json!({"name": "site.web", "numprocesses": 3})
     );
     all_run(&node, &["site/cat"]);
-    let pid = node.get("/jobs/site/cat")["processes"][0].to_string();
+    let process = node.get("/jobs/site/cat")["processes"][0].clone();
+    let pid = process.to_string();
     assert_eq!(does(&node, &site, &["kill", &pid, "KILL"]), format!("process {pid}: KILL sent\n"));
-    until("it has a successor", || node.get("/jobs/site/cat")["processes"][0].to_string() != pid);
+    until("it has a successor", || node.get("/jobs/site/cat")["processes"][0] != process);
     let launched = does(&node, &site, &["run", "web", "-p", "A=1"]);
     assert!(launched.starts_with("'site.web': new process "), "{launched}");
     for (line, code, message) in [
