@@ -24,8 +24,8 @@ pub type Deliver<'a> = &'a mut dyn FnMut(SessionId, &Rc<str>, &Rc<str>);
 pub struct Hub {
     topics: BTreeMap<Rc<str>, Followed>,
     sessions: BTreeMap<SessionId, BTreeMap<Rc<str>, Subscribed>>,
-    /// The topics about the output of each process.
-    streams: BTreeMap<Pid, BTreeSet<Rc<str>>>,
+    /// The topics about the output and the statistics of each process.
+    of_process: BTreeMap<Pid, BTreeSet<Rc<str>>>,
     /// The topics about events.
     events: BTreeSet<Rc<str>>,
     /// Who wants statistics, feeds too.
@@ -99,14 +99,15 @@ impl Hub {
         let interval = subscribed.interval;
         match &what {
             Followable::Events(_) => drop(self.events.insert(Rc::clone(&name))),
-            Followable::Stream(pid, _, _) => {
-                self.streams.entry(*pid).or_default().insert(Rc::clone(&name));
-            }
+            Followable::Stream(..) => {}
             Followable::Stats(watched) => {
                 let watcher = Watcher::Session(session, Rc::clone(&name));
                 self.watches.remove(&watcher, watched, before);
                 self.watches.add(watcher, watched, interval, now);
             }
+        }
+        if let Some(pid) = what.process() {
+            self.of_process.entry(pid).or_default().insert(Rc::clone(&name));
         }
         let followed = self.topics.entry(Rc::clone(&name));
         followed.or_insert(Followed { what, by: BTreeSet::new() }).by.insert(session);
@@ -149,17 +150,29 @@ impl Hub {
             return;
         }
         let Some(followed) = self.topics.remove(topic) else { return };
-        match followed.what {
-            Followable::Events(_) => drop(self.events.remove(topic)),
-            Followable::Stream(pid, _, _) => {
-                if let Some(topics) = self.streams.get_mut(&pid) {
-                    topics.remove(topic);
-                    if topics.is_empty() {
-                        self.streams.remove(&pid);
-                    }
+        self.events.remove(topic);
+        let Some(pid) = followed.what.process() else { return };
+        let Some(topics) = self.of_process.get_mut(&pid) else { return };
+        topics.remove(topic);
+        if topics.is_empty() {
+            self.of_process.remove(&pid);
+        }
+    }
+
+    /// A process is gone, and its number never comes again: nothing more will be told of its output or
+    /// its statistics, so that nobody follows them any more. Whoever ends a subscription to them later
+    /// is answered as ever.
+    pub fn end_process(&mut self, pid: Pid) {
+        for topic in self.of_process.get(&pid).cloned().unwrap_or_default() {
+            let Some(followed) = self.topics.get(&topic) else { continue };
+            for session in followed.by.clone() {
+                let Some(own) = self.sessions.get_mut(&session) else { continue };
+                let Some(subscribed) = own.remove(&topic) else { continue };
+                if own.is_empty() {
+                    self.sessions.remove(&session);
                 }
+                self.leave(session, &topic, subscribed.interval);
             }
-            Followable::Stats(_) => {}
         }
     }
 
@@ -216,12 +229,12 @@ impl Hub {
 
     /// Whether anybody follows the output of a process.
     pub fn follows_output(&self, pid: Pid) -> bool {
-        self.streams.contains_key(&pid)
+        self.of_process.contains_key(&pid)
     }
 
     /// Tells what a process wrote. What is no UTF-8 is replaced, as JSON has no other way.
     pub fn output(&self, chunk: &Chunk<'_>, deliver: Deliver<'_>) {
-        let Some(topics) = self.streams.get(&chunk.pid) else { return };
+        let Some(topics) = self.of_process.get(&chunk.pid) else { return };
         for topic in topics {
             let Some(followed) = self.topics.get(topic) else { continue };
             let Followable::Stream(_, stream, label) = &followed.what else { continue };
@@ -279,7 +292,7 @@ impl Hub {
                 }
             }
         }
-        let indexed = self.streams.values().flatten().chain(&self.events);
+        let indexed = self.of_process.values().flatten().chain(&self.events);
         match indexed.clone().find(|topic| !self.topics.contains_key(*topic)) {
             Some(topic) => Err(format!("{topic} is indexed and not followed")),
             None => Ok(()),
@@ -288,6 +301,14 @@ impl Hub {
 }
 
 impl Followable {
+    /// Whose output or statistics it is alone.
+    fn process(&self) -> Option<Pid> {
+        match self {
+            Self::Stream(pid, _, _) | Self::Stats(Watched::Process(pid)) => Some(*pid),
+            Self::Events(_) | Self::Stats(Watched::Job(_) | Watched::All) => None,
+        }
+    }
+
     /// What a topic names, if it needs no search.
     pub fn of(topic: Topic) -> Result<Self, (Pid, Option<String>)> {
         match topic {
@@ -372,7 +393,23 @@ mod tests {
         assert_eq!(hub.counts(), (1, 1));
         hub.forget(session(2));
         assert_eq!(hub.counts(), (0, 0));
-        assert!(hub.streams.is_empty() && hub.events.is_empty());
+        assert!(hub.of_process.is_empty() && hub.events.is_empty());
+    }
+
+    #[test]
+    fn nobody_follows_a_process_that_is_gone() {
+        let mut hub = Hub::default();
+        let stream = Followable::Stream(Pid(7), StreamNo::STDOUT, "out".into());
+        hub.subscribe(session(1), "STREAM:7", stream, None, now()).expect("room");
+        let stats = Followable::Stats(Watched::Process(Pid(7)));
+        hub.subscribe(session(2), "STATS:7", stats, None, now()).expect("room");
+        events(&mut hub, 2, "EVENTS", "");
+        assert!(hub.watches.deadline().is_some());
+        hub.end_process(Pid(7));
+        hub.sweep().expect("whole");
+        assert_eq!(hub.counts(), (1, 1), "events go on");
+        assert!(hub.watches.deadline().is_none(), "nothing is measured for it");
+        assert!(!hub.unsubscribe(session(1), "STREAM:7"));
     }
 
     #[test]
