@@ -128,7 +128,7 @@ proptest! {
         since in prop_oneof![any::<u64>().prop_map(|n| n.to_string()), Just("\"1\"".to_owned())],
         identity in prop::sample::select(vec!["1", "\"a\"", "null", "[]", "-1.5"]),
     ) {
-        let topic = serde_json::Value::from(topic).to_string();
+        let topic = Value::from(topic).to_string();
         let text = format!(
             "{{\"event\": \"{event}\", \"data\": {{\"topic\": {topic}, \"interval\": {interval}, \
              \"since\": {since}, \"identity\": {identity}, \"name\": {topic}, \"args\": [{topic}]}}}}"
