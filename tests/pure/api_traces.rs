@@ -21,7 +21,8 @@
 //! - `exit 1001 code 3`, `exit 1001 signal SEGV`, with `leaving others` behind it if its group lives
 //! - `output 1001 …`, `errors 1001 …`, `custom 1001 3 …`: a process writes, with escapes; `floods 1001
 //!   20 1000`: it writes 20 times 1000 bytes
-//! - `reads 0`, `reads all`, `refuses 32`: how much processes read of what they are sent
+//! - `reads 0`, `reads all`, `refuses 32`: how much processes read of what they are sent; `takes 1001
+//!   100`: one reads so much, once
 //! - `deaf`, `hearing`: processes ignore all but KILL, or end with TERM and INT
 //! - `spawns fail exec 2`, `spawns work`; `stores fail 28`, `stores work`
 //! - `signal TERM`: the daemon gets a signal
@@ -320,6 +321,7 @@ impl Player<'_> {
             ("hearing", _) => self.node.deaf = false,
             ("reads", ["all"]) => self.node.read(Ok(usize::MAX)),
             ("reads", [most]) => self.node.read(Ok(number(most))),
+            ("takes", [os_pid, count]) => self.node.take(process(os_pid), number(count)),
             ("refuses", [errno]) => self.node.read(Err(Errno(errno.parse().expect("a number")))),
             ("spawns", ["fail", stage, errno]) => {
                 let stages = [Stage::Fork, Stage::Cwd, Stage::Exec];

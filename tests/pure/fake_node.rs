@@ -190,6 +190,13 @@ impl FakeNode {
         self.settle();
     }
 
+    /// A process reads so much of its standard input, once.
+    pub(crate) fn take(&mut self, os_pid: OsPid, count: usize) {
+        let id = self.instance(os_pid);
+        self.gaffer.input_taken(id, StreamNo::STDIN, count, self.now);
+        self.settle();
+    }
+
     /// The daemon gets a signal.
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.gaffer.signalled(signal, self.now);

@@ -1,9 +1,13 @@
 //! Websockets, messages, frames and topics under any bytes and any cut, and what is written by the
 //! rules reads back.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
+use serde_json::{Map, Value};
 
 use gaffer::node::topics;
+use gaffer::wire::channel::{self, Command, Message, Subscription};
 use gaffer::wire::frame::{self, Frame, Kind};
 use gaffer::wire::ws::Heard;
 
@@ -20,6 +24,32 @@ fn messages() -> impl Strategy<Value = Vec<(Heard, Vec<usize>)>> {
     let binary = prop::collection::vec(any::<u8>(), 0..200).prop_map(Heard::Binary);
     let pieces = prop::collection::vec(0..40usize, 0..4);
     prop::collection::vec((prop_oneof![text, binary], pieces), 0..6)
+}
+
+/// Messages of the channel.
+fn channel_messages() -> impl Strategy<Value = Message> {
+    let text = || "[ -~é😀\\n]{0,20}";
+    let millis = prop::option::of(0..4_000_000u64);
+    let value = prop_oneof![
+        text().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        Just(Value::Null),
+        prop::collection::vec(text(), 0..3).prop_map(Value::from),
+    ];
+    let values = prop::collection::vec(value.clone(), 0..4);
+    let named = prop::collection::btree_map(text(), value, 0..3);
+    prop_oneof![
+        Just(Message::Nop),
+        text().prop_map(Message::Unsubscribe),
+        (text(), millis, any::<Option<u64>>()).prop_map(|(topic, millis, since)| {
+            let interval = millis.map(Duration::from_millis);
+            Message::Subscribe(Subscription { topic, interval, since })
+        }),
+        (text(), any::<u64>(), values, named).prop_map(|(name, number, args, named)| {
+            let (identity, kwargs) = (Value::from(number), Map::from_iter(named));
+            Message::Command(Command { identity, name, args, kwargs })
+        }),
+    ]
 }
 
 /// The frames of a message, with a ping between each two of them.
@@ -98,12 +128,18 @@ proptest! {
         since in prop_oneof![any::<u64>().prop_map(|n| n.to_string()), Just("\"1\"".to_owned())],
         identity in prop::sample::select(vec!["1", "\"a\"", "null", "[]", "-1.5"]),
     ) {
-        let topic = serde_json::Value::from(topic).to_string();
+        let topic = Value::from(topic).to_string();
         let text = format!(
             "{{\"event\": \"{event}\", \"data\": {{\"topic\": {topic}, \"interval\": {interval}, \
              \"since\": {since}, \"identity\": {identity}, \"name\": {topic}, \"args\": [{topic}]}}}}"
         );
         live::message(text.as_bytes());
+    }
+
+    #[test]
+    fn messages_are_read_as_they_were_written(message in channel_messages()) {
+        let written = live::render(&message);
+        prop_assert_eq!(channel::parse(&written), Ok(message));
     }
 
     #[test]

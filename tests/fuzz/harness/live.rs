@@ -136,6 +136,15 @@ fn topic(text: &str) {
     for source in [source.to_ascii_lowercase(), source.to_ascii_uppercase()] {
         assert_eq!(topics::parse(&format!("{source}{target}")).as_ref(), Ok(&topic));
     }
+    if let Topic::Events(prefix) = &topic {
+        assert!(topics::has_prefix(prefix, prefix));
+        assert!(topics::has_prefix(&format!("{prefix}.x"), prefix));
+        if prefix.ends_with('.') {
+            // The label of a job may end so; a prefix that somebody writes loses it.
+            assert!(source.eq_ignore_ascii_case("job"), "{prefix}");
+            return;
+        }
+    }
     let again = match &topic {
         Topic::Events(prefix) => format!("EVENTS:{prefix}"),
         Topic::Process(pid) => format!("PROCESS:{pid}"),
@@ -146,10 +155,6 @@ fn topic(text: &str) {
         Topic::Stream(pid, Some(label)) => format!("STREAM:{pid}.{label}"),
     };
     assert_eq!(topics::parse(&again).as_ref(), Ok(&topic), "{again}");
-    if let Topic::Events(prefix) = &topic {
-        assert!(topics::has_prefix(prefix, prefix) && !prefix.ends_with('.'));
-        assert!(topics::has_prefix(&format!("{prefix}.x"), prefix));
-    }
 }
 
 /// The fuzz target for frames of a process's channel: one that is read is written the same.
