@@ -15,6 +15,8 @@
 //! │ │ Gaffer (node/)   owns all state                         │ │
 //! │ │   Supervisor (supervisor/)   jobs, instances, timers    │ │
 //! │ │   clients: Conn (front/)     bytes ↔ requests           │ │
+//! │ │   channel: Service (front/)  sessions over SockJS       │ │
+//! │ │   hub, feeds, history        who follows what           │ │
 //! │ │   outputs, stdins, stats, waits, state                  │ │
 //! │ └─────────────────────────────────────────────────────────┘ │
 //! └─────────────────────────────────────────────────────────────┘
@@ -55,6 +57,22 @@
 //! over, and what a killed daemon left is found at the next start, together with the record of what
 //! runs in the state directory.
 //!
+//! # What is followed
+//!
+//! Clients follow in two ways. A *session* of the channel follows topics, any number of them, whichever
+//! way of SockJS its messages take (`node/hub.rs`). A *feed* is one connection that follows one thing:
+//! chunks for curl, server-sent events, or the websocket of a process (`node/feeds.rs`). What is
+//! published is written once for all who read it alike, and queued for each in an
+//! [`front::outbox::Outbox`]: bounded, the oldest dropped first, counted and told; answers are never
+//! dropped. Queues move into a connection only while it has room, so nobody waits for a reader.
+//!
+//! The other way round, what is written to a process waits in its queue (`node/stdins.rs`), and who finds
+//! that full is parked with one message (`node/writers.rs`): it is not answered, and not read.
+//!
+//! Statistics are measured while somebody watches, by clocks that all who want the same share
+//! (`node/watches.rs`). Events are kept for a while under growing numbers (`node/history.rs`), so that a
+//! client that comes back misses nothing, or is told.
+//!
 //! # The floors
 //!
 //! A file imports from its own folder and from lower floors, and nothing else; a test checks it.
@@ -91,6 +109,9 @@
 //! # Where to add
 //!
 //! - **an endpoint**: a function in `node/api_*.rs` and a line in [`node::routes::ROUTES`]
+//! - **a command of the channel**: a line in [`node::commands::COMMANDS`] and its function there
+//! - **a topic**: `node/topics.rs`, and how it is told in `node/hub.rs`
+//! - **a command of `gaffer`**: a line in [`cli::COMMANDS`] and its function in `cli/`
 //! - **a job option**: a line in [`supervisor::spec_keys::KEYS`], a field of
 //!   [`supervisor::JobSpec`], and its use in `supervisor/order.rs` or `restart.rs`
 //! - **a key of `[gaffer]` or an option of gafferd**: `daemon/config.rs`, `daemon/options.rs`

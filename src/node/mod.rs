@@ -1,9 +1,11 @@
 //! Floor 4: what gafferd is, without a socket or a descriptor: one machine that takes facts in and
 //! hands effects out.
 //!
-//! Read in this order: `machine` (the door to the shell), `gaffer` (the machine), `inputs` and `clients`, `ctx` and
-//! `routes` (what an endpoint gets), `api_jobs`, `api_pids`, `api_misc`, then `outputs`, `stdins`,
-//! `stats`, `waits` and `state`.
+//! Read in this order: `machine` (the door to the shell), `gaffer` (the machine), `inputs` and `clients`,
+//! `ctx` and `routes` (what an endpoint gets), `api_jobs`, `api_pids`, `api_misc`, then `outputs`,
+//! `stats`, `waits` and `state`. What is followed: `topics`, `history`, `hub` and `channel` (sessions),
+//! `feeds`, `following` and `api_feeds` (single connections), `watches` and `measuring` (statistics),
+//! `commands`, `stdins` and `writers` (what clients do and write).
 
 pub mod aligned;
 pub mod api_feeds;
