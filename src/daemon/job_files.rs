@@ -28,6 +28,8 @@ pub struct Application {
     pub procfile: String,
     /// The `.env` beside it: path and text.
     pub dotenv: Option<(PathBuf, String)>,
+    /// Where its ports begin, whatever its variables say.
+    pub port: Option<u16>,
 }
 
 impl Application {
@@ -53,7 +55,7 @@ impl Application {
         })?;
         let env = root.join(".env");
         let dotenv = TextFile::find(&env)?.map(TextFile::read).transpose()?.map(|text| (env, text));
-        Ok(Self { session, root, path, procfile, dotenv })
+        Ok(Self { session, root, path, procfile, dotenv, port: None })
     }
 
     /// Its jobs. `base_port` is where its ports begin if neither `.env` nor `environ` says so.
@@ -77,9 +79,10 @@ impl Application {
         }
         let (env, places) = self.environment(environ)?;
         let port = env.get("PORT").or_else(|| environ.get("PORT"));
-        let base_port = match port {
-            None => base_port,
-            Some(text) => text.parse().map_err(|_| {
+        let base_port = match (self.port, port) {
+            (Some(said), _) => said,
+            (None, None) => base_port,
+            (None, Some(text)) => text.parse().map_err(|_| {
                 let place = places.get("PORT").map(|place| format!("{place}: "));
                 format!("{}PORT is {text:?}, no port number", place.unwrap_or_default())
             })?,
@@ -106,7 +109,10 @@ impl Application {
     }
 
     /// The variables of its `.env`, and where each is written.
-    fn environment(&self, environ: &Variables) -> Result<(Variables, Variables), String> {
+    ///
+    /// # Errors
+    /// What is wrong with it, with file and line.
+    pub fn environment(&self, environ: &Variables) -> Result<(Variables, Variables), String> {
         let (mut env, mut places) = (Variables::new(), Variables::new());
         let Some((path, text)) = &self.dotenv else { return Ok((env, places)) };
         let parsed = dotenv::parse(text, &|name| environ.get(name).cloned());
@@ -205,6 +211,7 @@ mod tests {
             path: "Procfile".into(),
             procfile: procfile.into(),
             dotenv: Some((".env".into(), dotenv.into())),
+            port: None,
         };
         application.jobs(&BTreeMap::new(), 5100, &mut Vec::new())
     }
