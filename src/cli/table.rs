@@ -3,7 +3,7 @@
 use super::args::Invocation;
 use super::failure::Failure;
 use super::terminal::Terminal;
-use super::{events, export, help, jobs, loading, ps, status, streams};
+use super::{events, export, help, jobs, loading, ps, start, status, streams};
 
 /// A flag.
 pub struct Flag {
@@ -70,6 +70,9 @@ const WATCH: Flag = flag(Some('w'), "watch", "show it again whenever it changes,
 /// Every command.
 #[rustfmt::skip]
 pub const COMMANDS: &[Command] = &[
+    Command { names: &["start", "up", "dev:start"], args: "[NAME...]", about: "run this folder's Procfile here, without a node, until ^C or until a process ends",
+        flags: &[NUMBERS, takes(None, "only", "NAMES", "these process types only, comma-separated"), takes(Some('p'), "port", "PORT", "where the ports begin (default: PORT of .env or the environment, else 5000)"),
+            flag(None, "restart", "start again what ends"), flag(None, "exit-on-failure", "stop the others only when a process fails")], run: start::start },
     Command { names: &["apps"], args: "", about: "list the applications of the node", flags: &[], run: ps::apps },
     Command { names: &["load"], args: "[FILE]", about: "load this folder's Procfile, or a JSON file of jobs (- reads it from stdin)",
         flags: &[NUMBERS, flag(None, "nostart", "load without starting")], run: loading::load },

@@ -17,6 +17,7 @@ use crate::wire::{dotenv, json, procfile};
 const ACCOUNTS: [(&str, &str); 2] = [("uid", "GAFFER_UID"), ("gid", "GAFFER_GID")];
 
 /// A Procfile application, found and read.
+#[derive(Default)]
 pub struct Application {
     /// The session of its jobs.
     pub session: String,
@@ -53,9 +54,19 @@ impl Application {
         check_session(&session).map_err(|error| {
             format!("{file}: {error}; say the application's name with --procfile NAME={file}")
         })?;
-        let env = root.join(".env");
-        let dotenv = TextFile::find(&env)?.map(TextFile::read).transpose()?.map(|text| (env, text));
+        let dotenv = dotenv_in(&root)?;
         Ok(Self { session, root, path, procfile, dotenv, port: None })
+    }
+
+    /// Has it in another folder than that of its Procfile, with the `.env` there.
+    ///
+    /// # Errors
+    /// The `.env` cannot be read.
+    pub fn move_to(&mut self, root: &Path) -> Result<(), String> {
+        let absolute = std::path::absolute(root);
+        self.root = absolute.map_err(|error| format!("{}: {error}", root.display()))?;
+        self.dotenv = dotenv_in(&self.root)?;
+        Ok(())
     }
 
     /// Its jobs. `base_port` is where its ports begin if neither `.env` nor `environ` says so.
@@ -155,6 +166,12 @@ impl Application {
         }
         config
     }
+}
+
+fn dotenv_in(root: &Path) -> Result<Option<(PathBuf, String)>, String> {
+    let path = root.join(".env");
+    let text = TextFile::find(&path)?.map(TextFile::read).transpose()?;
+    Ok(text.map(|text| (path, text)))
 }
 
 /// The jobs of a JSON file: one job, or `{"jobs": [...]}`.

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use gaffer::cli::{COMMANDS, GLOBAL};
 use gaffer::daemon::{options, settings};
 use gaffer::node::routes::ROUTES;
 use gaffer::supervisor::spec_keys;
@@ -358,7 +359,9 @@ fn the_readme_names_what_there_is_and_nothing_else() {
     }
     for text in quoted.iter().filter_map(|text| text.strip_prefix("--")) {
         let name = text.split([' ', '=']).next().unwrap_or_default();
-        if !options::OPTIONS.iter().any(|option| option.long == name) {
+        let flags = COMMANDS.iter().flat_map(|command| command.flags).chain(GLOBAL);
+        let known = options::OPTIONS.iter().map(|option| option.long);
+        if !known.chain(flags.map(|flag| flag.long)).any(|known| known == name) {
             findings.push(format!("README.md: there is no --{name}"));
         }
     }
