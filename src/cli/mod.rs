@@ -6,6 +6,7 @@
 //! commands.
 
 pub mod args;
+pub mod check;
 pub mod connect;
 pub mod events;
 pub mod export;
@@ -16,6 +17,7 @@ pub mod jobs;
 pub mod lines;
 pub mod loading;
 pub mod names;
+pub mod one_off;
 pub mod ps;
 pub mod screen;
 pub mod start;

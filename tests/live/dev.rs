@@ -347,3 +347,54 @@ fn nothing_is_left_behind_and_nothing_listens() {
     assert_eq!(listed(running.app.path("home")), 0);
     assert_eq!(listed(running.app.path("")), 3, "Procfile, home and out");
 }
+
+#[test]
+fn a_command_runs_in_the_applications_environment_and_in_our_place() {
+    let app = App::new("web: x\n");
+    app.write(".env", "A=from-env\n");
+    let (code, said) = app.run(&["dev:run", "sh", "-c", "echo $A $PORT $0; exit 5", "--json"]);
+    assert_eq!((code, said.as_str()), (Some(5), "from-env 5000 --json\n"));
+    app.write("other", "A=other\nPORT=7\n");
+    let (code, said) = app.run(&["-e", "other", "dev:run", "echo $A $PORT"]);
+    assert_eq!((code, said.as_str()), (Some(0), "other 7\n"));
+    let (code, said) = app.run(&["dev:run", "./not-there"]);
+    assert_eq!(code, Some(127));
+    assert_eq!(said, "gaffer: cannot run ./not-there: No such file or directory\n");
+    let (code, _) = app.run(&["dev:run"]);
+    assert_eq!(code, Some(2));
+    let mut running = app.start(&["dev:run", "sh", "-c", "echo ready; exec sleep 1000"]);
+    running.until_said("ready");
+    running.signal(INT);
+    assert_eq!(running.ended(), None, "the signal reached it");
+}
+
+#[test]
+fn a_check_tells_every_fault_with_file_and_line() {
+    let app = App::new("web: a\n");
+    app.write(".env", "A=1\n");
+    let (code, said) = app.run(&["check"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.ends_with(": no faults\n"), "{said}");
+    app.write("Procfile", "web: a\nno colon\nweb: b\n");
+    app.write(".env", "A=1\nb\nPORT=x\n");
+    app.write("jobs.json", "{\"jobs\": [\n{\"name\": \"a\"}]}");
+    app.write("g.ini", "[job:a]\ncmd = x\nfoo = 1\n");
+    let lines = |args: &[&str]| {
+        let (code, said) = app.run(args);
+        assert_eq!(code, Some(1), "{said}");
+        said.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let found = lines(&["check"]);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[0].contains("Procfile:2: no \"name: command\""), "{found:?}");
+    assert!(found[1].contains("Procfile:3: process \"web\" is already on line 1"), "{found:?}");
+    assert!(found[2].contains(".env:2: "), "{found:?}");
+    app.write("Procfile", "web: a\n");
+    app.write(".env", "A=1\nPORT=x\n");
+    let found = lines(&["check"]);
+    assert!(found[0].contains(".env:2: PORT is \"x\", no port number"), "{found:?}");
+    let found = lines(&["check", "jobs.json", "g.ini", "none"]);
+    assert_eq!(found[0], "jobs.json:2: job 1 (a): cmd is missing");
+    assert!(found[1].starts_with("g.ini:3: unknown key \"foo\""), "{found:?}");
+    assert_eq!(found[2], "none: No such file or directory");
+}
