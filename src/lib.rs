@@ -114,6 +114,7 @@
 //! - **a command of `gaffer`**: a line in [`cli::COMMANDS`] and its function in `cli/`
 //! - **a job option**: a line in [`supervisor::spec_keys::KEYS`], a field of
 //!   [`supervisor::JobSpec`], and its use in `supervisor/order.rs` or `restart.rs`
+//! - **a command of gaffer**: a line in [`cli::table::COMMANDS`], its function, and a line in the README
 //! - **a key of `[gaffer]` or an option of gafferd**: `daemon/config.rs`, `daemon/options.rs`
 //! - **something the kernel is asked for**: an [`node::machine::Effect`], performed in
 //!   `reactor/perform.rs`, answered by a method of [`node::machine::Machine`]

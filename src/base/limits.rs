@@ -222,6 +222,10 @@ pub const CONNECTIONS: usize = 16_384;
 /// longer one would wait there for whoever reads it, and the daemon with it.
 pub const CONSOLE_LINE: usize = 3 * 1024;
 
+/// A line of an application in the foreground that is longer than this is told in pieces: one without
+/// an end must not grow for ever.
+pub const FOREGROUND_LINE: usize = 64 * 1024;
+
 // --- the loop ------------------------------------------------------------------------------------
 
 /// The buffer into which everything is read: what a pipe holds.

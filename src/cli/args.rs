@@ -82,7 +82,16 @@ pub fn parse(words: Vec<OsString>) -> Result<Parsed, Failure> {
                 let word = text(word)?;
                 match command {
                     None => command = Some(command_of(&word)?),
-                    Some(_) => invocation.words.push(word),
+                    Some(command) => {
+                        invocation.words.push(word);
+                        if command.args.starts_with("CMD") {
+                            let rest: Vec<OsString> =
+                                parser.raw_args().map_err(said_wrongly)?.collect();
+                            for word in rest {
+                                invocation.words.push(text(word)?);
+                            }
+                        }
+                    }
                 }
             }
             Arg::Short(letter) => {
@@ -171,6 +180,8 @@ mod tests {
         assert_eq!(said.value("gafferd-http-address"), Some("unix:/s"));
         let (_, said) = parsed("send 7 -- --not-a-flag").expect("valid");
         assert_eq!(said.words, ["7", "--not-a-flag"]);
+        let (_, said) = parsed("dev:run -e x ls -l --json").expect("valid");
+        assert_eq!((said.words.join(" "), said.value("env")), ("ls -l --json".into(), Some("x")));
     }
 
     #[test]

@@ -78,7 +78,7 @@ fn flags(flags: &[Flag], terminal: &mut Terminal) -> Result<(), Failure> {
 }
 
 /// A flag as it is written.
-fn said(flag: &Flag) -> String {
+pub fn said(flag: &Flag) -> String {
     let short = flag.short.map(|letter| format!("-{letter}, ")).unwrap_or_default();
     let value = flag.value.map(|value| format!(" {value}")).unwrap_or_default();
     format!("{short}--{}{value}", flag.long)

@@ -65,16 +65,7 @@ fn put(server: &mut Server, entry: &JobEntry, nostart: bool) -> Result<(), Error
 
 /// The jobs of the Procfile, with the numbers that were asked for.
 fn application(invocation: &Invocation) -> Result<Vec<JobEntry>, Failure> {
-    let path = names::procfile(invocation);
-    if !path.exists() {
-        return Err(Failure::failed(format!("procfile not found: {}", path.display())));
-    }
-    let argument = format!("{}={}", names::application(invocation), path.display());
-    let mut application = Application::open(&argument).map_err(Failure::Failed)?;
-    if let Some(file) = invocation.value("env") {
-        let text = text_file::read(Path::new(file)).map_err(Failure::Failed)?;
-        application.dotenv = Some((file.into(), text));
-    }
+    let application = opened(invocation, &names::application(invocation))?;
     let environ: BTreeMap<String, String> = std::env::vars().collect();
     let jobs = application.jobs(&environ, 5000, &mut Vec::new()).map_err(Failure::Failed)?;
     let numbers = concurrency(invocation)?;
@@ -83,6 +74,44 @@ fn application(invocation: &Invocation) -> Result<Vec<JobEntry>, Failure> {
         return Err(Failure::usage(format!("--concurrency: the Procfile has no {stranger:?}")));
     }
     Ok(jobs.into_iter().map(|job| numbered(job, &numbers)).collect())
+}
+
+/// The Procfile application that is worked on, under this name.
+///
+/// # Errors
+/// A file of it cannot be read.
+pub fn opened(invocation: &Invocation, name: &str) -> Result<Application, Failure> {
+    let path = names::procfile(invocation);
+    if !path.exists() {
+        return Err(Failure::failed(format!("procfile not found: {}", path.display())));
+    }
+    let argument = format!("{name}={}", path.display());
+    let application = Application::open(&argument).map_err(Failure::Failed)?;
+    placed(application, invocation)
+}
+
+/// The same, whether there is a Procfile or not: its folder and its variables.
+///
+/// # Errors
+/// The `.env` cannot be read.
+pub fn surroundings(invocation: &Invocation) -> Result<Application, Failure> {
+    let mut application = Application::default();
+    let path = names::procfile(invocation);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    application.move_to(folder.unwrap_or(Path::new("."))).map_err(Failure::Failed)?;
+    placed(application, invocation)
+}
+
+/// Takes what the flags say of its folder and its variables.
+fn placed(mut application: Application, invocation: &Invocation) -> Result<Application, Failure> {
+    if let Some(root) = invocation.value("root") {
+        application.move_to(Path::new(root)).map_err(Failure::Failed)?;
+    }
+    if let Some(file) = invocation.value("env") {
+        let text = text_file::read(Path::new(file)).map_err(Failure::Failed)?;
+        application.dotenv = Some((file.into(), text));
+    }
+    Ok(application)
 }
 
 fn numbered(job: JobEntry, numbers: &BTreeMap<String, u32>) -> JobEntry {

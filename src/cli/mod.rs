@@ -6,15 +6,21 @@
 //! commands.
 
 pub mod args;
+pub mod check;
 pub mod connect;
 pub mod events;
 pub mod export;
 pub mod failure;
+pub mod foreground;
 pub mod help;
 pub mod jobs;
+pub mod lines;
 pub mod loading;
 pub mod names;
+pub mod one_off;
 pub mod ps;
+pub mod screen;
+pub mod start;
 pub mod status;
 pub mod streams;
 pub mod table;

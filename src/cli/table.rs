@@ -3,7 +3,7 @@
 use super::args::Invocation;
 use super::failure::Failure;
 use super::terminal::Terminal;
-use super::{events, export, help, jobs, loading, ps, status, streams};
+use super::{check, events, export, help, jobs, loading, one_off, ps, start, status, streams};
 
 /// A flag.
 pub struct Flag {
@@ -21,7 +21,7 @@ pub struct Flag {
 pub struct Command {
     /// Its names: the one that is listed, then those that mean the same.
     pub names: &'static [&'static str],
-    /// Its arguments, as help shows them.
+    /// Its arguments, as help shows them. Behind `CMD` everything is of that command, flags too.
     pub args: &'static str,
     /// What it does.
     pub about: &'static str,
@@ -70,6 +70,11 @@ const WATCH: Flag = flag(Some('w'), "watch", "show it again whenever it changes,
 /// Every command.
 #[rustfmt::skip]
 pub const COMMANDS: &[Command] = &[
+    Command { names: &["start", "up", "dev:start"], args: "[NAME...]", about: "run this folder's Procfile here, without a node, until ^C or until a process ends",
+        flags: &[NUMBERS, takes(None, "only", "NAMES", "these process types only, comma-separated"), takes(Some('p'), "port", "PORT", "where the ports begin (default: PORT of .env or the environment, else 5000)"),
+            flag(None, "restart", "start again what ends"), flag(None, "exit-on-failure", "stop the others only when a process fails")], run: start::start },
+    Command { names: &["dev:run"], args: "CMD...", about: "run a command in the environment of this folder's application, in our place", flags: &[], run: one_off::run },
+    Command { names: &["check"], args: "[FILE...]", about: "tell what is wrong with Procfiles, .env, INI and JSON files (default: the Procfile and the .env here)", flags: &[], run: check::check },
     Command { names: &["apps"], args: "", about: "list the applications of the node", flags: &[], run: ps::apps },
     Command { names: &["load"], args: "[FILE]", about: "load this folder's Procfile, or a JSON file of jobs (- reads it from stdin)",
         flags: &[NUMBERS, flag(None, "nostart", "load without starting")], run: loading::load },

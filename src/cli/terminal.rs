@@ -104,6 +104,11 @@ impl Terminal {
         self.json
     }
 
+    /// Whether there are colours.
+    pub fn has_color(&self) -> bool {
+        self.color
+    }
+
     /// Prints a line.
     ///
     /// # Errors

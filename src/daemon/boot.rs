@@ -3,14 +3,12 @@
 //! pidfile.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use log::{info, warn};
 
 use super::config::{Config, Origins};
+use super::host;
 use super::legacy::StateDirectory;
 use super::logger::Logger;
 use super::options::Options;
@@ -18,17 +16,15 @@ use super::settings::Settings;
 use super::world::Daemon;
 use crate::base::error::Errno;
 use crate::base::limits;
-use crate::base::order::Identity;
 use crate::front::sockjs;
 use crate::node::console::{Console, Verbosity};
 use crate::node::gaffer::{Gaffer, Setup};
 use crate::reactor::files::Files;
 use crate::reactor::sockets::Listener;
 use crate::reactor::turn::{Parts, Reactor};
-use crate::supervisor::order::{Accounts, Host};
 use crate::sys::lock::{lock, LockError, Locked};
 use crate::sys::spawn::Spawner;
-use crate::sys::{daemonize, entropy, procfs, reap, sockets, startup, users};
+use crate::sys::{daemonize, procfs, reap, sockets, startup, users};
 use crate::VERSION;
 
 /// Runs gafferd until it is told to end; gives its exit code.
@@ -36,7 +32,7 @@ use crate::VERSION;
 /// # Errors
 /// Why it could not start, in words for its standard error.
 pub fn run(options: Options) -> Result<u8, String> {
-    let environ = environment();
+    let environ = host::environment();
     let program = std::env::current_exe().ok();
     let root = users::is_root();
     let origins =
@@ -96,12 +92,6 @@ pub fn run(options: Options) -> Result<u8, String> {
     drop(traces);
     info!("gafferd ends");
     Ok(code)
-}
-
-/// The environment as text. What is none is left out: no job could name it.
-fn environment() -> BTreeMap<String, String> {
-    let text = |part: OsString| String::from_utf8(part.into_vec()).ok();
-    std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
 }
 
 fn listen(settings: &Settings) -> Result<Vec<Listener>, String> {
@@ -175,18 +165,13 @@ fn setup(
     node: String,
     boot_id: String,
 ) -> Result<Setup, String> {
-    let mut seed = [0; 8];
-    entropy::random_bytes(&mut seed).map_err(|errno| format!("no random numbers: {errno}"))?;
     let verbosity = match options.verbose {
         0 => Verbosity::Silent,
         1 => Verbosity::Events,
         _ => Verbosity::Output,
     };
     Ok(Setup {
-        host: Host { environ: Rc::new(environ.clone()), accounts: Rc::new(SystemAccounts), node },
-        seed: u64::from_le_bytes(seed),
         access: settings.access.clone(),
-        memory: procfs::physical_memory(),
         clients: most_clients(),
         channel: sockjs::Options {
             cookie: true,
@@ -195,6 +180,7 @@ fn setup(
         },
         console: Console::new(verbosity),
         boot_id,
+        ..host::setup(environ.clone(), node)?
     })
 }
 
@@ -202,14 +188,6 @@ fn setup(
 fn most_clients() -> usize {
     let half = startup::nofile().map_or(u64::MAX, |(soft, _)| soft / 2);
     usize::try_from(half).unwrap_or(usize::MAX).min(limits::CONNECTIONS)
-}
-
-struct SystemAccounts;
-
-impl Accounts for SystemAccounts {
-    fn resolve(&self, uid: Option<&str>, gid: Option<&str>) -> Result<Option<Identity>, String> {
-        users::resolve(uid, gid)
-    }
 }
 
 /// What would only mislead when this daemon is gone, or did not start after all: its socket and its

@@ -17,6 +17,7 @@ use crate::wire::{dotenv, json, procfile};
 const ACCOUNTS: [(&str, &str); 2] = [("uid", "GAFFER_UID"), ("gid", "GAFFER_GID")];
 
 /// A Procfile application, found and read.
+#[derive(Default)]
 pub struct Application {
     /// The session of its jobs.
     pub session: String,
@@ -28,6 +29,8 @@ pub struct Application {
     pub procfile: String,
     /// The `.env` beside it: path and text.
     pub dotenv: Option<(PathBuf, String)>,
+    /// Where its ports begin, whatever its variables say.
+    pub port: Option<u16>,
 }
 
 impl Application {
@@ -51,9 +54,19 @@ impl Application {
         check_session(&session).map_err(|error| {
             format!("{file}: {error}; say the application's name with --procfile NAME={file}")
         })?;
-        let env = root.join(".env");
-        let dotenv = TextFile::find(&env)?.map(TextFile::read).transpose()?.map(|text| (env, text));
-        Ok(Self { session, root, path, procfile, dotenv })
+        let dotenv = dotenv_in(&root)?;
+        Ok(Self { session, root, path, procfile, dotenv, port: None })
+    }
+
+    /// Has it in another folder than that of its Procfile, with the `.env` there.
+    ///
+    /// # Errors
+    /// The `.env` cannot be read.
+    pub fn move_to(&mut self, root: &Path) -> Result<(), String> {
+        let absolute = std::path::absolute(root);
+        self.root = absolute.map_err(|error| format!("{}: {error}", root.display()))?;
+        self.dotenv = dotenv_in(&self.root)?;
+        Ok(())
     }
 
     /// Its jobs. `base_port` is where its ports begin if neither `.env` nor `environ` says so.
@@ -77,9 +90,10 @@ impl Application {
         }
         let (env, places) = self.environment(environ)?;
         let port = env.get("PORT").or_else(|| environ.get("PORT"));
-        let base_port = match port {
-            None => base_port,
-            Some(text) => text.parse().map_err(|_| {
+        let base_port = match (self.port, port) {
+            (Some(said), _) => said,
+            (None, None) => base_port,
+            (None, Some(text)) => text.parse().map_err(|_| {
                 let place = places.get("PORT").map(|place| format!("{place}: "));
                 format!("{}PORT is {text:?}, no port number", place.unwrap_or_default())
             })?,
@@ -106,7 +120,10 @@ impl Application {
     }
 
     /// The variables of its `.env`, and where each is written.
-    fn environment(&self, environ: &Variables) -> Result<(Variables, Variables), String> {
+    ///
+    /// # Errors
+    /// What is wrong with it, with file and line.
+    pub fn environment(&self, environ: &Variables) -> Result<(Variables, Variables), String> {
         let (mut env, mut places) = (Variables::new(), Variables::new());
         let Some((path, text)) = &self.dotenv else { return Ok((env, places)) };
         let parsed = dotenv::parse(text, &|name| environ.get(name).cloned());
@@ -149,6 +166,12 @@ impl Application {
         }
         config
     }
+}
+
+fn dotenv_in(root: &Path) -> Result<Option<(PathBuf, String)>, String> {
+    let path = root.join(".env");
+    let text = TextFile::find(&path)?.map(TextFile::read).transpose()?;
+    Ok(text.map(|text| (path, text)))
 }
 
 /// The jobs of a JSON file: one job, or `{"jobs": [...]}`.
@@ -205,6 +228,7 @@ mod tests {
             path: "Procfile".into(),
             procfile: procfile.into(),
             dotenv: Some((".env".into(), dotenv.into())),
+            port: None,
         };
         application.jobs(&BTreeMap::new(), 5100, &mut Vec::new())
     }

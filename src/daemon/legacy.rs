@@ -176,7 +176,7 @@ fn family(directory: &Path) -> String {
 }
 
 /// Eight random hexadecimal digits.
-fn word() -> String {
+pub(super) fn word() -> String {
     let mut bytes = [0; 4];
     if random_bytes(&mut bytes).is_err() {
         // What is told apart by it lives on this machine alone.

@@ -3,6 +3,7 @@
 
 pub mod boot;
 pub mod config;
+pub mod host;
 pub mod ini_jobs;
 pub mod job_files;
 pub mod legacy;

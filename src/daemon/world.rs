@@ -63,7 +63,7 @@ impl World for Daemon {
         Ok(())
     }
 
-    fn print(&mut self, lines: &str, now: Now) {
+    fn print(&mut self, lines: &str, now: Now) -> bool {
         let time = stamp(now.wall);
         let time = time.split(' ').next_back().unwrap_or_default();
         let mut piece = Piece::default();
@@ -74,6 +74,8 @@ impl World for Daemon {
             piece.push(time, line);
         }
         self.write(piece, time);
+        // Whether anybody reads what it says is nothing to a daemon.
+        true
     }
 }
 

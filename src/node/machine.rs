@@ -165,6 +165,8 @@ pub trait Machine {
     fn stored(&mut self, _file: StateFile, _result: Result<(), Errno>, _now: Now) {}
     /// The configuration, read again: its jobs, or what is wrong with it.
     fn reconfigured(&mut self, _jobs: Result<Vec<JobEntry>, String>, _now: Now) {}
+    /// Nobody reads what was to be printed.
+    fn unread(&mut self, _now: Now) {}
     /// The daemon got a signal.
     fn signalled(&mut self, signal: Signal, now: Now);
 

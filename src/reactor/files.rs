@@ -16,6 +16,8 @@ use crate::node::machine::{StateFile, Write};
 /// The open state files.
 pub struct Files {
     directory: PathBuf,
+    /// Whether anything is to outlive us.
+    keeps: bool,
     open: BTreeMap<StateFile, Open>,
 }
 
@@ -35,7 +37,12 @@ struct Open {
 impl Files {
     /// Files in this directory.
     pub fn new(directory: PathBuf) -> Self {
-        Self { directory, open: BTreeMap::new() }
+        Self { directory, keeps: true, open: BTreeMap::new() }
+    }
+
+    /// Files that keep nothing: every write goes well, and none leaves a trace.
+    pub fn nowhere() -> Self {
+        Self { directory: PathBuf::new(), keeps: false, open: BTreeMap::new() }
     }
 
     /// Carries a write out. Tells that it failed, or that the file is replaced; `None` when an append
@@ -46,6 +53,9 @@ impl Files {
         write: Write,
         worker: &mut Worker,
     ) -> Option<Result<(), Errno>> {
+        if !self.keeps {
+            return matches!(write, Write::Replace(_)).then_some(Ok(()));
+        }
         let result = match write {
             Write::Append(bytes) => self.append(file, &bytes, worker).map(|()| false),
             Write::Replace(bytes) => self.replace(file, bytes, worker),
@@ -304,6 +314,15 @@ mod tests {
         disk.work();
         assert_eq!(disk.content(), "ABc");
         assert_eq!(fs::read_dir(disk.folder.path()).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn files_that_keep_nothing_take_every_write_and_leave_no_trace() {
+        let (mut disk, mut files) = (Disk::new(), Files::nowhere());
+        let early = files.write(JOBS, Write::Append(b"a".to_vec()), &mut disk.worker);
+        let whole = files.write(JOBS, Write::Replace(b"a".to_vec()), &mut disk.worker);
+        assert_eq!((early, whole), (None, Some(Ok(()))));
+        assert!(files.open.is_empty() && !Path::new(StateFile::Jobs.name()).exists());
     }
 
     #[test]

@@ -88,7 +88,11 @@ impl<M: Machine> Reactor<M> {
                 let jobs = self.world.read_config();
                 self.machine.reconfigured(jobs, now);
             }
-            Effect::Print(line) => self.world.print(&line, now),
+            Effect::Print(lines) => {
+                if !self.world.print(&lines, now) {
+                    self.machine.unread(now);
+                }
+            }
             Effect::ReopenLog => match self.world.reopen_log() {
                 Ok(()) => {}
                 Err(reason) => error!("the log file is not opened again: {reason}"),

@@ -62,7 +62,9 @@ impl World for Nothing {
         Ok(())
     }
 
-    fn print(&mut self, _: &str, _: Now) {}
+    fn print(&mut self, _: &str, _: Now) -> bool {
+        true
+    }
 }
 
 /// A shell around a script. Whoever makes one reaps all children of the process, so it is alone.

@@ -41,8 +41,8 @@ pub trait World {
     /// # Errors
     /// Why it cannot be.
     fn reopen_log(&mut self) -> Result<(), String>;
-    /// Writes a line to standard output.
-    fn print(&mut self, line: &str, now: Now);
+    /// Writes lines to standard output; false when nobody is there to read them any more.
+    fn print(&mut self, lines: &str, now: Now) -> bool;
 }
 
 /// The shell around a machine.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use std::time::Duration;
 
 /// Whether a write of up to PIPE_BUF bytes would not wait (poll(2)). A terminal that is held (^S),
 /// or a pipe that nobody reads, is not writable.
@@ -10,6 +11,16 @@ pub fn is_writable(fd: BorrowedFd<'_>) -> bool {
     // SAFETY: one pollfd of ours is read and written; the timeout of 0 does not wait.
     let ready = unsafe { libc::poll(&mut asked, 1, 0) };
     ready > 0 && asked.revents & libc::POLLOUT != 0
+}
+
+/// Whether a write of up to PIPE_BUF bytes does not wait any more within this time, or a signal's.
+/// One that would fail does not wait.
+pub fn becomes_writable(fd: BorrowedFd<'_>, patience: Duration) -> bool {
+    let mut asked = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    let timeout = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: one pollfd of ours is read and written.
+    let ready = unsafe { libc::poll(&mut asked, 1, timeout) };
+    ready > 0
 }
 
 /// Lets the reader of a socket find the end behind what was written; reading from it goes on. One that
@@ -44,7 +55,9 @@ mod tests {
         while is_writable(writer.as_fd()) {
             writer.write_all(&[0; 4096]).expect("there is room");
         }
+        assert!(!becomes_writable(writer.as_fd(), Duration::from_millis(1)));
         drop(reader);
+        assert!(becomes_writable(writer.as_fd(), Duration::from_millis(1)), "it fails at once");
     }
 
     #[test]

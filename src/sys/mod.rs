@@ -10,6 +10,7 @@ pub mod entropy;
 pub mod fds;
 pub mod localtime;
 pub mod lock;
+pub mod ports;
 pub mod procfs;
 mod program;
 pub mod reap;

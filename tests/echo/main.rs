@@ -30,7 +30,9 @@ impl World for Nothing {
         Ok(())
     }
 
-    fn print(&mut self, _: &str, _: Now) {}
+    fn print(&mut self, _: &str, _: Now) -> bool {
+        true
+    }
 }
 
 fn run(bind: SocketAddr) -> Result<u8, String> {

@@ -8,6 +8,7 @@ mod client;
 mod clients;
 mod crash;
 mod deaths;
+mod dev;
 mod ending;
 mod http;
 mod node;

@@ -105,3 +105,10 @@ pub(crate) fn kill(os_pid: i32, signal: i32) {
     let signal = Signal::from_number(i64::from(signal)).expect("a signal");
     let _ = reap::signal(OsPid(os_pid), signal);
 }
+
+/// How many bytes a process has read in all (proc(5), "/proc/pid/io"); 0 if it is gone.
+pub(crate) fn bytes_read(os_pid: i32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{os_pid}/io")).unwrap_or_default();
+    let read = text.lines().find_map(|line| line.strip_prefix("rchar: "));
+    read.and_then(|count| count.parse().ok()).unwrap_or(0)
+}

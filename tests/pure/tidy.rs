@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use gaffer::cli::{help, COMMANDS, GLOBAL};
 use gaffer::daemon::{options, settings};
 use gaffer::node::routes::ROUTES;
 use gaffer::supervisor::spec_keys;
@@ -358,7 +359,9 @@ fn the_readme_names_what_there_is_and_nothing_else() {
     }
     for text in quoted.iter().filter_map(|text| text.strip_prefix("--")) {
         let name = text.split([' ', '=']).next().unwrap_or_default();
-        if !options::OPTIONS.iter().any(|option| option.long == name) {
+        let flags = COMMANDS.iter().flat_map(|command| command.flags).chain(GLOBAL);
+        let known = options::OPTIONS.iter().map(|option| option.long);
+        if !known.chain(flags.map(|flag| flag.long)).any(|known| known == name) {
             findings.push(format!("README.md: there is no --{name}"));
         }
     }
@@ -367,6 +370,53 @@ fn the_readme_names_what_there_is_and_nothing_else() {
         findings.push(format!("README.md: the key {key} is missing"));
     }
     none(findings);
+}
+
+/// What is wrong with the tables of commands and of flags in a text.
+fn command_line(readme: &str) -> Vec<String> {
+    let readme = readme.replace("\\|", "|");
+    let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `gaffer ")).collect();
+    let mut findings = Vec::new();
+    for command in COMMANDS {
+        let (name, others) = command.names.split_first().expect("it has a name");
+        let mut head = format!("`{}`", format!("gaffer {name} {}", command.args).trim_end());
+        for other in others {
+            head += &format!(", `{other}`");
+        }
+        let Some(row) = rows.iter().find(|row| row.starts_with(&format!("| {head} | "))) else {
+            findings.push(format!("README.md: no row begins with {head}"));
+            continue;
+        };
+        let flags: Vec<String> = command.flags.iter().map(help::said).collect();
+        let told = quoted(row).into_iter().filter(|text| text.starts_with('-'));
+        if told.collect::<Vec<_>>() != flags {
+            findings
+                .push(format!("README.md: the flags of gaffer {name} are {}", flags.join("; ")));
+        }
+        if !row.contains(command.about) {
+            findings.push(format!("README.md: gaffer {name} does this: {}", command.about));
+        }
+    }
+    if rows.len() != COMMANDS.len() {
+        findings.push(format!("README.md: {} rows for {} commands", rows.len(), COMMANDS.len()));
+    }
+    for flag in GLOBAL {
+        let row = format!("| `{}` | {} |", help::said(flag), flag.help);
+        if !readme.contains(&row) {
+            findings.push(format!("README.md: this is missing: {row}"));
+        }
+    }
+    findings
+}
+
+#[test]
+fn the_readme_names_every_command_and_flag_and_nothing_else() {
+    let readme = read("README.md");
+    none(command_line(&readme));
+    assert_eq!(command_line(&readme.replace("`gaffer why JOB`", "`gaffer whyever JOB`")).len(), 1);
+    assert_eq!(command_line(&readme.replace("`--only NAMES`", "`--once NAMES`")).len(), 1);
+    assert_eq!(command_line(&readme.replace("| `--json` | print JSON |", "")).len(), 1);
+    assert_eq!(command_line(&format!("{readme}\n| `gaffer dance` | dances |\n")).len(), 1);
 }
 
 #[test]

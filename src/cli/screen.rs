@@ -1,0 +1,101 @@
+//! Standard output of an application in the foreground. Whoever reads it sets the pace, so that
+//! nothing is lost: a pager that is not turned holds the application. But it cannot hold its end:
+//! from the first signal on, what nobody takes is left out.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
+use crate::base::clock::Now;
+use crate::reactor::turn::World;
+use crate::supervisor::spec::JobEntry;
+use crate::sys::fds::becomes_writable;
+use crate::sys::localtime::local_time;
+
+/// How long a reader that does nothing is waited for before a signal is looked for again, and after
+/// one, at all.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// So much goes into a pipe that has room without waiting (PIPE_BUF, pipe(7)).
+const PIECE: usize = 4096;
+
+/// Standard output.
+pub struct Screen {
+    out: File,
+    color: bool,
+    /// Somebody asked for the end.
+    asked: Arc<AtomicBool>,
+    /// Nobody takes anything, and the end was asked for.
+    held: bool,
+}
+
+impl Screen {
+    /// The process's own.
+    ///
+    /// # Errors
+    /// It is closed, or signals cannot be heard.
+    pub fn new(color: bool) -> io::Result<Self> {
+        let asked = Arc::new(AtomicBool::new(false));
+        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&asked))?;
+        }
+        let out = io::stdout().as_fd().try_clone_to_owned()?.into();
+        Ok(Self { out, color, asked, held: false })
+    }
+
+    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() && !self.held {
+            let asked = self.asked.load(Ordering::Relaxed);
+            if !becomes_writable(self.out.as_fd(), PATIENCE) {
+                self.held = asked;
+                continue;
+            }
+            match self.out.write(&bytes[..bytes.len().min(PIECE)]) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl World for Screen {
+    fn read_config(&mut self) -> Result<Vec<JobEntry>, String> {
+        Err("an application in the foreground is read once".into())
+    }
+
+    fn reopen_log(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn print(&mut self, lines: &str, now: Now) -> bool {
+        let time = time_of_day(now);
+        let mut text = String::with_capacity(lines.len() * 2);
+        for line in lines.split_inclusive('\n') {
+            if self.color {
+                text.push_str(&format!("\x1b[2m{time}\x1b[0m {line}"));
+            } else {
+                text.push_str(&time);
+                text.push(' ');
+                text.push_str(line);
+            }
+        }
+        self.write(text.as_bytes()).is_ok()
+    }
+}
+
+/// `12:03:04`.
+fn time_of_day(now: Now) -> String {
+    let seconds = now.wall.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let time = i64::try_from(seconds).ok().and_then(local_time);
+    time.map_or_else(
+        || seconds.to_string(),
+        |t| format!("{:02}:{:02}:{:02}", t.hour, t.minute, t.second),
+    )
+}

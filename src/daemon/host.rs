@@ -1,0 +1,52 @@
+//! What every node is told of the machine it runs on, whatever program it is in: a daemon with its
+//! listeners and its state directory, or one that runs in the foreground and has neither.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::rc::Rc;
+
+use super::legacy;
+use crate::base::order::Identity;
+use crate::node::gaffer::Setup;
+use crate::supervisor::order::{Accounts, Host};
+use crate::sys::{entropy, procfs, users};
+
+/// The environment as text. What is none is left out: no job could name it.
+pub fn environment() -> BTreeMap<String, String> {
+    let text = |part: OsString| String::from_utf8(part.into_vec()).ok();
+    std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
+}
+
+/// A node on this machine that nobody talks to and that tells nothing by itself. `node` is the word
+/// its processes carry.
+///
+/// # Errors
+/// The kernel has no random numbers.
+pub fn setup(environ: BTreeMap<String, String>, node: String) -> Result<Setup, String> {
+    let mut seed = [0; 8];
+    entropy::random_bytes(&mut seed).map_err(|errno| format!("no random numbers: {errno}"))?;
+    Ok(Setup {
+        host: Host { environ: Rc::new(environ), accounts: Rc::new(SystemAccounts), node },
+        seed: u64::from_le_bytes(seed),
+        access: Default::default(),
+        memory: procfs::physical_memory(),
+        clients: 0,
+        channel: Default::default(),
+        console: Default::default(),
+        boot_id: String::new(),
+    })
+}
+
+/// The word of a node that no later one continues.
+pub fn passing_word() -> String {
+    format!("{}-{}", legacy::word(), legacy::word())
+}
+
+struct SystemAccounts;
+
+impl Accounts for SystemAccounts {
+    fn resolve(&self, uid: Option<&str>, gid: Option<&str>) -> Result<Option<Identity>, String> {
+        users::resolve(uid, gid)
+    }
+}
