@@ -64,8 +64,13 @@ pub fn prefix(text: &str) -> &str {
     text.trim_end_matches('.')
 }
 
-/// Whether a dotted name begins with these parts.
+/// Whether a dotted name begins with these parts. Behind those of a prefix that ends in `.*` there is one
+/// more and no further.
 pub fn has_prefix(name: &str, prefix: &str) -> bool {
+    if let Some(whole) = prefix.strip_suffix(".*") {
+        let rest = name.strip_prefix(whole).and_then(|rest| rest.strip_prefix('.'));
+        return rest.is_some_and(|last| !last.contains('.'));
+    }
     match name.strip_prefix(prefix) {
         Some(rest) => prefix.is_empty() || rest.is_empty() || rest.starts_with('.'),
         None => false,
@@ -79,7 +84,8 @@ fn job_events(text: &str) -> Result<String, InvalidTopic> {
         return Ok(format!("job.{text}"));
     }
     let name = JobName::parse(text).map_err(|error| InvalidTopic(error.to_string()))?;
-    Ok(format!("job.{name}"))
+    // Labels may have dots: those of `a.b` are not those of `a.b.c`.
+    Ok(format!("job.{name}.*"))
 }
 
 fn pid(text: &str) -> Result<Pid, InvalidTopic> {
@@ -116,8 +122,8 @@ mod tests {
         assert_eq!(parse("EVENTS"), events(""));
         assert_eq!(parse("events:."), events(""));
         assert_eq!(parse("Events:job.Default.io"), events("job.Default.io"));
-        assert_eq!(parse("JOB:App.Web"), events("job.App.Web"));
-        assert_eq!(parse("job:App/Web.x"), events("job.App.Web.x"));
+        assert_eq!(parse("JOB:App.Web"), events("job.App.Web.*"));
+        assert_eq!(parse("job:App/Web.x"), events("job.App.Web.x.*"));
         assert_eq!(parse("JOB:App"), events("job.App"));
         assert_eq!(parse("PROCESS:7"), Ok(Topic::Process(Pid(7))));
         assert_eq!(parse("STATS:7"), Ok(Topic::Stats(Watched::Process(Pid(7)))));
@@ -150,6 +156,9 @@ mod tests {
             ("job.a.b.spawn", "job.a", true),
             ("job.a.b.spawn", "job.a.b.spawn", true),
             ("job.ab.c.spawn", "job.a", false),
+            ("job.a.b.spawn", "job.a.b.*", true),
+            ("job.a.b.c.spawn", "job.a.b.*", false),
+            ("job.a.b", "job.a.b.*", false),
             ("load", "load", true),
             ("loaded", "load", false),
         ] {
