@@ -101,8 +101,8 @@ pub const HTTP_KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// A client that takes none of its output for this long is gone.
 pub const HTTP_OUTPUT_TIME: Duration = Duration::from_secs(60);
 /// After a refusal this much input is read and discarded, so that the peer sees the answer and not
-/// a reset (RFC 9112 section 9.6),
-pub const HTTP_DISCARD: usize = 64 * 1024;
+/// a reset (RFC 9112 section 9.6): the rest of a body or a message that was too long, mostly,
+pub const HTTP_DISCARD: usize = 8 * 1024 * 1024;
 /// and for no longer than this.
 pub const HTTP_DISCARD_TIME: Duration = Duration::from_secs(2);
 // --- live ----------------------------------------------------------------------------------------
