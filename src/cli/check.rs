@@ -89,7 +89,14 @@ fn of_message(message: String) -> Placed {
 }
 
 fn tell(files: &[PathBuf], faults: &[Placed], terminal: &mut Terminal) -> Result<(), Failure> {
+    // Where they are looked at from, their folder says nothing.
+    let here = std::env::current_dir().map(|here| format!("{}/", here.display()));
+    let shown = |file: &str| -> String {
+        let prefix = here.as_ref().map_or("", String::as_str);
+        file.strip_prefix(prefix).unwrap_or(file).to_owned()
+    };
     for (file, line, what) in faults {
+        let file = shown(file);
         if terminal.is_json() {
             terminal.json(&json!({"file": file, "line": line, "fault": what}))?;
         } else if *line == 0 {
@@ -102,7 +109,8 @@ fn tell(files: &[PathBuf], faults: &[Placed], terminal: &mut Terminal) -> Result
         return Err(Failure::Code(1));
     }
     if !terminal.is_json() {
-        let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+        let names: Vec<String> =
+            files.iter().map(|file| shown(&file.display().to_string())).collect();
         terminal.line(&format!("{}: no faults", names.join(", ")))?;
     }
     Ok(())

@@ -48,7 +48,9 @@ fn overview(terminal: &mut Terminal) -> Result<(), Failure> {
     terminal.line(
         "gaffer help COMMAND tells more. A job is JOB, APP.JOB, APP/JOB or a pattern with *.",
     )?;
-    terminal.line("Exit codes: 0 all well, 1 refused or failed, 2 usage, 3 not running, 4 no node.")
+    terminal
+        .line("Exit codes: 0 all well, 1 refused or failed, 2 usage, 3 not running, 4 no node;")?;
+    terminal.line("of start and dev:run, that of what they run.")
 }
 
 fn of_command(command: &Command, terminal: &mut Terminal) -> Result<(), Failure> {

@@ -20,10 +20,10 @@ pub enum Target {
 
 /// Where the Procfile is.
 pub fn procfile(invocation: &Invocation) -> std::path::PathBuf {
-    let root = Path::new(invocation.value("root").unwrap_or("."));
-    match invocation.value("procfile") {
-        Some(file) => Path::new(file).to_owned(),
-        None => root.join("Procfile"),
+    match (invocation.value("procfile"), invocation.value("root")) {
+        (Some(file), _) => file.into(),
+        (None, Some(root)) => Path::new(root).join("Procfile"),
+        (None, None) => "Procfile".into(),
     }
 }
 
