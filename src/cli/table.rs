@@ -83,7 +83,7 @@ pub const COMMANDS: &[Command] = &[
     Command { names: &["ps"], args: "[JOB...]", about: "list instances, with why and what next",
         flags: &[takes(Some('o'), "output", "FORM", "wide, json, tsv or name"), takes(None, "sort", "COLUMN", "sort by app, job, state, up, restarts, cpu or mem"), WATCH], run: ps::ps },
     Command { names: &["ps:info", "info"], args: "JOB|PID", about: "everything the node tells of a job or a process", flags: &[], run: status::info },
-    Command { names: &["status"], args: "JOB", about: "state, deaths with their last lines, processes, output of a job", flags: &[], run: status::status },
+    Command { names: &["status"], args: "JOB", about: "state, instances and last deaths of a job, with their last lines", flags: &[], run: status::status },
     Command { names: &["why"], args: "JOB", about: "why a job is in the state it is in", flags: &[], run: status::why },
     Command { names: &["ps:scale", "scale"], args: "NAME=N|NAME+N|NAME-N...", about: "change how many instances run", flags: &[], run: jobs::scale },
     Command { names: &["ps:start", "start-job"], args: "[JOB...]", about: "start jobs, or the application", flags: &[], run: jobs::start },
