@@ -10,7 +10,7 @@ use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
 use crate::base::process::{ExitStatus, Signal};
-use crate::front::peer::Peer;
+use crate::front::clients::Clients;
 use crate::node::gaffer::Gaffer;
 use crate::node::machine::{Effect, Machine, StateFile};
 use crate::supervisor::effect::{Ask, Start};
@@ -212,8 +212,12 @@ fn code_of_failed_start(stage: Stage, errno: Errno) -> u8 {
 
 /// What the machine is for: everything goes on to the node, and is told.
 impl Machine for Foreground {
-    fn accepted(&mut self, peer: Peer, now: Now) -> Option<ConnId> {
-        self.gaffer.accepted(peer, now)
+    fn clients(&self) -> &Clients {
+        self.gaffer.clients()
+    }
+
+    fn clients_mut(&mut self) -> &mut Clients {
+        self.gaffer.clients_mut()
     }
 
     fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
@@ -228,28 +232,8 @@ impl Machine for Foreground {
         self.gaffer.closed(conn, now);
     }
 
-    fn wants_input(&self, conn: ConnId) -> bool {
-        self.gaffer.wants_input(conn)
-    }
-
-    fn transmit(&self, conn: ConnId) -> &[u8] {
-        self.gaffer.transmit(conn)
-    }
-
     fn sent(&mut self, conn: ConnId, count: usize, now: Now) {
         self.gaffer.sent(conn, count, now);
-    }
-
-    fn output_ended(&self, conn: ConnId) -> bool {
-        self.gaffer.output_ended(conn)
-    }
-
-    fn is_finished(&self, conn: ConnId) -> bool {
-        self.gaffer.is_finished(conn)
-    }
-
-    fn take_dirty(&mut self) -> Vec<ConnId> {
-        self.gaffer.take_dirty()
     }
 
     fn input_owed(&self, id: InstanceId, stream: StreamNo) -> &[u8] {

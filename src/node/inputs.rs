@@ -11,14 +11,18 @@ use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
 use crate::base::process::Signal;
-use crate::front::peer::Peer;
+use crate::front::clients::Clients;
 use crate::supervisor::effect::Start;
 use crate::supervisor::facts::{Exit, Stray};
 use crate::supervisor::spec::JobEntry;
 
 impl Machine for Gaffer {
-    fn accepted(&mut self, peer: Peer, now: Now) -> Option<ConnId> {
-        self.clients.accept(peer, now)
+    fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    fn clients_mut(&mut self) -> &mut Clients {
+        &mut self.clients
     }
 
     fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
@@ -35,29 +39,9 @@ impl Machine for Gaffer {
         self.drop_client(conn, now);
     }
 
-    fn wants_input(&self, conn: ConnId) -> bool {
-        self.clients.wants_input(conn)
-    }
-
-    fn transmit(&self, conn: ConnId) -> &[u8] {
-        self.clients.transmit(conn)
-    }
-
     fn sent(&mut self, conn: ConnId, count: usize, now: Now) {
         self.clients.change(conn, |conn| conn.sent(count, now));
         self.changed(conn, now);
-    }
-
-    fn output_ended(&self, conn: ConnId) -> bool {
-        self.clients.output_ended(conn)
-    }
-
-    fn is_finished(&self, conn: ConnId) -> bool {
-        self.clients.is_finished(conn)
-    }
-
-    fn take_dirty(&mut self) -> Vec<ConnId> {
-        self.clients.take_dirty()
     }
 
     fn spawned(&mut self, id: InstanceId, os_pid: OsPid, start_time: u64, now: Now) {

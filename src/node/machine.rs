@@ -9,6 +9,7 @@ use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
 use crate::base::process::Signal;
+use crate::front::clients::Clients;
 use crate::front::peer::Peer;
 use crate::supervisor::effect::{Ask, Start};
 use crate::supervisor::facts::{Exit, Stray};
@@ -100,8 +101,14 @@ pub struct Usage {
 /// A pure machine inside the shell. Every method takes facts in; none waits. What is told of processes
 /// and files does nothing unless a machine that asks for them says what.
 pub trait Machine {
+    /// Its clients, from whom the shell's questions about one of them are answered.
+    fn clients(&self) -> &Clients;
+    /// The same, to change.
+    fn clients_mut(&mut self) -> &mut Clients;
     /// A client connected. `None` refuses it.
-    fn accepted(&mut self, peer: Peer, now: Now) -> Option<ConnId>;
+    fn accepted(&mut self, peer: Peer, now: Now) -> Option<ConnId> {
+        self.clients_mut().accept(peer, now)
+    }
     /// A client sent bytes.
     fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now);
     /// A client will send no more, but may still read.
@@ -109,17 +116,27 @@ pub trait Machine {
     /// A client is gone.
     fn closed(&mut self, conn: ConnId, now: Now);
     /// Whether the machine takes more bytes of this client now.
-    fn wants_input(&self, conn: ConnId) -> bool;
+    fn wants_input(&self, conn: ConnId) -> bool {
+        self.clients().wants_input(conn)
+    }
     /// What a client is owed.
-    fn transmit(&self, conn: ConnId) -> &[u8];
+    fn transmit(&self, conn: ConnId) -> &[u8] {
+        self.clients().transmit(conn)
+    }
     /// The kernel took so many of those bytes.
     fn sent(&mut self, conn: ConnId, count: usize, now: Now);
     /// Whether nothing more will be owed, so that the client can be told.
-    fn output_ended(&self, conn: ConnId) -> bool;
+    fn output_ended(&self, conn: ConnId) -> bool {
+        self.clients().output_ended(conn)
+    }
     /// Whether this connection is to be closed when nothing is owed on it.
-    fn is_finished(&self, conn: ConnId) -> bool;
+    fn is_finished(&self, conn: ConnId) -> bool {
+        self.clients().is_finished(conn)
+    }
     /// The connections on which something changed since the last call.
-    fn take_dirty(&mut self) -> Vec<ConnId>;
+    fn take_dirty(&mut self) -> Vec<ConnId> {
+        self.clients_mut().take_dirty()
+    }
 
     /// A process was started.
     fn spawned(&mut self, _id: InstanceId, _os_pid: OsPid, _start_time: u64, _now: Now) {}

@@ -11,6 +11,7 @@ use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
 use crate::base::process::Signal;
+use crate::front::clients::Clients;
 use crate::front::peer::Peer;
 use crate::node::machine::{Effect, Machine, StateFile, Usage};
 use crate::node::stdins::Stdins;
@@ -80,6 +81,14 @@ pub(super) fn key<T: From<Key>>(index: u32) -> T {
 }
 
 impl Machine for Script {
+    fn clients(&self) -> &Clients {
+        unreachable!("every question about a client is answered here")
+    }
+
+    fn clients_mut(&mut self) -> &mut Clients {
+        unreachable!("every question about a client is answered here")
+    }
+
     fn accepted(&mut self, _: Peer, _: Now) -> Option<ConnId> {
         self.clients += 1;
         Some(key(self.clients))

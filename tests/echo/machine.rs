@@ -152,8 +152,12 @@ fn echo_plainly(client: &mut Client, now: Now) {
 }
 
 impl Machine for Echo {
-    fn accepted(&mut self, peer: Peer, now: Now) -> Option<ConnId> {
-        self.clients.accept(peer, now)
+    fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    fn clients_mut(&mut self) -> &mut Clients {
+        &mut self.clients
     }
 
     fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
@@ -174,29 +178,9 @@ impl Machine for Echo {
         self.take_what_happened(now);
     }
 
-    fn wants_input(&self, conn: ConnId) -> bool {
-        self.clients.wants_input(conn)
-    }
-
-    fn transmit(&self, conn: ConnId) -> &[u8] {
-        self.clients.transmit(conn)
-    }
-
     fn sent(&mut self, conn: ConnId, count: usize, now: Now) {
         self.clients.change(conn, |conn| conn.sent(count, now));
         self.drive(conn, now);
-    }
-
-    fn output_ended(&self, conn: ConnId) -> bool {
-        self.clients.output_ended(conn)
-    }
-
-    fn is_finished(&self, conn: ConnId) -> bool {
-        self.clients.is_finished(conn)
-    }
-
-    fn take_dirty(&mut self) -> Vec<ConnId> {
-        self.clients.take_dirty()
     }
 
     fn signalled(&mut self, signal: Signal, _: Now) {
