@@ -14,7 +14,7 @@ use super::history::Record;
 use super::hub::{Chunk, Followable};
 use super::measuring::measured_result;
 use super::streams::{self, NoStream};
-use super::topics::{self, Watched};
+use super::topics::{self, Watched, Written};
 use super::waits::Asker;
 use super::writers::{written_result, Writer};
 use crate::base::clock::Now;
@@ -127,7 +127,14 @@ impl Gaffer {
                 let known = self.supervisor.job_id(name);
                 known.map_err(|_| refused("not_found", format!("there is no job {name}")))?;
             }
-            Followable::Stats(Watched::All) | Followable::Events(_) | Followable::Stream(..) => {}
+            Followable::Logs(Written::Job(name)) => {
+                let known = self.supervisor.job_id(name);
+                known.map_err(|_| refused("not_found", format!("there is no job {name}")))?;
+            }
+            Followable::Logs(Written::Session(_))
+            | Followable::Stats(Watched::All)
+            | Followable::Events(_)
+            | Followable::Stream(..) => {}
         }
         let followed = self.hub.subscribe(session, &wish.topic, what, wish.interval, now);
         followed.map_err(|_| {
@@ -235,10 +242,25 @@ impl Gaffer {
         if !self.hub.follows_output(pid) {
             return;
         }
+        let Self { hub, channel, clients, supervisor, outputs, .. } = self;
+        let Some(instance) = supervisor.instance(id) else { return };
+        let Some(job) = supervisor.job(instance.job) else { return };
+        let spec = instance.run.as_ref().map_or(&job.spec, |run| &run.spec);
+        let label = streams::label(spec, stream);
+        let (instance, seq) = (instance.number, outputs.last());
+        let chunk = Chunk { job: &job.name, instance, pid, stream, label: &label, seq, bytes };
+        hub.output(&chunk, now, &mut |to, topic, text| {
+            let piece = Piece::Published(Rc::clone(topic), Rc::clone(text));
+            channel.send(to, piece, clients, now);
+        });
+    }
+
+    /// Tells the sessions that follow the output of a job that nothing more comes of this run.
+    pub(super) fn tell_end_of_output(&mut self, id: InstanceId, pid: Pid, now: Now) {
         let Self { hub, channel, clients, supervisor, .. } = self;
-        let job = supervisor.instance(id).and_then(|instance| supervisor.job(instance.job));
-        let job = job.map(|job| job.name.to_string()).unwrap_or_default();
-        hub.output(&Chunk { job: &job, pid, stream, bytes }, &mut |to, topic, text| {
+        let Some(instance) = supervisor.instance(id) else { return };
+        let Some(job) = supervisor.job(instance.job) else { return };
+        hub.end_of_output(&job.name, instance.number, pid, &mut |to, topic, text| {
             let piece = Piece::Published(Rc::clone(topic), Rc::clone(text));
             channel.send(to, piece, clients, now);
         });

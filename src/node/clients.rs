@@ -55,6 +55,10 @@ impl Gaffer {
                     let kept = self.kept(&channel, since);
                     self.give(id, kept, now);
                 }
+                Answer::Logs(wish) => {
+                    let lines = self.logs(&wish);
+                    self.give(id, lines, now);
+                }
                 Answer::Counters => self.give(id, reply::value(&self.counters()), now),
                 Answer::Channel(rest) => {
                     self.channel.request(id, &request, &rest, &mut self.clients, now);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::api_logs::LogsWish;
 use super::body;
 use super::feeds::{Channel, Form, Source};
 use super::reply;
@@ -59,6 +60,8 @@ pub enum Answer {
     Counters,
     /// What is kept of a stream from this position on.
     Kept(Channel, u64),
+    /// The lines that are kept of a job.
+    Logs(LogsWish),
 }
 
 /// Something followed.

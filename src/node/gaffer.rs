@@ -343,6 +343,7 @@ impl Gaffer {
     pub(super) fn close_books(&mut self, now: Now) {
         for ended in self.supervisor.take_ended() {
             self.tell_tails(ended.id, ended.pid, now);
+            self.tell_end_of_output(ended.id, ended.pid, now);
             self.over.push(ended.pid);
             let lines = self.outputs.end_run(ended.id);
             self.supervisor.attach_last_words(ended, lines);

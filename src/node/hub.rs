@@ -6,14 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::{json, Map};
+use serde_json::{json, Map, Value};
 
 use super::history::{History, Record};
-use super::topics::{has_prefix, Topic, Watched};
+use super::topics::{has_prefix, Topic, Watched, Written};
 use super::watches::{Watcher, Watches};
 use crate::base::clock::Now;
 use crate::base::ids::{Pid, SessionId, StreamNo};
 use crate::base::limits;
+use crate::supervisor::name::JobName;
 use crate::wire::channel;
 
 /// Takes a text of a topic to one of its followers.
@@ -28,6 +29,8 @@ pub struct Hub {
     of_process: BTreeMap<Pid, BTreeSet<Rc<str>>>,
     /// The topics about events.
     events: BTreeSet<Rc<str>>,
+    /// The topics about the output of jobs.
+    logs: BTreeSet<Rc<str>>,
     /// Who wants statistics, feeds too.
     pub watches: Watches,
 }
@@ -47,6 +50,8 @@ pub enum Followable {
     Stats(Watched),
     /// A stream of a process, and what it is called there.
     Stream(Pid, StreamNo, String),
+    /// The output of jobs.
+    Logs(Written),
 }
 
 /// A session's part in a topic.
@@ -57,12 +62,18 @@ struct Subscribed {
 
 /// Some bytes of a process's output.
 pub struct Chunk<'a> {
-    /// The job's whole name.
-    pub job: &'a str,
+    /// The job.
+    pub job: &'a JobName,
+    /// Which instance of it.
+    pub instance: u32,
     /// The process.
     pub pid: Pid,
     /// The stream.
     pub stream: StreamNo,
+    /// What it is called where nobody has named it.
+    pub label: &'a str,
+    /// The number of this output, as `GET /logs` tells it.
+    pub seq: u64,
     /// What it wrote.
     pub bytes: &'a [u8],
 }
@@ -99,6 +110,7 @@ impl Hub {
         let interval = subscribed.interval;
         match &what {
             Followable::Events(_) => drop(self.events.insert(Rc::clone(&name))),
+            Followable::Logs(_) => drop(self.logs.insert(Rc::clone(&name))),
             Followable::Stream(..) => {}
             Followable::Stats(watched) => {
                 let watcher = Watcher::Session(session, Rc::clone(&name));
@@ -151,6 +163,7 @@ impl Hub {
         }
         let Some(followed) = self.topics.remove(topic) else { return };
         self.events.remove(topic);
+        self.logs.remove(topic);
         let Some(pid) = followed.what.process() else { return };
         let Some(topics) = self.of_process.get_mut(&pid) else { return };
         topics.remove(topic);
@@ -204,7 +217,7 @@ impl Hub {
         let followed = self.topics.get(topic).map(|followed| &followed.what);
         match followed {
             Some(Followable::Events(_)) => history.since(since).1,
-            Some(Followable::Stats(_) | Followable::Stream(..)) | None => 0,
+            Some(Followable::Stats(_) | Followable::Stream(..) | Followable::Logs(_)) | None => 0,
         }
     }
 
@@ -227,13 +240,21 @@ impl Hub {
         }
     }
 
-    /// Whether anybody follows the output of a process.
+    /// Whether anybody may follow the output of a process.
     pub fn follows_output(&self, pid: Pid) -> bool {
-        self.of_process.contains_key(&pid)
+        !self.logs.is_empty() || self.of_process.contains_key(&pid)
     }
 
     /// Tells what a process wrote. What is no UTF-8 is replaced, as JSON has no other way.
-    pub fn output(&self, chunk: &Chunk<'_>, deliver: Deliver<'_>) {
+    pub fn output(&self, chunk: &Chunk<'_>, now: Now, deliver: Deliver<'_>) {
+        let text = String::from_utf8_lossy(chunk.bytes);
+        self.log(chunk.job, deliver, || {
+            json!({
+                "event": "log", "name": chunk.job.to_string(), "instance": chunk.instance,
+                "pid": chunk.pid.0, "stream": chunk.label, "seq": chunk.seq,
+                "ts": now.epoch_seconds(), "data": text,
+            })
+        });
         let Some(topics) = self.of_process.get(&chunk.pid) else { return };
         for topic in topics {
             let Some(followed) = self.topics.get(topic) else { continue };
@@ -243,15 +264,45 @@ impl Hub {
             }
             let members = channel::members(&Map::from_iter([
                 ("event".to_owned(), json!(label)),
-                ("name".to_owned(), json!(chunk.job)),
+                ("name".to_owned(), json!(chunk.job.to_string())),
                 ("pid".to_owned(), json!(chunk.pid.0)),
-                ("data".to_owned(), json!(String::from_utf8_lossy(chunk.bytes))),
+                ("data".to_owned(), json!(text)),
             ]));
             let text: Rc<str> = channel::event(topic, &members).into();
             for session in &followed.by {
                 deliver(*session, topic, &text);
             }
         }
+    }
+
+    /// Tells something to those who follow the output of a job.
+    fn log(&self, job: &JobName, deliver: Deliver<'_>, message: impl FnOnce() -> Value) {
+        let followed = self.logs.iter().filter_map(|topic| Some((topic, self.topics.get(topic)?)));
+        let mut meant = followed
+            .filter(|(_, followed)| {
+                matches!(&followed.what, Followable::Logs(written) if written.includes(job))
+            })
+            .peekable();
+        if meant.peek().is_none() {
+            return;
+        }
+        let Value::Object(message) = message() else { return };
+        let members = channel::members(&message);
+        for (topic, followed) in meant {
+            let text: Rc<str> = channel::event(topic, &members).into();
+            for session in &followed.by {
+                deliver(*session, topic, &text);
+            }
+        }
+    }
+
+    /// Tells those who follow the output of a job that one of its runs is over: no more will come of
+    /// it, not even the end of its last line.
+    pub fn end_of_output(&self, job: &JobName, instance: u32, pid: Pid, deliver: Deliver<'_>) {
+        self.log(job, deliver, || {
+            json!({"event": "log_end", "name": job.to_string(), "instance": instance,
+                "pid": pid.0})
+        });
     }
 
     /// How many topics are followed, and in how many subscriptions.
@@ -292,7 +343,7 @@ impl Hub {
                 }
             }
         }
-        let indexed = self.of_process.values().flatten().chain(&self.events);
+        let indexed = self.of_process.values().flatten().chain(&self.events).chain(&self.logs);
         match indexed.clone().find(|topic| !self.topics.contains_key(*topic)) {
             Some(topic) => Err(format!("{topic} is indexed and not followed")),
             None => Ok(()),
@@ -305,7 +356,7 @@ impl Followable {
     fn process(&self) -> Option<Pid> {
         match self {
             Self::Stream(pid, _, _) | Self::Stats(Watched::Process(pid)) => Some(*pid),
-            Self::Events(_) | Self::Stats(Watched::Job(_) | Watched::All) => None,
+            Self::Events(_) | Self::Logs(_) | Self::Stats(Watched::Job(_) | Watched::All) => None,
         }
     }
 
@@ -315,6 +366,7 @@ impl Followable {
             Topic::Events(prefix) => Ok(Self::Events(prefix)),
             Topic::Process(pid) => Ok(Self::Events(format!("proc.{pid}"))),
             Topic::Stats(watched) => Ok(Self::Stats(watched)),
+            Topic::Logs(written) => Ok(Self::Logs(written)),
             Topic::Stream(pid, label) => Err((pid, label)),
         }
     }
@@ -420,9 +472,11 @@ mod tests {
             hub.subscribe(session(index), &format!("STREAM:7.{label}"), what, None, now())
                 .expect("room");
         }
-        let chunk = Chunk { job: "a.b", pid: Pid(7), stream: StreamNo::STDERR, bytes: b"x\xff" };
+        let job = JobName::parse("a.b").expect("name");
         let mut told = Vec::new();
-        hub.output(&chunk, &mut |to, _, text| told.push((to.0.index, text.to_string())));
+        hub.output(&chunk(&job, 3), now(), &mut |to, _, text| {
+            told.push((to.0.index, text.to_string()));
+        });
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].0, 2);
         assert!(told[0].1.contains("\"data\": \"x\u{fffd}\""), "{}", told[0].1);
@@ -439,5 +493,42 @@ mod tests {
         assert_eq!(hub.subscribe(session(1), "EVENTS", what.clone(), None, now()), Err(TooMany));
         assert!(hub.subscribe(session(1), "EVENTS:0", what.clone(), None, now()).is_ok());
         assert!(hub.subscribe(session(2), "EVENTS", what, None, now()).is_ok());
+    }
+
+    fn chunk(job: &JobName, seq: u64) -> Chunk<'_> {
+        let stream = StreamNo::STDERR;
+        Chunk { job, instance: 2, pid: Pid(7), stream, label: "err", seq, bytes: b"x\xff" }
+    }
+
+    #[test]
+    fn the_output_of_a_job_goes_to_those_who_follow_it_or_its_session() {
+        let mut hub = Hub::default();
+        let job = |text: &str| JobName::parse(text).expect("name");
+        for (index, topic, written) in [
+            (1, "LOGS:a.b", Written::Job(job("a.b"))),
+            (2, "LOGS:a", Written::Session("a".into())),
+            (3, "LOGS:a.bb", Written::Job(job("a.bb"))),
+        ] {
+            let what = Followable::Logs(written);
+            hub.subscribe(session(index), topic, what, None, now()).expect("room");
+        }
+        assert!(hub.follows_output(Pid(9)), "of a process that is not known yet");
+        let mut told = Vec::new();
+        let mut tell = |to: SessionId, _: &Rc<str>, text: &Rc<str>| {
+            told.push((to.0.index, text.to_string()));
+        };
+        hub.output(&chunk(&job("a.b"), 5), now(), &mut tell);
+        hub.end_of_output(&job("a.b"), 2, Pid(7), &mut tell);
+        let to: Vec<u32> = told.iter().map(|(to, _)| *to).collect();
+        assert_eq!(to, [2, 1, 2, 1]);
+        for part in [r#""event": "log", "instance": 2"#, r#""seq": 5"#, "\"data\": \"x\u{fffd}\""] {
+            assert!(told[0].1.contains(part), "{part}: {}", told[0].1);
+        }
+        assert!(told[2].1.contains(r#""event": "log_end""#), "{}", told[2].1);
+        for index in 1..=3 {
+            hub.forget(session(index));
+            hub.sweep().expect("whole");
+        }
+        assert!(hub.logs.is_empty() && !hub.follows_output(Pid(9)));
     }
 }

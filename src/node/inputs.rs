@@ -57,7 +57,7 @@ impl Machine for Gaffer {
         if self.supervisor.instance(id).is_none_or(|instance| instance.run.is_none()) {
             return;
         }
-        self.outputs.push(id, stream, bytes);
+        self.outputs.push(id, stream, bytes, now.wall);
         self.console.output(&self.supervisor, id, stream, bytes, &mut self.effects);
         self.tell_output(id, stream, bytes, now);
     }

@@ -2,14 +2,15 @@
 //! hands effects out.
 //!
 //! Read in this order: `machine` (the door to the shell), `gaffer` (the machine), `inputs` and `clients`,
-//! `ctx` and `routes` (what an endpoint gets), `api_jobs`, `api_pids`, `api_misc`, then `outputs`,
-//! `stats`, `waits` and `state`. What is followed: `topics`, `history`, `hub` and `channel` (sessions),
+//! `ctx` and `routes` (what an endpoint gets), `api_jobs`, `api_pids`, `api_logs`, `api_misc`, then `outputs`,
+//! `logs`, `stats`, `waits` and `state`. What is followed: `topics`, `history`, `hub` and `channel` (sessions),
 //! `feeds`, `following` and `api_feeds` (single connections), `watches` and `measuring` (statistics),
 //! `commands`, `stdins` and `writers` (what clients do and write).
 
 pub mod aligned;
 pub mod api_feeds;
 pub mod api_jobs;
+pub mod api_logs;
 pub mod api_misc;
 pub mod api_pids;
 pub mod body;
@@ -25,6 +26,7 @@ pub mod history;
 pub mod hub;
 mod inputs;
 pub mod journal;
+mod logs;
 pub mod machine;
 pub mod measuring;
 pub mod outputs;

@@ -1,8 +1,9 @@
 //! The built-in endpoints in one table: method, pattern, endpoint. The router, the documentation's
 //! test and `OPTIONS` all read this.
 
+use super::api_pids as pids;
 use super::ctx::Endpoint;
-use super::{api_feeds as feeds, api_jobs as jobs, api_misc as misc, api_pids as pids};
+use super::{api_feeds as feeds, api_jobs as jobs, api_logs as logs, api_misc as misc};
 use crate::front::router::Router;
 use crate::wire::http::Method;
 
@@ -53,6 +54,8 @@ pub const ROUTES: &[Route] = &[
     route(Method::Get, "/wstreams/#pid", feeds::socket),
     route(Method::Get, "/streams/#pid/:label", feeds::stream),
     route(Method::Post, "/streams/#pid/:label", feeds::write),
+    route(Method::Get, "/logs/:session/:job", logs::logs),
+    route(Method::Get, "/logs/:session/:job/#instance", logs::logs),
     route(Method::Get, "/stats", feeds::all_stats),
     route(Method::Get, "/stats/:session/:job", feeds::job_stats),
     route(Method::Get, "/watch", feeds::watch),

@@ -1,6 +1,6 @@
 //! The topics of the channel (the protocol, section 4.5): their first part in any case, their target
 //! exactly as it is written. `EVENTS`, `EVENTS:PREFIX`, `JOB:S.L`, `JOB:S`, `PROCESS:P`, `STATS:P`,
-//! `STATS:S.L`, `STREAM:P` and `STREAM:P.LABEL`.
+//! `STATS:S.L`, `STREAM:P` and `STREAM:P.LABEL`; and of our own `LOGS:S.L` and `LOGS:S`.
 
 use crate::base::ids::Pid;
 use crate::supervisor::name::{check_session, JobName};
@@ -16,6 +16,27 @@ pub enum Topic {
     Stats(Watched),
     /// The output of a process: its first stream, or the one of this label.
     Stream(Pid, Option<String>),
+    /// The output of all processes of a job, or of a session's jobs, as they come and go.
+    Logs(Written),
+}
+
+/// Whose output is followed, whichever process writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// That of a job.
+    Job(JobName),
+    /// That of all jobs of a session.
+    Session(String),
+}
+
+impl Written {
+    /// Whether a job's output is.
+    pub fn includes(&self, job: &JobName) -> bool {
+        match self {
+            Self::Job(name) => name == job,
+            Self::Session(session) => session == job.session(),
+        }
+    }
 }
 
 /// Whose statistics are followed.
@@ -52,9 +73,10 @@ pub fn parse(text: &str) -> Result<Topic, InvalidTopic> {
         "PROCESS" => pid(needed()?).map(Topic::Process),
         "STATS" => watched(needed()?).map(Topic::Stats),
         "STREAM" => stream(needed()?),
+        "LOGS" => written(needed()?).map(Topic::Logs),
         _ => Err(InvalidTopic(format!(
             "{text:?}: expected EVENTS, EVENTS:PREFIX, JOB:NAME, PROCESS:PID, STATS:NAME, \
-             STATS:PID, STREAM:PID or STREAM:PID.LABEL"
+             STATS:PID, STREAM:PID, STREAM:PID.LABEL, LOGS:NAME or LOGS:SESSION"
         ))),
     }
 }
@@ -102,6 +124,15 @@ fn watched(text: &str) -> Result<Watched, InvalidTopic> {
     Ok(Watched::Job(name))
 }
 
+fn written(text: &str) -> Result<Written, InvalidTopic> {
+    if !text.contains(['.', '/']) {
+        check_session(text).map_err(|error| InvalidTopic(error.to_string()))?;
+        return Ok(Written::Session(text.to_owned()));
+    }
+    let name = JobName::parse(text).map_err(|error| InvalidTopic(error.to_string()))?;
+    Ok(Written::Job(name))
+}
+
 fn stream(text: &str) -> Result<Topic, InvalidTopic> {
     let (number, label) = match text.split_once('.') {
         Some((number, label)) if !label.is_empty() => (number, Some(label.to_owned())),
@@ -131,8 +162,12 @@ mod tests {
         assert_eq!(parse("stats:a.Web"), Ok(Topic::Stats(Watched::Job(job("a.Web")))));
         assert_eq!(parse("STREAM:7"), Ok(Topic::Stream(Pid(7), None)));
         assert_eq!(parse("STREAM:7.Err.x"), Ok(Topic::Stream(Pid(7), Some("Err.x".into()))));
+        assert_eq!(parse("logs:a/Web"), Ok(Topic::Logs(Written::Job(job("a.Web")))));
+        assert_eq!(parse("LOGS:a"), Ok(Topic::Logs(Written::Session("a".into()))));
         for bad in [
             "",
+            "LOGS",
+            "LOGS:a b",
             "X",
             "JOB",
             "JOB:",

@@ -133,7 +133,7 @@ fn pattern_fits(pattern: &str, path: &str) -> bool {
 fn every_path_tells_its_methods_and_what_answers_get_answers_head() {
     for route in ROUTES {
         let path = route.pattern.replace(":session", "s").replace(":job", "a").replace("#pid", "1");
-        let path = path.replace(":part", "job").replace(":label", "out");
+        let path = path.replace(":part", "job").replace(":label", "out").replace("#instance", "1");
         // Some answers to GET do not end.
         let trace = format!(
             "file s.a {{\"cmd\": \"a\"}}\nwith X: y\nOPTIONS {path}\nHEAD {path}\nGET {path}\n"

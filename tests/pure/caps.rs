@@ -306,6 +306,26 @@ fn a_readers_queue_holds_so_much_and_no_more() {
 }
 
 #[test]
+fn lines_are_told_up_to_the_cap_and_the_oldest_are_left_out() {
+    let line = vec![b'x'; limits::OUTPUT_RING / 2 - 1];
+    let whole = limits::LOGS_ANSWER / (line.len() + 1);
+    let mut node = node(&format!(r#"s.web {{"cmd": "noisy", "numprocesses": {}}}"#, whole + 1));
+    for os_pid in (1001..).take(whole) {
+        node.output(OsPid(os_pid), StreamNo::STDOUT, &[&line[..], b"\n"].concat());
+    }
+    for (more, lost) in [(&b""[..], 0), (b"\n", line.len() + 1)] {
+        let last = OsPid(1001 + i32::try_from(whole).expect("few"));
+        node.output(last, StreamNo::STDOUT, more);
+        let conn = node.connect_tcp();
+        send(&mut node, conn, "GET /logs/s/web", "");
+        let text = String::from_utf8(node.take_answer(conn)).expect("text");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        assert!(head.contains(&format!("Gaffer-Lost: {lost}\r\n")), "{head}");
+        assert_eq!(body.len(), limits::LOGS_ANSWER - lost + more.len());
+    }
+}
+
+#[test]
 fn a_websocket_to_a_process_takes_messages_up_to_the_cap() {
     let mut node = node(WRITES);
     let whole = format!("V1 message {}\0", "i".repeat(200));

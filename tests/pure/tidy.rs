@@ -323,7 +323,7 @@ fn documented(pattern: &str) -> String {
         None => pattern.to_owned(),
     };
     let pattern = pattern.replace(":session", "S").replace(":job", "L");
-    pattern.replace(":label", "LABEL").replace("#pid", "P")
+    pattern.replace(":label", "LABEL").replace("#pid", "P").replace("#instance", "INSTANCE")
 }
 
 /// What stands between backquotes in a text.

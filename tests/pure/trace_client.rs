@@ -256,7 +256,7 @@ impl<'a> Answer<'a> {
         let mut out = format!("< {}{kind}\n", self.status);
         out += &self.shown_headers(asked);
         if !body.is_empty() {
-            out += &format!("<< {}\n", without_version(body));
+            out += &format!("<< {}\n", without_version(body).replace('\n', "␊"));
         }
         out
     }

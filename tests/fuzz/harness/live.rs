@@ -8,7 +8,7 @@
 
 use gaffer::base::limits;
 use gaffer::base::random::Random;
-use gaffer::node::topics::{self, Topic, Watched};
+use gaffer::node::topics::{self, Topic, Watched, Written};
 use gaffer::wire::channel::{self, Command, Message, Subscription};
 use gaffer::wire::frame::{self, Kind};
 use gaffer::wire::json;
@@ -154,6 +154,8 @@ fn topic(text: &str) {
         Topic::Stats(Watched::All) => panic!("no topic is about everybody"),
         Topic::Stream(pid, None) => format!("STREAM:{pid}"),
         Topic::Stream(pid, Some(label)) => format!("STREAM:{pid}.{label}"),
+        Topic::Logs(Written::Job(name)) => format!("LOGS:{name}"),
+        Topic::Logs(Written::Session(session)) => format!("LOGS:{session}"),
     };
     assert_eq!(topics::parse(&again).as_ref(), Ok(&topic), "{again}");
 }
