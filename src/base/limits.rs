@@ -198,6 +198,8 @@ pub const STATE_RETRY: Duration = Duration::from_secs(5);
 
 /// What is kept of each stream of an instance in memory, bookkeeping included.
 pub const OUTPUT_RING: usize = 64 * 1024;
+/// Most processes that are told of one tree: more than anybody reads, and looked at in a few milliseconds.
+pub const TREE: usize = 256;
 /// Most bytes of lines in one answer, the newest of them: what a connection may owe its client.
 pub const LOGS_ANSWER: usize = 4 * 1024 * 1024;
 

@@ -26,7 +26,9 @@ pub fn events(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<()
     channel.subscribe(&topic, &wishes)?;
     while let Some(heard) = channel.hear()? {
         match heard {
-            Heard::Lagged { lost, .. } => terminal.line(&format!("{lost} events lost"))?,
+            Heard::Lagged { lost, .. } => {
+                terminal.remark(&format!("{lost} events are lost: read too slowly"));
+            }
             // Each is told under its plain name, and again under those of its job and process.
             Heard::Event { data, .. } if all && is_again(&data) => {}
             Heard::Event { data, .. } if terminal.is_json() => terminal.json(&data)?,

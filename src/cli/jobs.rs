@@ -1,5 +1,7 @@
-//! Commands that change jobs. Several jobs are worked on in their order, each told as it is done; what
-//! fails does not keep the others from being done, and is the exit code at the end.
+//! Commands that change jobs. Several are worked on at once and told in their order; what fails does not
+//! keep the others from being done, and is the exit code at the end.
+
+use std::time::Duration;
 
 use serde_json::{json, Map, Value};
 
@@ -7,30 +9,38 @@ use super::args::Invocation;
 use super::connect;
 use super::failure::Failure;
 use super::names::{self, Target};
+use super::parallel;
 use super::terminal::Terminal;
-use crate::client::{Error, Server, State};
+use crate::client::{Error, Job, Server, State};
+
+/// How long a job is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Does something to each target, and tells it.
 fn each(
     terminal: &mut Terminal,
-    server: &mut Server,
+    server: &Server,
     targets: &[Target],
     done: &str,
-    act: impl Fn(&mut Server, &Target) -> Result<(), Error>,
+    act: impl Fn(&mut Server, &Target) -> Result<(), Error> + Sync,
 ) -> Result<(), Failure> {
-    let mut failed = None;
-    for target in targets {
+    let mut failed = 0;
+    parallel::each(server, targets, act, |target, result| {
         let name = shown(target);
-        match act(server, target) {
-            Ok(()) if terminal.is_json() => terminal.json(&json!({"name": name, "done": done}))?,
-            Ok(()) => terminal.line(&format!("{name}: {done}"))?,
-            Err(error @ Error::NoNode { .. }) => return Err(error.into()),
-            Err(error) => failed = Some(Failure::failed(format!("{name}: {error}"))),
+        match result {
+            Ok(()) if terminal.is_json() => terminal.json(&json!({"name": name, "done": done})),
+            Ok(()) => terminal.line(&format!("{name}: {done}")),
+            Err(error @ Error::NoNode { .. }) => Err(error.into()),
+            Err(error) => {
+                failed += 1;
+                terminal.remark(&format!("{name}: {error}"));
+                Ok(())
+            }
         }
-    }
+    })?;
     match failed {
-        None => Ok(()),
-        Some(failed) => Err(failed),
+        0 => Ok(()),
+        _ => Err(Failure::Code(1)),
     }
 }
 
@@ -63,43 +73,39 @@ fn on_jobs(
     invocation: &Invocation,
     terminal: &mut Terminal,
     (verb, done): (&str, &str),
-    act: impl Fn(&mut Server, &str) -> Result<(), Error>,
+    act: impl Fn(Job<'_>) -> Result<(), Error> + Sync,
 ) -> Result<(), Failure> {
     let mut server = connect::server(invocation)?;
     let targets = as_jobs(names::jobs(&mut server, invocation, &invocation.words)?);
     if !confirmed(terminal, invocation, verb)? {
         return Ok(());
     }
-    each(terminal, &mut server, &targets, done, |server, target| match target {
-        Target::Job(name) => act(server, name),
+    let waits = !invocation.has("no-wait");
+    each(terminal, &server, &targets, done, |server, target| match target {
+        Target::Job(name) if waits => act(server.job(name).waiting(PATIENCE)),
+        Target::Job(name) => act(server.job(name)),
         Target::Process(_) => Ok(()),
     })
 }
 
 /// `gaffer unload`.
 pub fn unload(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
-    on_jobs(invocation, terminal, ("unload", "unloaded"), |server, name| server.job(name).unload())
+    on_jobs(invocation, terminal, ("unload", "unloaded"), |mut job| job.unload())
 }
 
 /// `gaffer reload`.
 pub fn reload(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
-    on_jobs(invocation, terminal, ("reload", "reloaded"), |server, name| {
-        server.job(name).set(State::Reloaded)
-    })
+    on_jobs(invocation, terminal, ("reload", "reloaded"), |mut job| job.set(State::Reloaded))
 }
 
 /// `gaffer start`, on a node.
 pub fn start(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
-    on_jobs(invocation, terminal, ("start", "started"), |server, name| {
-        server.job(name).set(State::Started)
-    })
+    on_jobs(invocation, terminal, ("start", "started"), |mut job| job.set(State::Started))
 }
 
 /// `gaffer restart`.
 pub fn restart(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
-    on_jobs(invocation, terminal, ("restart", "restarts"), |server, name| {
-        server.job(name).restart()
-    })
+    on_jobs(invocation, terminal, ("restart", "restarted"), |mut job| job.restart())
 }
 
 /// `gaffer stop`: jobs, or single processes.
@@ -109,8 +115,11 @@ pub fn stop(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), 
     if !confirmed(terminal, invocation, "stop")? {
         return Ok(());
     }
-    each(terminal, &mut server, &targets, "stopped", |server, target| match target {
+    let waits = !invocation.has("no-wait");
+    each(terminal, &server, &targets, "stopped", |server, target| match target {
+        Target::Job(name) if waits => server.job(name).waiting(PATIENCE).set(State::Stopped),
         Target::Job(name) => server.job(name).set(State::Stopped),
+        Target::Process(pid) if waits => server.process(*pid).waiting(PATIENCE).stop(),
         Target::Process(pid) => server.process(*pid).stop(),
     })
 }
@@ -123,16 +132,10 @@ pub fn kill(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), 
     let (what, signal) = (vec![what.clone()], signal.clone());
     let mut server = connect::server(invocation)?;
     let targets = names::targets(&mut server, invocation, &what)?;
-    each(
-        terminal,
-        &mut server,
-        &targets,
-        &format!("{signal} sent"),
-        |server, target| match target {
-            Target::Job(name) => server.job(name).signal(&signal),
-            Target::Process(pid) => server.process(*pid).signal(&signal),
-        },
-    )
+    each(terminal, &server, &targets, &format!("{signal} sent"), |server, target| match target {
+        Target::Job(name) => server.job(name).signal(&signal),
+        Target::Process(pid) => server.process(*pid).signal(&signal),
+    })
 }
 
 /// `gaffer scale`: `NAME=N`, `NAME+N`, `NAME-N`. All are read before any is done.
@@ -149,15 +152,16 @@ pub fn scale(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(),
             all.push((name, change.clone()));
         }
     }
-    for (name, change) in all {
-        let number = server.job(&name).scale(&change)?;
+    let act =
+        |server: &mut Server, (name, change): &(String, String)| server.job(name).scale(change);
+    parallel::each(&server, &all, act, |(name, _), number| {
+        let number = number?;
         if terminal.is_json() {
-            terminal.json(&json!({"name": name, "numprocesses": number}))?;
+            terminal.json(&json!({"name": name, "numprocesses": number}))
         } else {
-            terminal.line(&format!("Scaling {name} processes... done, now running {number}"))?;
+            terminal.line(&format!("Scaling {name} processes... done, now running {number}"))
         }
-    }
-    Ok(())
+    })
 }
 
 /// A wish to scale: the job, and `=N`, `+N` or `-N`. The sign is the last one, since names have some.

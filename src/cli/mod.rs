@@ -16,8 +16,10 @@ pub mod help;
 pub mod jobs;
 pub mod lines;
 pub mod loading;
+pub mod logs;
 pub mod names;
 pub mod one_off;
+pub mod parallel;
 pub mod ps;
 pub mod screen;
 pub mod start;
@@ -25,6 +27,7 @@ pub mod status;
 pub mod streams;
 pub mod table;
 pub mod terminal;
+pub mod times;
 
 use std::ffi::OsString;
 use std::io::Write as _;

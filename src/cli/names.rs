@@ -1,6 +1,6 @@
 //! Which jobs are meant. A name is `job`, `app.job`, `app/job` or a pattern with `*` and `?`; without
-//! an application it is of the one that is worked on. "Everything" is that application, and never the
-//! node.
+//! an application it is of the one that is worked on. With a number behind it, as in `app.job.2`, it is one
+//! instance. "Everything" is the application, and never the node.
 
 use std::path::Path;
 
@@ -16,6 +16,15 @@ pub enum Target {
     Job(String),
     /// A process, by gaffer's number.
     Process(u64),
+}
+
+/// A job, or one instance of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The job's whole name.
+    pub job: String,
+    /// Which instance alone.
+    pub instance: Option<u32>,
 }
 
 /// Where the Procfile is.
@@ -50,42 +59,82 @@ fn folder(path: &Path) -> Option<String> {
 /// The jobs that the words mean; without words, all of the application.
 ///
 /// # Errors
-/// A word means none.
+/// A word means none, or a single instance.
 pub fn jobs(
     server: &mut Server,
     invocation: &Invocation,
     words: &[String],
 ) -> Result<Vec<String>, Failure> {
+    let places = places(server, invocation, words)?;
+    if let Some(Place { job, instance: Some(number) }) =
+        places.iter().find(|p| p.instance.is_some())
+    {
+        return Err(Failure::usage(format!(
+            "{job}.{number} is one instance; this is done to whole jobs"
+        )));
+    }
+    Ok(places.into_iter().map(|place| place.job).collect())
+}
+
+/// The jobs and instances that the words mean, each once, in the order of the words; without words, all
+/// jobs of the application.
+///
+/// # Errors
+/// A word means none.
+pub fn places(
+    server: &mut Server,
+    invocation: &Invocation,
+    words: &[String],
+) -> Result<Vec<Place>, Failure> {
     let all = server.jobs()?;
     let app = application(invocation);
     if words.is_empty() {
         let prefix = format!("{app}.");
-        let own: Vec<String> = all.into_iter().filter(|name| name.starts_with(&prefix)).collect();
+        let own = all.into_iter().filter(|name| name.starts_with(&prefix));
+        let own: Vec<Place> = own.map(|job| Place { job, instance: None }).collect();
         return if own.is_empty() {
             Err(Failure::failed(format!("'{app}' not loaded: no job of it is on the node")))
         } else {
             Ok(own)
         };
     }
-    let mut found: Vec<String> = Vec::new();
+    let mut found: Vec<Place> = Vec::new();
     for word in words {
         let pattern = whole(word, &app);
-        let before = found.len();
-        let fits = |name: &&String| matches(&pattern, name) && !found.contains(name);
-        let more: Vec<String> = all.iter().filter(fits).cloned().collect();
-        let known = found.iter().any(|name| matches(&pattern, name));
-        found.extend(more);
-        if found.len() == before && !known {
+        let meant = meant(&pattern, &app, word, &all);
+        if meant.is_empty() {
             return Err(not_found(word, &pattern, &all));
+        }
+        for place in meant {
+            if !found.contains(&place) {
+                found.push(place);
+            }
         }
     }
     Ok(found)
 }
 
-/// The same, where a number means a process.
+/// What a word means: jobs whose names fit, or else, with a number at its end, instances of such jobs.
+fn meant(pattern: &str, app: &str, word: &str, all: &[String]) -> Vec<Place> {
+    let fits = |pattern: &str, instance: Option<u32>| -> Vec<Place> {
+        let names = all.iter().filter(|name| matches(pattern, name));
+        names.map(|job| Place { job: job.clone(), instance }).collect()
+    };
+    let jobs = fits(pattern, None);
+    if !jobs.is_empty() {
+        return jobs;
+    }
+    let Some((job, number)) = word.rsplit_once('.') else { return Vec::new() };
+    match number.parse() {
+        Ok(number) => fits(&whole(job, app), Some(number)),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// The same, where a number means a process and an instance the process that it has.
 ///
 /// # Errors
-/// As [`jobs`].
+/// As [`places`], and for an instance without a process.
 pub fn targets(
     server: &mut Server,
     invocation: &Invocation,
@@ -96,10 +145,28 @@ pub fn targets(
     let mut targets: Vec<Target> = pids.map(Target::Process).collect();
     let names: Vec<String> = words.iter().filter(|word| !is_pid(word)).cloned().collect();
     if !names.is_empty() || words.is_empty() {
-        let jobs = jobs(server, invocation, &names)?;
-        targets.extend(jobs.into_iter().map(Target::Job));
+        for place in places(server, invocation, &names)? {
+            targets.push(match place.instance {
+                None => Target::Job(place.job),
+                Some(number) => Target::Process(process(server, &place.job, number)?),
+            });
+        }
     }
     Ok(targets)
+}
+
+/// The number of the process of an instance.
+fn process(server: &mut Server, job: &str, number: u32) -> Result<u64, Failure> {
+    let info = server.job(job).info()?;
+    let mut instances = info["instances"].as_array().into_iter().flatten();
+    let instance = instances.find(|instance| instance["instance"] == number);
+    match instance {
+        None => Err(Failure::failed(format!("{job} has no instance {number}"))),
+        Some(instance) => instance["pid"].as_u64().ok_or_else(|| {
+            let state = instance["state"].as_str().unwrap_or_default();
+            Failure::failed(format!("{job}.{number} has no process: it is {state}"))
+        }),
+    }
 }
 
 fn not_found(word: &str, pattern: &str, all: &[String]) -> Failure {
@@ -163,6 +230,24 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
         }
+    }
+
+    #[test]
+    fn a_number_at_the_end_is_an_instance_unless_a_job_is_called_so() {
+        let all = ["site.web", "site.db.2", "shop.web"].map(str::to_owned);
+        let of = |word: &str| -> Vec<(String, Option<u32>)> {
+            let meant = meant(&whole(word, "site"), "site", word, &all);
+            meant.into_iter().map(|place| (place.job, place.instance)).collect()
+        };
+        let one = |job: &str, instance| vec![(job.to_owned(), instance)];
+        assert_eq!(of("web"), one("site.web", None));
+        assert_eq!(of("web.2"), one("site.web", Some(2)));
+        assert_eq!(of("shop/web.3"), one("shop.web", Some(3)));
+        assert_eq!(of("db.2"), [], "without its application it is a name of another");
+        assert_eq!(of("site.db.2"), one("site.db.2", None));
+        assert_eq!(of("*.web.1").len(), 2);
+        assert_eq!(of("web.x"), []);
+        assert_eq!(of("none.1"), []);
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! `gaffer ps`: one line for each instance, with a note that says why, and what comes next.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::{json, Map, Value};
 
 use super::args::Invocation;
@@ -9,6 +7,7 @@ use super::connect;
 use super::failure::Failure;
 use super::names;
 use super::terminal::{size, span, Cell, Paint, Terminal};
+use super::times;
 use crate::client::{Heard, Server};
 
 /// `gaffer apps`.
@@ -153,7 +152,7 @@ fn rows_of(name: &str, info: &Value, stats: Option<&Value>) -> Vec<Row> {
 /// Why an instance is as it is, and when it is tried again.
 fn note(instance: &Value) -> String {
     let reason = instance["reason"].as_str().unwrap_or_default();
-    let left = instance["retry_at"].as_f64().map(|at| (at - now()).max(0.0));
+    let left = instance["retry_at"].as_f64().map(|at| (at - times::now()).max(0.0));
     let once = instance["once"] == json!(true);
     let mut parts: Vec<String> = Vec::new();
     if once {
@@ -166,12 +165,6 @@ fn note(instance: &Value) -> String {
         parts.push(format!("again in {}", span(left)));
     }
     parts.join("; ")
-}
-
-fn now() -> f64 {
-    #[expect(clippy::disallowed_methods, reason = "a command asks once what time it is")]
-    let now = SystemTime::now();
-    now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 fn sort(rows: &mut [Row], by: Option<&str>) -> Result<(), Failure> {

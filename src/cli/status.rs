@@ -1,13 +1,16 @@
 //! One job looked at closely, and the node itself.
 
+use std::collections::BTreeMap;
+
 use serde_json::{json, Value};
 
 use super::args::Invocation;
 use super::connect;
 use super::failure::Failure;
 use super::names::{self, Target};
-use super::terminal::{span, Paint, Terminal};
-use crate::client::Server;
+use super::terminal::{size, span, Paint, Terminal};
+use super::times;
+use crate::client::{LogsWish, Server};
 use crate::VERSION;
 
 /// `gaffer ping`.
@@ -58,12 +61,12 @@ pub fn info(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), 
     Ok(())
 }
 
-/// The only job that the only word means.
-fn one(server: &mut Server, invocation: &Invocation) -> Result<String, Failure> {
+/// The only job, or instance of one, that the only word means.
+fn one(server: &mut Server, invocation: &Invocation) -> Result<(String, Option<u32>), Failure> {
     let word = vec![invocation.only("the job")?.to_owned()];
-    let mut found = names::jobs(server, invocation, &word)?;
+    let mut found = names::places(server, invocation, &word)?;
     match (found.pop(), found.is_empty()) {
-        (Some(name), true) => Ok(name),
+        (Some(place), true) => Ok((place.job, place.instance)),
         _ => Err(Failure::usage("this means more than one job")),
     }
 }
@@ -75,15 +78,18 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 /// `gaffer status`.
 pub fn status(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
     let mut server = connect::server(invocation)?;
-    let name = one(&mut server, invocation)?;
-    let info = server.job(&name).info()?;
-    let deaths = server.job(&name).deaths()?;
+    let (name, instance) = one(&mut server, invocation)?;
+    let mut seen = Seen::of(&mut server, &name)?;
+    seen.keep_only(instance);
     if terminal.is_json() {
-        terminal.json(&json!({"job": info, "deaths": deaths}))?;
+        terminal.json(&json!({
+            "job": seen.info, "deaths": seen.deaths, "output": seen.output, "trees": seen.trees,
+        }))?;
     } else {
-        shown(terminal, &name, &info, &deaths)?;
+        seen.show(terminal, &name)?;
     }
-    let well = text(&info, "desired") != "up" || text(&info, "state") == "running";
+    let info = &seen.info;
+    let well = text(info, "desired") != "up" || text(info, "state") == "running";
     if well {
         Ok(())
     } else {
@@ -91,37 +97,97 @@ pub fn status(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<()
     }
 }
 
-fn shown(
-    terminal: &mut Terminal,
-    name: &str,
-    info: &Value,
-    deaths: &[Value],
-) -> Result<(), Failure> {
-    let state = text(info, "state");
-    let dot = terminal.painted("*", Paint::of_state(state));
-    let cmd = text(&info["config"], "cmd");
-    terminal.line(&format!("{dot} {} - {cmd}", terminal.painted(name, Paint::Bold)))?;
-    let reason = match text(info, "reason") {
-        "" => String::new(),
-        reason => format!(" ({reason})"),
-    };
-    let since = info["uptime"].as_f64().map(|up| format!(", up for {}", span(up)));
-    let state = terminal.painted(state, Paint::of_state(state));
-    terminal.line(&format!("   state: {state}{reason}{}", since.unwrap_or_default()))?;
-    let number = |key: &str| info[key].as_u64().unwrap_or(0);
-    terminal.line(&format!(
-        "  wanted: {}, {} of {} running, {} restarts",
-        text(info, "desired"),
-        number("running"),
-        number("max_processes"),
-        number("restarts")
-    ))?;
-    let origin = match text(info, "origin") {
-        "file" => "a configuration file",
-        _ => "the API",
-    };
-    terminal.line(&format!("  loaded: by {origin}"))?;
-    for instance in info["instances"].as_array().into_iter().flatten() {
+/// So many of the last lines of a job's output are shown.
+const OUTPUT: usize = 10;
+/// So many of its last deaths are.
+const DEATHS: usize = 3;
+
+/// A job with what there is to see of it.
+struct Seen {
+    info: Value,
+    deaths: Vec<Value>,
+    /// Its last lines.
+    output: Vec<Value>,
+    /// The processes of each of its processes, by its number.
+    trees: BTreeMap<u64, Value>,
+}
+
+impl Seen {
+    fn of(server: &mut Server, name: &str) -> Result<Self, Failure> {
+        let info = server.job(name).info()?;
+        let deaths = server.job(name).deaths()?;
+        let wish = LogsWish { tail: Some(OUTPUT), ..LogsWish::default() };
+        let output = server.job(name).logs(&wish)?.lines;
+        let mut trees = BTreeMap::new();
+        for pid in info["processes"].as_array().into_iter().flatten().filter_map(Value::as_u64) {
+            // One that ended meanwhile has none.
+            if let Ok(tree) = server.process(pid).tree() {
+                trees.insert(pid, Value::Array(tree));
+            }
+        }
+        Ok(Self { info, deaths, output, trees })
+    }
+
+    /// Leaves out what is not of this instance.
+    fn keep_only(&mut self, instance: Option<u32>) {
+        let Some(number) = instance else { return };
+        let is_it = |value: &Value| value["instance"] == number;
+        if let Some(instances) = self.info["instances"].as_array_mut() {
+            instances.retain(is_it);
+        }
+        self.deaths.retain(is_it);
+        self.output.retain(is_it);
+    }
+
+    fn show(&self, terminal: &mut Terminal, name: &str) -> Result<(), Failure> {
+        let info = &self.info;
+        let state = text(info, "state");
+        let dot = terminal.painted("*", Paint::of_state(state));
+        let cmd = text(&info["config"], "cmd");
+        terminal.line(&format!("{dot} {} - {cmd}", terminal.painted(name, Paint::Bold)))?;
+        let reason = match text(info, "reason") {
+            "" => String::new(),
+            reason => format!(" ({reason})"),
+        };
+        let since = match (info["started_at"].as_f64(), info["uptime"].as_f64()) {
+            (Some(at), Some(up)) => format!(", since {}, {} ago", times::full(at), span(up)),
+            _ => String::new(),
+        };
+        let painted = terminal.painted(state, Paint::of_state(state));
+        terminal.line(&format!("   state: {painted}{reason}{since}"))?;
+        let number = |key: &str| info[key].as_u64().unwrap_or(0);
+        terminal.line(&format!(
+            "  wanted: {}, {} of {} running, {} restarts",
+            text(info, "desired"),
+            number("running"),
+            number("max_processes"),
+            number("restarts")
+        ))?;
+        let origin = match (text(info, "origin"), text(info, "source")) {
+            ("file", "") => "a configuration file",
+            ("file", source) => source,
+            _ => "the API",
+        };
+        terminal.line(&format!("  loaded: from {origin}"))?;
+        for instance in info["instances"].as_array().into_iter().flatten() {
+            self.show_instance(terminal, instance)?;
+        }
+        for death in self.deaths.iter().take(DEATHS) {
+            show_death(terminal, death)?;
+        }
+        if !self.output.is_empty() {
+            terminal.line("  output:")?;
+        }
+        for line in &self.output {
+            let (time, text) =
+                (times::of_day(line["ts"].as_f64().unwrap_or(0.0)), text(line, "line"));
+            let told = format!("{time} .{} | {}", line["instance"], plain(text));
+            terminal.line(&format!("          {told}"))?;
+        }
+        Ok(())
+    }
+
+    fn show_instance(&self, terminal: &mut Terminal, instance: &Value) -> Result<(), Failure> {
         let pid = match instance["os_pid"].as_u64() {
             Some(os_pid) => format!("process {}, os pid {os_pid}", instance["pid"]),
             None => "no process".into(),
@@ -130,27 +196,73 @@ fn shown(
             "" => String::new(),
             reason => format!(": {reason}"),
         };
+        let up = instance["uptime"].as_f64().map(|up| format!(", up {}", span(up)));
         let state = text(instance, "state");
         let painted = terminal.painted(state, Paint::of_state(state));
-        terminal.line(&format!("      #{}: {painted}, {pid}{reason}", instance["instance"]))?;
-    }
-    for death in deaths.iter().take(3) {
-        let ran = span(death["ran"].as_f64().or(death["uptime"].as_f64()).unwrap_or(0.0));
-        let cause = [text(death, "reason"), text(death, "cause")];
-        let cause = cause.iter().find(|cause| !cause.is_empty()).copied().unwrap_or("ended");
-        terminal.line(&format!("   death: {cause}, after {ran}"))?;
-        for line in death["last_lines"].as_array().into_iter().flatten() {
-            let line = line.as_str().unwrap_or_default();
-            terminal.line(&format!("          | {line}"))?;
+        terminal.line(&format!(
+            "      #{}: {painted}, {pid}{}{reason}",
+            instance["instance"],
+            up.unwrap_or_default()
+        ))?;
+        let tree = instance["pid"].as_u64().and_then(|pid| self.trees.get(&pid));
+        let branches = tree.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let mut depths: BTreeMap<u64, usize> = BTreeMap::new();
+        for branch in branches {
+            let depth = branch["parent"].as_u64().and_then(|parent| depths.get(&parent));
+            let depth = depth.map_or(0, |depth| depth + 1);
+            let os_pid = branch["os_pid"].as_u64().unwrap_or(0);
+            depths.insert(os_pid, depth);
+            let dead = if text(branch, "state") == "Z" { " (dead, not reaped)" } else { "" };
+            terminal.line(&format!(
+                "          {}{os_pid} {} {}{dead}",
+                "  ".repeat(depth),
+                plain(text(branch, "name")),
+                size(branch["rss"].as_u64().unwrap_or(0))
+            ))?;
         }
+        Ok(())
+    }
+}
+
+fn show_death(terminal: &mut Terminal, death: &Value) -> Result<(), Failure> {
+    let ran = span(death["ran"].as_f64().unwrap_or(0.0));
+    let at = death["ended_at"].as_f64().map(|at| format!("{} ", times::full(at)));
+    terminal.line(&format!(
+        "   death: {}#{}: {}, after {ran}",
+        at.unwrap_or_default(),
+        death["instance"],
+        cause_of(death)
+    ))?;
+    for line in death["last_lines"].as_array().into_iter().flatten() {
+        let line = plain(line.as_str().unwrap_or_default());
+        terminal.line(&format!("          | {line}"))?;
     }
     Ok(())
+}
+
+/// Why a run ended.
+fn cause_of(death: &Value) -> &str {
+    let cause = [text(death, "reason"), text(death, "cause")];
+    cause.into_iter().find(|cause| !cause.is_empty()).unwrap_or("ended")
+}
+
+/// What a process wrote, without what would command the terminal.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    for c in text.chars() {
+        match c {
+            '\t' => plain.push(' '),
+            c if c.is_control() => {}
+            c => plain.push(c),
+        }
+    }
+    plain
 }
 
 /// `gaffer why`.
 pub fn why(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
     let mut server = connect::server(invocation)?;
-    let name = one(&mut server, invocation)?;
+    let (name, _) = one(&mut server, invocation)?;
     let info = server.job(&name).info()?;
     let deaths = server.job(&name).deaths()?;
     let sentences = reasons(&name, &info, &deaths);
@@ -170,10 +282,8 @@ fn reasons(name: &str, info: &Value, deaths: &[Value]) -> Vec<String> {
         (wanted, reason) => format!("{name} is {state} and wanted {wanted}: {reason}."),
     }];
     if let Some(last) = deaths.first() {
-        let ran = last["ran"].as_f64().or(last["uptime"].as_f64()).map(span);
-        let cause = [text(last, "reason"), text(last, "cause")];
-        let cause = cause.iter().find(|cause| !cause.is_empty()).copied().unwrap_or("unknown");
-        let ran = ran.map(|ran| format!(" after {ran}")).unwrap_or_default();
+        let ran = last["ran"].as_f64().map(|ran| format!(" after {}", span(ran)));
+        let (ran, cause) = (ran.unwrap_or_default(), cause_of(last));
         said.push(format!("Its last run ended{ran}: {cause}."));
         let words = last["last_lines"].as_array().and_then(|lines| lines.last());
         if let Some(words) = words.and_then(Value::as_str).filter(|words| !words.is_empty()) {

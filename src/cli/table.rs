@@ -3,7 +3,9 @@
 use super::args::Invocation;
 use super::failure::Failure;
 use super::terminal::Terminal;
-use super::{check, events, export, help, jobs, loading, one_off, ps, start, status, streams};
+use super::{
+    check, events, export, help, jobs, loading, logs, one_off, ps, start, status, streams,
+};
 
 /// A flag.
 pub struct Flag {
@@ -65,6 +67,7 @@ const NUMBERS: Flag = takes(
     "NAME=N",
     "how many of each process type, comma-separated (repeatable)",
 );
+const NO_WAIT: Flag = flag(None, "no-wait", "do not wait until it is done");
 const WATCH: Flag = flag(Some('w'), "watch", "show it again whenever it changes, until ^C");
 
 /// Every command.
@@ -78,22 +81,23 @@ pub const COMMANDS: &[Command] = &[
     Command { names: &["apps"], args: "", about: "list the applications of the node", flags: &[], run: ps::apps },
     Command { names: &["load"], args: "[FILE]", about: "load this folder's Procfile, or a JSON file of jobs (- reads it from stdin)",
         flags: &[NUMBERS, flag(None, "nostart", "load without starting")], run: loading::load },
-    Command { names: &["unload"], args: "[JOB...]", about: "unload jobs, or the application", flags: &[], run: jobs::unload },
-    Command { names: &["reload"], args: "[JOB...]", about: "replace all processes of jobs, or of the application", flags: &[], run: jobs::reload },
+    Command { names: &["unload"], args: "[JOB...]", about: "unload jobs, or the application", flags: &[NO_WAIT], run: jobs::unload },
+    Command { names: &["reload"], args: "[JOB...]", about: "replace all processes of jobs, or of the application", flags: &[NO_WAIT], run: jobs::reload },
     Command { names: &["ps"], args: "[JOB...]", about: "list instances, with why and what next",
         flags: &[takes(Some('o'), "output", "FORM", "wide, json, tsv or name"), takes(None, "sort", "COLUMN", "sort by app, job, state, up, restarts, cpu or mem"), WATCH], run: ps::ps },
     Command { names: &["ps:info", "info"], args: "JOB|PID", about: "everything the node tells of a job or a process", flags: &[], run: status::info },
     Command { names: &["status"], args: "JOB", about: "state, instances and last deaths of a job, with their last lines", flags: &[], run: status::status },
     Command { names: &["why"], args: "JOB", about: "why a job is in the state it is in", flags: &[], run: status::why },
     Command { names: &["ps:scale", "scale"], args: "NAME=N|NAME+N|NAME-N...", about: "change how many instances run", flags: &[], run: jobs::scale },
-    Command { names: &["ps:start", "start-job"], args: "[JOB...]", about: "start jobs, or the application", flags: &[], run: jobs::start },
-    Command { names: &["ps:stop", "stop"], args: "[JOB|PID...]", about: "stop jobs or processes, or the application", flags: &[], run: jobs::stop },
+    Command { names: &["ps:start", "start-job"], args: "[JOB...]", about: "start jobs, or the application", flags: &[NO_WAIT], run: jobs::start },
+    Command { names: &["ps:stop", "stop"], args: "[JOB|PID...]", about: "stop jobs or processes, or the application", flags: &[NO_WAIT], run: jobs::stop },
     Command { names: &["ps:kill", "kill"], args: "JOB|PID SIGNAL", about: "send a signal to a process, or to all of a job", flags: &[], run: jobs::kill },
-    Command { names: &["ps:restart", "restart"], args: "[JOB...]", about: "restart instances one after the other", flags: &[], run: jobs::restart },
+    Command { names: &["ps:restart", "restart"], args: "[JOB...]", about: "restart instances one after the other", flags: &[NO_WAIT], run: jobs::restart },
     Command { names: &["run"], args: "JOB", about: "start a process more of a job, not kept alive",
         flags: &[takes(None, "graceful-timeout", "SECONDS", "its time between the stop signal and KILL"), takes(Some('p'), "param", "NAME=VALUE", "a variable of its environment (repeatable)")], run: jobs::commit },
     Command { names: &["logs"], args: "[JOB...]", about: "what processes wrote, as far as it is kept, and with -f what they write",
-        flags: &[flag(Some('f'), "follow", "go on until ^C"), takes(Some('n'), "lines", "N", "the last N lines of each stream (default 100)"), flag(None, "err", "stderr only")], run: streams::logs },
+        flags: &[flag(Some('f'), "follow", "go on until ^C"), takes(Some('n'), "lines", "N", "the last N lines (default 100)"), takes(None, "since", "TIME", "not older than this: 90s, 10m, 1h30m"),
+            takes(None, "grep", "RE", "lines that match this regular expression"), flag(None, "err", "stderr only"), flag(Some('t'), "timestamps", "the time in front of each line")], run: logs::logs },
     Command { names: &["send"], args: "PID DATA...", about: "write a line to a process (- copies stdin)",
         flags: &[takes(Some('s'), "stream", "LABEL", "to this stream (default: stdin)")], run: streams::send },
     Command { names: &["recv"], args: "PID [STREAM]", about: "print what a process writes, until it ends or ^C", flags: &[], run: streams::recv },

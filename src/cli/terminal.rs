@@ -117,6 +117,12 @@ impl Terminal {
         Ok(writeln!(self.out, "{text}")?)
     }
 
+    /// Says something beside what is printed, which may be read by a program.
+    pub fn remark(&mut self, text: &str) {
+        // The reader of stderr is not what this is done for.
+        let _ = writeln!(io::stderr(), "gaffer: {text}");
+    }
+
     /// Prints bytes as they are, at once.
     ///
     /// # Errors

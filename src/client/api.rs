@@ -1,11 +1,13 @@
 //! A node, its jobs and its processes, as things with methods.
 
+use std::time::Duration;
+
 use serde_json::{json, Map, Value};
 
 use super::address::Address;
 use super::channel::Channel;
 use super::error::Error;
-use super::http::{Body, Connection, Reply};
+use super::http::{Body, Connection, Reply, PATIENCE};
 
 /// A node.
 pub struct Server {
@@ -28,18 +30,51 @@ pub enum State {
 pub struct Job<'a> {
     server: &'a mut Server,
     path: String,
+    wait: Option<Duration>,
+}
+
+/// Which of the lines that are kept of a job are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct LogsWish {
+    /// Of this instance only.
+    pub instance: Option<u32>,
+    /// Of the stream of this label only.
+    pub stream: Option<String>,
+    /// Begun at this time or later, in seconds since 1970.
+    pub since: Option<f64>,
+    /// The last, so many.
+    pub tail: Option<usize>,
+}
+
+/// The lines that are kept of a job.
+#[derive(Clone, Debug, Default)]
+pub struct Logs {
+    /// Each with `seq`, `ts`, `name`, `instance`, `stream` and `line`, and with `open` if its end may
+    /// still come.
+    pub lines: Vec<Value>,
+    /// The number of what was written last: what the topic `LOGS` tells under a higher one is new.
+    pub seq: u64,
+    /// How many bytes before them are kept no more.
+    pub lost: u64,
 }
 
 /// A process of a node, by gaffer's own number.
 pub struct Process<'a> {
     server: &'a mut Server,
     pid: u64,
+    wait: Option<Duration>,
 }
 
 impl Server {
     /// A node at this address. Nothing is sent before the first call.
     pub fn new(address: Address) -> Self {
         Self { address, connection: None }
+    }
+
+    /// The same node, over a connection of its own.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self::new(self.address.clone())
     }
 
     /// Where it is.
@@ -52,8 +87,18 @@ impl Server {
     /// # Errors
     /// The node does not answer. A refusal is an answer.
     pub fn ask(&mut self, method: &str, target: &str, body: &[u8]) -> Result<Reply, Error> {
+        self.ask_within(PATIENCE, (method, target, body))
+    }
+
+    /// The same for an answer that may take so long.
+    fn ask_within(
+        &mut self,
+        patience: Duration,
+        (method, target, body): (&str, &str, &[u8]),
+    ) -> Result<Reply, Error> {
         // A node closes what was idle for long: then it is asked again, once, over a new connection.
         if let Some(mut connection) = self.connection.take() {
+            connection.set_patience(Some(patience))?;
             if let Ok(reply) = connection.ask(method, target, body) {
                 self.connection = Some(connection);
                 return Ok(reply);
@@ -64,6 +109,7 @@ impl Server {
             }
         }
         let mut connection = Connection::open(&self.address)?;
+        connection.set_patience(Some(patience))?;
         let reply = connection.ask(method, target, body)?;
         self.connection = Some(connection);
         Ok(reply)
@@ -75,6 +121,18 @@ impl Server {
 
     fn send(&mut self, method: &str, target: &str, body: &Value) -> Result<Value, Error> {
         self.ask(method, target, body.to_string().as_bytes())?.json()
+    }
+
+    /// Changes something, and waits until it has come about, if that is wished.
+    fn change(
+        &mut self,
+        (method, target, body): (&str, &str, &[u8]),
+        wait: Option<(Duration, &str)>,
+    ) -> Result<Value, Error> {
+        let Some((timeout, goal)) = wait else { return self.ask(method, target, body)?.json() };
+        let seconds = timeout.as_secs_f64();
+        let target = format!("{target}?wait={goal}&timeout={seconds}");
+        self.ask_within(timeout + PATIENCE, (method, &target, body))?.json()
     }
 
     /// Its version.
@@ -143,12 +201,12 @@ impl Server {
     pub fn job(&mut self, name: &str) -> Job<'_> {
         let (session, label) = name.split_once(['.', '/']).unwrap_or(("default", name));
         let path = format!("/jobs/{}/{}", encoded(session), encoded(label));
-        Job { server: self, path }
+        Job { server: self, path, wait: None }
     }
 
     /// A process.
     pub fn process(&mut self, pid: u64) -> Process<'_> {
-        Process { server: self, pid }
+        Process { server: self, pid, wait: None }
     }
 
     /// The channel, over a connection of its own.
@@ -179,6 +237,20 @@ impl Job<'_> {
         self.server.send("POST", &target, body)
     }
 
+    /// Lets what is done next answer only when it has come about: all instances run, or none is left; or
+    /// when this time, at most an hour, is over.
+    #[must_use]
+    pub fn waiting(mut self, timeout: Duration) -> Self {
+        self.wait = Some(timeout);
+        self
+    }
+
+    fn change(&mut self, what: &str, body: &Value, goal: &str) -> Result<Value, Error> {
+        let target = format!("{}{what}", self.path);
+        let wait = self.wait.map(|timeout| (timeout, goal));
+        self.server.change(("POST", &target, body.to_string().as_bytes()), wait)
+    }
+
     /// All that the node tells of it.
     ///
     /// # Errors
@@ -203,17 +275,41 @@ impl Job<'_> {
         Ok(self.get("/deaths")?["deaths"].as_array().cloned().unwrap_or_default())
     }
 
+    /// The lines that are kept of what its processes wrote, in the order of their arrival.
+    ///
+    /// # Errors
+    /// As [`Self::info`].
+    pub fn logs(&mut self, wish: &LogsWish) -> Result<Logs, Error> {
+        let mut target = format!("/logs/{}", self.path.trim_start_matches("/jobs/"));
+        target += &wish.instance.map(|number| format!("/{number}")).unwrap_or_default();
+        target += "?form=json";
+        target += &wish.tail.map(|tail| format!("&tail={tail}")).unwrap_or_default();
+        target += &wish.since.map(|since| format!("&since={since}")).unwrap_or_default();
+        let stream = wish.stream.as_deref().map(encoded);
+        target += &stream.map(|stream| format!("&stream={stream}")).unwrap_or_default();
+        let reply = self.server.ask("GET", &target, b"")?;
+        if reply.status != 200 {
+            return Err(Error::of_answer(reply.status, &reply.body));
+        }
+        let number = |name| reply.field(name).and_then(|text| text.parse().ok()).unwrap_or(0);
+        let (seq, lost) = (number("Gaffer-Seq"), number("Gaffer-Lost"));
+        let lines = serde_json::Deserializer::from_slice(&reply.body).into_iter();
+        let lines: Result<Vec<Value>, _> = lines.collect();
+        let lines = lines.map_err(|error| Error::Strange(error.to_string()))?;
+        Ok(Logs { lines, seq, lost })
+    }
+
     /// Starts, stops or reloads it.
     ///
     /// # Errors
     /// As [`Self::info`].
     pub fn set(&mut self, state: State) -> Result<(), Error> {
-        let body = match state {
-            State::Stopped => json!(0),
-            State::Started => json!(1),
-            State::Reloaded => json!(2),
+        let (body, goal) = match state {
+            State::Stopped => (json!(0), "stopped"),
+            State::Started => (json!(1), "running"),
+            State::Reloaded => (json!(2), "running"),
         };
-        self.post("/state", &body).map(drop)
+        self.change("/state", &body, goal).map(drop)
     }
 
     /// Restarts its instances one after the other.
@@ -221,7 +317,7 @@ impl Job<'_> {
     /// # Errors
     /// As [`Self::info`].
     pub fn restart(&mut self) -> Result<(), Error> {
-        self.post("/restart", &Value::Null).map(drop)
+        self.change("/restart", &Value::Null, "running").map(drop)
     }
 
     /// Changes how many instances are kept: `+1`, `-1` or `=3`. Gives the new number.
@@ -255,12 +351,20 @@ impl Job<'_> {
     /// # Errors
     /// As [`Self::info`].
     pub fn unload(&mut self) -> Result<(), Error> {
-        let reply = self.server.ask("DELETE", &self.path, b"")?;
-        reply.json().map(drop)
+        let wait = self.wait.map(|timeout| (timeout, "stopped"));
+        self.server.change(("DELETE", &self.path, b""), wait).map(drop)
     }
 }
 
 impl Process<'_> {
+    /// Lets [`Self::stop`] answer only when the process is gone, or when this time, at most an hour, is
+    /// over.
+    #[must_use]
+    pub fn waiting(mut self, timeout: Duration) -> Self {
+        self.wait = Some(timeout);
+        self
+    }
+
     /// All that the node tells of it.
     ///
     /// # Errors
@@ -269,13 +373,23 @@ impl Process<'_> {
         self.server.get(&format!("/{}", self.pid))
     }
 
+    /// The process and those that came from it, parents before their children: each with `os_pid`,
+    /// `parent`, `name`, `state` and `rss`.
+    ///
+    /// # Errors
+    /// As [`Self::info`].
+    pub fn tree(&mut self) -> Result<Vec<Value>, Error> {
+        let answer = self.server.get(&format!("/{}/tree", self.pid))?;
+        Ok(answer["processes"].as_array().cloned().unwrap_or_default())
+    }
+
     /// Stops it; a kept one is replaced.
     ///
     /// # Errors
     /// As [`Self::info`].
     pub fn stop(&mut self) -> Result<(), Error> {
-        let reply = self.server.ask("DELETE", &format!("/{}", self.pid), b"")?;
-        reply.json().map(drop)
+        let wait = self.wait.map(|timeout| (timeout, "stopped"));
+        self.server.change(("DELETE", &format!("/{}", self.pid), b""), wait).map(drop)
     }
 
     /// Sends it a signal, by name or number.

@@ -11,7 +11,7 @@ use super::stream::Stream;
 use crate::VERSION;
 
 /// How long an answer may take, unless the request itself says that it waits for longer.
-const PATIENCE: Duration = Duration::from_secs(75);
+pub(super) const PATIENCE: Duration = Duration::from_secs(75);
 /// Largest head of an answer.
 const HEAD: usize = 64 * 1024;
 /// Largest whole answer: ten thousand jobs' configurations fit.
@@ -30,6 +30,8 @@ pub struct Connection {
 pub struct Reply {
     /// Its status.
     pub status: u16,
+    /// Its header fields, in their order.
+    fields: Vec<(String, String)>,
     /// Its body.
     pub body: Vec<u8>,
 }
@@ -44,8 +46,7 @@ pub struct Body {
 struct Head {
     status: u16,
     rest: Rest,
-    /// What it says in answer to a websocket's key.
-    accept: Option<String>,
+    fields: Vec<(String, String)>,
 }
 
 /// How the rest of a body is found.
@@ -61,6 +62,11 @@ enum Rest {
 }
 
 impl Reply {
+    /// The first header field of this name, whichever case it is written in.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        named(&self.fields, name)
+    }
+
     /// The body as JSON.
     ///
     /// # Errors
@@ -98,7 +104,7 @@ impl Connection {
     /// The connection broke, or what came is no answer. A refusal is an answer.
     pub fn ask(&mut self, method: &str, target: &str, body: &[u8]) -> Result<Reply, Error> {
         self.send(method, target, body)?;
-        let Head { status, mut rest, .. } = self.head(method)?;
+        let Head { status, mut rest, fields } = self.head(method)?;
         let mut body = Vec::new();
         while let Some(piece) = self.piece(&mut rest)? {
             body.extend_from_slice(&piece);
@@ -106,7 +112,7 @@ impl Connection {
                 return Err(Error::Strange(format!("an answer of more than {BODY} bytes")));
             }
         }
-        Ok(Reply { status, body })
+        Ok(Reply { status, fields, body })
     }
 
     /// Asks for what goes on, and gives its body piece by piece, for which it waits for ever.
@@ -158,10 +164,12 @@ impl Connection {
             };
             let status = response.code.unwrap_or_default();
             let rest = rest_of(method, status, response.headers)?;
-            let accept = field(response.headers, "sec-websocket-accept");
+            let text = |bytes| String::from_utf8_lossy(bytes).trim().to_owned();
+            let fields = response.headers.iter();
+            let fields = fields.map(|field| (field.name.to_owned(), text(field.value))).collect();
             self.ahead.drain(..used);
             if status >= 200 || status == 101 {
-                return Ok(Head { status, rest, accept });
+                return Ok(Head { status, rest, fields });
             }
         }
     }
@@ -260,8 +268,8 @@ impl Connection {
              Sec-WebSocket-Key: {key}\r\n\r\n"
         );
         self.stream.write_all(request.as_bytes())?;
-        let Head { status, mut rest, accept: told } = self.head("GET")?;
-        if status == 101 && told.as_deref() != Some(accept) {
+        let Head { status, mut rest, fields } = self.head("GET")?;
+        if status == 101 && named(&fields, "sec-websocket-accept") != Some(accept) {
             return Err(Error::Strange("a websocket that was not asked for".into()));
         }
         if status == 101 {
@@ -284,6 +292,11 @@ impl Body {
     pub fn read(&mut self) -> Result<Option<Vec<u8>>, Error> {
         self.connection.piece(&mut self.rest)
     }
+}
+
+fn named<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let found = fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.as_str())
 }
 
 fn field(fields: &[httparse::Header<'_>], name: &str) -> Option<String> {

@@ -23,7 +23,7 @@ mod http;
 mod stream;
 
 pub use address::Address;
-pub use api::{Job, Process, Server, State};
+pub use api::{Job, Logs, LogsWish, Process, Server, State};
 pub use channel::{Channel, Heard};
 pub use error::Error;
 pub use http::{Body, Connection, Reply};

@@ -58,6 +58,13 @@ pub fn signal_in(body: &Map<String, Value>) -> Result<Signal, Response> {
     })
 }
 
+/// `GET /P/tree`: the process and those that came from it.
+pub fn tree(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
+    let pid = call.pid().map_err(|refusal| manager_error(&refusal))?;
+    ctx.supervisor.live_instance(pid).map_err(|refusal| manager_error(&refusal))?;
+    Ok(Answer::Measure(Measure::Tree(pid)))
+}
+
 /// `GET /P/stats`.
 pub fn stats(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     let pid = call.pid().map_err(|refusal| manager_error(&refusal))?;

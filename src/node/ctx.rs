@@ -128,6 +128,8 @@ pub enum Measure {
     Process(Pid),
     /// Those of all jobs.
     All,
+    /// None: which processes came from one.
+    Tree(Pid),
 }
 
 impl From<Response> for Answer {

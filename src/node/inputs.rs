@@ -6,7 +6,7 @@ use std::time::Instant;
 use log::{debug, error, info};
 
 use super::gaffer::Gaffer;
-use super::machine::{Effect, Machine, StateFile, Usage};
+use super::machine::{Branch, Effect, Machine, StateFile, Usage};
 use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
@@ -109,6 +109,10 @@ impl Machine for Gaffer {
 
     fn sampled(&mut self, ticket: u64, usages: Vec<Option<Usage>>, now: Now) {
         self.note_sampled(ticket, &usages, now);
+    }
+
+    fn climbed(&mut self, ticket: u64, tree: Vec<Branch>, now: Now) {
+        self.note_climbed(ticket, &tree, now);
     }
 
     fn stored(&mut self, file: StateFile, result: Result<(), Errno>, now: Now) {

@@ -33,6 +33,13 @@ pub enum Effect {
     },
     /// Nothing is measured again and again any more.
     StopSampling,
+    /// Look at the processes that came from this one; answered by `climbed`.
+    Climb {
+        /// Comes back with the answer.
+        ticket: u64,
+        /// Whose.
+        leader: OsPid,
+    },
     /// Write to a state file; answered by `stored` when it replaces the file or fails.
     Store {
         /// Which file.
@@ -51,6 +58,21 @@ pub enum Effect {
     ReopenLog,
     /// End the program with this code, after what is owed to clients is sent.
     Exit(u8),
+}
+
+/// One process of a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Branch {
+    /// Its number.
+    pub os_pid: OsPid,
+    /// That of its parent.
+    pub parent: OsPid,
+    /// What its program is called, as the kernel keeps it: cut after 15 bytes.
+    pub name: String,
+    /// Its state by the kernel's letter: `R`, `S`, `D`, `T`, `Z`.
+    pub state: char,
+    /// Resident memory, in bytes.
+    pub rss: u64,
 }
 
 /// The files of the state directory that a machine writes.
@@ -178,6 +200,8 @@ pub trait Machine {
 
     /// The measurements that were asked for, in the order of the targets; `None` for what is gone.
     fn sampled(&mut self, _ticket: u64, _usages: Vec<Option<Usage>>, _now: Now) {}
+    /// The processes of a tree that was asked for, parents before their children.
+    fn climbed(&mut self, _ticket: u64, _tree: Vec<Branch>, _now: Now) {}
     /// A state file was replaced whole, or a write of it failed. An append that went well is not told.
     fn stored(&mut self, _file: StateFile, _result: Result<(), Errno>, _now: Now) {}
     /// The configuration, read again: its jobs, or what is wrong with it.

@@ -9,7 +9,7 @@ use super::commands::{failed, Failure};
 use super::ctx::Measure;
 use super::gaffer::Gaffer;
 use super::history::seconds;
-use super::machine::{Effect, Usage};
+use super::machine::{Branch, Effect, Usage};
 use super::reply::{self, manager_error};
 use super::stats::Measured;
 use super::topics::Watched;
@@ -36,8 +36,29 @@ impl Gaffer {
         if targets.is_empty() {
             return Some(self.told(&measure, &Readings::new()));
         }
-        self.sample(asker, measure, targets);
+        match (&measure, targets.first()) {
+            (Measure::Tree(_), Some((_, _, leader))) => {
+                let leader = *leader;
+                let ticket = self.waits.measure(asker, Measuring { measure, targets });
+                self.effects.push(Effect::Climb { ticket, leader });
+            }
+            _ => self.sample(asker, measure, targets),
+        }
         None
+    }
+
+    /// A tree is in.
+    pub(super) fn note_climbed(&mut self, ticket: u64, tree: &[Branch], now: Now) {
+        let Some((Asker::Conn(conn), measuring)) = self.waits.measured(ticket) else { return };
+        let pid = measuring.targets.first().map(|(_, pid, _)| pid.0);
+        let branch = |branch: &Branch| {
+            json!({
+                "os_pid": branch.os_pid.0, "parent": branch.parent.0, "name": branch.name,
+                "state": branch.state, "rss": branch.rss,
+            })
+        };
+        let processes: Vec<Value> = tree.iter().map(branch).collect();
+        self.answer(conn, reply::value(&json!({"pid": pid, "processes": processes})), now);
     }
 
     fn sample(&mut self, asker: Asker, measure: Measure, targets: Vec<(InstanceId, Pid, OsPid)>) {
@@ -105,6 +126,7 @@ impl Gaffer {
     fn told(&self, measure: &Measure, readings: &Readings) -> Result<Value, Refusal> {
         match measure {
             Measure::Job(name) => Ok(self.job_stats(name, readings)),
+            Measure::Tree(_) => Err(Refusal::NotFound),
             Measure::Process(_) => {
                 let one = readings.values().next().ok_or(Refusal::NotFound)?;
                 Ok(json!({"stats": self.stats.process(one)}))
@@ -205,7 +227,7 @@ pub(super) fn measured_result(
     let told = told.map_err(|refusal| failed(&refusal))?;
     Ok(match measure {
         Measure::Job(_) | Measure::All => json!({"stats": told}),
-        Measure::Process(_) => told,
+        Measure::Process(_) | Measure::Tree(_) => told,
     })
 }
 
@@ -213,7 +235,7 @@ impl Measure {
     fn watched(&self) -> Watched {
         match self {
             Self::Job(name) => Watched::Job(name.clone()),
-            Self::Process(pid) => Watched::Process(*pid),
+            Self::Process(pid) | Self::Tree(pid) => Watched::Process(*pid),
             Self::All => Watched::All,
         }
     }

@@ -49,6 +49,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::Delete, "/#pid", pids::stop),
     route(Method::Post, "/#pid/signal", pids::signal),
     route(Method::Get, "/#pid/stats", pids::stats),
+    route(Method::Get, "/#pid/tree", pids::tree),
     route(Method::Get, "/#pid/channel", feeds::process),
     route(Method::Get, "/#pid/channel/:label", feeds::process),
     route(Method::Get, "/wstreams/#pid", feeds::socket),

@@ -7,11 +7,13 @@ use super::children::Adopted;
 use super::strays;
 use super::turn::{Farewell, Reactor};
 use crate::base::clock::Now;
+use crate::base::ids::OsPid;
 use crate::base::limits;
 use crate::base::process::ExitStatus;
-use crate::node::machine::{Effect, Machine};
+use crate::node::machine::{Branch, Effect, Machine};
 use crate::supervisor::effect::{Ask, Start};
 use crate::supervisor::facts::Exit;
+use crate::sys::procfs::{self, Stat};
 
 impl<M: Machine> Reactor<M> {
     /// Takes effects and performs them, and starts processes, until there are none or this turn has
@@ -60,6 +62,7 @@ impl<M: Machine> Reactor<M> {
                 Effect::Kernel(_)
                 | Effect::Sample { .. }
                 | Effect::StopSampling
+                | Effect::Climb { .. }
                 | Effect::Search
                 | Effect::ReadConfig
                 | Effect::Print(_)
@@ -74,6 +77,11 @@ impl<M: Machine> Reactor<M> {
             Effect::Kernel(ask) => self.ask_kernel(ask, now),
             Effect::Sample { ticket, targets, keep } => self.sampler.ask(ticket, targets, keep),
             Effect::StopSampling => self.sampler.stop(),
+            Effect::Climb { ticket, leader } => {
+                let tree = procfs::tree(leader, limits::TREE);
+                let branches = tree.into_iter().filter_map(branch).collect();
+                self.machine.climbed(ticket, branches, now);
+            }
             Effect::Store { file, write } => {
                 if let Some(result) = self.files.write(file, write, &mut self.worker) {
                     self.machine.stored(file, result, now);
@@ -154,6 +162,17 @@ impl<M: Machine> Reactor<M> {
             warn!("a turn of the loop took {} ms: {did}", took.as_millis());
         }
     }
+}
+
+/// A process of a tree; `None` if it is gone by now.
+fn branch(stat: Stat) -> Option<Branch> {
+    Some(Branch {
+        os_pid: stat.os_pid,
+        parent: OsPid(stat.ppid),
+        name: procfs::name(stat.os_pid)?,
+        state: char::from(stat.state),
+        rss: stat.rss_bytes,
+    })
 }
 
 #[cfg(test)]

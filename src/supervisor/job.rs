@@ -36,6 +36,8 @@ pub struct Job {
     pub spec: Rc<JobSpec>,
     /// Where it came from.
     pub origin: Origin,
+    /// Where that is written, as `file:line`; empty for one of the API.
+    pub source: String,
     /// What is wanted of it.
     pub desired: Desired,
     /// How many instances are wanted while it is up.
@@ -69,6 +71,7 @@ impl Job {
             name,
             spec,
             origin,
+            source: String::new(),
             desired,
             target,
             loaded: false,

@@ -96,7 +96,7 @@ impl Supervisor {
         now: Now,
     ) -> Result<(), Refusal> {
         self.refuse_when_ending()?;
-        let JobEntry { name, spec, .. } = entry;
+        let JobEntry { name, spec, place, .. } = entry;
         if self.names.contains_key(&name) {
             return Err(Refusal::Exists);
         }
@@ -108,6 +108,7 @@ impl Supervisor {
         let job = Job {
             loaded: true,
             order: self.last_order,
+            source: place.job().to_owned(),
             ..Job::new(name.clone(), spec, origin, desired, target)
         };
         let id = self.jobs.insert(job);
@@ -284,6 +285,7 @@ impl Supervisor {
         let id = self.job_id(&entry.name)?;
         self.check(&entry.name, &entry.spec, &Commit::default())?;
         let Some(job) = self.jobs.get_mut(id) else { return Err(Refusal::NotFound) };
+        job.source = entry.place.job().to_owned();
         if job.desired != Desired::Down && job.target == job.spec.numprocesses {
             job.target = entry.spec.numprocesses;
         }

@@ -26,6 +26,8 @@ pub struct JobView {
     config: Map<String, Value>,
     desired: &'static str,
     origin: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    source: String,
     state: &'static str,
     reason: String,
     retry_at: Option<f64>,
@@ -138,6 +140,7 @@ impl Supervisor {
                 Origin::File => "file",
                 Origin::Api => "api",
             },
+            source: job.source.clone(),
             state,
             reason,
             retry_at: instances.iter().filter_map(|v| v.retry_at).reduce(f64::min),

@@ -148,13 +148,46 @@ pub fn environ_value(os_pid: OsPid, name: &str) -> Option<String> {
 /// Our own children, dead ones that nobody has reaped included. A child that ends while this looks
 /// may hide another; a second look finds it.
 pub fn own_children() -> Vec<OsPid> {
-    if let Some(children) = listed_children() {
+    if let Some(children) = listed_children("self") {
         return children;
     }
     // A kernel without CONFIG_PROC_CHILDREN.
     let own = i64::from(std::process::id());
     let is_ours = |stat: &Stat| i64::from(stat.ppid) == own;
     sweep().unwrap_or_default().into_iter().filter(is_ours).map(|stat| stat.os_pid).collect()
+}
+
+/// What a process's program is called, cut after 15 bytes; `None` if it is gone.
+pub fn name(os_pid: OsPid) -> Option<String> {
+    let bytes = fs::read(format!("/proc/{os_pid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(&bytes).trim_end().to_owned())
+}
+
+/// A process and all that came from it, parents before their children, up to so many; and of its group
+/// those who have lost their parents to us. Empty if it is gone.
+pub fn tree(leader: OsPid, most: usize) -> Vec<Stat> {
+    let of_group = |os_pid: &OsPid| stat(*os_pid).is_some_and(|found| found.pgrp == leader.0);
+    let orphans = own_children().into_iter().filter(|os_pid| *os_pid != leader).filter(of_group);
+    let mut waiting: Vec<OsPid> = orphans.chain([leader]).collect();
+    // A kernel without CONFIG_PROC_CHILDREN tells parents only.
+    let lists = listed_children("self").is_some();
+    let all = if lists { Vec::new() } else { sweep().unwrap_or_default() };
+    let mut found = Vec::new();
+    while let Some(os_pid) = waiting.pop() {
+        if found.len() == most {
+            break;
+        }
+        let Some(stat) = stat(os_pid) else { continue };
+        found.push(stat);
+        let swept = all.iter().filter(|stat| stat.ppid == os_pid.0).map(|stat| stat.os_pid);
+        let mut children: Vec<OsPid> = swept.collect();
+        if lists {
+            children = listed_children(&os_pid.to_string()).unwrap_or_default();
+        }
+        children.reverse();
+        waiting.extend(children);
+    }
+    found
 }
 
 /// Names this boot of the machine: a new one each time.
@@ -184,9 +217,9 @@ fn configured(name: libc::c_int) -> Option<u64> {
     u64::try_from(value).ok().filter(|value| *value > 0)
 }
 
-fn listed_children() -> Option<Vec<OsPid>> {
+fn listed_children(of: &str) -> Option<Vec<OsPid>> {
     let mut children = Vec::new();
-    for task in fs::read_dir("/proc/self/task").ok()?.flatten() {
+    for task in fs::read_dir(format!("/proc/{of}/task")).ok()?.flatten() {
         let text = match fs::read_to_string(task.path().join("children")) {
             Ok(text) => text,
             // The thread ended meanwhile, unless the whole kind of file is missing.

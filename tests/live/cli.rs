@@ -122,7 +122,7 @@ fn everything_means_the_application_and_never_the_node() {
     assert_eq!(does(&node, &site, &["ps:start", "w*"]), "site.web: started\n");
     all_run(&node, &["site/web"]);
     assert_eq!(does(&node, &site, &["stop", "t/other"]), "t.other: stopped\n");
-    assert_eq!(does(&node, &site, &["restart", "site.web"]), "site.web: restarts\n");
+    assert_eq!(does(&node, &site, &["restart", "site.web"]), "site.web: restarted\n");
     let missing = gaffer(&node, &site, &["stop", "wbe"]);
     assert_eq!(
         (missing.code, missing.err.as_str()),

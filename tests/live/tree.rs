@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use gaffer::base::limits;
 use serde_json::json;
 
 use super::node::{Folder, Node, KILL};
@@ -147,4 +148,39 @@ fn what_hid_from_its_job_is_ended_with_gafferd() {
     assert!(procs::exists(os_pid), "neither group nor environment leads to it");
     node.stop();
     assert!(!procs::exists(os_pid));
+}
+
+#[test]
+fn a_tree_is_told_with_parents_before_their_children() {
+    let node = Folder::new().start();
+    let ready = node.folder().text("ready");
+    let cmd = format!("sh -c 'sleep 1000 & : > {ready}; wait' & wait");
+    node.does("POST", "/jobs/t", &json!({"name": "a", "cmd": cmd, "shell": true}).to_string());
+    wait_for(&node, "ready");
+    let tree = until_some("the sleep is a sleep", || {
+        let tree = node.get("/1/tree");
+        let names: Vec<&str> =
+            tree["processes"].as_array()?.iter().filter_map(|one| one["name"].as_str()).collect();
+        (names == ["sh", "sh", "sleep"]).then_some(tree)
+    });
+    for (child, parent) in [(1, 0), (2, 1)] {
+        assert_eq!(tree["processes"][child]["parent"], tree["processes"][parent]["os_pid"]);
+    }
+    assert_eq!(tree["processes"][0]["os_pid"], node.get("/1")["os_pid"]);
+}
+
+#[test]
+fn a_tree_is_told_up_to_the_cap() {
+    let node = Folder::new().start();
+    for (pid, children) in [(1, limits::TREE - 1), (2, limits::TREE)] {
+        let ready = node.folder().text(&format!("ready{pid}"));
+        let cmd = format!(
+            "i=0; while [ $i -lt {children} ]; do sleep 1000 & i=$((i+1)); done; : > {ready}; wait"
+        );
+        let job = json!({"name": format!("a{pid}"), "cmd": cmd, "shell": true});
+        node.does("POST", "/jobs/t", &job.to_string());
+        wait_for(&node, &format!("ready{pid}"));
+        let tree = node.get(&format!("/{pid}/tree"));
+        assert_eq!(tree["processes"].as_array().map(Vec::len), Some(limits::TREE));
+    }
 }

@@ -15,7 +15,7 @@ use gaffer::front::access::Access;
 use gaffer::front::peer::Peer;
 use gaffer::node::console::Console;
 use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
-use gaffer::node::machine::{Effect, Machine, StateFile, Usage, Write};
+use gaffer::node::machine::{Branch, Effect, Machine, StateFile, Usage, Write};
 use gaffer::supervisor::effect::{Ask, Start, Whom};
 use gaffer::supervisor::facts::Exit;
 use gaffer::supervisor::order::{Accounts, Host};
@@ -63,6 +63,7 @@ enum Fact {
     Exited(InstanceId, Exit),
     GroupGone(InstanceId),
     Sampled(u64, Vec<Option<Usage>>),
+    Climbed(u64, Vec<Branch>),
     Stored(StateFile, Result<(), Errno>),
 }
 
@@ -264,6 +265,7 @@ impl FakeNode {
             Fact::Exited(id, exit) => self.gaffer.exited(id, exit, now),
             Fact::GroupGone(id) => self.gaffer.group_gone(id, now),
             Fact::Sampled(ticket, usages) => self.gaffer.sampled(ticket, usages, now),
+            Fact::Climbed(ticket, tree) => self.gaffer.climbed(ticket, tree, now),
             Fact::Stored(file, result) => self.gaffer.stored(file, result, now),
         }
     }
@@ -334,6 +336,17 @@ impl FakeNode {
             Effect::Sample { ticket, targets, keep: _ } => {
                 let usages = targets.iter().map(|_| Some(sample())).collect();
                 self.facts.push_back(Fact::Sampled(ticket, usages));
+            }
+            Effect::Climb { ticket, leader } => {
+                let branch = |os_pid: i32, parent: i32, name: &str| Branch {
+                    os_pid: OsPid(os_pid),
+                    parent: OsPid(parent),
+                    name: name.into(),
+                    state: 'S',
+                    rss: 4096,
+                };
+                let tree = vec![branch(leader.0, 1, "leader"), branch(99, leader.0, "child")];
+                self.facts.push_back(Fact::Climbed(ticket, tree));
             }
             Effect::Store { file, write } => {
                 let result = self.stores_fail.map_or(Ok(()), Err);

@@ -316,6 +316,10 @@ impl World {
                 self.node.sampled(ticket, usages, self.now);
                 return;
             }
+            Effect::Climb { ticket, .. } => {
+                self.node.climbed(ticket, Vec::new(), self.now);
+                return;
+            }
             Effect::Store { file, write } => {
                 let result = self.disk.write(file, &write);
                 if result.is_err() || matches!(write, Write::Replace(_)) {

@@ -1,0 +1,95 @@
+//! Times as people say them on a command line and read them on a screen.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::failure::Failure;
+use crate::base::clock::epoch_seconds;
+use crate::sys::localtime::local_time;
+
+/// What time it is, in seconds since 1970.
+pub fn now() -> f64 {
+    #[expect(clippy::disallowed_methods, reason = "a command has no reactor that reads the clock")]
+    let now = SystemTime::now();
+    epoch_seconds(now.max(UNIX_EPOCH))
+}
+
+/// The moment that was so long ago, in seconds since 1970: `90`, `10m`, `1h30m`, `2d`.
+///
+/// # Errors
+/// The text is no length of time.
+pub fn ago(text: &str) -> Result<f64, Failure> {
+    let length = length(text).ok_or_else(|| {
+        Failure::usage(format!("--since: {text:?} is no length of time such as 90s, 10m or 1h30m"))
+    })?;
+    Ok((now() - length).max(0.0))
+}
+
+fn length(text: &str) -> Option<f64> {
+    let mut seconds = 0.0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let (digits, behind) = rest.split_at(end);
+        let number: u32 = digits.parse().ok()?;
+        let mut behind = behind.chars();
+        let unit = match behind.next() {
+            // Without a unit only as the whole: who writes 1h30 may mean anything.
+            None if rest == text => 1.0,
+            Some('s') => 1.0,
+            Some('m') => 60.0,
+            Some('h') => 3600.0,
+            Some('d') => 86_400.0,
+            Some(_) | None => return None,
+        };
+        seconds += f64::from(number) * unit;
+        rest = behind.as_str();
+    }
+    (!text.is_empty()).then_some(seconds)
+}
+
+/// `12:03:04` where this machine stands.
+pub fn of_day(epoch: f64) -> String {
+    match local(epoch) {
+        Some(t) => format!("{:02}:{:02}:{:02}", t.hour, t.minute, t.second),
+        None => format!("{epoch:.0}"),
+    }
+}
+
+/// `2026-11-24 12:03:04` where this machine stands.
+pub fn full(epoch: f64) -> String {
+    match local(epoch) {
+        Some(t) => {
+            format!("{:04}-{:02}-{:02} {}", t.year, t.month, t.day, of_day(epoch))
+        }
+        None => format!("{epoch:.0}"),
+    }
+}
+
+fn local(epoch: f64) -> Option<crate::sys::localtime::LocalTime> {
+    #[expect(clippy::cast_possible_truncation, reason = "saturates")]
+    local_time(epoch as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_have_units_that_add_up() {
+        for (text, seconds) in [
+            ("90", 90.0),
+            ("90s", 90.0),
+            ("10m", 600.0),
+            ("1h30m", 5400.0),
+            ("2d", 172_800.0),
+            ("0", 0.0),
+        ] {
+            assert_eq!(length(text), Some(seconds), "{text}");
+        }
+        for bad in ["", "m", "10x", "1h30", "-5", "1.5h", " 5", "99999999999"] {
+            assert_eq!(length(bad), None, "{bad:?}");
+        }
+        let minute = now() - ago("1m").expect("a length");
+        assert!((59.0..62.0).contains(&minute), "{minute}");
+    }
+}
