@@ -55,7 +55,8 @@ fn as_ini(jobs: &[(String, Map<String, Value>)]) -> String {
             .iter()
             .filter(|(key, value)| *key != "name" && *key != "env" && !value.is_null());
         for (key, value) in keys {
-            text += &format!("{key} = {}\n", ini_value(value));
+            let value = if key == "args" { ini_words(value) } else { ini_value(value) };
+            text += &format!("{key} = {value}\n");
         }
         // What a file says nothing of is on there, and off over the API.
         if !config.contains_key("os_env") {
@@ -82,7 +83,44 @@ fn ini_value(value: &Value) -> String {
     }
 }
 
+/// Arguments as one line that is split into the same again, or that a shell splits so.
+fn ini_words(value: &Value) -> String {
+    let words = value.as_array().into_iter().flatten().filter_map(Value::as_str);
+    // Without a list it is such a line already. No argument has a NUL, which could not be quoted.
+    let line = value.is_array().then(|| shlex::try_join(words).ok()).flatten();
+    line.map_or_else(|| ini_value(value), |line| escaped(&line))
+}
+
 /// A percent sign begins a reference, and a line end a new line of the same value.
 fn escaped(text: &str) -> String {
     text.replace('%', "%%").replace('\n', "\n    ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::ini_jobs::Table;
+
+    #[test]
+    fn what_is_exported_is_read_as_the_same() {
+        for (cmd, args, shell) in [
+            ("sh", json!(["-c", "echo \"q $X\"; sleep 1, 2", "a 'b'", "50%", ""]), false),
+            ("a", json!([]), false),
+            ("a", json!("-v 'two words'"), false),
+            ("echo", json!(["a b", ";", "c"]), true),
+            ("echo", json!("a | b"), true),
+        ] {
+            let config =
+                json!({"name": "a", "cmd": cmd, "args": args, "shell": shell, "env": {"X": "%"}});
+            let config = config.as_object().expect("an object").clone();
+            let told = crate::supervisor::spec_read::read(&config).expect("a job");
+            let text = as_ini(&[("s.a".into(), config)]);
+            let mut table = Table::default();
+            table.add("g.ini", &text).expect("INI");
+            let read = table.jobs(&mut Vec::new()).expect("jobs").remove(0);
+            assert_eq!(read.name.to_string(), "s.a");
+            assert_eq!(read.spec.command, told.command, "{text}");
+            assert_eq!((&read.spec.env, read.spec.os_env), (&told.env, told.os_env), "{text}");
+        }
+    }
 }

@@ -222,6 +222,7 @@ fn job(name: JobName, section: &Section, env: Option<&Section>) -> Result<JobEnt
     }
     config.insert("name".into(), Value::from(name.label()));
     config.entry("os_env").or_insert(Value::from(true));
+    list_words(&mut config);
     let spec = spec_read::read(&config);
     let spec = spec.map_err(|error| format!("{}: {error}", place_of(&error, section, env)))?;
     let start = spec_read::wants_start(&config);
@@ -230,6 +231,18 @@ fn job(name: JobName, section: &Section, env: Option<&Section>) -> Result<JobEnt
         place.add(&entry.key, entry.place.clone());
     }
     Ok(JobEntry { name, spec: Rc::new(spec), start, place })
+}
+
+/// Makes `args` a list, as all who load jobs over the API give it and as clients expect it who put it
+/// behind `cmd` again. A shell's line is left whole, as is one with an open quote, which is told.
+fn list_words(config: &mut Map<String, Value>) {
+    if config.get("shell") == Some(&Value::Bool(true)) {
+        return;
+    }
+    let words = config.get("args").and_then(Value::as_str).and_then(shlex::split);
+    if let Some(words) = words {
+        config.insert("args".into(), words.into());
+    }
 }
 
 /// Where an error about a key is: at the key, or at the section that lacks it.
@@ -284,6 +297,18 @@ mod tests {
         let env: Vec<_> = spec.env.iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(env, ["B=50%", "PATH=/bin", "http_proxy=x"]);
         assert!(spec.os_env, "on in files");
+    }
+
+    #[test]
+    fn arguments_are_a_list_but_those_of_a_shell() {
+        let config = |text: &str| jobs(text).expect("valid")[0].spec.config.clone();
+        let listed = config("[job:a]\ncmd = a\nargs = -m 'two words' $X\n");
+        assert_eq!(listed["args"], serde_json::json!(["-m", "two words", "$X"]));
+        let line = config("[job:a]\ncmd = a\nargs = 'two words' | b\nshell = true\n");
+        assert_eq!(line["args"], "'two words' | b");
+        assert!(config("[job:a]\ncmd = a\nargs =\n")["args"].is_null());
+        let open = jobs("[job:a]\ncmd = a\nargs = 'two\n").expect_err("an open quote");
+        assert_eq!(open, "g.ini:3: args: expected every quote to be closed, found \"'two\"");
     }
 
     #[test]

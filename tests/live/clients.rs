@@ -12,7 +12,7 @@ use super::until::until;
 
 /// How long a script may take, and the installation of a tool, in seconds: more than they need on a
 /// machine that does much besides.
-const SCRIPT_TIME: &str = "120";
+pub(crate) const SCRIPT_TIME: &str = "120";
 const SETUP_TIME: &str = "540";
 /// What `GET /debug/counters` counts of clients.
 const OF_CLIENTS: [&str; 12] = [
@@ -30,7 +30,7 @@ const OF_CLIENTS: [&str; 12] = [
     "queued_bytes",
 ];
 
-fn scripts() -> PathBuf {
+pub(crate) fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
@@ -40,7 +40,7 @@ fn installed() -> PathBuf {
 }
 
 /// A program that `timeout` ends when it takes too long, with all that it started.
-fn limited(seconds: &str, program: &OsStr) -> Command {
+pub(crate) fn limited(seconds: &str, program: &OsStr) -> Command {
     let mut command = Command::new("timeout");
     command.args(["--kill-after=5", seconds]).arg(program).stdin(Stdio::null());
     command
@@ -51,7 +51,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// A tool's program, if it can be had.
-fn tool(name: &str) -> Option<PathBuf> {
+pub(crate) fn tool(name: &str) -> Option<PathBuf> {
     let setup = scripts().join("setup");
     let done = limited(SETUP_TIME, setup.as_os_str()).arg(installed()).arg(name).output();
     let Output { status, stdout, stderr } = done.expect("timeout runs");
@@ -103,7 +103,7 @@ fn leaves_nothing(program: &Path, script: &str) {
     node.assert_nothing_left();
 }
 
-fn url(node: &Node) -> String {
+pub(crate) fn url(node: &Node) -> String {
     format!("http://127.0.0.1:{}", node.port)
 }
 

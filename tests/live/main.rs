@@ -13,6 +13,7 @@ mod ending;
 mod http;
 mod node;
 mod numbers;
+mod old_client;
 mod options;
 mod procfile;
 mod procs;

@@ -1,7 +1,7 @@
 //! Golden traces of the API: requests, what happens to the processes meanwhile, and exactly what
-//! the node answers, as text files in `tests/golden/api`, and in `tests/golden/live` for what goes on
-//! and for websockets. They are the promise to clients. Each is replayed whole, byte by byte, and in
-//! random pieces.
+//! the node answers, as text files in `tests/golden/api`, in `tests/golden/live` for what goes on and
+//! for websockets, and in `tests/golden/old` for what the original's client says. They are the promise
+//! to clients. Each is replayed whole, byte by byte, and in random pieces.
 //!
 //! A line of a trace is one of
 //!
@@ -36,7 +36,7 @@
 //! - `< …` and `<< …` after raw bytes: the bytes of the answer
 //! - `< 200 … goes on`: an answer whose body comes in pieces, as they come: `<+ chunk …` each, `<+ end
 //!   Name: value` at last with its trailers, or `<+ bytes …` where only the end of the connection ends it
-//! - `< 101`: a websocket, and what is said on it: `<+ text …`, `<+ binary …`, `<+ ping`, `<+ pong …`,
+//! - `< 101`, or the whole head after raw bytes: a websocket, and what is said on it: `<+ text …`, `<+ binary …`, `<+ ping`, `<+ pong …`,
 //!   `<+ close 1000 why`. `␀`, `␊` and `␍` stand for the characters that they show
 //! - `< on 2`: what follows is for another client
 //! - `< closed`, `< ending`: the connection is over, or nothing more will be sent on it
@@ -85,12 +85,18 @@ fn every_api_trace_gives_its_exact_answers_however_it_is_cut() {
 }
 
 fn traces() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folders = ["tests/golden/api", "tests/golden/live"].map(|folder| root.join(folder));
-    let entries = folders.iter().flat_map(|folder| std::fs::read_dir(folder).expect("traces"));
+    let folders = ["tests/golden/api", "tests/golden/live", "tests/golden/old"];
+    let paths: Vec<PathBuf> = folders.into_iter().flat_map(traces_in).collect();
+    assert!(paths.len() >= 20, "only {} traces", paths.len());
+    paths
+}
+
+/// The traces of a folder, by their names.
+pub(crate) fn traces_in(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let entries = std::fs::read_dir(folder).expect("traces");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("one").path()).collect();
     paths.sort();
-    assert!(paths.len() >= 20, "only {} traces", paths.len());
     paths
 }
 
@@ -153,9 +159,9 @@ fn every_path_tells_its_methods_and_what_answers_get_answers_head() {
 }
 
 /// What a replay gave.
-struct Replay {
+pub(crate) struct Replay {
     /// The trace with what was seen.
-    text: String,
+    pub(crate) text: String,
     /// Method and path of every request that succeeded.
     served: Vec<(String, String)>,
 }
@@ -175,7 +181,7 @@ struct Player<'a> {
     served: Vec<(String, String)>,
 }
 
-fn replay(text: &str, piece: &mut dyn FnMut() -> usize) -> Replay {
+pub(crate) fn replay(text: &str, piece: &mut dyn FnMut() -> usize) -> Replay {
     let mut access = Access::default();
     let mut files = Vec::new();
     for line in text.lines() {

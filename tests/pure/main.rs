@@ -13,6 +13,7 @@ mod ini_oracle;
 mod live_properties;
 mod node_lives;
 mod node_simulation;
+mod old_client;
 mod scenarios;
 mod simulation;
 mod sockjs_caps;

@@ -91,11 +91,16 @@ impl Client {
     }
 
     fn next_answer(&mut self, served: &mut Vec<(String, String)>) -> String {
+        let head_end = self.input.windows(4).position(|four| four == b"\r\n\r\n");
         let Some(asked) = self.asked.pop_front() else {
-            let all = std::mem::take(&mut self.input);
-            return verbatim(std::str::from_utf8(&all).expect("text"));
+            let mut raw = std::mem::take(&mut self.input);
+            if raw.starts_with(b"HTTP/1.1 101 ") {
+                self.input = raw.split_off(head_end.expect("a head") + 4);
+                self.mode = Mode::Socket;
+            }
+            return verbatim(std::str::from_utf8(&raw).expect("text"));
         };
-        let end = self.input.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+        let end = head_end.expect("a head");
         let head: Vec<u8> = self.input.drain(..end + 4).collect();
         let head = std::str::from_utf8(&head[..end]).expect("text");
         let answer = Answer::parse(head);
