@@ -34,6 +34,14 @@ impl Invocation {
         self.said.contains_key(long)
     }
 
+    /// Takes what was said to another invocation too, behind its own.
+    pub fn absorb(&mut self, other: Self) {
+        for (flag, values) in other.said {
+            let own = self.said.entry(flag).or_default();
+            own.splice(0..0, values);
+        }
+    }
+
     /// The value of a flag; the last one if there are more.
     pub fn value(&self, long: &str) -> Option<&str> {
         self.said.get(long).and_then(|values| values.last()).map(String::as_str)

@@ -1,31 +1,45 @@
 //! Which node is meant: what `-g` says, else `$GAFFER_URL`, else the unix socket if it answers, else
 //! port 5000 of this machine.
 
+use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 
 use super::args::Invocation;
 use super::failure::Failure;
+use super::user_config::UserConfig;
 use crate::client::{Address, Server};
 use crate::daemon::paths::Surroundings;
 use crate::sys::users;
 
-/// The node.
+/// The node, and the key that the user keeps for it.
 ///
 /// # Errors
-/// The address is none.
+/// The address is none, or the user's file is damaged.
 pub fn server(invocation: &Invocation) -> Result<Server, Failure> {
     let said = invocation.value("gafferd-http-address").map(str::to_owned);
-    let variable = || std::env::var("GAFFER_URL").ok().filter(|url| !url.is_empty());
-    let address = match said.or_else(variable) {
+    let address = match said.or_else(|| variable("GAFFER_URL")) {
         Some(text) => text.parse()?,
         None => socket().unwrap_or_default(),
     };
-    Ok(Server::new(address))
+    let mut server = Server::new(address);
+    let config = UserConfig::of_user(&variable)?;
+    if let Some((config, key)) = config.as_ref().and_then(|c| Some((c, c.key(server.address())?))) {
+        if let Some(warning) = config.warning() {
+            // It is of no weight whether anybody reads this.
+            let _ = writeln!(std::io::stderr(), "gaffer: {warning}");
+        }
+        server.use_key(key).map_err(Failure::usage)?;
+    }
+    Ok(server)
+}
+
+/// A variable of our environment; one that is empty counts as none.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// The unix socket on which a node of ours listens by default, if one answers there.
 fn socket() -> Option<Address> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let surroundings = Surroundings { root: users::is_root(), variable: &variable };
     let path = surroundings.socket(&surroundings.state_dir().ok()?);
     UnixStream::connect(&path).ok()?;

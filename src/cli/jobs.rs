@@ -21,7 +21,7 @@ fn each(
     terminal: &mut Terminal,
     server: &Server,
     targets: &[Target],
-    done: &str,
+    (told, done): (&str, &str),
     act: impl Fn(&mut Server, &Target) -> Result<(), Error> + Sync,
 ) -> Result<(), Failure> {
     let mut failed = 0;
@@ -29,11 +29,13 @@ fn each(
         let name = shown(target);
         match result {
             Ok(()) if terminal.is_json() => terminal.json(&json!({"name": name, "done": done})),
-            Ok(()) => terminal.line(&format!("{name}: {done}")),
+            Ok(()) => terminal.line(&format!("{name}: {told}")),
             Err(error @ Error::NoNode { .. }) => Err(error.into()),
             Err(error) => {
                 failed += 1;
-                terminal.remark(&format!("{name}: {error}"));
+                let missing = matches!(target, Target::Process(_)) && error.is_not_found();
+                let why = if missing { "not found".into() } else { error.to_string() };
+                terminal.remark(&format!("{name}: {why}"));
                 Ok(())
             }
         }
@@ -55,17 +57,24 @@ fn as_jobs(names: Vec<String>) -> Vec<Target> {
     names.into_iter().map(Target::Job).collect()
 }
 
-/// Asks before all of an application is touched.
+/// Asks before all of an application is touched, or whatever fits a pattern.
 fn confirmed(
     terminal: &mut Terminal,
     invocation: &Invocation,
-    verb: &str,
+    (verb, targets): (&str, &[Target]),
 ) -> Result<bool, Failure> {
-    if !invocation.words.is_empty() || terminal.is_json() {
+    let is_pattern = |word: &String| word.contains(['*', '?']);
+    if terminal.is_json()
+        || (!invocation.words.is_empty() && !invocation.words.iter().any(is_pattern))
+    {
         return Ok(true);
     }
-    let app = names::application(invocation);
-    terminal.agrees(&format!("Do you want to {verb} all jobs of '{app}'"))
+    if invocation.words.is_empty() {
+        let app = names::application(invocation);
+        return terminal.agrees(&format!("Do you want to {verb} all jobs of '{app}'"));
+    }
+    let names: Vec<String> = targets.iter().map(shown).collect();
+    terminal.agrees(&format!("Do you want to {verb} {}", names.join(", ")))
 }
 
 /// Acts on the jobs that are named, or on those of the application.
@@ -77,11 +86,11 @@ fn on_jobs(
 ) -> Result<(), Failure> {
     let mut server = connect::server(invocation)?;
     let targets = as_jobs(names::jobs(&mut server, invocation, &invocation.words)?);
-    if !confirmed(terminal, invocation, verb)? {
+    if !confirmed(terminal, invocation, (verb, &targets))? {
         return Ok(());
     }
     let waits = !invocation.has("no-wait");
-    each(terminal, &server, &targets, done, |server, target| match target {
+    each(terminal, &server, &targets, (done, done), |server, target| match target {
         Target::Job(name) if waits => act(server.job(name).waiting(PATIENCE)),
         Target::Job(name) => act(server.job(name)),
         Target::Process(_) => Ok(()),
@@ -112,11 +121,11 @@ pub fn restart(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(
 pub fn stop(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
     let mut server = connect::server(invocation)?;
     let targets = names::targets(&mut server, invocation, &invocation.words)?;
-    if !confirmed(terminal, invocation, "stop")? {
+    if !confirmed(terminal, invocation, ("stop", &targets))? {
         return Ok(());
     }
     let waits = !invocation.has("no-wait");
-    each(terminal, &server, &targets, "stopped", |server, target| match target {
+    each(terminal, &server, &targets, ("stopped", "stopped"), |server, target| match target {
         Target::Job(name) if waits => server.job(name).waiting(PATIENCE).set(State::Stopped),
         Target::Job(name) => server.job(name).set(State::Stopped),
         Target::Process(pid) if waits => server.process(*pid).waiting(PATIENCE).stop(),
@@ -131,11 +140,34 @@ pub fn kill(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), 
     };
     let (what, signal) = (vec![what.clone()], signal.clone());
     let mut server = connect::server(invocation)?;
-    let targets = names::targets(&mut server, invocation, &what)?;
-    each(terminal, &server, &targets, &format!("{signal} sent"), |server, target| match target {
-        Target::Job(name) => server.job(name).signal(&signal),
-        Target::Process(pid) => server.process(*pid).signal(&signal),
-    })
+    let mut targets = names::targets(&mut server, invocation, &what)?;
+    let mut idle = Vec::new();
+    for target in &targets {
+        if let Target::Job(name) = target {
+            if server.job(name).info()?["active"] != true {
+                idle.push(target.clone());
+            }
+        }
+    }
+    targets.retain(|target| !idle.contains(target));
+    each(
+        terminal,
+        &server,
+        &targets,
+        (&format!("{signal} sent"), "signalled"),
+        |server, target| match target {
+            Target::Job(name) => server.job(name).signal(&signal),
+            Target::Process(pid) => server.process(*pid).signal(&signal),
+        },
+    )?;
+    for target in &idle {
+        terminal.remark(&format!("{} has no process", shown(target)));
+    }
+    if idle.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::NotRunning)
+    }
 }
 
 /// `gaffer scale`: `NAME=N`, `NAME+N`, `NAME-N`. All are read before any is done.
@@ -152,14 +184,18 @@ pub fn scale(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(),
             all.push((name, change.clone()));
         }
     }
-    let act =
-        |server: &mut Server, (name, change): &(String, String)| server.job(name).scale(change);
-    parallel::each(&server, &all, act, |(name, _), number| {
-        let number = number?;
+    let act = |server: &mut Server, (name, change): &(String, String)| -> Result<_, Error> {
+        let number = server.job(name).scale(change)?;
+        Ok((number, server.job(name).info()?["desired"] == "up"))
+    };
+    parallel::each(&server, &all, act, |(name, _), done| {
+        let (number, up) = done?;
         if terminal.is_json() {
             terminal.json(&json!({"name": name, "numprocesses": number}))
-        } else {
+        } else if up {
             terminal.line(&format!("Scaling {name} processes... done, now running {number}"))
+        } else {
+            terminal.line(&format!("Scaling {name} processes... done, {number} when it is started"))
         }
     })
 }
@@ -170,15 +206,19 @@ fn scale_of(word: &str) -> Option<(&str, String)> {
     let (name, change) = word.split_at(at);
     let digits = change.get(1..)?;
     let number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    (number && !name.is_empty()).then(|| (name, change.to_owned()))
+    // A name does not end in a sign: `web=-1` is no wish.
+    let named = !name.is_empty() && !name.ends_with(['=', '+', '-']);
+    (number && named).then(|| (name, change.to_owned()))
 }
 
-/// `gaffer run`: a process more.
+/// `gaffer commit`: a process more.
 pub fn commit(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
     let word = invocation.only("the job")?.to_owned();
     let mut options = Map::new();
     if let Some(seconds) = invocation.value("graceful-timeout") {
-        let seconds: f64 = seconds.parse().map_err(|_| {
+        let number =
+            seconds.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0);
+        let seconds = number.ok_or_else(|| {
             Failure::usage(format!("--graceful-timeout: {seconds:?} is not a number of seconds"))
         })?;
         options.insert("graceful_timeout".into(), json!(seconds));
@@ -187,20 +227,21 @@ pub fn commit(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<()
     for pair in invocation.values("param") {
         let (name, value) = pair
             .split_once('=')
+            .filter(|(name, _)| !name.is_empty())
             .ok_or_else(|| Failure::usage(format!("--param: {pair:?} is not NAME=VALUE")))?;
         env.insert(name.to_owned(), json!(value));
     }
     options.insert("env".into(), Value::Object(env));
     let mut server = connect::server(invocation)?;
-    for name in names::jobs(&mut server, invocation, &[word])? {
-        let pid = server.job(&name).commit(&options)?;
-        if terminal.is_json() {
-            terminal.json(&json!({"name": name, "pid": pid}))?;
-        } else {
-            terminal.line(&format!("'{name}': new process {pid} launched"))?;
-        }
+    let names = names::jobs(&mut server, invocation, &[word])?;
+    let [name] = names.as_slice() else {
+        return Err(Failure::usage(format!("this means more than one job: {}", names.join(", "))));
+    };
+    let pid = server.job(name).commit(&options)?;
+    if terminal.is_json() {
+        return terminal.json(&json!({"name": name, "pid": pid}));
     }
-    Ok(())
+    terminal.line(&format!("'{name}': new process {pid} launched"))
 }
 
 #[cfg(test)]
@@ -218,6 +259,9 @@ mod tests {
             ("=3", None),
             ("web=x", None),
             ("web=", None),
+            ("web=-1", None),
+            ("web==3", None),
+            ("web+-1", None),
         ] {
             let wish = wish.map(|(name, change)| (name, change.to_owned()));
             assert_eq!(scale_of(word), wish, "{word}");

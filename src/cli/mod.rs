@@ -28,6 +28,7 @@ pub mod streams;
 pub mod table;
 pub mod terminal;
 pub mod times;
+pub mod user_config;
 
 use std::ffi::OsString;
 use std::io::Write as _;

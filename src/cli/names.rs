@@ -7,7 +7,7 @@ use std::path::Path;
 use super::args::Invocation;
 use super::failure::Failure;
 use crate::base::similar;
-use crate::client::Server;
+use crate::client::{Error, Server};
 
 /// What a word may mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,11 +124,22 @@ fn meant(pattern: &str, app: &str, word: &str, all: &[String]) -> Vec<Place> {
     if !jobs.is_empty() {
         return jobs;
     }
+    // A label may have dots, so that `a.b` may be one of the application too.
+    let jobs = fits(&format!("{app}.{word}"), None);
+    if !jobs.is_empty() {
+        return jobs;
+    }
     let Some((job, number)) = word.rsplit_once('.') else { return Vec::new() };
     match number.parse() {
         Ok(number) => fits(&whole(job, app), Some(number)),
         Err(_) => Vec::new(),
     }
+}
+
+/// The job that has exactly this name.
+pub fn named<'a>(word: &str, app: &str, all: &'a [String]) -> Option<&'a str> {
+    let (own, other) = (format!("{app}.{word}"), whole(word, app));
+    all.iter().find(|name| **name == other || **name == own).map(String::as_str)
 }
 
 /// The same, where a number means a process and an instance the process that it has.
@@ -140,9 +151,14 @@ pub fn targets(
     invocation: &Invocation,
     words: &[String],
 ) -> Result<Vec<Target>, Failure> {
-    let is_pid = |word: &&String| word.bytes().all(|byte| byte.is_ascii_digit());
-    let pids = words.iter().filter(is_pid).filter_map(|word| word.parse().ok());
-    let mut targets: Vec<Target> = pids.map(Target::Process).collect();
+    let is_pid =
+        |word: &&String| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let mut targets = Vec::new();
+    for word in words.iter().filter(is_pid) {
+        let pid = word.parse();
+        let pid = pid.map_err(|_| Failure::failed(format!("process '{word}' not found")))?;
+        targets.push(Target::Process(pid));
+    }
     let names: Vec<String> = words.iter().filter(|word| !is_pid(word)).cloned().collect();
     if !names.is_empty() || words.is_empty() {
         for place in places(server, invocation, &names)? {
@@ -169,10 +185,34 @@ fn process(server: &mut Server, job: &str, number: u32) -> Result<u64, Failure> 
     }
 }
 
+/// Why nothing could be done to a process, in the words that all commands have for one that is not there.
+pub fn no_process(pid: u64, error: Error) -> Failure {
+    if error.is_not_found() {
+        Failure::failed(format!("process '{pid}' not found"))
+    } else {
+        error.into()
+    }
+}
+
 fn not_found(word: &str, pattern: &str, all: &[String]) -> Failure {
-    let meant = similar::nearest(pattern, all.iter().map(String::as_str));
+    let meant = nearest(pattern, all);
     let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
     Failure::failed(format!("job '{word}' not found{meant}"))
+}
+
+/// The job whose label is nearly that of a name that is none, of the same application first.
+fn nearest<'a>(pattern: &str, all: &'a [String]) -> Option<&'a str> {
+    let (app, label) = pattern.split_once('.')?;
+    let labels = |own: bool| {
+        let parts = all.iter().filter_map(|name| name.split_once('.'));
+        let parts = parts.filter(move |(session, _)| (*session == app) == own);
+        similar::nearest(label, parts.map(|(_, label)| label))
+    };
+    let found = labels(true).or_else(|| labels(false))?;
+    let own = format!("{app}.{found}");
+    let is_it = |name: &&String| name.split_once('.').is_some_and(|(_, label)| label == found);
+    let name = all.iter().find(|name| **name == own).or_else(|| all.iter().find(is_it));
+    name.map(String::as_str)
 }
 
 /// A word with its application, parted by a dot.
@@ -243,7 +283,7 @@ mod tests {
         assert_eq!(of("web"), one("site.web", None));
         assert_eq!(of("web.2"), one("site.web", Some(2)));
         assert_eq!(of("shop/web.3"), one("shop.web", Some(3)));
-        assert_eq!(of("db.2"), [], "without its application it is a name of another");
+        assert_eq!(of("db.2"), one("site.db.2", None), "its label has a dot");
         assert_eq!(of("site.db.2"), one("site.db.2", None));
         assert_eq!(of("*.web.1").len(), 2);
         assert_eq!(of("web.x"), []);

@@ -150,7 +150,7 @@ fn rows_of(name: &str, info: &Value, stats: Option<&Value>) -> Vec<Row> {
 }
 
 /// Why an instance is as it is, and when it is tried again.
-fn note(instance: &Value) -> String {
+pub(super) fn note(instance: &Value) -> String {
     let reason = instance["reason"].as_str().unwrap_or_default();
     let left = instance["retry_at"].as_f64().map(|at| (at - times::now()).max(0.0));
     let once = instance["once"] == json!(true);

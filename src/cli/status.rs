@@ -8,6 +8,7 @@ use super::args::Invocation;
 use super::connect;
 use super::failure::Failure;
 use super::names::{self, Target};
+use super::ps;
 use super::terminal::{size, span, Paint, Terminal};
 use super::times;
 use crate::client::{LogsWish, Server};
@@ -43,10 +44,8 @@ pub fn info(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), 
         let info = match target {
             Target::Job(name) => server.job(&name).info()?,
             Target::Process(pid) => {
-                server.process(pid).info().map_err(|error| match error.is_not_found() {
-                    true => Failure::failed(format!("process '{pid}' not found")),
-                    false => error.into(),
-                })?
+                let info = server.process(pid).info();
+                info.map_err(|error| names::no_process(pid, error))?
             }
         };
         if terminal.is_json() {
@@ -157,11 +156,12 @@ impl Seen {
         terminal.line(&format!("   state: {painted}{reason}{since}"))?;
         let number = |key: &str| info[key].as_u64().unwrap_or(0);
         terminal.line(&format!(
-            "  wanted: {}, {} of {} running, {} restarts",
+            "  wanted: {}, {} of {} running, {} restart{}",
             text(info, "desired"),
             number("running"),
             number("max_processes"),
-            number("restarts")
+            number("restarts"),
+            if number("restarts") == 1 { "" } else { "s" }
         ))?;
         let origin = match (text(info, "origin"), text(info, "source")) {
             ("file", "") => "a configuration file",
@@ -192,15 +192,15 @@ impl Seen {
             Some(os_pid) => format!("process {}, os pid {os_pid}", instance["pid"]),
             None => "no process".into(),
         };
-        let reason = match text(instance, "reason") {
-            "" => String::new(),
-            reason => format!(": {reason}"),
+        let note = match ps::note(instance) {
+            note if note.is_empty() => note,
+            note => format!(": {note}"),
         };
         let up = instance["uptime"].as_f64().map(|up| format!(", up {}", span(up)));
         let state = text(instance, "state");
         let painted = terminal.painted(state, Paint::of_state(state));
         terminal.line(&format!(
-            "      #{}: {painted}, {pid}{}{reason}",
+            "      #{}: {painted}, {pid}{}{note}",
             instance["instance"],
             up.unwrap_or_default()
         ))?;
@@ -295,6 +295,12 @@ fn reasons(name: &str, info: &Value, deaths: &[Value]) -> Vec<String> {
         }
     }
     match state {
+        "backoff" => {
+            if let Some(at) = info["retry_at"].as_f64() {
+                let left = span((at - times::now()).max(0.0));
+                said.push(format!("It is tried again in {left}."));
+            }
+        }
         "failed" => said.push(format!("It is not tried again; `gaffer start-job {name}` does.")),
         "stopped" if text(info, "desired") != "up" => {
             said.push(format!("`gaffer start-job {name}` starts it."));

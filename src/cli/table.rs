@@ -68,6 +68,14 @@ const NUMBERS: Flag = takes(
     "how many of each process type, comma-separated (repeatable)",
 );
 const NO_WAIT: Flag = flag(None, "no-wait", "do not wait until it is done");
+const COMMIT_GRACE: Flag = takes(
+    None,
+    "graceful-timeout",
+    "SECONDS",
+    "of a job: its time between the stop signal and KILL",
+);
+const COMMIT_ENV: Flag =
+    takes(Some('p'), "param", "NAME=VALUE", "of a job: a variable of its environment (repeatable)");
 const WATCH: Flag = flag(Some('w'), "watch", "show it again whenever it changes, until ^C");
 
 /// Every command.
@@ -76,7 +84,7 @@ pub const COMMANDS: &[Command] = &[
     Command { names: &["start", "up", "dev:start"], args: "[NAME...]", about: "run this folder's Procfile here, without a node, until ^C or until a process ends",
         flags: &[NUMBERS, takes(None, "only", "NAMES", "these process types only, comma-separated"), takes(Some('p'), "port", "PORT", "where the ports begin (default: PORT of .env or the environment, else 5000)"),
             flag(None, "restart", "start again what ends"), flag(None, "exit-on-failure", "stop the others only when a process fails")], run: start::start },
-    Command { names: &["dev:run"], args: "CMD...", about: "run a command in the environment of this folder's application, in our place", flags: &[], run: one_off::run },
+    Command { names: &["dev:run"], args: "CMD...", about: "run a command in the environment of this folder's application, in our place", flags: &[], run: one_off::here },
     Command { names: &["check"], args: "[FILE...]", about: "tell what is wrong with Procfiles, .env, INI and JSON files (default: the Procfile and the .env here)", flags: &[], run: check::check },
     Command { names: &["apps"], args: "", about: "list the applications of the node", flags: &[], run: ps::apps },
     Command { names: &["load"], args: "[FILE]", about: "load this folder's Procfile, or a JSON file of jobs (- reads it from stdin)",
@@ -93,13 +101,13 @@ pub const COMMANDS: &[Command] = &[
     Command { names: &["ps:stop", "stop"], args: "[JOB|PID...]", about: "stop jobs or processes, or the application", flags: &[NO_WAIT], run: jobs::stop },
     Command { names: &["ps:kill", "kill"], args: "JOB|PID SIGNAL", about: "send a signal to a process, or to all of a job", flags: &[], run: jobs::kill },
     Command { names: &["ps:restart", "restart"], args: "[JOB...]", about: "restart instances one after the other", flags: &[NO_WAIT], run: jobs::restart },
-    Command { names: &["run"], args: "JOB", about: "start a process more of a job, not kept alive",
-        flags: &[takes(None, "graceful-timeout", "SECONDS", "its time between the stop signal and KILL"), takes(Some('p'), "param", "NAME=VALUE", "a variable of its environment (repeatable)")], run: jobs::commit },
+    Command { names: &["run"], args: "CMD...|JOB", about: "start a process more of a job of the node, not kept alive; or, if it has no such job, run a command here as dev:run does", flags: &[COMMIT_GRACE, COMMIT_ENV], run: one_off::run },
+    Command { names: &["commit"], args: "JOB", about: "start a process more of a job, not kept alive", flags: &[COMMIT_GRACE, COMMIT_ENV], run: jobs::commit },
     Command { names: &["logs"], args: "[JOB...]", about: "what processes wrote, as far as it is kept, and with -f what they write",
         flags: &[flag(Some('f'), "follow", "go on until ^C"), takes(Some('n'), "lines", "N", "the last N lines (default 100)"), takes(None, "since", "TIME", "not older than this: 90s, 10m, 1h30m"),
             takes(None, "grep", "RE", "lines that match this regular expression"), flag(None, "err", "stderr only"), flag(Some('t'), "timestamps", "the time in front of each line")], run: logs::logs },
-    Command { names: &["send"], args: "PID DATA...", about: "write a line to a process (- copies stdin)",
-        flags: &[takes(Some('s'), "stream", "LABEL", "to this stream (default: stdin)")], run: streams::send },
+    Command { names: &["send"], args: "PID [DATA...]", about: "write a line to a process (- copies stdin)",
+        flags: &[takes(Some('s'), "stream", "LABEL", "to this stream (default: stdin)"), flag(None, "close", "and tell it that no more will come")], run: streams::send },
     Command { names: &["recv"], args: "PID [STREAM]", about: "print what a process writes, until it ends or ^C", flags: &[], run: streams::recv },
     Command { names: &["attach"], args: "PID|JOB", about: "be the terminal of a process, both ways, until it ends or ^C", flags: &[], run: streams::attach },
     Command { names: &["export"], args: "[JOB...]", about: "print jobs as configuration",

@@ -12,6 +12,7 @@ use super::http::{Body, Connection, Reply, PATIENCE};
 /// A node.
 pub struct Server {
     address: Address,
+    key: Option<String>,
     connection: Option<Connection>,
 }
 
@@ -68,13 +69,32 @@ pub struct Process<'a> {
 impl Server {
     /// A node at this address. Nothing is sent before the first call.
     pub fn new(address: Address) -> Self {
-        Self { address, connection: None }
+        Self { address, key: None, connection: None }
     }
 
     /// The same node, over a connection of its own.
     #[must_use]
     pub fn another(&self) -> Self {
-        Self::new(self.address.clone())
+        Self { key: self.key.clone(), ..Self::new(self.address.clone()) }
+    }
+
+    /// Says this key with every request.
+    ///
+    /// # Errors
+    /// It cannot be sent: it has something else than visible ASCII in it.
+    pub fn use_key(&mut self, key: &str) -> Result<(), String> {
+        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("a key consists of visible ASCII".into());
+        }
+        self.key = Some(key.to_owned());
+        self.connection = None;
+        Ok(())
+    }
+
+    fn connect(&self) -> Result<Connection, Error> {
+        let mut connection = Connection::open(&self.address)?;
+        connection.use_key(self.key.clone());
+        Ok(connection)
     }
 
     /// Where it is.
@@ -105,10 +125,10 @@ impl Server {
             }
             if method != "GET" {
                 // It may have been done all the same: look before asking twice.
-                Connection::open(&self.address)?.ask("GET", "/ping", b"")?;
+                self.connect()?.ask("GET", "/ping", b"")?;
             }
         }
-        let mut connection = Connection::open(&self.address)?;
+        let mut connection = self.connect()?;
         connection.set_patience(Some(patience))?;
         let reply = connection.ask(method, target, body)?;
         self.connection = Some(connection);
@@ -222,7 +242,7 @@ impl Server {
     /// # Errors
     /// As [`Connection::follow`].
     pub fn follow(&self, target: &str) -> Result<Body, Error> {
-        Connection::open(&self.address)?.follow(target)
+        self.connect()?.follow(target)
     }
 }
 

@@ -21,6 +21,7 @@ const BODY: usize = 256 * 1024 * 1024;
 pub struct Connection {
     stream: Stream,
     host: String,
+    key: Option<String>,
     /// Read, and not used yet.
     ahead: Vec<u8>,
 }
@@ -87,7 +88,12 @@ impl Connection {
     pub fn open(address: &Address) -> Result<Self, Error> {
         let stream = Stream::open(address)?;
         stream.set_patience(Some(PATIENCE))?;
-        Ok(Self { stream, host: address.host(), ahead: Vec::new() })
+        Ok(Self { stream, host: address.host(), key: None, ahead: Vec::new() })
+    }
+
+    /// The key to say with every request.
+    pub(super) fn use_key(&mut self, key: Option<String>) {
+        self.key = key;
     }
 
     /// How long an answer may take; for ever without one.
@@ -141,6 +147,9 @@ impl Connection {
         if !body.is_empty() || matches!(method, "POST" | "PUT") {
             let length = body.len();
             request += &format!("Content-Type: application/json\r\nContent-Length: {length}\r\n");
+        }
+        if let Some(key) = &self.key {
+            request += &format!("X-Api-Key: {key}\r\n");
         }
         request += "\r\n";
         let mut bytes = request.into_bytes();

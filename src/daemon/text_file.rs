@@ -63,6 +63,11 @@ impl TextFile {
         self.found.mode() & 0o022 != 0
     }
 
+    /// Whether its group or everybody may read it.
+    pub fn others_may_read(&self) -> bool {
+        self.found.mode() & 0o044 != 0
+    }
+
     /// Reads it whole.
     ///
     /// # Errors

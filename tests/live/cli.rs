@@ -1,11 +1,16 @@
 //! The command line against the real gafferd: what people and programs read of it, and how it ends.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::io::{BufRead as _, Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{json, Value};
 
 use super::node::{Folder, Node};
+use super::terminal::OnTerminal;
 use super::until::until;
 
 /// How a command ended, and what it said.
@@ -206,7 +211,7 @@ fn output_is_printed_and_input_written() {
     let line = &json_of(&node, &site, &["logs", "cat"])[0];
     assert_eq!((&line["stream"], &line["line"]), (&json!("out"), &json!("good day")));
     let refused = gaffer(&node, &site, &["send", "99", "x"]);
-    assert_eq!((refused.code, refused.err.as_str()), (1, "gaffer: no such job or process\n"));
+    assert_eq!((refused.code, refused.err.as_str()), (1, "gaffer: process '99' not found\n"));
 }
 
 #[test]
@@ -252,4 +257,177 @@ fn help_pages_and_completions_come_from_the_table() {
     let output = Command::new("bash").args(["-c", &script]).output().expect("bash");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "--sort\n");
     assert_eq!(does(&node, &here, &["--version"]), format!("gaffer version {}\n", gaffer::VERSION));
+}
+
+/// The name of the program with its address, for a shell line.
+fn line(node: &Node, words: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_gaffer");
+    format!("{program} -g http://127.0.0.1:{} {words}", node.port)
+}
+
+#[test]
+fn an_interactive_shell_is_attached_to_on_a_terminal() {
+    let node = Folder::new().start();
+    let job = json!({
+        "name": "sh", "cmd": "sh -i", "env": {"PS1": "ask> "},
+        "redirect_output": ["out", "err"], "redirect_input": true,
+    });
+    node.run_job(&job);
+    let mut terminal = OnTerminal::start(&line(&node, "attach t/sh.1"), |_| {});
+    terminal.shows("ask> ");
+    terminal.types("echo $((6*7))\n");
+    terminal.shows("42");
+    terminal.types("echo err$((1+1)) >&2\n");
+    terminal.shows("err2");
+    // The process is not ended by who only looks at it.
+    terminal.types("\x03");
+    let (status, _) = terminal.ends();
+    assert_eq!(status.code(), Some(128 + 2), "it ends by the interrupt");
+    assert_eq!(node.get("/jobs/t/sh")["processes"], json!([1]));
+    let mut terminal = OnTerminal::start(&line(&node, "attach t/sh"), |_| {});
+    terminal.shows("42");
+    terminal.types("exit\n");
+    let (status, _) = terminal.ends();
+    assert_eq!(status.code(), Some(0), "it ends with the process");
+}
+
+#[test]
+fn a_file_that_is_sent_does_not_end_the_input_of_a_process() {
+    let node = Folder::new().start();
+    let job = json!({
+        "name": "cat", "cmd": "cat", "redirect_output": ["out"], "redirect_input": true,
+    });
+    node.run_job(&job);
+    let mut attached = Command::new(env!("CARGO_BIN_EXE_gaffer"));
+    let url = format!("http://127.0.0.1:{}", node.port);
+    attached.args(["-g", &url, "attach", "t.cat"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    #[expect(clippy::disallowed_methods, reason = "the program under test goes on beside us")]
+    let mut attached = attached.spawn().expect("it runs");
+    let mut stdin = attached.stdin.take().expect("piped");
+    stdin.write_all(b"from a pipe\n").expect("taken");
+    drop(stdin);
+    let mut shown = std::io::BufReader::new(attached.stdout.take().expect("piped"));
+    let mut text = String::new();
+    shown.read_line(&mut text).expect("text");
+    assert_eq!(text, "from a pipe\n");
+    assert_eq!(does(&node, ".", &["send", "1", "more"]), "", "it still reads");
+    shown.read_line(&mut text).expect("text");
+    assert_eq!(text, "from a pipe\nmore\n");
+    does(&node, ".", &["send", "1", "--close"]);
+    assert_eq!(attached.wait().expect("ours").code(), Some(0), "that was its end");
+}
+
+#[test]
+fn logs_go_on_with_processes_that_come_later() {
+    let node = Folder::new().start();
+    let site = site(&node);
+    does(&node, &site, &["load"]);
+    all_run(&node, &["site/web", "site/cat"]);
+    let shown = does(&node, &site, &["logs", "web"]);
+    assert_eq!(shown, "web.1 | hello from web\n");
+    let mut following = Command::new(env!("CARGO_BIN_EXE_gaffer"));
+    let url = format!("http://127.0.0.1:{}", node.port);
+    following.args(["-g", &url, "logs", "-f", "--grep", "hello|later|cut"]).current_dir(&site);
+    #[expect(clippy::disallowed_methods, reason = "the program under test goes on beside us")]
+    let mut following = following.stdout(Stdio::piped()).spawn().expect("it runs");
+    let mut shown = std::io::BufReader::new(following.stdout.take().expect("piped")).lines();
+    let mut next = || shown.next().expect("it goes on").expect("text");
+    assert_eq!(next(), "web.1 | hello from web");
+    does(&node, &site, &["scale", "web+1"]);
+    assert_eq!(next(), "web.2 | hello from web");
+    let job = json!({"name": "new", "cmd": "echo left out; echo later; printf cut", "shell": true,
+        "restart": "never"});
+    node.does("POST", "/jobs/site", &job.to_string());
+    assert_eq!(next(), "new.1 | later", "of a job that was loaded meanwhile");
+    assert_eq!(next(), "new.1 | cut", "the last line of a process has no end");
+    following.kill().expect("ours");
+    following.wait().expect("ours");
+    let shown = does(&node, &site, &["logs", "new", "--since", "1h", "-n", "2"]);
+    assert_eq!(shown, "new.1 | later\nnew.1 | cut\n", "though its process is gone");
+    let one = json_of(&node, &site, &["logs", "web.2"]);
+    assert_eq!(
+        (one.len(), &one[0]["instance"], &one[0]["line"]),
+        (1, &json!(2), &json!("hello from web"))
+    );
+}
+
+#[test]
+fn run_is_for_jobs_of_the_node_and_for_commands_here() {
+    let node = Folder::new().start();
+    let site = site(&node);
+    does(&node, &site, &["load"]);
+    all_run(&node, &["site/web", "site/cat"]);
+    assert_eq!(does(&node, &site, &["run", "echo", "-n", "$PORT", "--json"]), "$PORT --json");
+    assert_eq!(does(&node, &site, &["run", "echo of port $PORT"]), "of port 7100\n");
+    let said = does(&node, &site, &["run", "web", "-p", "A=1", "--graceful-timeout", "1"]);
+    assert_eq!(said, "'site.web': new process 3 launched\n");
+    assert_eq!(node.get("/3")["env"]["A"], "1");
+    // With words behind it that are no flags, it is a command, whatever there is on the node.
+    assert_eq!(
+        does(&node, &site, &["run", "cat", ".env"]),
+        "GAFFER_REDIRECT_INPUT=cat\nPORT=7100\n"
+    );
+    let missing = gaffer(&node, &site, &["run", "no-such-thing"]);
+    assert_eq!(missing.code, 127);
+    assert!(missing.err.contains("there is no job of that name at "), "{}", missing.err);
+}
+
+#[test]
+fn the_users_key_for_a_node_is_sent_and_never_shown() {
+    let folder = Folder::new().start();
+    let heard = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = heard.local_addr().expect("bound");
+    let file = folder.path("gaffer.ini");
+    fs::write(&file, format!("[node \"http://{address}\"]\nkey = secret-1\n")).expect("written");
+    fs::set_permissions(&file, Permissions::from_mode(0o644)).expect("changed");
+    let ping = |file: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gaffer"));
+        command.args(["-g", &address.to_string(), "ping"]).env("GAFFER_CONFIG", file);
+        #[expect(clippy::disallowed_methods, reason = "the program under test goes on beside us")]
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs")
+    };
+    let running = ping(&file);
+    let (mut connection, _) = heard.accept().expect("it asks");
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        connection.read_exact(&mut byte).expect("more");
+        request.push(byte[0]);
+    }
+    connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK").expect("taken");
+    assert!(String::from_utf8_lossy(&request).contains("\r\nX-Api-Key: secret-1\r\n"));
+    let said = running.wait_with_output().expect("ours");
+    let err = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(err.contains("can be read by others: chmod 600"), "{err}");
+    assert!(!err.contains("secret-1"), "{err}");
+    fs::write(&file, "[node \"http://x\"]\nkye = 1\n").expect("written");
+    let said = ping(&file).wait_with_output().expect("ours");
+    let err = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(err.ends_with(":2: kye is no key of a node; did you mean key?\n"), "{err}");
+    assert_eq!(said.status.code(), Some(1));
+}
+
+#[test]
+fn a_signal_is_not_said_to_be_sent_to_nobody() {
+    let node = Folder::new().start();
+    let site = site(&node);
+    does(&node, &site, &["load", "--nostart"]);
+    let said = gaffer(&node, &site, &["kill", "web", "TERM"]);
+    assert_eq!((said.code, said.err.as_str()), (3, "gaffer: site.web has no process\n"));
+    for (words, code, err) in [
+        (&["stop", ""][..], 1, "job '' not found"),
+        (&["stop", "99999999999999999999"], 1, "process '99999999999999999999' not found"),
+        (&["stop", "77"], 1, "process 77: not found"),
+        (&["scale", "web=-1"], 2, "gaffer scale NAME=N, NAME+N or NAME-N, as many as you like"),
+        (&["unload", "web.1"], 2, "site.web.1 is one instance; this is done to whole jobs"),
+        (&["logs", "--grep", "("], 2, "--grep: \"(\" is no regular expression: "),
+        (&["logs", "--since", "soon"], 2, "--since: \"soon\" is no length of time "),
+    ] {
+        let said = gaffer(&node, &site, words);
+        assert_eq!(said.code, code, "{words:?}");
+        assert!(said.err.starts_with(&format!("gaffer: {err}")), "{words:?}: {}", said.err);
+    }
+    does(&node, &site, &["stop", "web"]);
+    let said = does(&node, &site, &["scale", "web=3"]);
+    assert_eq!(said, "Scaling site.web processes... done, 3 when it is started\n");
 }

@@ -20,6 +20,7 @@ mod procs;
 mod refusals;
 mod reload;
 mod state;
+mod terminal;
 mod tree;
 mod until;
 mod wire;
