@@ -19,6 +19,7 @@ mod procfile;
 mod procs;
 mod refusals;
 mod reload;
+mod snapshots;
 mod state;
 mod terminal;
 mod tree;

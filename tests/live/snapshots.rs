@@ -1,0 +1,150 @@
+//! What each command prints at 80 columns without colour, and with `--json`, as text files in
+//! `tests/golden/cli`. What differs from run to run (times, ports, the kernel's numbers, memory) stands
+//! there as a letter.
+//!
+//! A line of a file is one of
+//!
+//! - `$ line`: a line for a shell, in which `gaffer` is the program under test
+//! - `# until S/L state`: waits until a job is in that state; other remarks are remarks
+//!
+//! and what came of it, which `GOLDEN_WRITE=1` writes anew; read the difference before you keep it:
+//!
+//! - `> …`: a line of stdout; `! …`: one of stderr; `[3]`: an exit code other than 0
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use gaffer::cli::COMMANDS;
+use regex_lite::Regex;
+
+use super::node::{Folder, Node};
+use super::until::until;
+
+/// Commands whose output is looked at elsewhere: they go on, are pages of text, or print nothing.
+const ELSEWHERE: [&str; 5] = ["recv", "attach", "help", "completion", "top"];
+
+/// What differs, and what stands for it. The first that fits a place counts.
+const MASKS: &[(&str, &str)] = &[
+    (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "DATE TIME"),
+    (r"\b\d\d:\d\d:\d\d\b", "TIME"),
+    (
+        r#""(ts|started_at|ended_at|retry_at|create_time|uptime|ran|cpu|rss|seq)": [\d.]+"#,
+        "\"$1\": N",
+    ),
+    (r"(?m)^(ts|started_at|ended_at|retry_at|create_time|uptime|seq): [\d.]+", "$1: N"),
+    (r#""(os_pid|parent|uid|gid)": \d+"#, "\"$1\": N"),
+    (r"(?m)^(os_pid|uid|gid): \d+", "$1: N"),
+    (r"os pid \d+", "os pid N"),
+    (r"(?m)^(> {3,})\d+ (\S+) \d+[KM]$", "$1 N $2 M"),
+    (r"#\d{10,}", "#SEQ"),
+    (r"after 0\.\d+ s", "after T s"),
+    (r"\b\d+(\.\d)?s\b", "Ts"),
+    (r" +\d+\.\d +\d+[KM]\b", " C M"),
+    (r"\t\d+\.\d\t\d+[KM]\t", "\tC\tM\t"),
+    (r" +Ts +(\d+) ", " Ts $1 "),
+    (r"(?m)(\S) +(UP|OS-PID) +", "$1 $2 "),
+    (r"RESTARTS +CPU% +MEM", "RESTARTS CPU% MEM"),
+    (r"(backoff|stopped) +- +- +(\d+) +- +- +", "$1 - - $2 - - "),
+];
+
+fn masked(text: &str, folder: &str) -> String {
+    let mut text = text.replace(folder, "FOLDER");
+    for (pattern, instead) in MASKS {
+        let pattern = Regex::new(pattern).expect(pattern);
+        text = pattern.replace_all(&text, *instead).into_owned();
+    }
+    text
+}
+
+/// Runs the lines of a file, and gives it with what came of them.
+fn replay(script: &str, node: &Node, folder: &Path) -> String {
+    let mut seen = String::new();
+    for line in script.lines().filter(|line| line.starts_with(['$', '#'])) {
+        seen += &format!("{line}\n");
+        if let Some(wish) = line.strip_prefix("# until ") {
+            let (job, state) = wish.split_once(' ').expect("a job and a state");
+            until(line, || node.get(&format!("/jobs/{job}"))["state"] == state);
+        }
+        let Some(line) = line.strip_prefix("$ ") else { continue };
+        let program = Path::new(env!("CARGO_BIN_EXE_gaffer")).parent().expect("a folder");
+        let path = format!("{}:{}", program.display(), std::env::var("PATH").expect("a path"));
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).current_dir(folder).stdin(Stdio::null()).env("PATH", path);
+        command.env("GAFFER_URL", format!("http://127.0.0.1:{}", node.port));
+        command.env("GAFFER_CONFIG", "").env("HOME", folder);
+        let output = command.output().expect("it runs");
+        let root = node.folder().text("");
+        for (sign, bytes) in [('>', &output.stdout), ('!', &output.stderr)] {
+            let text = String::from_utf8_lossy(bytes);
+            let lines =
+                text.lines().map(|line| format!("{sign} {line}").trim_end().to_owned() + "\n");
+            seen += &masked(&lines.collect::<String>(), root.trim_end_matches('/'));
+        }
+        match output.status.code() {
+            Some(0) => {}
+            Some(code) => seen += &format!("[{code}]\n"),
+            None => panic!("{line}: {}", output.status),
+        }
+    }
+    seen
+}
+
+fn compare(name: &str, prepare: impl FnOnce(&Path)) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cli").join(name);
+    let expected = fs::read_to_string(&path).expect("it is there");
+    let node = Folder::new().start();
+    let folder = node.path("site");
+    fs::create_dir(&folder).expect("a folder");
+    prepare(&folder);
+    let seen = replay(&expected, &node, &folder);
+    if std::env::var_os("GOLDEN_WRITE").is_some() {
+        fs::write(&path, seen).expect("written");
+        return;
+    }
+    let differs = expected.lines().zip(seen.lines()).find(|(expected, seen)| expected != seen);
+    assert!(expected == seen, "{name}: {differs:?}\n{seen}");
+}
+
+#[test]
+fn commands_on_a_node_print_what_they_printed() {
+    compare("node.txt", |folder| {
+        let procfile = "web: echo hello from web; exec sleep 1001\n\
+            echo: read line; echo got $line; exec sleep 1002\n\
+            broken: echo trying; echo cannot >&2; exit 3\n";
+        fs::write(folder.join("Procfile"), procfile).expect("written");
+        let env = "GAFFER_REDIRECT_INPUT=echo\nPORT=7100\n";
+        fs::write(folder.join(".env"), env).expect("written");
+    });
+}
+
+#[test]
+fn commands_without_a_node_print_what_they_printed() {
+    compare("here.txt", |folder| {
+        let procfile = "greet: echo hello; echo and more >&2\nweb: exec sleep 1001\n";
+        fs::write(folder.join("Procfile"), procfile).expect("written");
+        let ini = "[gaffer]\nbnid = 127.0.0.1:0\n\n[job:web]\nnumprocesses = many\n";
+        fs::write(folder.join("bad.ini"), ini).expect("written");
+    });
+}
+
+#[test]
+fn every_command_is_in_a_file() {
+    let files = ["node.txt", "here.txt"].map(|name| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cli").join(name);
+        fs::read_to_string(path).expect("it is there")
+    });
+    let lines: Vec<&str> = files.iter().flat_map(|file| file.lines()).collect();
+    for command in COMMANDS {
+        let is_it = |line: &&&str| {
+            let mut words = line.split_whitespace().skip_while(|word| *word != "gaffer").skip(1);
+            line.starts_with("$ ") && words.next().is_some_and(|word| command.names.contains(&word))
+        };
+        let name = command.names[0];
+        assert!(
+            ELSEWHERE.contains(&name) || lines.iter().any(|line| is_it(&line)),
+            "gaffer {name} is in no file of tests/golden/cli"
+        );
+    }
+}
