@@ -9,6 +9,7 @@ use serde_json::{json, Map, Value};
 use super::args::Invocation;
 use super::connect;
 use super::failure::Failure;
+use super::hearing;
 use super::lines::{Speaker, Style};
 use super::names::{self, Place};
 use super::terminal::Terminal;
@@ -184,7 +185,7 @@ impl Printer {
         (seen, mut begun): (&BTreeMap<String, u64>, Begun),
         terminal: &mut Terminal,
     ) -> Result<(), Failure> {
-        while let Some(heard) = channel.hear()? {
+        while let Some(heard) = hearing::hear(&mut channel)? {
             let data = match heard {
                 Heard::Lagged { topic, lost } => {
                     terminal.remark(&format!("{lost} parts of {topic} are lost: read too slowly"));

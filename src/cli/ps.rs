@@ -1,14 +1,24 @@
 //! `gaffer ps`: one line for each instance, with a note that says why, and what comes next.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde_json::{json, Map, Value};
+use signal_hook::consts::SIGWINCH;
 
 use super::args::Invocation;
 use super::connect;
 use super::failure::Failure;
+use super::hearing::{self, Next};
 use super::names;
 use super::terminal::{size, span, Cell, Paint, Terminal};
 use super::times;
-use crate::client::{Heard, Server};
+use crate::client::Server;
+
+/// How often what is watched is looked at again.
+const SECOND: Duration = Duration::from_secs(1);
+/// What comes within this time after a picture is in the next one, all together.
+const TOGETHER: Duration = Duration::from_millis(100);
 
 /// `gaffer apps`.
 pub fn apps(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
@@ -24,6 +34,8 @@ struct Row {
     app: String,
     job: String,
     number: Option<u64>,
+    /// Whether it is not kept: its number is no kept instance's.
+    once: bool,
     state: String,
     pid: Option<u64>,
     os_pid: Option<u64>,
@@ -49,19 +61,79 @@ pub fn ps(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Fa
         }
     };
     let mut server = connect::server(invocation)?;
-    let well = show(&mut server, invocation, terminal, form)?;
     if invocation.has("watch") {
-        let mut channel = server.channel()?;
-        channel.subscribe("EVENTS", &Map::new())?;
-        while let Some(Heard::Event { .. } | Heard::Lagged { .. }) = channel.hear()? {
-            terminal.line("")?;
-            show(&mut server, invocation, terminal, form)?;
-        }
+        return watch(&mut server, invocation, terminal, form);
     }
-    if well {
+    if show(&mut server, invocation, terminal, form)? {
         Ok(())
     } else {
         Err(Failure::NotRunning)
+    }
+}
+
+/// Shows it again and again: on a terminal in its place, every second and soon after each event; else
+/// below, after events.
+fn watch(
+    server: &mut Server,
+    invocation: &Invocation,
+    terminal: &mut Terminal,
+    form: &str,
+) -> Result<(), Failure> {
+    let in_place = terminal.has_frames() && form != "json";
+    let mut channel = server.channel()?;
+    channel.subscribe("EVENTS", &Map::new())?;
+    if in_place {
+        // A window of another size ends the wait, and that is all there is to do.
+        signal_hook::flag::register(SIGWINCH, Arc::default())?;
+        terminal.draw(|terminal| show(server, invocation, terminal, form))?;
+    } else {
+        show(server, invocation, terminal, form)?;
+    }
+    let mut drawn = hearing::now();
+    let mut due = in_place.then_some(drawn + SECOND);
+    loop {
+        match hearing::hear_until(&mut channel, due)? {
+            Next::Heard(_) => {
+                // Many events that come at once are shown at once.
+                let soon = drawn + TOGETHER;
+                due = Some(due.map_or(soon, |due| due.min(soon)));
+                continue;
+            }
+            Next::Ended => {
+                let address = server.address();
+                return Err(Failure::NoNode(format!("the node at {address} has ended")));
+            }
+            Next::Time => {}
+        }
+        if !in_place {
+            terminal.line("")?;
+        }
+        again(server, invocation, terminal, form)?;
+        drawn = hearing::now();
+        due = in_place.then_some(drawn + SECOND);
+    }
+}
+
+/// Shows it once more. What cannot be shown now may be there again later: the application is loaded anew.
+fn again(
+    server: &mut Server,
+    invocation: &Invocation,
+    terminal: &mut Terminal,
+    form: &str,
+) -> Result<(), Failure> {
+    let in_place = terminal.has_frames() && form != "json";
+    let shown = if in_place {
+        terminal.draw(|terminal| show(server, invocation, terminal, form))
+    } else {
+        show(server, invocation, terminal, form)
+    };
+    match shown {
+        Err(Failure::Failed(why)) if in_place => terminal.draw(|terminal| terminal.line(&why)),
+        Err(Failure::Failed(why)) => {
+            terminal.remark(&why);
+            Ok(())
+        }
+        shown => shown.map(drop),
     }
 }
 
@@ -72,15 +144,7 @@ fn show(
     terminal: &mut Terminal,
     form: &str,
 ) -> Result<bool, Failure> {
-    // Without a word, an application or a Procfile here, all of the node is shown.
-    let everything = invocation.words.is_empty()
-        && !invocation.has("app")
-        && !names::procfile(invocation).exists();
-    let jobs = if everything {
-        server.jobs()?
-    } else {
-        names::jobs(server, invocation, &invocation.words)?
-    };
+    let jobs = meant(server, invocation)?;
     let stats = server.stats()?;
     let mut rows = Vec::new();
     for name in jobs {
@@ -104,6 +168,31 @@ fn show(
     Ok(well)
 }
 
+/// The jobs that are shown. Without an application or a Procfile here that is a node's overview: all of
+/// it, or what a pattern fits in any application.
+fn meant(server: &mut Server, invocation: &Invocation) -> Result<Vec<String>, Failure> {
+    let procfile = names::procfile(invocation);
+    if invocation.has("app") || procfile.exists() {
+        return names::jobs(server, invocation, &invocation.words);
+    }
+    if invocation.has("procfile") || invocation.has("root") {
+        return Err(Failure::failed(format!("procfile not found: {}", procfile.display())));
+    }
+    if invocation.words.is_empty() {
+        return Ok(server.jobs()?);
+    }
+    let of_any = |word: &String| {
+        let pattern = word.contains(['*', '?']) && !word.contains(['.', '/']);
+        if pattern {
+            format!("*.{word}")
+        } else {
+            word.clone()
+        }
+    };
+    let words: Vec<String> = invocation.words.iter().map(of_any).collect();
+    names::jobs(server, invocation, &words)
+}
+
 fn rows_of(name: &str, info: &Value, stats: Option<&Value>) -> Vec<Row> {
     let (app, job) = name.split_once('.').unwrap_or(("default", name));
     let desired = info["desired"].as_str().unwrap_or_default();
@@ -118,6 +207,7 @@ fn rows_of(name: &str, info: &Value, stats: Option<&Value>) -> Vec<Row> {
             app: app.to_owned(),
             job: job.to_owned(),
             number: instance["instance"].as_u64(),
+            once: instance["once"] == json!(true),
             well: desired != "up" || matches!(&*state, "running" | "starting" | "exited"),
             pid,
             os_pid: instance["os_pid"].as_u64(),
@@ -129,14 +219,21 @@ fn rows_of(name: &str, info: &Value, stats: Option<&Value>) -> Vec<Row> {
             state,
         }
     };
-    let rows: Vec<Row> = instances.iter().map(row).collect();
-    if !rows.is_empty() {
-        return rows;
+    let mut rows: Vec<Row> = instances.iter().map(row).collect();
+    if rows.iter().all(|row| row.once) {
+        // The job is there without an instance of its own, or with one-offs alone.
+        rows.insert(0, without_instance(app, job, info));
     }
-    vec![Row {
+    rows
+}
+
+/// The line of a job that has no kept instance.
+fn without_instance(app: &str, job: &str, info: &Value) -> Row {
+    Row {
         app: app.to_owned(),
         job: job.to_owned(),
         number: None,
+        once: false,
         state: info["state"].as_str().unwrap_or_default().to_owned(),
         pid: None,
         os_pid: None,
@@ -146,7 +243,7 @@ fn rows_of(name: &str, info: &Value, stats: Option<&Value>) -> Vec<Row> {
         rss: None,
         note: info["reason"].as_str().unwrap_or_default().to_owned(),
         well: true,
-    }]
+    }
 }
 
 /// Why an instance is as it is, and when it is tried again.
@@ -198,14 +295,30 @@ fn table(rows: &[Row], terminal: &mut Terminal, wide: bool) -> Result<(), Failur
     lines.extend(rows.iter().map(|row| row.cells(wide)));
     let first = heads.iter().position(|head| *head == "PID").unwrap_or(0);
     let right: Vec<usize> = [2].into_iter().chain(first..heads.len() - 1).collect();
-    terminal.table(&lines, &right)
+    if wide {
+        return terminal.table(&lines, &right);
+    }
+    // NOTE says why, and is worth more than what is measured.
+    let spare = ["MEM", "CPU%", "RESTARTS", "UP"];
+    let spare = spare.iter().filter_map(|name| heads.iter().position(|head| head == name));
+    terminal.fitted_table(&lines, &right, &spare.collect::<Vec<_>>())
 }
 
 impl Row {
+    /// How a command is told it: a one-off by the number of its process, since an instance may have its own.
     fn name(&self) -> String {
         match self.number {
+            Some(_) if self.once => self.pid.map(|pid| pid.to_string()).unwrap_or_default(),
             Some(number) => format!("{}.{}.{number}", self.app, self.job),
             None => format!("{}.{}", self.app, self.job),
+        }
+    }
+
+    fn numbered(&self, number: u64) -> String {
+        if self.once {
+            format!("{number}*")
+        } else {
+            number.to_string()
         }
     }
 
@@ -216,7 +329,7 @@ impl Row {
         let mut cells: Vec<Cell> = vec![
             self.app.clone().into(),
             self.job.clone().into(),
-            number(self.number).into(),
+            or_none(self.number.map(|number| self.numbered(number))).into(),
             state,
             number(self.pid).into(),
         ];
@@ -239,7 +352,7 @@ impl Row {
 
     fn json(&self) -> Value {
         json!({
-            "app": self.app, "job": self.job, "instance": self.number, "state": self.state,
+            "app": self.app, "job": self.job, "instance": self.number, "once": self.once, "state": self.state,
             "pid": self.pid, "os_pid": self.os_pid, "uptime": self.up, "restarts": self.restarts,
             "cpu": self.cpu, "rss": self.rss, "note": self.note,
         })

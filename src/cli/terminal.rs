@@ -1,5 +1,5 @@
 //! How things are shown: colours only on a terminal and where nobody forbids them, rows that line up,
-//! JSON where it is asked for.
+//! JSON where it is asked for, and a picture that is drawn again in its place.
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use super::args::Invocation;
 use super::failure::Failure;
+use super::layout::{self, cut, Column, GAP};
+use crate::sys::terminal;
 use crate::wire::json;
 
 /// Where a command prints.
@@ -18,6 +20,12 @@ pub struct Terminal {
     width: Option<usize>,
     /// Whether questions may be asked.
     asks: bool,
+    /// Whether it takes commands, such as to go back to its first row.
+    obeys: bool,
+    /// What is printed into a frame, while one is made.
+    frame: Option<Vec<u8>>,
+    /// Whether a frame has been drawn.
+    drawn: bool,
 }
 
 /// A colour by what it means.
@@ -85,11 +93,12 @@ impl Terminal {
     pub fn of_process() -> Self {
         let stdout = io::stdout();
         let is_terminal = stdout.is_terminal();
-        let color =
-            is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let obeys = is_terminal && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let color = obeys && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let width = is_terminal.then(columns);
         let asks = io::stdin().is_terminal();
-        Self { out: Box::new(stdout), color, json: false, width, asks }
+        let out = Box::new(stdout);
+        Self { out, color, json: false, width, asks, obeys, frame: None, drawn: false }
     }
 
     /// Takes what the flags say.
@@ -114,7 +123,39 @@ impl Terminal {
     /// # Errors
     /// Nobody reads it any more.
     pub fn line(&mut self, text: &str) -> Result<(), Failure> {
-        Ok(writeln!(self.out, "{text}")?)
+        match &mut self.frame {
+            Some(frame) => Ok(writeln!(frame, "{text}")?),
+            None => Ok(writeln!(self.out, "{text}")?),
+        }
+    }
+
+    /// Whether a picture can be drawn again in its place.
+    pub fn has_frames(&self) -> bool {
+        self.obeys && !self.json
+    }
+
+    /// Draws what `show` prints in the place of what it printed before. What was on the terminal before
+    /// the first time is moved up, where the terminal keeps it. The window may have another size each time.
+    ///
+    /// # Errors
+    /// Those of `show`, and nothing is drawn; or the terminal is gone.
+    pub fn draw<T>(
+        &mut self,
+        show: impl FnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.width = Some(columns());
+        self.frame = Some(Vec::new());
+        let shown = show(self);
+        let text = self.frame.take().unwrap_or_default();
+        let shown = shown?;
+        let rows = terminal::size().map(|(_, rows)| rows).filter(|rows| *rows > 0).unwrap_or(24);
+        let up = if self.drawn { String::new() } else { "\r\n".repeat(rows) };
+        let frame = layout::frame(&String::from_utf8_lossy(&text), rows);
+        // In one piece, so that nobody sees half of it.
+        self.out.write_all((up + &frame).as_bytes())?;
+        self.out.flush()?;
+        self.drawn = true;
+        Ok(shown)
     }
 
     /// Says something beside what is printed, which may be read by a program.
@@ -128,6 +169,9 @@ impl Terminal {
     /// # Errors
     /// Nobody reads them any more.
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if let Some(frame) = &mut self.frame {
+            return Ok(frame.write_all(bytes)?);
+        }
         self.out.write_all(bytes)?;
         Ok(self.out.flush()?)
     }
@@ -155,27 +199,43 @@ impl Terminal {
     /// # Errors
     /// Nobody reads them any more.
     pub fn table(&mut self, rows: &[Vec<Cell>], right: &[usize]) -> Result<(), Failure> {
-        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width_of = |column: usize| {
-            let cells = rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.text.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..columns).map(width_of).collect();
+        let columns = layout::as_they_are(&widths(rows), self.width);
+        self.rows(rows, right, &columns)
+    }
+
+    /// The same in rows that fit the terminal: the columns in `spare` are left out where there is no room
+    /// for them, the first of them first, and then long cells are cut.
+    ///
+    /// # Errors
+    /// As [`Self::table`].
+    pub fn fitted_table(
+        &mut self,
+        rows: &[Vec<Cell>],
+        right: &[usize],
+        spare: &[usize],
+    ) -> Result<(), Failure> {
+        let columns = layout::fitted(&widths(rows), spare, self.width);
+        self.rows(rows, right, &columns)
+    }
+
+    fn rows(
+        &mut self,
+        rows: &[Vec<Cell>],
+        right: &[usize],
+        columns: &[Column],
+    ) -> Result<(), Failure> {
         for row in rows {
             let mut line = String::new();
-            let mut used = 0;
-            for (column, cell) in row.iter().enumerate() {
-                let last = column + 1 == row.len();
-                let room = self.width.map(|width| width.saturating_sub(used));
-                let text = if last { cut(&cell.text, room) } else { cell.text.clone() };
-                let gap = widths[column].saturating_sub(text.chars().count());
-                let before = if right.contains(&column) { gap } else { 0 };
+            for (at, column) in columns.iter().enumerate() {
+                let Some(cell) = row.get(column.index) else { continue };
+                let text = cut(&cell.text, column.width);
+                let gap = column.width.saturating_sub(text.chars().count());
+                let before = if right.contains(&column.index) { gap } else { 0 };
                 line += &" ".repeat(before);
                 line += &self.painted(&text, cell.paint);
-                if !last {
-                    line += &" ".repeat(gap - before + 2);
+                if at + 1 < columns.len() {
+                    line += &" ".repeat(gap - before + GAP);
                 }
-                used += widths[column] + 2;
             }
             self.line(line.trim_end())?;
         }
@@ -206,19 +266,20 @@ impl Terminal {
     }
 }
 
-fn cut(text: &str, room: Option<usize>) -> String {
-    match room {
-        Some(room) if text.chars().count() > room.max(1) => {
-            text.chars().take(room.max(1) - 1).chain(['…']).collect()
-        }
-        Some(_) | None => text.to_owned(),
-    }
+fn widths(rows: &[Vec<Cell>]) -> Vec<usize> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width_of = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.text.chars().count()).max().unwrap_or(0)
+    };
+    (0..columns).map(width_of).collect()
 }
 
 /// How wide the terminal is; 80 where it does not say.
 fn columns() -> usize {
     let said = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-    said.or_else(crate::sys::terminal::columns).filter(|width| *width > 0).unwrap_or(80)
+    let has = || terminal::size().map(|(columns, _)| columns);
+    said.or_else(has).filter(|width| *width > 0).unwrap_or(80)
 }
 
 /// Seconds as people say them: `3.1s`, `12s`, `5m07s`, `2h03m`, `4d02h`.
@@ -270,13 +331,5 @@ mod tests {
             (size(0), size(1023), size(88_080_384)),
             ("0B".into(), "1023B".into(), "84M".into())
         );
-    }
-
-    #[test]
-    fn the_last_column_is_cut_and_marked() {
-        assert_eq!(cut("hello", Some(5)), "hello");
-        assert_eq!(cut("hello!", Some(5)), "hell…");
-        assert_eq!(cut("hello!", Some(0)), "…");
-        assert_eq!(cut("hello!", None), "hello!");
     }
 }

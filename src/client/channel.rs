@@ -1,6 +1,8 @@
 //! The channel of a node over a plain websocket: topics to follow, and commands.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use data_encoding::BASE64;
 use serde_json::{json, Map, Value};
@@ -50,6 +52,17 @@ impl Socket {
             }
         }
     }
+
+    /// What [`Self::next`] gives, if that needs no waiting.
+    fn next_if_there(&mut self) -> Result<Option<Option<Message>>, Error> {
+        self.ws.get_ref().set_waiting(false)?;
+        let next = match self.next() {
+            Err(Error::Broken(error)) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            next => next.map(Some),
+        };
+        self.ws.get_ref().set_waiting(true)?;
+        next
+    }
 }
 
 fn broken(error: tungstenite::Error) -> Error {
@@ -85,6 +98,24 @@ pub enum Heard {
         /// How many messages.
         lost: u64,
     },
+}
+
+/// What a look at a channel finds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Look {
+    /// This was said.
+    Heard(Heard),
+    /// Nothing yet. There may be when its descriptor is readable.
+    Nothing,
+    /// The node has ended the conversation.
+    Ended,
+}
+
+impl AsFd for Channel {
+    /// For poll(2) only. What has been read of it already does not show there: [`Channel::look`] first.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.ws.get_ref().as_fd()
+    }
 }
 
 impl Channel {
@@ -165,18 +196,29 @@ impl Channel {
         Ok(None)
     }
 
+    /// The next thing said, if it is there already: for programs that wait for other things too.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub fn look(&mut self) -> Result<Look, Error> {
+        if let Some(heard) = self.waiting.pop_front() {
+            return Ok(Look::Heard(heard));
+        }
+        while let Some(message) = self.socket.next_if_there()? {
+            let Some(message) = message else { return Ok(Look::Ended) };
+            if let Some(heard) = heard(&read(&message)?) {
+                return Ok(Look::Heard(heard));
+            }
+        }
+        Ok(Look::Nothing)
+    }
+
     fn say(&mut self, message: &Value) -> Result<(), Error> {
         self.socket.send(Message::text(message.to_string()))
     }
 
     fn receive(&mut self) -> Result<Option<Value>, Error> {
-        let text = match self.socket.next()? {
-            None => return Ok(None),
-            Some(Message::Text(text)) => text,
-            Some(_) => return Err(Error::Strange("bytes on the channel".into())),
-        };
-        let message = serde_json::from_str(&text);
-        message.map(Some).map_err(|error| Error::Strange(error.to_string()))
+        self.socket.next()?.as_ref().map(read).transpose()
     }
 
     fn await_answer(
@@ -189,8 +231,15 @@ impl Channel {
             }
             self.waiting.extend(heard(&message));
         }
-        Err(Error::Broken(std::io::ErrorKind::UnexpectedEof.into()))
+        Err(Error::Broken(ErrorKind::UnexpectedEof.into()))
     }
+}
+
+fn read(message: &Message) -> Result<Value, Error> {
+    let Message::Text(text) = message else {
+        return Err(Error::Strange("bytes on the channel".into()));
+    };
+    serde_json::from_str(text).map_err(|error| Error::Strange(error.to_string()))
 }
 
 fn refused(status: u16, error: &Value) -> Error {

@@ -24,6 +24,6 @@ mod stream;
 
 pub use address::Address;
 pub use api::{Job, Logs, LogsWish, Process, Server, State};
-pub use channel::{Channel, Heard};
+pub use channel::{Channel, Heard, Look};
 pub use error::Error;
 pub use http::{Body, Connection, Reply};

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -23,6 +24,14 @@ impl Stream {
             Address::Unix(path) => UnixStream::connect(path).map(Self::Unix),
         };
         opened.map_err(|error| Error::NoNode { address: address.clone(), error })
+    }
+
+    /// Whether a read waits.
+    pub(super) fn set_waiting(&self, waits: bool) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_nonblocking(!waits),
+            Self::Unix(stream) => stream.set_nonblocking(!waits),
+        }
     }
 
     /// How long a read may take; for ever without one.
@@ -48,6 +57,15 @@ fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
         }
     }
     Err(last)
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
 }
 
 impl Read for Stream {

@@ -17,7 +17,7 @@ use crate::supervisor::name::JobName;
 use crate::supervisor::tables::Refusal;
 
 /// The first parts of the names of events.
-const EVENT_WORDS: [&str; 13] = [
+pub const EVENT_WORDS: [&str; 13] = [
     "load",
     "unload",
     "start",

@@ -23,6 +23,43 @@ pub fn becomes_writable(fd: BorrowedFd<'_>, patience: Duration) -> bool {
     ready > 0
 }
 
+/// Why a wait for input is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// There is something to read, or the end.
+    Input,
+    /// Nobody reads what is written to the output any more.
+    Unread,
+    /// The time is over, or a signal came.
+    Time,
+}
+
+/// Waits until there is something to read from `input`, nobody reads `output` any more, or this time is
+/// over; for ever without one. Of a pipe that shows without a write to it (POLLERR, poll(2)).
+pub fn wait_for_input(
+    input: BorrowedFd<'_>,
+    output: BorrowedFd<'_>,
+    patience: Option<Duration>,
+) -> Woken {
+    let mut asked = [
+        libc::pollfd { fd: input.as_raw_fd(), events: libc::POLLIN, revents: 0 },
+        libc::pollfd { fd: output.as_raw_fd(), events: 0, revents: 0 },
+    ];
+    // A part of a millisecond counts whole: who waits for it must not come back before it is over.
+    let timeout = patience.map_or(-1, |patience| {
+        i32::try_from(patience.as_micros().div_ceil(1000)).unwrap_or(i32::MAX)
+    });
+    // SAFETY: two pollfds of ours are read and written.
+    let ready = unsafe { libc::poll(asked.as_mut_ptr(), 2, timeout) };
+    if ready <= 0 {
+        Woken::Time
+    } else if asked[1].revents & (libc::POLLERR | libc::POLLHUP) != 0 {
+        Woken::Unread
+    } else {
+        Woken::Input
+    }
+}
+
 /// Lets the reader of a socket find the end behind what was written; reading from it goes on. One that
 /// is no socket, or not connected any more, stays as it is.
 pub fn end_writing(socket: BorrowedFd<'_>) {
@@ -58,6 +95,18 @@ mod tests {
         assert!(!becomes_writable(writer.as_fd(), Duration::from_millis(1)));
         drop(reader);
         assert!(becomes_writable(writer.as_fd(), Duration::from_millis(1)), "it fails at once");
+    }
+
+    #[test]
+    fn a_wait_for_input_ends_when_nobody_reads_the_output() {
+        let (input, mut feed) = io::pipe().expect("a pipe");
+        let (reader, output) = io::pipe().expect("a pipe");
+        let wait = |time: Option<Duration>| wait_for_input(input.as_fd(), output.as_fd(), time);
+        assert_eq!(wait(Some(Duration::from_millis(1))), Woken::Time);
+        feed.write_all(b"x").expect("there is room");
+        assert_eq!(wait(None), Woken::Input);
+        drop(reader);
+        assert_eq!(wait(None), Woken::Unread);
     }
 
     #[test]

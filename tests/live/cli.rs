@@ -15,14 +15,14 @@ use super::until::until;
 
 /// How a command ended, and what it said.
 #[derive(Debug)]
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// Runs a command in a folder against a node.
-fn gaffer(node: &Node, folder: &str, line: &[&str]) -> Said {
+pub(crate) fn gaffer(node: &Node, folder: &str, line: &[&str]) -> Said {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gaffer"));
     command
         .args(line)
@@ -39,20 +39,20 @@ fn gaffer(node: &Node, folder: &str, line: &[&str]) -> Said {
 }
 
 /// Runs a command that has to go well, and gives what it printed.
-fn does(node: &Node, folder: &str, line: &[&str]) -> String {
+pub(crate) fn does(node: &Node, folder: &str, line: &[&str]) -> String {
     let said = gaffer(node, folder, line);
     assert_eq!((said.code, said.err.as_str()), (0, ""), "{line:?}: {}", said.out);
     said.out
 }
 
 /// The same with `--json`: one value a line.
-fn json_of(node: &Node, folder: &str, line: &[&str]) -> Vec<Value> {
+pub(crate) fn json_of(node: &Node, folder: &str, line: &[&str]) -> Vec<Value> {
     let out = does(node, folder, &[line, &["--json"]].concat());
     out.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
 }
 
 /// A node, and a folder called `site` with an application in it.
-fn site(node: &Node) -> String {
+pub(crate) fn site(node: &Node) -> String {
     let folder = node.path("site");
     fs::create_dir(&folder).expect("a folder");
     let procfile = "web: echo hello from web; exec sleep 1001\ncat: cat\n";
@@ -61,7 +61,7 @@ fn site(node: &Node) -> String {
     folder.display().to_string()
 }
 
-fn all_run(node: &Node, jobs: &[&str]) {
+pub(crate) fn all_run(node: &Node, jobs: &[&str]) {
     until("all run", || {
         jobs.iter().all(|job| node.get(&format!("/jobs/{job}"))["state"] == "running")
     });

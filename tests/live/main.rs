@@ -4,6 +4,8 @@
 
 mod background;
 mod cli;
+mod cli_errors;
+mod cli_screen;
 mod client;
 mod clients;
 mod crash;

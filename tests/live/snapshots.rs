@@ -70,8 +70,13 @@ fn replay(script: &str, node: &Node, folder: &Path) -> String {
         let Some(line) = line.strip_prefix("$ ") else { continue };
         let program = Path::new(env!("CARGO_BIN_EXE_gaffer")).parent().expect("a folder");
         let path = format!("{}:{}", program.display(), std::env::var("PATH").expect("a path"));
-        let mut command = Command::new("sh");
-        command.args(["-c", line]).current_dir(folder).stdin(Stdio::null()).env("PATH", path);
+        // Whatever does not end fails, and does not hold the others up for ever.
+        let mut command = Command::new("timeout");
+        command
+            .args(["60", "sh", "-c", line])
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .env("PATH", path);
         command.env("GAFFER_URL", format!("http://127.0.0.1:{}", node.port));
         command.env("GAFFER_CONFIG", "").env("HOME", folder);
         let output = command.output().expect("it runs");

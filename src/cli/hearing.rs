@@ -1,0 +1,62 @@
+//! Waiting for what a node says, for as long as somebody reads what is printed of it: `gaffer events | head`
+//! ends with `head`, and not with the next event.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::time::Instant;
+
+use super::failure::Failure;
+use crate::client::{Channel, Heard, Look};
+use crate::sys::fds::{wait_for_input, Woken};
+
+/// What a wait ended with.
+#[derive(Debug)]
+pub enum Next {
+    /// The node said this.
+    Heard(Heard),
+    /// It has ended the conversation.
+    Ended,
+    /// The time is over, or a signal came.
+    Time,
+}
+
+/// What the node says next; `None` when it has ended the conversation.
+///
+/// # Errors
+/// The connection broke, or nobody reads what is printed any more.
+pub fn hear(channel: &mut Channel) -> Result<Option<Heard>, Failure> {
+    loop {
+        match hear_until(channel, None)? {
+            Next::Heard(heard) => return Ok(Some(heard)),
+            Next::Ended => return Ok(None),
+            Next::Time => {}
+        }
+    }
+}
+
+/// The same up to a moment.
+///
+/// # Errors
+/// As [`hear`].
+pub fn hear_until(channel: &mut Channel, deadline: Option<Instant>) -> Result<Next, Failure> {
+    let stdout = io::stdout();
+    loop {
+        match channel.look()? {
+            Look::Heard(heard) => return Ok(Next::Heard(heard)),
+            Look::Ended => return Ok(Next::Ended),
+            Look::Nothing => {}
+        }
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(now()));
+        match wait_for_input(channel.as_fd(), stdout.as_fd(), left) {
+            Woken::Input => {}
+            Woken::Unread => return Err(Failure::Gone),
+            Woken::Time => return Ok(Next::Time),
+        }
+    }
+}
+
+/// This moment, to measure from.
+pub fn now() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "a command has no reactor that reads the clock")]
+    Instant::now()
+}
