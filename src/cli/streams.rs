@@ -72,7 +72,7 @@ pub fn recv(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), 
 }
 
 fn first_label(server: &mut Server, pid: u64) -> Result<String, Failure> {
-    let info = server.process(pid).info()?;
+    let info = server.process(pid).info().map_err(|error| names::no_process(pid, error))?;
     let label = info["redirect_output"].as_array().and_then(|labels| labels.first());
     let label = label.and_then(Value::as_str).map(str::to_owned);
     label.ok_or_else(|| unpublished(pid))
