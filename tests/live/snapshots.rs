@@ -43,7 +43,7 @@ const MASKS: &[(&str, &str)] = &[
     (r"(?m)^(> {3,})\d+ (\S+) \d+[KM]$", "$1 N $2 M"),
     (r"#\d{10,}", "#SEQ"),
     (r"after 0\.\d+ s", "after T s"),
-    (r"\b\d+(\.\d)?s\b", "Ts"),
+    (r"\b(\d+m)?\d+(\.\d)?s\b", "Ts"),
     (r" +\d+\.\d +\d+[KM]\b", " C M"),
     (r"\t\d+\.\d\t\d+[KM]\t?", "\tC\tM\t"),
     (r" +Ts +(\d+) ", " Ts $1 "),
@@ -117,19 +117,23 @@ fn compare(name: &str, prepare: impl FnOnce(&Path)) {
 
 #[test]
 fn commands_on_a_node_print_what_they_printed() {
-    compare("node.txt", |folder| {
+    compare("node.trace", |folder| {
         let procfile = "web: echo hello from web; exec sleep 1001\n\
-            echo: read line; echo got $line\n\
-            broken: echo trying; echo cannot >&2; exit 3\n";
+            echo: read line; echo got $line\n";
         fs::write(folder.join("Procfile"), procfile).expect("written");
         let env = "GAFFER_REDIRECT_INPUT=echo\nPORT=7100\n";
         fs::write(folder.join(".env"), env).expect("written");
+        // What is tried again soon would differ from one command to the next.
+        let broken = r#"{"name": "site.broken", "cmd": "echo trying; echo cannot >&2; exit 3",
+            "shell": true, "restart": "on-failure", "redirect_output": ["out", "err"],
+            "backoff": {"base": 900, "max": 900}}"#;
+        fs::write(folder.join("broken.json"), broken).expect("written");
     });
 }
 
 #[test]
 fn commands_without_a_node_print_what_they_printed() {
-    compare("here.txt", |folder| {
+    compare("here.trace", |folder| {
         let procfile = "greet: echo hello; echo and more >&2\nweb: exec sleep 1001\n";
         fs::write(folder.join("Procfile"), procfile).expect("written");
         let ini = "[gaffer]\nbnid = 127.0.0.1:0\n\n[job:web]\nnumprocesses = many\n";
@@ -139,7 +143,7 @@ fn commands_without_a_node_print_what_they_printed() {
 
 #[test]
 fn every_command_is_in_a_file() {
-    let files = ["node.txt", "here.txt"].map(|name| {
+    let files = ["node.trace", "here.trace"].map(|name| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cli").join(name);
         fs::read_to_string(path).expect("it is there")
     });
