@@ -53,7 +53,7 @@ pub const GLOBAL: &[Flag] = &[
     takes(Some('a'), "app", "NAME", "the application (default: the Procfile's folder, if there is one here)"),
     takes(Some('f'), "procfile", "FILE", "the Procfile (default: Procfile)"),
     takes(Some('d'), "root", "DIR", "the folder of the application (default: this one)"),
-    takes(Some('e'), "env", "FILE", "its environment (default: .env beside the Procfile)"),
+    takes(Some('e'), "env", "FILE", "its environment; later files go over earlier ones (repeatable; default: .env beside the Procfile)"),
     flag(None, "json", "print JSON"),
     flag(None, "no-color", "no colours, as with NO_COLOR"),
     flag(None, "no-input", "never ask"),
@@ -65,7 +65,7 @@ const NUMBERS: Flag = takes(
     Some('c'),
     "concurrency",
     "NAME=N",
-    "how many of each process type, comma-separated (repeatable)",
+    "how many of each process type, comma-separated; all=N for those not named (repeatable)",
 );
 const NO_WAIT: Flag = flag(None, "no-wait", "do not wait until it is done");
 const WATCH: Flag = flag(Some('w'), "watch", "show it again whenever it changes, until ^C");

@@ -99,9 +99,13 @@ impl Server {
         // A node closes what was idle for long: then it is asked again, once, over a new connection.
         if let Some(mut connection) = self.connection.take() {
             connection.set_patience(Some(patience))?;
-            if let Ok(reply) = connection.ask(method, target, body) {
-                self.connection = Some(connection);
-                return Ok(reply);
+            match connection.ask(method, target, body) {
+                Ok(reply) => {
+                    self.connection = Some(connection);
+                    return Ok(reply);
+                }
+                Err(error @ Error::NoNode { .. }) => return Err(error),
+                Err(_) => {}
             }
             if method != "GET" {
                 // It may have been done all the same: look before asking twice.
@@ -149,10 +153,11 @@ impl Server {
     /// It does not.
     pub fn ping(&mut self) -> Result<(), Error> {
         let reply = self.ask("GET", "/ping", b"")?;
-        if reply.status == 200 {
-            return Ok(());
+        match (reply.status, reply.body.trim_ascii()) {
+            (200, b"OK") => Ok(()),
+            (200, _) => Err(Error::Strange("something else than OK to a ping".into())),
+            _ => Err(Error::of_answer(reply.status, &reply.body)),
         }
-        Err(Error::of_answer(reply.status, &reply.body))
     }
 
     /// The names of its sessions.
