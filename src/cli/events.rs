@@ -55,7 +55,7 @@ fn known(prefix: &str) -> Result<&str, Failure> {
     if first.is_empty() || EVENT_WORDS.contains(&first) {
         return Ok(prefix);
     }
-    let meant = similar::nearest(first, EVENT_WORDS.into_iter());
+    let meant = similar::nearest(first, EVENT_WORDS);
     let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
     let known = EVENT_WORDS.join(", ");
     Err(Failure::usage(format!(

@@ -77,7 +77,7 @@ pub const COMMANDS: &[Command] = &[
         flags: &[NUMBERS, takes(None, "only", "NAMES", "these process types only, comma-separated"), takes(Some('p'), "port", "PORT", "where the ports begin (default: PORT of .env or the environment, else 5000)"),
             flag(None, "restart", "start again what ends"), flag(None, "exit-on-failure", "stop the others only when a process fails")], run: start::start },
     Command { names: &["dev:run"], args: "CMD...", about: "run a command in the environment of this folder's application, in our place", flags: &[], run: one_off::run },
-    Command { names: &["check"], args: "[FILE...]", about: "tell what is wrong with Procfiles, .env, INI and JSON files (default: the Procfile and the .env here)", flags: &[], run: check::check },
+    Command { names: &["check"], args: "[FILE...]", about: "tell what is wrong with Procfiles, .env, INI and JSON files (- reads stdin; default: the Procfile and the .env here)", flags: &[], run: check::check },
     Command { names: &["apps"], args: "", about: "list the applications of the node", flags: &[], run: ps::apps },
     Command { names: &["load"], args: "[FILE]", about: "load this folder's Procfile, or a JSON file of jobs (- reads it from stdin)",
         flags: &[NUMBERS, flag(None, "nostart", "load without starting")], run: loading::load },

@@ -1,5 +1,6 @@
 //! A node, its jobs and its processes, as things with methods.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use serde_json::{json, Map, Value};
@@ -7,7 +8,7 @@ use serde_json::{json, Map, Value};
 use super::address::Address;
 use super::channel::Channel;
 use super::error::Error;
-use super::http::{Body, Connection, Reply, PATIENCE};
+use super::http::{Body, Connection, Reply, PATIENCE, WRITE_PATIENCE};
 
 /// A node.
 pub struct Server {
@@ -104,7 +105,11 @@ impl Server {
                     self.connection = Some(connection);
                     return Ok(reply);
                 }
+                // Who takes a request and says nothing may do it yet: it is not asked twice.
                 Err(error @ Error::NoNode { .. }) => return Err(error),
+                Err(Error::Broken(error)) if error.kind() == ErrorKind::TimedOut => {
+                    return Err(error.into());
+                }
                 Err(_) => {}
             }
             if method != "GET" {
@@ -412,7 +417,7 @@ impl Process<'_> {
     /// As [`Self::info`].
     pub fn write(&mut self, stream: &str, bytes: &[u8]) -> Result<(), Error> {
         let target = format!("/streams/{}/{}", self.pid, encoded(stream));
-        self.server.ask("POST", &target, bytes)?.json().map(drop)
+        self.server.ask_within(WRITE_PATIENCE, ("POST", &target, bytes))?.json().map(drop)
     }
 
     /// Tells it the end of a stream that is written to.
@@ -421,7 +426,7 @@ impl Process<'_> {
     /// As [`Self::info`].
     pub fn close(&mut self, stream: &str) -> Result<(), Error> {
         let target = format!("/streams/{}/{}?close=1", self.pid, encoded(stream));
-        self.server.ask("POST", &target, b"")?.json().map(drop)
+        self.server.ask_within(WRITE_PATIENCE, ("POST", &target, b""))?.json().map(drop)
     }
 
     /// What is kept of a stream, which is not all of it: the last part, if it wrote much.

@@ -12,6 +12,8 @@ use crate::VERSION;
 
 /// How long an answer may take, unless the request itself says that it waits for longer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one may take to a write, which is answered when the process has room for it.
+pub(super) const WRITE_PATIENCE: Duration = Duration::from_secs(75);
 /// Largest head of an answer.
 const HEAD: usize = 64 * 1024;
 /// Largest whole answer: ten thousand jobs' configurations fit.
@@ -266,8 +268,13 @@ impl Connection {
 
     /// Somebody took the connection and says nothing.
     fn silent(&self) -> Error {
-        let seconds = self.patience.unwrap_or(PATIENCE).as_secs();
-        let error = std::io::Error::other(format!("nothing came for {seconds} s"));
+        let patience = self.patience.unwrap_or(PATIENCE);
+        let what = format!("nothing came for {} s", patience.as_secs());
+        let error = std::io::Error::new(ErrorKind::TimedOut, what);
+        // What takes longer by itself says nothing of the node.
+        if patience > PATIENCE {
+            return Error::Broken(error);
+        }
         Error::NoNode { address: self.address.clone(), error }
     }
 
