@@ -2,13 +2,14 @@
 //! readers stop at the first fault, as they should; here the line is left out then and the rest is read
 //! again, so that all faults are told at once.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{json, Value};
 
 use super::args::Invocation;
 use super::failure::Failure;
-use super::loading;
+use super::loading::{self, NAME_IT};
 use super::names;
 use super::terminal::Terminal;
 use crate::base::environment::Variables;
@@ -17,7 +18,9 @@ use crate::daemon::job_files::json_jobs;
 use crate::daemon::options::Options;
 use crate::daemon::paths::Surroundings;
 use crate::daemon::settings::Settings;
-use crate::daemon::{host, text_file};
+use crate::daemon::{config, host, text_file};
+use crate::node::gaffer::Gaffer;
+use crate::supervisor::name::{check_session, DEFAULT_SESSION};
 use crate::sys::users;
 use crate::wire::{dotenv, procfile};
 
@@ -27,9 +30,20 @@ const MOST: usize = 100;
 /// Something wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Fault {
+    /// In which of the files that are read together.
+    file: usize,
     /// From 1; 0 if it is the file as a whole.
     line: usize,
     what: String,
+}
+
+/// Files that are read together: the one that is checked, and those it includes.
+type Texts = Vec<(PathBuf, String)>;
+
+/// The machine that they are for, which is this one.
+struct Here {
+    environ: Variables,
+    gaffer: Gaffer,
 }
 
 /// What a file is.
@@ -43,39 +57,63 @@ enum Kind {
 
 /// `gaffer check`.
 pub fn check(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
-    let environ = host::environment();
+    let here = Here::new(host::environment()).map_err(Failure::Failed)?;
     let mut files: Vec<PathBuf> = invocation.words.iter().map(PathBuf::from).collect();
-    let here = files.is_empty();
-    if here {
+    let own = files.is_empty();
+    if own {
         files.push(names::procfile(invocation));
         let application = loading::surroundings(invocation);
-        let dotenv = application.ok().and_then(|application| application.dotenv);
-        files.extend(dotenv.map(|(path, _)| path));
+        let dotenvs = application.map(|application| application.dotenvs).unwrap_or_default();
+        files.extend(dotenvs.into_iter().map(|(path, _)| path));
     }
     let mut faults = Vec::new();
-    for file in &files {
-        match text_file::read(file) {
+    for file in &mut files {
+        match read(file) {
             Ok(text) => {
-                let found = in_text(kind(file, &text), file, &text, &environ);
-                faults.extend(found.into_iter().map(|fault| placed(file, fault)));
+                let (texts, found) = in_text(kind(file, &text), file, &text, &here);
+                faults.extend(found.into_iter().map(|fault| placed(&texts, fault)));
             }
             Err(reason) => faults.push(of_message(reason)),
         }
     }
-    if here && faults.is_empty() {
+    if own && faults.is_empty() {
         // What only shows where both are put together.
         let application = loading::opened(invocation, "check")?;
-        let jobs = application.jobs(&environ, 5000, &mut Vec::new());
-        faults.extend(jobs.err().map(of_message));
+        let jobs = application.jobs(&here.environ, 5000, &mut Vec::new());
+        let sound = jobs.and_then(|jobs| loading::sound(&here.gaffer, &jobs));
+        faults.extend(sound.err().map(of_message));
+        if let Err(error) = check_session(&names::application(invocation)) {
+            // The files are well, and here they run.
+            terminal.remark(&format!("{error}; for gaffer load, {NAME_IT}"));
+        }
     }
     tell(&files, &faults, terminal)
+}
+
+/// Reads a file, or with `-` standard input, which is called so then.
+fn read(file: &mut PathBuf) -> Result<String, String> {
+    if file.as_os_str() != "-" {
+        return text_file::read(file);
+    }
+    *file = "stdin".into();
+    let mut text = String::new();
+    let read = std::io::stdin().lock().read_to_string(&mut text);
+    read.map(|_| text).map_err(|error| format!("stdin: {error}"))
+}
+
+impl Here {
+    fn new(environ: Variables) -> Result<Self, String> {
+        let setup = host::setup(environ.clone(), host::passing_word())?;
+        Ok(Self { environ, gaffer: Gaffer::new(setup) })
+    }
 }
 
 /// File, line and fault.
 type Placed = (String, usize, String);
 
-fn placed(file: &Path, fault: Fault) -> Placed {
-    (file.display().to_string(), fault.line, fault.what)
+fn placed(texts: &Texts, fault: Fault) -> Placed {
+    let file = texts.get(fault.file).map(|(path, _)| path.display().to_string());
+    (file.unwrap_or_default(), fault.line, fault.what)
 }
 
 /// Takes `file:line: what` or `file: what` apart.
@@ -135,82 +173,135 @@ fn kind(path: &Path, text: &str) -> Kind {
     }
 }
 
-fn in_text(kind: Kind, path: &Path, text: &str, environ: &Variables) -> Vec<Fault> {
+/// What is wrong with a text, and with those it includes.
+fn in_text(kind: Kind, path: &Path, text: &str, here: &Here) -> (Texts, Vec<Fault>) {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut texts = vec![(path.to_owned(), text.to_owned())];
     let mut faults = match kind {
-        Kind::Procfile => in_procfile(text),
-        Kind::Dotenv => again_and_again(text, &mut |text| {
-            let parsed = dotenv::parse(text, &|name| environ.get(name).cloned());
-            parsed.map(drop).map_err(|error| Fault { line: error.line, what: error.message })
+        Kind::Procfile => in_procfile(&texts),
+        Kind::Dotenv => again_and_again(&texts, &mut |texts| {
+            let parsed = dotenv::parse(&texts[0].1, &|name| here.environ.get(name).cloned());
+            parsed.map(drop).map_err(|error| of_only(error.line, error.message))
         }),
-        Kind::Ini => again_and_again(text, &mut |text| {
-            in_ini(path, text, environ).map_err(|message| {
-                let (_, line, what) = of_message(message);
-                Fault { line, what }
-            })
-        }),
-        Kind::Json => in_json(path, text),
+        Kind::Ini => {
+            let mut faults = include(&mut texts);
+            faults.extend(again_and_again(&texts, &mut |texts| {
+                in_ini(texts, here).map_err(|message| of_one(texts, message))
+            }));
+            faults
+        }
+        Kind::Json => in_json(path, text, here),
     };
     faults.sort();
-    faults
+    faults.dedup();
+    (texts, faults)
 }
 
-/// Reads a text, and again without the line that was at fault, until nothing is wrong with the rest.
-fn again_and_again(text: &str, read: &mut dyn FnMut(&str) -> Result<(), Fault>) -> Vec<Fault> {
-    let mut lines: Vec<&str> = text.split('\n').collect();
+fn of_only(line: usize, what: String) -> Fault {
+    Fault { file: 0, line, what }
+}
+
+/// Finds the file that a message is of.
+fn of_one(texts: &Texts, message: String) -> Fault {
+    let (file, line, what) = of_message(message.clone());
+    match texts.iter().position(|(path, _)| path.display().to_string() == file) {
+        Some(file) => Fault { file, line, what },
+        None => of_only(0, message),
+    }
+}
+
+/// Reads texts, and again without the line that was at fault, until nothing is wrong with the rest.
+fn again_and_again(texts: &Texts, read: &mut dyn FnMut(&Texts) -> Result<(), Fault>) -> Vec<Fault> {
+    let mut texts = texts.clone();
     let mut faults = Vec::new();
     while faults.len() < MOST {
-        let Err(fault) = read(&lines.join("\n")) else { break };
-        let at = fault.line.checked_sub(1);
+        let Err(fault) = read(&texts) else { break };
+        let (file, at) = (fault.file, fault.line.checked_sub(1));
         faults.push(fault);
+        let Some((_, text)) = texts.get_mut(file) else { break };
+        let mut lines: Vec<&str> = text.split('\n').collect();
         match at.and_then(|at| lines.get_mut(at)) {
             // Without the head of a section its keys would be those of another.
             Some(line) if !line.is_empty() && !line.starts_with('[') => *line = "",
             Some(_) | None => break,
         }
+        *text = lines.join("\n");
     }
     faults
 }
 
-fn in_procfile(text: &str) -> Vec<Fault> {
+fn in_procfile(texts: &Texts) -> Vec<Fault> {
     let (mut count, mut more) = (0, Vec::new());
-    let mut faults = again_and_again(text, &mut |text| {
-        let parsed = procfile::parse(text);
-        let file = parsed.map_err(|error| Fault { line: error.line, what: error.message })?;
+    let mut faults = again_and_again(texts, &mut |texts| {
+        let parsed = procfile::parse(&texts[0].1);
+        let file = parsed.map_err(|error| of_only(error.line, error.message))?;
         count = file.processes.len();
-        let ignored = file.ignored.iter().map(|(line, text)| Fault {
-            line: *line,
-            what: format!(
-                "no \"name: command\" with a name of A-Z a-z 0-9 _ -, so it is ignored: {text:?}"
-            ),
+        let ignored = file.ignored.iter().map(|(line, text)| {
+            of_only(
+                *line,
+                format!(
+                    "no \"name: command\" with a name of A-Z a-z 0-9 _ -, so it is ignored: {text:?}"
+                ),
+            )
         });
         let open = file.processes.iter().filter(|process| shlex::split(&process.command).is_none());
-        let open = open.map(|process| Fault {
-            line: process.line,
-            what: format!("{}: a quote is not closed", process.name),
+        let open = open.map(|process| {
+            of_only(process.line, format!("{}: a quote is not closed", process.name))
         });
         more = ignored.chain(open).collect();
         Ok(())
     });
     faults.extend(more);
     if count == 0 && faults.is_empty() {
-        faults.push(Fault { line: 0, what: "no \"name: command\" line in it".into() });
+        faults.push(of_only(0, "no \"name: command\" line in it".into()));
     }
     faults
 }
 
-fn in_ini(path: &Path, text: &str, environ: &Variables) -> Result<(), String> {
+/// Adds the files that the first one includes. What it says is known as far as it can be read.
+fn include(texts: &mut Texts) -> Vec<Fault> {
+    let mut whole = Table::default();
+    again_and_again(texts, &mut |texts| {
+        let mut table = Table::default();
+        let (path, text) = &texts[0];
+        table.add(path, text).map_err(|message| of_one(texts, message))?;
+        whole = table;
+        Ok(())
+    });
+    let mut faults = Vec::new();
+    let main = texts[0].0.clone();
+    for (place, file) in config::included(&whole, &main) {
+        match file.and_then(|file| text_file::read(&file).map(|text| (file, text))) {
+            Ok(text) => texts.push(text),
+            Err(why) => faults.push(of_one(texts, format!("{place}: {why}"))),
+        }
+    }
+    faults
+}
+
+fn in_ini(texts: &Texts, here: &Here) -> Result<(), String> {
     let mut table = Table::default();
-    table.add(path, text)?;
-    let variable = |name: &str| environ.get(name).cloned();
+    for (path, text) in texts {
+        table.add(path, text)?;
+    }
+    if let Some((main, _)) = texts.first() {
+        config::includes_in_main_only(&table, main)?;
+    }
+    let variable = |name: &str| here.environ.get(name).cloned();
     let surroundings = Surroundings { root: users::is_root(), variable: &variable };
-    table.jobs(&mut Vec::new())?;
+    let jobs = table.jobs(&mut Vec::new())?;
+    loading::sound(&here.gaffer, &jobs)?;
     let section = table.section("gaffer");
     Settings::read(&Options::default(), section, &surroundings, &mut Vec::new()).map(drop)
 }
 
-fn in_json(path: &Path, text: &str) -> Vec<Fault> {
-    let fault = |line: usize, message: String| Fault { line, what: of_message(message).2 };
-    let Err(whole) = json_jobs(path, text) else { return Vec::new() };
+fn in_json(path: &Path, text: &str, here: &Here) -> Vec<Fault> {
+    let fault = |line: usize, message: String| of_only(line, of_message(message).2);
+    let read = |text: &str| {
+        let jobs = json_jobs(path, text, DEFAULT_SESSION)?;
+        loading::sound(&here.gaffer, &jobs)
+    };
+    let Err(whole) = read(text) else { return Vec::new() };
     let value: Result<Value, _> = serde_json::from_str(text);
     let list = value.as_ref().ok().and_then(|value| value["jobs"].as_array());
     let Some(list) = list else {
@@ -219,7 +310,7 @@ fn in_json(path: &Path, text: &str) -> Vec<Fault> {
     };
     let lines = lines_of_jobs(text);
     let of_job = |(at, job): (usize, &Value)| {
-        let message = json_jobs(path, &json!({"jobs": [job]}).to_string()).err()?;
+        let message = read(&json!({"jobs": [job]}).to_string()).err()?;
         let line = lines.get(at).copied().unwrap_or(1);
         Some(fault(line, message.replacen("job 1", &format!("job {}", at + 1), 1)))
     };
@@ -268,7 +359,8 @@ mod tests {
 
     fn faults(name: &str, text: &str) -> Vec<String> {
         let path = Path::new(name);
-        let found = in_text(kind(path, text), path, text, &Variables::new());
+        let here = Here::new(Variables::new()).expect("random numbers");
+        let (_, found) = in_text(kind(path, text), path, text, &here);
         found.into_iter().map(|fault| format!("{}: {}", fault.line, fault.what)).collect()
     }
 
@@ -296,6 +388,21 @@ mod tests {
         begins("j.json", json, &["3: job 2 (b): cmd is missing", "5: job 3: expected an object"]);
         begins("j.json", "{\n{", &["2: "]);
         begins("j.json", "[]", &["1: expected an object"]);
+    }
+
+    #[test]
+    fn users_that_are_not_there_are_told_where_they_are_named() {
+        let ini = "[job:a]\ncmd = x\nuid = nobody-here\n[job:b]\ncmd = x\ngid = none-such\n";
+        begins("g.ini", ini, &["3: a: ", "6: b: "]);
+        let json = "{\"jobs\": [{\"name\": \"a\", \"cmd\": \"x\"},\n\
+                    {\"name\": \"b\", \"cmd\": \"x\", \"uid\": \"nobody-here\"}]}";
+        begins("j.json", json, &["2: job 2: b: "]);
+        begins(
+            "j.json",
+            "{\"name\": \"b\", \"cmd\": \"x\", \"uid\": \"nobody-here\"}",
+            &["1: job 1: b"],
+        );
+        begins("j.json", "\u{feff}{\"name\": \"b\", \"cmd\": \"x\"}", &[]);
     }
 
     #[test]

@@ -54,14 +54,30 @@ impl Failure {
     }
 }
 
+/// Refuses more words than a command's arguments in the table. One whose last goes on takes any number.
+///
+/// # Errors
+/// There are too many.
+pub fn within(args: &str, words: &[String]) -> Result<(), Failure> {
+    if args.ends_with("...") || args.ends_with("...]") {
+        return Ok(());
+    }
+    match words.get(args.split_whitespace().count()) {
+        None => Ok(()),
+        Some(word) => Err(Failure::usage(format!("{word:?} is one argument too many"))),
+    }
+}
+
 impl From<client::Error> for Failure {
     fn from(error: client::Error) -> Self {
         match error {
-            client::Error::NoNode { .. } => Self::NoNode(error.to_string()),
+            client::Error::NoNode { .. } | client::Error::Strange(_) => {
+                Self::NoNode(error.to_string())
+            }
             client::Error::Address { .. } => Self::Usage(error.to_string()),
-            client::Error::Broken(_)
-            | client::Error::Strange(_)
-            | client::Error::Refused { .. } => Self::Failed(error.to_string()),
+            client::Error::Broken(_) | client::Error::Refused { .. } => {
+                Self::Failed(error.to_string())
+            }
         }
     }
 }
@@ -72,6 +88,24 @@ impl From<io::Error> for Failure {
             Self::Gone
         } else {
             Self::Failed(error.to_string())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_command_takes_more_words_than_its_arguments() {
+        for (args, most) in [("", 0), ("[FILE]", 1), ("JOB|PID SIGNAL", 2), ("PID [STREAM]", 2)] {
+            let words = vec!["x".to_owned(); most + 1];
+            assert!(within(args, &words[..most]).is_ok(), "{args}");
+            let told = within(args, &words).expect_err(args);
+            assert_eq!((told.code(), told.message()), (2, Some("\"x\" is one argument too many")));
+        }
+        for args in ["[JOB...]", "CMD...", "NAME=N|NAME+N|NAME-N...", "PID DATA..."] {
+            assert!(within(args, &vec!["x".to_owned(); 9]).is_ok(), "{args}");
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::lines::{Begun, Speaker, Style};
+use super::lines::{Begun, Form, Speaker};
 use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
@@ -36,7 +36,7 @@ pub enum Rule {
 pub struct Foreground {
     pub(super) gaffer: Gaffer,
     rule: Rule,
-    style: Style,
+    form: Form,
     /// The process types of the file, in its order.
     kinds: Vec<String>,
     begun: Begun,
@@ -67,11 +67,11 @@ struct Ending {
 
 impl Foreground {
     /// A node without jobs. `kinds` are the process types in their order.
-    pub fn new(gaffer: Gaffer, rule: Rule, style: Style, kinds: Vec<String>) -> Self {
+    pub fn new(gaffer: Gaffer, rule: Rule, form: Form, kinds: Vec<String>) -> Self {
         Self {
             gaffer,
             rule,
-            style,
+            form,
             kinds,
             begun: Begun::default(),
             running: BTreeMap::new(),
@@ -85,7 +85,7 @@ impl Foreground {
     /// Tells something of our own.
     pub fn say(&mut self, what: &str) {
         let system = Speaker { name: "system".into(), kind: None };
-        self.style.line(&system, StreamNo::STDOUT, what.as_bytes(), &mut self.told);
+        self.form.line(&system, StreamNo::STDOUT, what.as_bytes(), &mut self.told);
     }
 
     fn speaker(&self, id: InstanceId) -> Speaker {
@@ -160,8 +160,8 @@ impl Foreground {
 
     fn tell_begun(&mut self, id: InstanceId) {
         let speaker = self.speaker(id);
-        let (style, told) = (self.style, &mut self.told);
-        self.begun.end(id, &mut |stream, line| style.line(&speaker, stream, line, told));
+        let (form, told) = (self.form, &mut self.told);
+        self.begun.end(id, &mut |stream, line| form.line(&speaker, stream, line, told));
     }
 
     /// Ends when nothing runs and nothing will.
@@ -315,8 +315,8 @@ impl Machine for Foreground {
                 &fallback
             }
         };
-        let (style, told) = (self.style, &mut self.told);
-        self.begun.take(id, stream, bytes, &mut |line| style.line(speaker, stream, line, told));
+        let (form, told) = (self.form, &mut self.told);
+        self.begun.take(id, stream, bytes, &mut |line| form.line(speaker, stream, line, told));
     }
 
     fn exited(&mut self, id: InstanceId, exit: Exit, now: Now) {

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{json, Value};
+
 use crate::base::ids::{InstanceId, StreamNo};
 use crate::base::limits;
 
@@ -25,6 +27,35 @@ pub struct Speaker {
     pub name: String,
     /// Which process type of the file it is, from 0; none for what we say ourselves.
     pub kind: Option<usize>,
+}
+
+/// For whom lines are written.
+#[derive(Clone, Copy, Debug)]
+pub enum Form {
+    /// For people.
+    Text(Style),
+    /// For programs: an object on each line, with `process`, `stream` (none for what we say ourselves) and
+    /// `line`.
+    Json,
+}
+
+impl Form {
+    /// Adds a line to a text.
+    pub fn line(&self, speaker: &Speaker, stream: StreamNo, line: &[u8], text: &mut String) {
+        let style = match self {
+            Self::Text(style) => style,
+            Self::Json => {
+                let label = if stream == StreamNo::STDERR { "err" } else { "out" };
+                let stream = speaker.kind.map_or(Value::Null, |_| json!(label));
+                let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));
+                let object = json!({"process": speaker.name, "stream": stream, "line": line});
+                text.push_str(&object.to_string());
+                text.push('\n');
+                return;
+            }
+        };
+        style.line(speaker, stream, line, text);
+    }
 }
 
 impl Style {
@@ -188,6 +219,23 @@ mod tests {
         let name = "\x1b[36mweb.1 \x1b[0m";
         assert_eq!(shown(true, StreamNo::STDOUT, b"a"), format!("{name} \x1b[36m|\x1b[0m a\n"));
         assert_eq!(shown(true, StreamNo::STDERR, b"a"), format!("{name} \x1b[31m|\x1b[0m a\n"));
+    }
+
+    #[test]
+    fn programs_get_an_object_for_each_line_as_it_was_written() {
+        let of = |kind: Option<usize>, stream, line: &[u8]| -> Value {
+            let mut text = String::new();
+            let speaker = Speaker { name: "web.1".into(), kind };
+            Form::Json.line(&speaker, stream, line, &mut text);
+            assert_eq!(text.matches('\n').count(), 1, "{text}");
+            serde_json::from_str(&text).expect("JSON")
+        };
+        assert_eq!(
+            of(Some(0), StreamNo::STDERR, b"\"a\"\x1b[1m\tb\r"),
+            json!({"process": "web.1", "stream": "err", "line": "\"a\"\x1b[1m\tb"})
+        );
+        let own = of(None, StreamNo::STDOUT, b"a\nb");
+        assert_eq!(own, json!({"process": "web.1", "stream": null, "line": "a\nb"}));
     }
 
     #[test]

@@ -50,7 +50,8 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         Ok(Parsed::Version) => terminal.line(&format!("gaffer version {}", crate::VERSION)),
         Ok(Parsed::Run(command, mut invocation)) => {
             terminal.obey(&invocation);
-            (command.run)(&mut invocation, &mut terminal)
+            failure::within(command.args, &invocation.words)
+                .and_then(|()| (command.run)(&mut invocation, &mut terminal))
         }
     };
     let code = match result {

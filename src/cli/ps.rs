@@ -105,7 +105,7 @@ fn watch(
             }
             Next::Time => {}
         }
-        if !in_place {
+        if !in_place && form != "json" {
             terminal.line("")?;
         }
         again(server, invocation, terminal, form)?;

@@ -23,10 +23,43 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// So much goes into a pipe that has room without waiting (PIPE_BUF, pipe(7)).
 const PIECE: usize = 4096;
 
+/// How the time is told of each line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stamp {
+    /// In front of it.
+    Plain,
+    /// In front of it, and less bright.
+    Dim,
+    /// In it, which is an object: as `ts`, seconds since 1970.
+    Json,
+}
+
+impl Stamp {
+    fn line(self, now: Now, line: &str, text: &mut String) {
+        match self {
+            Self::Plain => {
+                text.push_str(&time_of_day(now));
+                text.push(' ');
+                text.push_str(line);
+            }
+            Self::Dim => {
+                text.push_str("\x1b[2m");
+                text.push_str(&time_of_day(now));
+                text.push_str("\x1b[0m ");
+                text.push_str(line);
+            }
+            Self::Json => {
+                let members = line.strip_prefix('{').unwrap_or(line);
+                text.push_str(&format!("{{\"ts\":{:.3},{members}", now.epoch_seconds()));
+            }
+        }
+    }
+}
+
 /// Standard output.
 pub struct Screen {
     out: File,
-    color: bool,
+    stamp: Stamp,
     /// Somebody asked for the end.
     asked: Arc<AtomicBool>,
     /// Nobody takes anything, and the end was asked for.
@@ -38,13 +71,13 @@ impl Screen {
     ///
     /// # Errors
     /// It is closed, or signals cannot be heard.
-    pub fn new(color: bool) -> io::Result<Self> {
+    pub fn new(stamp: Stamp) -> io::Result<Self> {
         let asked = Arc::new(AtomicBool::new(false));
         for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
             signal_hook::flag::register(signal, Arc::clone(&asked))?;
         }
         let out = io::stdout().as_fd().try_clone_to_owned()?.into();
-        Ok(Self { out, color, asked, held: false })
+        Ok(Self { out, stamp, asked, held: false })
     }
 
     fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
@@ -75,16 +108,9 @@ impl World for Screen {
     }
 
     fn print(&mut self, lines: &str, now: Now) -> bool {
-        let time = time_of_day(now);
         let mut text = String::with_capacity(lines.len() * 2);
         for line in lines.split_inclusive('\n') {
-            if self.color {
-                text.push_str(&format!("\x1b[2m{time}\x1b[0m {line}"));
-            } else {
-                text.push_str(&time);
-                text.push(' ');
-                text.push_str(line);
-            }
+            self.stamp.line(now, line, &mut text);
         }
         self.write(text.as_bytes()).is_ok()
     }

@@ -7,10 +7,10 @@ use std::rc::Rc;
 use super::args::Invocation;
 use super::failure::Failure;
 use super::foreground::{Foreground, Rule};
-use super::lines::Style;
-use super::loading;
+use super::lines::{Form, Style};
+use super::loading::{self, Numbers};
 use super::names;
-use super::screen::Screen;
+use super::screen::{Screen, Stamp};
 use super::terminal::Terminal;
 use crate::daemon::host;
 use crate::node::gaffer::{Gaffer, Legacy};
@@ -41,7 +41,12 @@ pub fn start(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(),
     let environ = host::environment();
     let mut plan = plan(invocation, &environ)?;
     plan.notes.extend(taken_ports(&plan.jobs));
-    let code = run(plan, environ, terminal.has_color()).map_err(Failure::Failed)?;
+    let stamp = match (terminal.is_json(), terminal.has_color()) {
+        (true, _) => Stamp::Json,
+        (false, true) => Stamp::Dim,
+        (false, false) => Stamp::Plain,
+    };
+    let code = run(plan, environ, stamp).map_err(Failure::Failed)?;
     if code == 0 {
         Ok(())
     } else {
@@ -61,27 +66,27 @@ fn plan(invocation: &Invocation, environ: &BTreeMap<String, String>) -> Result<P
     let mut application = loading::opened(invocation, &session(invocation))?;
     application.port = match invocation.number("port")? {
         None => None,
-        Some(port) => Some(u16::try_from(port).map_err(|_| {
-            Failure::usage(format!("--port: {port} is no port number; the highest is 65535"))
-        })?),
+        Some(port) => match u16::try_from(port) {
+            Ok(port @ 1..) => Some(port),
+            Ok(0) | Err(_) => {
+                return Err(Failure::usage(format!(
+                    "--port: {port} is no port number; expected 1 to 65535"
+                )));
+            }
+        },
     };
     let mut notes = Vec::new();
     let jobs = application.jobs(environ, 5000, &mut notes).map_err(Failure::Failed)?;
     let kinds: Vec<String> = jobs.iter().map(|job| job.name.label().to_owned()).collect();
-    let numbers = loading::concurrency(invocation)?;
+    let numbers = loading::concurrency(invocation, &kinds)?;
     let only = only(invocation);
-    for (flag, name) in
-        numbers.keys().map(|n| ("concurrency", n)).chain(only.iter().map(|n| ("only", n)))
-    {
-        if !kinds.contains(name) {
-            let known = kinds.join(", ");
-            return Err(Failure::usage(format!(
-                "--{flag}: the Procfile has no {name:?}, but {known}"
-            )));
-        }
+    if let Some(stranger) = only.iter().find(|name| !kinds.contains(name)) {
+        let flag = if invocation.words.contains(stranger) { "" } else { "--only: " };
+        let known = kinds.join(", ");
+        return Err(Failure::usage(format!("{flag}the Procfile has no {stranger:?}, but {known}")));
     }
     let wanted = |name: &str| {
-        let named = only.contains(name) || numbers.contains_key(name);
+        let named = only.contains(name) || numbers.named.contains(name);
         (only.is_empty() || only.contains(name)) && (name != RELEASE || named)
     };
     if only.is_empty() && kinds.iter().any(|kind| kind == RELEASE && !wanted(kind)) {
@@ -95,7 +100,12 @@ fn plan(invocation: &Invocation, environ: &BTreeMap<String, String>) -> Result<P
         .filter(|job| job.spec.numprocesses > 0)
         .collect();
     if jobs.is_empty() {
-        return Err(Failure::failed("nothing is to be started: there are 0 of everything"));
+        return Err(Failure::failed(match notes.iter().find(|note| note.starts_with(RELEASE)) {
+            Some(note) if !kinds.iter().any(|kind| wanted(kind)) => {
+                format!("nothing is to be started: {note}")
+            }
+            Some(_) | None => "nothing is to be started: there are 0 of everything".to_owned(),
+        }));
     }
     Ok(Plan { jobs, kinds, rule, notes })
 }
@@ -114,13 +124,13 @@ fn only(invocation: &Invocation) -> BTreeSet<String> {
     listed.map(str::to_owned).chain(invocation.words.iter().cloned()).collect()
 }
 
-fn fitted(job: JobEntry, rule: Rule, numbers: &BTreeMap<String, u32>) -> JobEntry {
+fn fitted(job: JobEntry, rule: Rule, numbers: &Numbers) -> JobEntry {
     let mut spec: JobSpec = (*job.spec).clone();
     if rule != Rule::Restarts {
         spec.rules.policy = RestartPolicy::Never;
     }
-    if let Some(number) = numbers.get(job.name.label()) {
-        spec.numprocesses = *number;
+    if let Some(number) = numbers.of(job.name.label()) {
+        spec.numprocesses = number;
     }
     JobEntry { spec: Rc::new(spec), ..job }
 }
@@ -149,30 +159,27 @@ fn taken_ports(jobs: &[JobEntry]) -> Vec<String> {
     notes
 }
 
-fn run(plan: Plan, environ: BTreeMap<String, String>, color: bool) -> Result<u8, String> {
+fn run(plan: Plan, environ: BTreeMap<String, String>, stamp: Stamp) -> Result<u8, String> {
     let told = |error: std::io::Error| error.to_string();
     let nofile = startup::raise_nofile();
     let gaffer = Gaffer::new(host::setup(environ, host::passing_word())?);
-    for job in &plan.jobs {
-        let sound = gaffer.supervisor().check(&job.name, &job.spec, &Default::default());
-        sound.map_err(|refusal| {
-            let key = gaffer.supervisor().misfit(&job.name, &job.spec);
-            let place = key.map_or(job.place.job(), |key| job.place.of(key));
-            format!("{place}: {}: {refusal}", job.name.label())
-        })?;
-    }
+    loading::sound(&gaffer, &plan.jobs)?;
     let names = plan
         .jobs
         .iter()
         .map(|job| job.name.label().len() + 1 + job.spec.numprocesses.to_string().len());
-    let style = Style { color, width: names.chain(["system".len()]).max().unwrap_or(0) };
+    let width = names.chain(["system".len()]).max().unwrap_or(0);
+    let form = match stamp {
+        Stamp::Json => Form::Json,
+        Stamp::Plain | Stamp::Dim => Form::Text(Style { color: stamp == Stamp::Dim, width }),
+    };
     let spawner =
         Spawner::new(nofile).map_err(|errno| format!("cannot start processes: {errno}"))?;
     // Without it, what leaves its group and then loses its parent is not found any more.
     let adopts = reap::become_subreaper();
-    let screen = Screen::new(color).map_err(told)?;
+    let screen = Screen::new(stamp).map_err(told)?;
     let parts = Parts { spawner, files: Files::nowhere(), world: Box::new(screen) };
-    let machine = Foreground::new(gaffer, plan.rule, style, plan.kinds);
+    let machine = Foreground::new(gaffer, plan.rule, form, plan.kinds);
     let mut reactor = Reactor::new(machine, parts).map_err(told)?;
     let (machine, now) = reactor.machine();
     for note in &plan.notes {

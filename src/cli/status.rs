@@ -27,12 +27,15 @@ pub fn ping(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), 
 /// `gaffer version`.
 pub fn version(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
     let mut server = connect::server(invocation)?;
+    // Ours is known whether a node answers or not.
+    if !terminal.is_json() {
+        terminal.line(&format!("gaffer {VERSION}"))?;
+    }
     let node = server.version()?;
     let address = server.address().to_string();
     if terminal.is_json() {
         return terminal.json(&json!({"gaffer": VERSION, "gafferd": node, "node": address}));
     }
-    terminal.line(&format!("gaffer {VERSION}"))?;
     terminal.line(&format!("gafferd {node} at {address}"))
 }
 

@@ -53,7 +53,7 @@ pub const GLOBAL: &[Flag] = &[
     takes(Some('a'), "app", "NAME", "the application (default: the Procfile's folder, if there is one here)"),
     takes(Some('f'), "procfile", "FILE", "the Procfile (default: Procfile)"),
     takes(Some('d'), "root", "DIR", "the folder of the application (default: this one)"),
-    takes(Some('e'), "env", "FILE", "its environment (default: .env beside the Procfile)"),
+    takes(Some('e'), "env", "FILE", "its environment; later files go over earlier ones (repeatable; default: .env beside the Procfile)"),
     flag(None, "json", "print JSON"),
     flag(None, "no-color", "no colours, as with NO_COLOR"),
     flag(None, "no-input", "never ask"),
@@ -65,7 +65,7 @@ const NUMBERS: Flag = takes(
     Some('c'),
     "concurrency",
     "NAME=N",
-    "how many of each process type, comma-separated (repeatable)",
+    "how many of each process type, comma-separated; all=N for those not named (repeatable)",
 );
 const NO_WAIT: Flag = flag(None, "no-wait", "do not wait until it is done");
 const COMMIT_GRACE: Flag = takes(
@@ -85,7 +85,7 @@ pub const COMMANDS: &[Command] = &[
         flags: &[NUMBERS, takes(None, "only", "NAMES", "these process types only, comma-separated"), takes(Some('p'), "port", "PORT", "where the ports begin (default: PORT of .env or the environment, else 5000)"),
             flag(None, "restart", "start again what ends"), flag(None, "exit-on-failure", "stop the others only when a process fails")], run: start::start },
     Command { names: &["dev:run"], args: "CMD...", about: "run a command in the environment of this folder's application, in our place", flags: &[], run: one_off::here },
-    Command { names: &["check"], args: "[FILE...]", about: "tell what is wrong with Procfiles, .env, INI and JSON files (default: the Procfile and the .env here)", flags: &[], run: check::check },
+    Command { names: &["check"], args: "[FILE...]", about: "tell what is wrong with Procfiles, .env, INI and JSON files (- reads stdin; default: the Procfile and the .env here)", flags: &[], run: check::check },
     Command { names: &["apps"], args: "", about: "list the applications of the node", flags: &[], run: ps::apps },
     Command { names: &["load"], args: "[FILE]", about: "load this folder's Procfile, or a JSON file of jobs (- reads it from stdin)",
         flags: &[NUMBERS, flag(None, "nostart", "load without starting")], run: loading::load },

@@ -62,6 +62,17 @@ impl FromStr for Address {
                 Ok(Self::Unix(path.into()))
             };
         }
+        if let Some((before, host)) = text.rsplit_once('@') {
+            // What stands there may be a password, and is not told again.
+            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+            let text = if scheme.is_empty() {
+                format!("…@{host}")
+            } else {
+                format!("{scheme}://…@{host}")
+            };
+            let why = "a node knows no users and passwords; leave out what stands before the @";
+            return Err(Error::Address { text, why: why.into() });
+        }
         if text.starts_with("https:") {
             return Err(bad("https is not spoken by this version"));
         }
@@ -110,6 +121,14 @@ mod tests {
         }
         for bad in ["unix:", "https://x", "ftp://x", "http://x:y", "http://x:5000/jobs", "[::1"] {
             assert!(bad.parse::<Address>().is_err(), "{bad}");
+        }
+        for (bad, shown) in [
+            ("http://user:secret@host:5000", "\"http://…@host:5000\" is not a node's address"),
+            ("https://a:secret@b", "\"https://…@b\" is not"),
+            ("user:secret@host", "\"…@host\" is not"),
+        ] {
+            let error = bad.parse::<Address>().expect_err(bad).to_string();
+            assert!(error.starts_with(shown) && !error.contains("secret"), "{error}");
         }
     }
 }

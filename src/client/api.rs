@@ -1,5 +1,6 @@
 //! A node, its jobs and its processes, as things with methods.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use serde_json::{json, Map, Value};
@@ -7,7 +8,7 @@ use serde_json::{json, Map, Value};
 use super::address::Address;
 use super::channel::Channel;
 use super::error::Error;
-use super::http::{Body, Connection, Reply, PATIENCE};
+use super::http::{Body, Connection, Reply, PATIENCE, WRITE_PATIENCE};
 
 /// A node.
 pub struct Server {
@@ -119,9 +120,17 @@ impl Server {
         // A node closes what was idle for long: then it is asked again, once, over a new connection.
         if let Some(mut connection) = self.connection.take() {
             connection.set_patience(Some(patience))?;
-            if let Ok(reply) = connection.ask(method, target, body) {
-                self.connection = Some(connection);
-                return Ok(reply);
+            match connection.ask(method, target, body) {
+                Ok(reply) => {
+                    self.connection = Some(connection);
+                    return Ok(reply);
+                }
+                // Who takes a request and says nothing may do it yet: it is not asked twice.
+                Err(error @ Error::NoNode { .. }) => return Err(error),
+                Err(Error::Broken(error)) if error.kind() == ErrorKind::TimedOut => {
+                    return Err(error.into());
+                }
+                Err(_) => {}
             }
             if method != "GET" {
                 // It may have been done all the same: look before asking twice.
@@ -169,10 +178,11 @@ impl Server {
     /// It does not.
     pub fn ping(&mut self) -> Result<(), Error> {
         let reply = self.ask("GET", "/ping", b"")?;
-        if reply.status == 200 {
-            return Ok(());
+        match (reply.status, reply.body.trim_ascii()) {
+            (200, b"OK") => Ok(()),
+            (200, _) => Err(Error::Strange("something else than OK to a ping".into())),
+            _ => Err(Error::of_answer(reply.status, &reply.body)),
         }
-        Err(Error::of_answer(reply.status, &reply.body))
     }
 
     /// The names of its sessions.
@@ -427,7 +437,7 @@ impl Process<'_> {
     /// As [`Self::info`].
     pub fn write(&mut self, stream: &str, bytes: &[u8]) -> Result<(), Error> {
         let target = format!("/streams/{}/{}", self.pid, encoded(stream));
-        self.server.ask("POST", &target, bytes)?.json().map(drop)
+        self.server.ask_within(WRITE_PATIENCE, ("POST", &target, bytes))?.json().map(drop)
     }
 
     /// Tells it the end of a stream that is written to.
@@ -436,7 +446,7 @@ impl Process<'_> {
     /// As [`Self::info`].
     pub fn close(&mut self, stream: &str) -> Result<(), Error> {
         let target = format!("/streams/{}/{}?close=1", self.pid, encoded(stream));
-        self.server.ask("POST", &target, b"")?.json().map(drop)
+        self.server.ask_within(WRITE_PATIENCE, ("POST", &target, b""))?.json().map(drop)
     }
 
     /// What is kept of a stream, which is not all of it: the last part, if it wrote much.

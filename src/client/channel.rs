@@ -26,7 +26,7 @@ impl Socket {
     pub(super) fn open(address: &Address, target: &str) -> Result<Self, Error> {
         let mut key = [0; 16];
         entropy::random_bytes(&mut key)
-            .map_err(|errno| Error::Strange(format!("no random numbers: {errno}")))?;
+            .map_err(|errno| Error::Broken(std::io::Error::from_raw_os_error(errno.0)))?;
         let key = BASE64.encode(&key);
         let accept = accept_of(&key);
         let (stream, ahead) = Connection::open(address)?.switch(target, (&key, &accept))?;

@@ -51,6 +51,9 @@ impl Error {
             None => (text("reason").unwrap_or_default(), text("detail")),
         };
         let reason = reason.unwrap_or_else(|| word.clone());
+        if reason.is_empty() {
+            return Self::Strange(format!("a refusal ({status}) without a reason"));
+        }
         Self::Refused { status, word, reason }
     }
 
@@ -68,7 +71,7 @@ impl fmt::Display for Error {
                 write!(f, "no gafferd answers at {address} ({error}): start one with `gafferd`")
             }
             Self::Broken(error) => write!(f, "the connection to the node broke: {error}"),
-            Self::Strange(what) => write!(f, "this is not a node's answer: {what}"),
+            Self::Strange(what) => write!(f, "what answers is no gafferd ({what})"),
             Self::Refused { reason, .. } => f.write_str(reason),
         }
     }

@@ -11,7 +11,9 @@ use super::stream::Stream;
 use crate::VERSION;
 
 /// How long an answer may take, unless the request itself says that it waits for longer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(75);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one may take to a write, which is answered when the process has room for it.
+pub(super) const WRITE_PATIENCE: Duration = Duration::from_secs(75);
 /// Largest head of an answer.
 const HEAD: usize = 64 * 1024;
 /// Largest whole answer: ten thousand jobs' configurations fit.
@@ -20,8 +22,10 @@ const BODY: usize = 256 * 1024 * 1024;
 /// A connection to a node.
 pub struct Connection {
     stream: Stream,
-    host: String,
+    address: Address,
     key: Option<String>,
+    /// How long a read may take.
+    patience: Option<Duration>,
     /// Read, and not used yet.
     ahead: Vec<u8>,
 }
@@ -88,7 +92,8 @@ impl Connection {
     pub fn open(address: &Address) -> Result<Self, Error> {
         let stream = Stream::open(address)?;
         stream.set_patience(Some(PATIENCE))?;
-        Ok(Self { stream, host: address.host(), key: None, ahead: Vec::new() })
+        let (address, patience) = (address.clone(), Some(PATIENCE));
+        Ok(Self { stream, address, key: None, patience, ahead: Vec::new() })
     }
 
     /// The key to say with every request.
@@ -101,6 +106,7 @@ impl Connection {
     /// # Errors
     /// The system does not take it.
     pub fn set_patience(&mut self, patience: Option<Duration>) -> Result<(), Error> {
+        self.patience = patience;
         Ok(self.stream.set_patience(patience)?)
     }
 
@@ -140,7 +146,7 @@ impl Connection {
     }
 
     fn send(&mut self, method: &str, target: &str, body: &[u8]) -> Result<(), Error> {
-        let host = &self.host;
+        let host = self.address.host();
         let mut request = format!(
             "{method} {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: gaffer/{VERSION}\r\n"
         );
@@ -259,9 +265,26 @@ impl Connection {
                 }
                 // A read with a time limit is not begun again by the system (signal(7)).
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
+                    return Err(self.silent());
+                }
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Somebody took the connection and says nothing.
+    fn silent(&self) -> Error {
+        let patience = self.patience.unwrap_or(PATIENCE);
+        let what = format!("nothing came for {} s", patience.as_secs());
+        let error = std::io::Error::new(ErrorKind::TimedOut, what);
+        // What takes longer by itself says nothing of the node.
+        if patience > PATIENCE {
+            return Error::Broken(error);
+        }
+        Error::NoNode { address: self.address.clone(), error }
     }
 
     /// Makes a websocket of the connection: gives the stream, and what was read of it already.
@@ -270,7 +293,7 @@ impl Connection {
         target: &str,
         (key, accept): (&str, &str),
     ) -> Result<(Stream, Vec<u8>), Error> {
-        let host = &self.host;
+        let host = self.address.host();
         let request = format!(
             "GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: gaffer/{VERSION}\r\n\
              Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\

@@ -11,7 +11,7 @@ use super::options::Options;
 use super::paths::Surroundings;
 use super::settings::Settings;
 use super::text_file::{read, TextFile};
-use crate::supervisor::name::JobName;
+use crate::supervisor::name::{JobName, DEFAULT_SESSION};
 use crate::supervisor::spec::JobEntry;
 
 /// The configuration.
@@ -54,7 +54,7 @@ impl Config {
         let mut jobs = table.jobs(&mut warnings)?;
         jobs.extend(applications(origins, &settings, &mut warnings)?);
         for path in &origins.options.loads {
-            jobs.extend(json_jobs(path, &read(path)?)?);
+            jobs.extend(json_jobs(path, &read(path)?, DEFAULT_SESSION)?);
         }
         Ok(Self { settings, jobs: unique(jobs)?, warnings })
     }
@@ -77,24 +77,42 @@ fn find(origins: &Origins<'_>) -> Result<Option<PathBuf>, String> {
 
 fn read_ini(path: &Path, root: bool, table: &mut Table) -> Result<(), String> {
     add(path, root, table)?;
-    let beside = path.parent().unwrap_or(Path::new("."));
-    let listed = |table: &Table, key: &str| -> Vec<PathBuf> {
+    for (_, file) in included(table, path) {
+        add(&file?, root, table)?;
+    }
+    includes_in_main_only(table, path)
+}
+
+/// The files that a main file includes, in their order, each with the place of the key that says so; or
+/// why a folder of them cannot be read.
+pub fn included(table: &Table, main: &Path) -> Vec<(String, Result<PathBuf, String>)> {
+    let beside = main.parent().unwrap_or(Path::new("."));
+    let listed = |key: &str| -> Vec<(String, PathBuf)> {
         let entry = table.section("gaffer").and_then(|section| section.get(key));
-        let words = entry.map(|entry| entry.value.as_str()).unwrap_or_default();
-        words.split_whitespace().map(|word| beside.join(word)).collect()
+        let Some(entry) = entry else { return Vec::new() };
+        let words = entry.value.split_whitespace();
+        words.map(|word| (entry.place.clone(), beside.join(word))).collect()
     };
-    for file in listed(table, "include") {
-        add(&file, root, table)?;
-    }
-    for directory in listed(table, "include_dir") {
+    let mut all: Vec<_> =
+        listed("include").into_iter().map(|(place, file)| (place, Ok(file))).collect();
+    for (place, directory) in listed("include_dir") {
         let mut files = Vec::new();
-        walk(&directory, &mut files)?;
-        files.sort();
-        for file in files {
-            add(&file, root, table)?;
+        if let Err(message) = walk(&directory, &mut files) {
+            all.push((place, Err(message)));
+            continue;
         }
+        files.sort();
+        all.extend(files.into_iter().map(|file| (place.clone(), Ok(file))));
     }
-    let main = format!("{}:", path.display());
+    all
+}
+
+/// Refuses an `include` of an included file, which would have no effect.
+///
+/// # Errors
+/// There is one, with file and line.
+pub fn includes_in_main_only(table: &Table, main: &Path) -> Result<(), String> {
+    let main = format!("{}:", main.display());
     let entries = table.section("gaffer").into_iter().flat_map(Section::entries);
     let mut includes =
         entries.filter(|entry| matches!(entry.key.as_str(), "include" | "include_dir"));

@@ -8,6 +8,7 @@ use serde_json::{json, Map, Value};
 
 use super::text_file::{read, TextFile};
 use crate::base::environment::Variables;
+use crate::base::limits;
 use crate::supervisor::name::{check_session, JobName};
 use crate::supervisor::spec::{JobEntry, Place};
 use crate::supervisor::spec_read;
@@ -27,8 +28,9 @@ pub struct Application {
     pub path: PathBuf,
     /// Its text.
     pub procfile: String,
-    /// The `.env` beside it: path and text.
-    pub dotenv: Option<(PathBuf, String)>,
+    /// The `.env` beside it, or those that stand for it: path and text of each. What a later one says goes
+    /// over what an earlier one does.
+    pub dotenvs: Vec<(PathBuf, String)>,
     /// Where its ports begin, whatever its variables say.
     pub port: Option<u16>,
 }
@@ -54,8 +56,8 @@ impl Application {
         check_session(&session).map_err(|error| {
             format!("{file}: {error}; say the application's name with --procfile NAME={file}")
         })?;
-        let dotenv = dotenv_in(&root)?;
-        Ok(Self { session, root, path, procfile, dotenv, port: None })
+        let dotenvs = dotenv_in(&root)?;
+        Ok(Self { session, root, path, procfile, dotenvs, port: None })
     }
 
     /// Has it in another folder than that of its Procfile, with the `.env` there.
@@ -65,7 +67,7 @@ impl Application {
     pub fn move_to(&mut self, root: &Path) -> Result<(), String> {
         let absolute = std::path::absolute(root);
         self.root = absolute.map_err(|error| format!("{}: {error}", root.display()))?;
-        self.dotenv = dotenv_in(&self.root)?;
+        self.dotenvs = dotenv_in(&self.root)?;
         Ok(())
     }
 
@@ -119,18 +121,20 @@ impl Application {
         Ok(jobs)
     }
 
-    /// The variables of its `.env`, and where each is written.
+    /// The variables of its `.env` files, and where each is written.
     ///
     /// # Errors
     /// What is wrong with it, with file and line.
     pub fn environment(&self, environ: &Variables) -> Result<(Variables, Variables), String> {
         let (mut env, mut places) = (Variables::new(), Variables::new());
-        let Some((path, text)) = &self.dotenv else { return Ok((env, places)) };
-        let parsed = dotenv::parse(text, &|name| environ.get(name).cloned());
-        let at = |line: usize| format!("{}:{line}", path.display());
-        for entry in parsed.map_err(|error| format!("{}: {}", at(error.line), error.message))? {
-            places.insert(entry.key.clone(), at(entry.line));
-            env.insert(entry.key, entry.value);
+        for (path, text) in &self.dotenvs {
+            let known = |name: &str| env.get(name).or_else(|| environ.get(name)).cloned();
+            let parsed = dotenv::parse(text, &known);
+            let at = |line: usize| format!("{}:{line}", path.display());
+            for entry in parsed.map_err(|error| format!("{}: {}", at(error.line), error.message))? {
+                places.insert(entry.key.clone(), at(entry.line));
+                env.insert(entry.key, entry.value);
+            }
         }
         Ok((env, places))
     }
@@ -168,20 +172,24 @@ impl Application {
     }
 }
 
-fn dotenv_in(root: &Path) -> Result<Option<(PathBuf, String)>, String> {
+fn dotenv_in(root: &Path) -> Result<Vec<(PathBuf, String)>, String> {
     let path = root.join(".env");
     let text = TextFile::find(&path)?.map(TextFile::read).transpose()?;
-    Ok(text.map(|text| (path, text)))
+    Ok(text.map(|text| (path, text)).into_iter().collect())
 }
 
-/// The jobs of a JSON file: one job, or `{"jobs": [...]}`.
+/// The jobs of a JSON file: one job, or `{"jobs": [...]}`. One that names no session is of `session`.
 ///
 /// # Errors
 /// What is wrong, with the file and the line or the job.
-pub fn json_jobs(path: &Path, text: &str) -> Result<Vec<JobEntry>, String> {
+pub fn json_jobs(path: &Path, text: &str, session: &str) -> Result<Vec<JobEntry>, String> {
     let file = path.display();
-    let value = json::parse(text.as_bytes())
-        .map_err(|error| format!("{file}:{}: {error}", error.line()))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let value = json::parse(text.as_bytes()).map_err(|error| {
+        let told = error.to_string();
+        let what = told.split(" at line ").next().unwrap_or(&told);
+        format!("{file}:{}: {what} at column {}", error.line(), error.column())
+    })?;
     let Value::Object(top) = value else {
         return Err(format!("{file}: expected an object: one job, or {{\"jobs\": [...]}}"));
     };
@@ -195,8 +203,10 @@ pub fn json_jobs(path: &Path, text: &str) -> Result<Vec<JobEntry>, String> {
     };
     let placed = |(number, value): (usize, &Value)| {
         let place = format!("{file}: job {}", number + 1);
-        json_job(value, &place).map_err(|error| {
+        json_job(value, &place, session).map_err(|error| {
             let name = value.get("name").and_then(Value::as_str);
+            // One that is too long is told short enough by what is wrong with it.
+            let name = name.filter(|name| name.len() <= limits::JOB_LABEL);
             let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
             format!("{place}{name}: {error}")
         })
@@ -204,10 +214,14 @@ pub fn json_jobs(path: &Path, text: &str) -> Result<Vec<JobEntry>, String> {
     list.iter().enumerate().map(placed).collect()
 }
 
-fn json_job(value: &Value, place: &str) -> Result<JobEntry, String> {
+fn json_job(value: &Value, place: &str, session: &str) -> Result<JobEntry, String> {
     let mut config = value.as_object().ok_or("expected an object")?.clone();
     let name = match config.get("name") {
-        Some(Value::String(name)) => JobName::parse(name).map_err(|error| error.to_string())?,
+        Some(Value::String(name)) => match name.contains(['.', '/']) {
+            true => JobName::parse(name),
+            false => JobName::new(session, name),
+        }
+        .map_err(|error| error.to_string())?,
         None | Some(_) => return Err("name: expected a text such as \"session.label\"".into()),
     };
     let start = spec_read::wants_start(&config);
@@ -219,6 +233,7 @@ fn json_job(value: &Value, place: &str) -> Result<JobEntry, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::supervisor::name::DEFAULT_SESSION;
     use crate::supervisor::spec::Command;
 
     fn application(procfile: &str, dotenv: &str) -> Result<Vec<JobEntry>, String> {
@@ -227,7 +242,7 @@ mod tests {
             root: "/srv/app".into(),
             path: "Procfile".into(),
             procfile: procfile.into(),
-            dotenv: Some((".env".into(), dotenv.into())),
+            dotenvs: vec![(".env".into(), dotenv.into())],
             port: None,
         };
         application.jobs(&BTreeMap::new(), 5100, &mut Vec::new())
@@ -263,16 +278,34 @@ mod tests {
     }
 
     #[test]
+    fn a_later_file_of_variables_goes_over_an_earlier_one() {
+        let file = |name: &str, text: &str| (PathBuf::from(name), text.to_owned());
+        let application = Application {
+            dotenvs: vec![file("a", "X=1\nY=1\n"), file("b", "\nY=2\nZ=${X}${Y}\n")],
+            ..Application::default()
+        };
+        let (env, places) = application.environment(&Variables::new()).expect("valid");
+        let of = |name: &str| (env[name].as_str(), places[name].as_str());
+        assert_eq!([of("X"), of("Y"), of("Z")], [("1", "a:1"), ("2", "b:2"), ("12", "b:3")]);
+    }
+
+    #[test]
     fn json_files_have_one_job_or_many() {
         let names = |text: &str| {
-            json_jobs(Path::new("f"), text)
+            json_jobs(Path::new("f"), text, DEFAULT_SESSION)
                 .map(|jobs| jobs.iter().map(|job| job.name.to_string()).collect::<Vec<_>>())
         };
         assert_eq!(names(r#"{"name": "a.b", "cmd": "x"}"#), Ok(vec!["a.b".into()]));
         let many = r#"{"jobs": [{"name": "b", "cmd": "x"}, {"name": "s/c", "cmd": "x"}]}"#;
         assert_eq!(names(many), Ok(vec!["default.b".into(), "s.c".into()]));
+        assert_eq!(
+            names("\u{feff}{\"name\": \"b\", \"cmd\": \"x\"}"),
+            Ok(vec!["default.b".into()])
+        );
+        let other = json_jobs(Path::new("f"), r#"{"name": "b", "cmd": "x"}"#, "shop");
+        assert_eq!(other.map(|jobs| jobs[0].name.to_string()), Ok("shop.b".into()));
         for (text, start) in [
-            ("{\n{", "f:2: "),
+            ("{\n{", "f:2: key must be a string at column 1"),
             ("[]", "f: expected an object"),
             (r#"{"jobs": 1}"#, "f: jobs: expected a list"),
             (r#"{"jobs": [{"name": "a"}]}"#, "f: job 1 (a): cmd is missing"),

@@ -9,6 +9,9 @@ use crate::base::limits;
 /// The session of jobs that are named without one.
 pub const DEFAULT_SESSION: &str = "default";
 
+/// So much of a text that is no name is told.
+const SHOWN: usize = 40;
+
 /// The name of a job: its session and its label there.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobName {
@@ -30,15 +33,25 @@ impl fmt::Display for NameError {
         match self {
             Self::Session(text) => write!(
                 f,
-                "{text:?} is not a session name: 1 to {} of A-Z a-z 0-9 _ + -",
+                "{:?} is not a session name: 1 to {} of A-Z a-z 0-9 _ + -",
+                shortened(text),
                 limits::SESSION_NAME
             ),
             Self::Label(text) => write!(
                 f,
-                "{text:?} is not a job name: 1 to {} of A-Z a-z 0-9 _ . + @ - and blank",
+                "{:?} is not a job name: 1 to {} of A-Z a-z 0-9 _ . + @ - and blank",
+                shortened(text),
                 limits::JOB_LABEL
             ),
         }
+    }
+}
+
+/// Enough of what was said to find it again.
+fn shortened(text: &str) -> String {
+    match text.chars().count() > SHOWN {
+        true => text.chars().take(SHOWN - 1).chain(['…']).collect(),
+        false => text.to_owned(),
     }
 }
 
@@ -127,6 +140,7 @@ mod tests {
         let label = "l".repeat(limits::JOB_LABEL);
         assert!(JobName::new(&session, &label).is_ok());
         assert!(JobName::new(&format!("{session}s"), &label).is_err());
-        assert!(JobName::new(&session, &format!("{label}l")).is_err());
+        let long = JobName::new(&session, &format!("{label}l")).expect_err("too long").to_string();
+        assert!(long.starts_with(&format!("\"{}…\" is not a job name", "l".repeat(39))), "{long}");
     }
 }

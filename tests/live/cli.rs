@@ -94,7 +94,7 @@ fn an_application_is_loaded_looked_at_and_unloaded() {
     let again = gaffer(&node, &site, &["load"]);
     assert_eq!(
         (again.code, again.out.as_str()),
-        (1, "'site.web' already loaded\n'site.cat' already loaded\n")
+        (0, "'site.web' already loaded\n'site.cat' already loaded\n")
     );
     all_run(&node, &["site/web", "site/cat"]);
     assert_eq!(does(&node, &site, &["apps"]), "site\n");

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use serde_json::{json, Value};
 use tempfile::TempDir;
 
 use super::node::{INT, KILL, TERM};
@@ -233,19 +234,79 @@ fn how_many_which_and_where_their_ports_begin_can_be_said() {
     assert!(said.contains("release is for a deployment and not started"), "{said}");
     let (ports, _) = said_with(&["start", "-c", "web=2,worker=0", "-p", "9000"], 2);
     assert_eq!(ports, ["web.1 port=9000", "web.2 port=9001"]);
+    let (ports, _) = said_with(&["start", "-c", "all=2,worker=1"], 3);
+    assert_eq!(ports, ["web.1 port=7000", "web.2 port=7001", "worker.1 port=7100"]);
+    let (ports, _) = said_with(&["start", "-c", "worker=1", "-c", "all=0"], 1);
+    assert_eq!(ports, ["worker.1 port=7100"]);
     let (ports, _) = said_with(&["dev:start", "--only", "worker,release"], 2);
     assert_eq!(ports, ["release.1 port=7200", "worker.1 port=7100"]);
     let app = App::new(&procfile);
     for (args, message) in [
         (&["start", "-c", "wbe=2"][..], "--concurrency: the Procfile has no \"wbe\", but web,"),
         (&["start", "--only", "x"], "--only: the Procfile has no \"x\""),
+        (&["start", "nope"], "the Procfile has no \"nope\", but web,"),
         (&["start", "-p", "70000"], "--port: 70000 is no port number"),
+        (&["start", "-p", "0"], "--port: 0 is no port number; expected 1 to 65535"),
         (&["start", "--restart", "--exit-on-failure"], "--restart and --exit-on-failure exclude"),
     ] {
         let (code, said) = app.run(args);
         assert_eq!(code, Some(2), "{said}");
         assert!(said.starts_with(&format!("gaffer: {message}")), "{said}");
     }
+}
+
+#[test]
+fn an_application_of_nothing_but_a_release_says_why_it_does_not_start() {
+    let app = App::new("release: exit 0\n");
+    let (code, said) = app.run(&["start"]);
+    let expected =
+        "gaffer: nothing is to be started: release is for a deployment and not started; \
+                    gaffer start release runs it\n";
+    assert_eq!((code, said.as_str()), (Some(1), expected));
+    let (_, said) = app.run(&["start", "release", "-c", "release=0"]);
+    assert!(said.ends_with("there are 0 of everything\n"), "{said}");
+}
+
+#[test]
+fn programs_are_told_a_line_as_an_object() {
+    let app = App::new("web: echo '\"out\"'; echo err >&2; exit 3\n");
+    let (code, said) = app.run(&["start", "--json"]);
+    assert_eq!(code, Some(3), "{said}");
+    let lines: Vec<Value> =
+        said.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert!(lines.iter().all(|line| line["ts"].as_f64().is_some_and(|ts| ts > 1e9)), "{said}");
+    let told = |process: &str, stream: Value, text: &str| {
+        let fits = |line: &Value| {
+            line["process"] == process
+                && line["stream"] == stream
+                && line["line"].as_str().is_some_and(|line| line.starts_with(text))
+        };
+        assert!(lines.iter().any(fits), "{process} {text}: {said}");
+    };
+    told("web.1", json!("out"), "\"out\"");
+    told("web.1", json!("err"), "err");
+    told("system", json!(null), "web.1 started with pid ");
+    told("system", json!(null), "web.1 exited with code 3");
+}
+
+#[test]
+fn later_files_of_variables_go_over_earlier_ones() {
+    let app = App::new("web: echo $A $B $C\n");
+    app.write(".env", "A=unused\nC=unused\n");
+    app.write("base", "A=1\nB=1\n");
+    app.write("local", "B=2-$A-${A}\n");
+    for args in [
+        &["start", "-e", "base", "-e", "local"][..],
+        &["-e", "base", "-e", "local", "dev:run", "echo $A $B $C"],
+    ] {
+        let (code, said) = app.run(args);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("1 2-$A-1\n"), "{said}");
+    }
+    app.write("local", "\nb\n");
+    let (code, said) = app.run(&["start", "-e", "base", "-e", "local"]);
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with("gaffer: local:2: "), "{said}");
 }
 
 #[test]
@@ -373,7 +434,7 @@ fn a_command_runs_in_the_applications_environment_and_in_our_place() {
 fn a_check_tells_every_fault_with_file_and_line() {
     let app = App::new("web: a\n");
     app.write(".env", "A=1\n");
-    let (code, said) = app.run(&["check"]);
+    let (code, said) = app.run(&["check", "-a", "app"]);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(said, "Procfile, .env: no faults\n");
     app.write("Procfile", "web: a\nno colon\nweb: b\n");
@@ -398,4 +459,48 @@ fn a_check_tells_every_fault_with_file_and_line() {
     assert_eq!(found[0], "jobs.json:2: job 1 (a): cmd is missing");
     assert!(found[1].starts_with("g.ini:3: unknown key \"foo\""), "{found:?}");
     assert_eq!(found[2], "none: No such file or directory");
+}
+
+#[test]
+fn a_check_of_an_ini_file_goes_into_what_it_includes() {
+    let app = App::new("web: a\n");
+    fs::create_dir(app.path("conf.d")).expect("a folder");
+    app.write("g.ini", "[gaffer]\ninclude = more.ini none.ini\ninclude_dir = conf.d\nbnd = 1\n");
+    app.write("more.ini", "[job:a]\ncmd = x\nfoo = 1\n");
+    app.write("conf.d/b.ini", "[job:b]\ncmd = x\nuid = nobody-here\n\nnumprocesses = y\n");
+    app.write("conf.d/not", "[");
+    let (code, said) = app.run(&["check", "g.ini"]);
+    assert_eq!(code, Some(1), "{said}");
+    let found: Vec<&str> = said.lines().collect();
+    let begins = [
+        "g.ini:2: none.ini: No such file or directory",
+        "g.ini:4: unknown key \"bnd\"",
+        "more.ini:3: unknown key \"foo\"",
+        "conf.d/b.ini:3: b: ",
+        "conf.d/b.ini:5: numprocesses: ",
+    ];
+    assert_eq!(found.len(), begins.len(), "{said}");
+    for (fault, begin) in found.iter().zip(begins) {
+        assert!(fault.starts_with(begin), "{fault}");
+    }
+    app.write("g.ini", "[gaffer]\ninclude = more.ini\n");
+    app.write("more.ini", "[gaffer]\ninclude = x.ini\n[job:a]\ncmd = x\n");
+    let (_, said) = app.run(&["check", "g.ini"]);
+    assert_eq!(said, "more.ini:2: include works in the main file only; name it there\n");
+    app.write("more.ini", "[job:a]\ncmd = x\n");
+    assert_eq!(app.run(&["check", "g.ini"]), (Some(0), "g.ini: no faults\n".into()));
+}
+
+#[test]
+fn a_check_reads_standard_input() {
+    let app = App::new("web: a\n");
+    app.write("in", "{\"jobs\": [\n{\"name\": \"a\"}]}");
+    let mut command = app.command(&["check", "-"]);
+    command.stdin(File::open(app.path("in")).expect("written"));
+    let output = command.output().expect("gaffer runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(
+        (output.status.code(), said.as_str()),
+        (Some(1), "stdin:2: job 1 (a): cmd is missing\n")
+    );
 }
