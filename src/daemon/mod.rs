@@ -2,10 +2,12 @@
 //! in its shell.
 
 pub mod boot;
+pub mod command_line;
 pub mod config;
 pub mod host;
 pub mod ini_jobs;
 pub mod job_files;
+pub mod launch;
 pub mod legacy;
 pub mod logger;
 pub mod options;

@@ -220,7 +220,7 @@ impl Said {
         if let Some(path) = word.strip_prefix("unix:") {
             return self.socket(self.folder.join(path));
         }
-        let address = places::parse(word)?;
+        let address = places::parse(word, places::DEFAULT_PORT)?;
         // Port 0 is another one each time.
         if address.port() != 0 && binds.contains(&address) {
             return Err(format!("{address} is named twice; leave one of the two away"));
