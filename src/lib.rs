@@ -85,6 +85,7 @@
 //! | 2 [`supervisor`] | pure decisions about jobs |
 //! | 3 [`front`] | connections without sockets: requests, answers, routes, who may ask, sessions |
 //! | 4 [`node`] | the machine: endpoints, outputs, statistics, state |
+//! | 5 [`lookup`] | which node runs what |
 //! | 5 [`reactor`] | descriptors, clock, sleep |
 //! | 6 [`daemon`] | assembly: options, configuration, log, start and end |
 //! | 6 [`client`] | the other end of the wire, for programs that talk to a node |
@@ -127,6 +128,7 @@ pub mod cli;
 pub mod client;
 pub mod daemon;
 pub mod front;
+pub mod lookup;
 pub mod node;
 pub mod reactor;
 pub mod supervisor;

@@ -157,6 +157,27 @@ pub const SOCKJS_SESSIONS: usize = 1024;
 pub const SOCKJS_SENDS: usize = 8;
 /// Above this size no further message is put into a frame: what a client reads at a time.
 pub const SOCKJS_FRAME: usize = 16 * 1024;
+// --- lookup -------------------------------------------------------------------------------------
+
+/// Most nodes that one lookupd knows: more than anybody has, and with their connections as many as it
+/// has descriptors for.
+pub const LOOKUP_NODES: usize = 10_000;
+/// Most jobs that one node registers.
+pub const LOOKUP_NODE_JOBS: usize = 10_000;
+/// Most processes that a node registers for one job: twice what gafferd keeps of a job, for one-offs
+/// and for those that still end.
+pub const LOOKUP_JOB_PROCESSES: usize = 20_000;
+/// Most jobs and processes of all nodes together: with two million of them the state is about 100 MB,
+/// whoever registers them.
+pub const LOOKUP_ENTRIES: usize = 2_000_000;
+/// Longest name of a node: names of hosts have at most 253 characters (RFC 1035).
+pub const LOOKUP_NAME: usize = 255;
+/// Longest origin of a node: scheme, such a name, and a port.
+pub const LOOKUP_ORIGIN: usize = 270;
+/// Longest version that a node says it speaks.
+pub const LOOKUP_VERSION: usize = 64;
+/// Longest message of a node. The longest that means something has some hundred bytes.
+pub const LOOKUP_MESSAGE: usize = 64 * 1024;
 // --- the kernel --------------------------------------------------------------------------------
 
 /// Most that is read of a process's environment, in bytes: the kernel itself takes no more for
