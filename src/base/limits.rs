@@ -178,6 +178,34 @@ pub const LOOKUP_ORIGIN: usize = 270;
 pub const LOOKUP_VERSION: usize = 64;
 /// Longest message of a node. The longest that means something has some hundred bytes.
 pub const LOOKUP_MESSAGE: usize = 64 * 1024;
+/// Up to this length a message that is too long is read and refused; with a longer one the connection
+/// ends, as nobody holds so much for what is refused anyway.
+pub const LOOKUP_READ: usize = HTTP_BODY;
+/// Most connections of nodes that have not said who they are. When a lookupd comes back, its nodes all
+/// connect at once, and each is unknown for a moment.
+pub const LOOKUP_UNIDENTIFIED: usize = 1_024;
+/// How long a connection may be one of them: nodes say who they are at once.
+pub const LOOKUP_IDENTIFY: Duration = Duration::from_secs(10);
+/// How often a node says that it lives.
+pub const LOOKUP_HEARTBEAT: Duration = Duration::from_secs(15);
+/// A node that has said nothing for three heartbeats is gone.
+pub const LOOKUP_SILENCE: Duration = Duration::from_secs(45);
+/// A node that has said nothing for a heartbeat and a third of one loses its place to a connection that
+/// says the same of itself, unasked.
+pub const LOOKUP_STALE: Duration = Duration::from_secs(20);
+/// One that has said something since loses it when it gives no sign of life for so long after it is
+/// asked for one: several times what a packet needs that is lost and sent again.
+pub const LOOKUP_PROBE: Duration = Duration::from_secs(5);
+/// When the time of somebody's silence is noticed so late, it is we who have slept, and what was said
+/// meanwhile is still to be read.
+pub const LOOKUP_LATE: Duration = Duration::from_secs(2);
+/// An answer up to this size is given whole, with its length and its tag. A larger one is written while
+/// it is read, so that nobody's answer is held in memory.
+pub const LOOKUP_ANSWER: usize = 256 * 1024;
+/// Jobs on nodes that are looked at for an answer in a step: about a millisecond's work.
+pub const LOOKUP_SCAN: usize = 10_000;
+/// How much of a snapshot waits for its reader: about what a connection takes at once.
+pub const LOOKUP_AHEAD: usize = 64 * 1024;
 // --- the kernel --------------------------------------------------------------------------------
 
 /// Most that is read of a process's environment, in bytes: the kernel itself takes no more for

@@ -4,6 +4,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use log::info;
+
 use super::logger::Logger;
 use crate::base::error::Errno;
 use crate::reactor::sockets::Listener;
@@ -67,6 +69,17 @@ pub(super) fn open_log(path: Option<&Path>) -> Result<Logger, String> {
         let shown = path.unwrap_or(Path::new("")).display();
         format!("the log file {shown}: {}", Errno::of(&error))
     })
+}
+
+/// Opens the log file again, if there is one.
+///
+/// # Errors
+/// It cannot be opened; the log goes on into the old file.
+pub(super) fn reopen_log(log: &Logger, path: Option<&Path>) -> Result<(), String> {
+    let Some(path) = path else { return Ok(()) };
+    log.reopen(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    info!("SIGUSR1: the log file is opened again");
+    Ok(())
 }
 
 /// Goes to the background, if that is wished. Whoever started us waits until [`say_ready`].

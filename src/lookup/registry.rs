@@ -152,6 +152,13 @@ pub struct Counts {
     pub processes: usize,
 }
 
+impl Change {
+    /// The number of its node.
+    pub fn node_no(&self) -> NodeNo {
+        self.place.node
+    }
+}
+
 impl Default for Registry {
     fn default() -> Self {
         Self {
