@@ -281,7 +281,10 @@ pub const FOREGROUND_LINE: usize = 64 * 1024;
 pub const READ_BUFFER: usize = 64 * 1024;
 /// What one client may send in a turn before the others have theirs,
 pub const CONN_READ_SHARE: usize = 64 * 1024;
-/// and what it may be sent.
+/// and all clients together: some ten milliseconds' work where it is many small messages. The last read
+/// may go beyond it by less than its buffer.
+pub const CONNS_READ_SHARE: usize = 512 * 1024;
+/// What one client may be sent in a turn.
 pub const CONN_WRITE_SHARE: usize = 64 * 1024;
 /// What is read of one stream of a child in a turn,
 pub const PIPE_SHARE: usize = 256 * 1024;
