@@ -14,7 +14,7 @@ use crate::front::access::Access;
 #[rustfmt::skip]
 pub const OPTIONS: &[Opt] = &[
     takes(None, "bind", "ADDR", "listen here: HOST:PORT, HOST, :PORT, [V6]:PORT or unix:PATH (repeatable; default 127.0.0.1:5010)"),
-    takes(None, "backlog", "N", "clients the kernel lets wait to be accepted (default 128)"),
+    takes(None, "backlog", "N", "clients the kernel lets wait to be accepted (default 1024)"),
     takes(None, "allowed-host", "NAME", "a further name under which nodes and clients may ask; * for all (repeatable)"),
     takes(None, "origin", "URL", "a web page's origin that may ask, e.g. https://example.org (repeatable)"),
     flag(None, "daemon", "go to the background once everything is started"),
@@ -28,6 +28,10 @@ pub const OPTIONS: &[Opt] = &[
     flag(None, "version", "print the version and exit"),
     flag(Some('h'), "help", "print this and exit"),
 ];
+
+/// Clients that wait to be accepted when nobody says how many: when a lookupd comes back, all its nodes
+/// come at once, and who finds no place waits for a second to try again. The kernel may allow fewer.
+const BACKLOG: i32 = 1024;
 
 /// How the daemon is to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +73,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String
     let mut settings = Settings {
         binds: Vec::new(),
         sockets: Vec::new(),
-        backlog: 128,
+        backlog: BACKLOG,
         access: Access::default(),
         daemon: false,
         pidfile: None,
