@@ -14,6 +14,7 @@ mod ini_oracle;
 mod live_properties;
 mod lookup_caps;
 mod lookup_node;
+mod lookup_properties;
 mod lookup_simulation;
 mod lookup_traces;
 mod node_lives;
