@@ -323,8 +323,9 @@ fn documented(pattern: &str) -> String {
         Some((before, _)) => format!("{before}/PART/…"),
         None => pattern.to_owned(),
     };
+    let pattern = pattern.replace(":node", "NODE");
     let pattern = pattern.replace(":session", "S").replace(":job", "L");
-    pattern.replace(":label", "LABEL").replace("#pid", "P").replace(":node", "NODE")
+    pattern.replace(":label", "LABEL").replace("#pid", "P")
 }
 
 /// What stands between backquotes in a text.
