@@ -12,7 +12,7 @@ use crate::base::limits;
 /// What a node says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// Comes back with the answer: text, number, truth or null.
+    /// Comes back with the answer: text, whole number, truth or null.
     pub msgid: Value,
     /// What it wants.
     pub what: What,
@@ -103,7 +103,12 @@ pub fn parse(text: &str) -> Result<Request, Invalid> {
         let detail = "a message is a JSON object".to_owned();
         return Err(invalid("invalid_message", &Value::Null, detail));
     };
-    let plain = |value: &&Value| !value.is_object() && !value.is_array();
+    // Any other number would not come back as it was said.
+    let plain = |value: &&Value| match value {
+        Value::Number(number) => number.is_i64() || number.is_u64(),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+        Value::Array(_) | Value::Object(_) => false,
+    };
     let Some(msgid) = message.get("msgid").filter(plain) else {
         let detail = "msgid: expected a text that comes back with the answer".to_owned();
         return Err(invalid("invalid_message", &Value::Null, detail));
@@ -209,6 +214,7 @@ mod tests {
             ("{}", &null, "invalid_message"),
             (r#"{"type": "PING"}"#, &null, "invalid_message"),
             (r#"{"msgid": {}, "type": "PING"}"#, &null, "invalid_message"),
+            (r#"{"msgid": 1.5, "type": "PING"}"#, &null, "invalid_message"),
             (r#"{"msgid": "1"}"#, &json!("1"), "invalid_message"),
             (r#"{"msgid": "1", "type": "DANCE"}"#, &null, "invalid_message_type"),
             (r#"{"msgid": "1", "type": 1}"#, &null, "invalid_message_type"),
