@@ -1,7 +1,7 @@
 //! gaffer controls, watches and launches applications and jobs over HTTP.
 //!
 //! This is the architecture, kept true. It is a library with three programs in front of it:
-//! `gafferd` (the node), `gaffer` (the command line) and `gaffer_lookupd` (who runs what).
+//! `gafferd` (the node), `gaffer` (the command line) and `gaffer_lookupd` (which node runs what).
 //!
 //! # The picture
 //!
@@ -26,6 +26,9 @@
 //! take the time ([`node::machine::Machine`]), and [`node::machine::Effect`]s go out. The
 //! [`reactor::turn::Reactor`] is one thin shell around it on `mio`. A test puts a fake kernel in the
 //! shell's place and runs the whole node in virtual time.
+//!
+//! [`lookup::lookupd::Lookupd`] is another machine in the same shell, without processes: a registry
+//! ([`lookup::registry`]) that the websockets of nodes feed, and clients who ask and follow.
 //!
 //! # The turn
 //!
@@ -73,6 +76,13 @@
 //! (`node/watches.rs`). Events are kept for a while under growing numbers (`node/history.rs`), so that a
 //! client that comes back misses nothing, or is told.
 //!
+//! # What is looked up
+//!
+//! A lookupd keeps only what is true now: a node and all that it registered go with its connection, or
+//! with its silence. Whoever follows, and every answer that is large, walks through the registry with a
+//! place in its order and no copy (`lookup/following.rs`, `lookup/listing.rs`), so that no reader costs
+//! more than its buffers.
+//!
 //! # The floors
 //!
 //! A file imports from its own folder and from lower floors, and nothing else; a test checks it.
@@ -85,6 +95,7 @@
 //! | 2 [`supervisor`] | pure decisions about jobs |
 //! | 3 [`front`] | connections without sockets: requests, answers, routes, who may ask, sessions |
 //! | 4 [`node`] | the machine: endpoints, outputs, statistics, state |
+//! | 5 [`lookup`] | the other machine: which node runs what |
 //! | 5 [`reactor`] | descriptors, clock, sleep |
 //! | 6 [`daemon`] | assembly: options, configuration, log, start and end |
 //! | 6 [`client`] | the other end of the wire, for programs that talk to a node |
@@ -116,6 +127,8 @@
 //!   [`supervisor::JobSpec`], and its use in `supervisor/order.rs` or `restart.rs`
 //! - **a command of gaffer**: a line in [`cli::table::COMMANDS`], its function, and a line in the README
 //! - **a key of `[gaffer]` or an option of gafferd**: `daemon/config.rs`, `daemon/options.rs`
+//! - **an endpoint of lookupd**: a line in [`lookup::routes::ROUTES`]; **a message of nodes**:
+//!   [`wire::lookup`] and `lookup/nodes.rs`; **an option of lookupd**: `daemon/lookupd_options.rs`
 //! - **something the kernel is asked for**: an [`node::machine::Effect`], performed in
 //!   `reactor/perform.rs`, answered by a method of [`node::machine::Machine`]
 //! - **a `SockJS` transport**: its name and envelope in `wire/sockjs.rs`, its way in
@@ -127,6 +140,7 @@ pub mod cli;
 pub mod client;
 pub mod daemon;
 pub mod front;
+pub mod lookup;
 pub mod node;
 pub mod reactor;
 pub mod supervisor;

@@ -157,6 +157,55 @@ pub const SOCKJS_SESSIONS: usize = 1024;
 pub const SOCKJS_SENDS: usize = 8;
 /// Above this size no further message is put into a frame: what a client reads at a time.
 pub const SOCKJS_FRAME: usize = 16 * 1024;
+// --- lookup -------------------------------------------------------------------------------------
+
+/// Most nodes that one lookupd knows: more than anybody has, and with their connections as many as it
+/// has descriptors for.
+pub const LOOKUP_NODES: usize = 10_000;
+/// Most jobs that one node registers.
+pub const LOOKUP_NODE_JOBS: usize = 10_000;
+/// Most processes that a node registers for one job: twice what gafferd keeps of a job, for one-offs
+/// and for those that still end.
+pub const LOOKUP_JOB_PROCESSES: usize = 20_000;
+/// Most jobs and processes of all nodes together: with two million of them the state is about 100 MB,
+/// whoever registers them.
+pub const LOOKUP_ENTRIES: usize = 2_000_000;
+/// Longest name of a node: names of hosts have at most 253 characters (RFC 1035).
+pub const LOOKUP_NAME: usize = 255;
+/// Longest origin of a node: scheme, such a name, and a port.
+pub const LOOKUP_ORIGIN: usize = 270;
+/// Longest version that a node says it speaks.
+pub const LOOKUP_VERSION: usize = 64;
+/// Longest message of a node. The longest that means something has some hundred bytes.
+pub const LOOKUP_MESSAGE: usize = 64 * 1024;
+/// Up to this length a message that is too long is read and refused; with a longer one the connection
+/// ends, as nobody holds so much for what is refused anyway.
+pub const LOOKUP_READ: usize = HTTP_BODY;
+/// Most connections of nodes that have not said who they are. When a lookupd comes back, its nodes all
+/// connect at once, and each is unknown for a moment.
+pub const LOOKUP_UNIDENTIFIED: usize = 1_024;
+/// How long a connection may be one of them: nodes say who they are at once.
+pub const LOOKUP_IDENTIFY: Duration = Duration::from_secs(10);
+/// How often a node says that it lives.
+pub const LOOKUP_HEARTBEAT: Duration = Duration::from_secs(15);
+/// A node that has said nothing for three heartbeats is gone.
+pub const LOOKUP_SILENCE: Duration = Duration::from_secs(45);
+/// A node that has said nothing for a heartbeat and a third of one loses its place to a connection that
+/// says the same of itself, unasked.
+pub const LOOKUP_STALE: Duration = Duration::from_secs(20);
+/// One that has said something since loses it when it gives no sign of life for so long after it is
+/// asked for one: several times what a packet needs that is lost and sent again.
+pub const LOOKUP_PROBE: Duration = Duration::from_secs(5);
+/// When the time of somebody's silence is noticed so late, it is we who have slept, and what was said
+/// meanwhile is still to be read.
+pub const LOOKUP_LATE: Duration = Duration::from_secs(2);
+/// An answer up to this size is given whole, with its length and its tag. A larger one is written while
+/// it is read, so that nobody's answer is held in memory.
+pub const LOOKUP_ANSWER: usize = 256 * 1024;
+/// Jobs on nodes that are looked at for an answer in a step: about a millisecond's work.
+pub const LOOKUP_SCAN: usize = 10_000;
+/// How much of a snapshot waits for its reader: about what a connection takes at once.
+pub const LOOKUP_AHEAD: usize = 64 * 1024;
 // --- the kernel --------------------------------------------------------------------------------
 
 /// Most that is read of a process's environment, in bytes: the kernel itself takes no more for
@@ -236,7 +285,10 @@ pub const FOREGROUND_LINE: usize = 64 * 1024;
 pub const READ_BUFFER: usize = 64 * 1024;
 /// What one client may send in a turn before the others have theirs,
 pub const CONN_READ_SHARE: usize = 64 * 1024;
-/// and what it may be sent.
+/// and all clients together: some ten milliseconds' work where it is many small messages. The last read
+/// may go beyond it by less than its buffer.
+pub const CONNS_READ_SHARE: usize = 512 * 1024;
+/// What one client may be sent in a turn.
 pub const CONN_WRITE_SHARE: usize = 64 * 1024;
 /// What is read of one stream of a child in a turn,
 pub const PIPE_SHARE: usize = 256 * 1024;

@@ -54,6 +54,11 @@ impl<K: Ord + Copy> Timers<K> {
         Some(owner)
     }
 
+    /// Takes out all timers that are due: those that are set meanwhile wait for another call.
+    pub fn pop_all_due(&mut self, now: Instant) -> Vec<K> {
+        std::iter::from_fn(|| self.pop_due(now)).collect()
+    }
+
     /// How many timers are set.
     pub fn len(&self) -> usize {
         self.by_owner.len()

@@ -1,31 +1,35 @@
-//! gaffer_lookupd, which is to know what node runs what. In this version it knows its version and
-//! its help, and refuses to pretend more.
+//! gaffer_lookupd: nodes tell it what they run, and it tells everybody else.
 
 use std::process::ExitCode;
 
-const HELP: &str = "\
-gaffer_lookupd: knows which node runs what
+use gaffer::daemon::lookupd;
+use gaffer::daemon::lookupd_options::{help, parse, Command};
+use gaffer::VERSION;
 
-usage: gaffer_lookupd --version
-       gaffer_lookupd --help
-
-This version cannot be started yet: nodes do not register anywhere.
-";
+/// The command line is wrong.
+const USAGE: u8 = 2;
+/// It could not start, or not go on.
+const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    let words: Vec<String> =
-        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["--version"] => println!("gaffer_lookupd version {}", gaffer::VERSION),
-        ["--help" | "-h"] => print!("{HELP}"),
-        [] => {
-            eprint!("{HELP}");
-            return ExitCode::FAILURE;
+    match parse(std::env::args_os().skip(1)) {
+        Ok(Command::Version) => {
+            println!("gaffer_lookupd version {VERSION}");
+            ExitCode::SUCCESS
         }
-        [other, ..] => {
-            eprint!("gaffer_lookupd: unknown option {other:?}\n\n{HELP}");
-            return ExitCode::from(2);
+        Ok(Command::Help) => {
+            print!("{}", help());
+            ExitCode::SUCCESS
         }
+        Ok(Command::Run(settings)) => match lookupd::run(*settings) {
+            Ok(code) => ExitCode::from(code),
+            Err(reason) => fail(&reason, FAILED),
+        },
+        Err(reason) => fail(&reason, USAGE),
     }
-    ExitCode::SUCCESS
+}
+
+fn fail(reason: &str, code: u8) -> ExitCode {
+    eprintln!("gaffer_lookupd: {reason}");
+    ExitCode::from(code)
 }

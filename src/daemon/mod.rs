@@ -2,15 +2,20 @@
 //! in its shell.
 
 pub mod boot;
+pub mod command_line;
 pub mod config;
 pub mod host;
 pub mod ini_jobs;
 pub mod job_files;
+pub mod launch;
 pub mod legacy;
 pub mod logger;
+pub mod lookupd;
+pub mod lookupd_options;
 pub mod options;
 pub mod paths;
 pub mod places;
 pub mod settings;
 pub mod text_file;
+pub mod values;
 pub mod world;

@@ -1,36 +1,9 @@
-//! gafferd's command line. One table makes the parser, `--help` and the check that the
-//! documentation names every option.
+//! gafferd's command line.
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use lexopt::{Arg, Parser, ValueExt as _};
-
-/// One option of the table.
-pub struct Opt {
-    /// Its letter, if it has one.
-    pub short: Option<char>,
-    /// Its long name.
-    pub long: &'static str,
-    /// What its value is called; without one it takes none.
-    pub value: Option<&'static str>,
-    /// What it does.
-    pub help: &'static str,
-}
-
-const fn flag(short: Option<char>, long: &'static str, help: &'static str) -> Opt {
-    Opt { short, long, value: None, help }
-}
-
-const fn takes(
-    short: Option<char>,
-    long: &'static str,
-    value: &'static str,
-    help: &'static str,
-) -> Opt {
-    Opt { short, long, value: Some(value), help }
-}
+use super::command_line::{self, flag, takes, text, Opt, Wish};
 
 /// Every option.
 #[rustfmt::skip]
@@ -108,51 +81,18 @@ pub enum Command {
 /// # Errors
 /// The option that is unknown or lacks its value, in words.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
-    let mut parser = Parser::from_args(args);
     let mut options = Options::default();
-    while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
-        let option = match arg {
-            Arg::Short(letter) => OPTIONS.iter().find(|option| option.short == Some(letter)),
-            Arg::Long(name) => OPTIONS.iter().find(|option| option.long == name),
-            Arg::Value(value) => {
-                return Err(format!("unexpected argument {value:?}; see gafferd --help"));
-            }
-        };
-        let Some(option) = option else { return Err(unknown(&arg)) };
-        let value = match option.value {
-            None => OsString::new(),
-            Some(_) => parser.value().map_err(|error| error.to_string())?,
-        };
-        if option.value.is_some() && value.is_empty() {
-            return Err(format!("--{}: its value is empty", option.long));
-        }
-        match option.long {
-            "version" => return Ok(Command::Version),
-            "help" => return Ok(Command::Help),
-            long => options.set(long, value)?,
-        }
-    }
-    Ok(Command::Run(Box::new(options)))
-}
-
-fn unknown(arg: &Arg<'_>) -> String {
-    let (written, name) = match arg {
-        Arg::Short(letter) => (format!("-{letter}"), None),
-        Arg::Long(name) => (format!("--{name}"), Some(*name)),
-        Arg::Value(value) => (format!("{value:?}"), None),
-    };
-    let longs = OPTIONS.iter().map(|option| option.long);
-    match name.and_then(|name| crate::base::similar::nearest(name, longs)) {
-        Some(meant) => format!("unknown option {written}; did you mean --{meant}?"),
-        None => format!("unknown option {written}; see gafferd --help"),
-    }
+    let set = |long: &str, value| options.set(long, value);
+    Ok(match command_line::parse("gafferd", OPTIONS, args, set)? {
+        Wish::Version => Command::Version,
+        Wish::Help => Command::Help,
+        Wish::Run => Command::Run(Box::new(options)),
+    })
 }
 
 impl Options {
     fn set(&mut self, long: &str, value: OsString) -> Result<(), String> {
-        let text = |value: OsString| {
-            value.string().map_err(|_| format!("--{long}: its value is no UTF-8"))
-        };
+        let text = |value| text(long, value);
         match long {
             "config" => self.config = Some(value.into()),
             "procfile" => self.procfiles.push(text(value)?),
@@ -182,13 +122,7 @@ pub fn help() -> String {
         "gafferd: launches jobs, keeps them alive, and is controlled over HTTP\n\n\
          usage: gafferd [OPTION]...\n\n",
     );
-    for option in OPTIONS {
-        let short = option.short.map(|letter| format!("-{letter}, ")).unwrap_or_default();
-        let value = option.value.map(|value| format!(" {value}")).unwrap_or_default();
-        let head = format!("  {short:>4}--{}{value}", option.long);
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{head:<32}  {}", option.help);
-    }
+    text += &command_line::described(OPTIONS);
     text.push_str(
         "\nSignals: TERM, INT and QUIT stop everything, a second one at once; HUP reads the\n\
          configuration again; USR1 opens the log file again.\n",

@@ -2,27 +2,29 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Where gafferd listens when nobody says where.
+/// Where gafferd listens when nobody says where,
 pub const DEFAULT_PORT: u16 = 5000;
+/// and where gaffer_lookupd does.
+pub const LOOKUPD_PORT: u16 = 5010;
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Reads `HOST:PORT`, `HOST`, `:PORT` or `[V6]:PORT`; the host is an address or `localhost`, and
-/// without one it is the loopback.
+/// without one it is the loopback. Without a port it is `default`.
 ///
 /// # Errors
 /// What it is not, in words.
-pub fn parse(text: &str) -> Result<SocketAddr, String> {
+pub fn parse(text: &str, default: u16) -> Result<SocketAddr, String> {
     let text = text.trim();
     let bad = || {
         format!("{text:?} is no address to listen on: expected HOST:PORT, HOST, :PORT or [V6]:PORT, with an IP address or localhost as HOST")
     };
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     if let Ok(address) = bare.parse::<Ipv6Addr>() {
-        return Ok(SocketAddr::new(address.into(), DEFAULT_PORT));
+        return Ok(SocketAddr::new(address.into(), default));
     }
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) => (host, port.parse().map_err(|_| bad())?),
-        None => (text, DEFAULT_PORT),
+        None => (text, default),
     };
     let host = match host {
         "" => LOOPBACK,
@@ -51,11 +53,11 @@ mod tests {
             ("[::1]", "[::1]:5000"),
             ("::1", "[::1]:5000"),
         ] {
-            let found = parse(text).map(|found| found.to_string());
+            let found = parse(text, DEFAULT_PORT).map(|found| found.to_string());
             assert_eq!(found.as_deref(), Ok(address), "{text}");
         }
         for bad in ["example.org:80", "1.2.3.4:x", "1.2.3.4:70000", "[::1:5", "1.2.3:4"] {
-            assert!(parse(bad).is_err(), "{bad}");
+            assert!(parse(bad, DEFAULT_PORT).is_err(), "{bad}");
         }
     }
 }

@@ -11,7 +11,7 @@ use log::LevelFilter;
 use super::ini_jobs::Section;
 use super::options::Options;
 use super::paths::Surroundings;
-use super::{logger, places};
+use super::{places, values};
 use crate::base::similar;
 use crate::front::access::Access;
 
@@ -181,29 +181,29 @@ impl Said {
     /// Takes what is said for one key of [`KEYS`]; lists add up. What is wrong is told without the key.
     fn take(&mut self, key: &str, text: &str) -> Result<(), String> {
         let words = || text.split([',', ' ', '\t', '\n']).filter(|word| !word.is_empty());
-        let expected = |what: &str| format!("expected {what}, found {text:?}");
         match key {
             "bind" => words().try_for_each(|word| self.bind(word))?,
             "socket" if text == "none" => self.socket(text.into())?,
             "socket" => self.socket(self.folder.join(text))?,
-            "backlog" => {
-                let backlog = text.parse().ok().filter(|n| (1..=65_535).contains(n));
-                let backlog = backlog.ok_or_else(|| expected("a whole number from 1 to 65535"))?;
-                self.backlog = Some(backlog);
-            }
+            "backlog" => self.backlog = Some(values::backlog(text)?),
             "state_dir" => self.state_dir = Some(self.folder.join(text)),
-            "daemonize" => self.daemon = Some(truth(text)?),
+            "daemonize" => self.daemon = Some(values::truth(text)?),
             "pidfile" => self.pidfile = Some(self.folder.join(text)),
             "error_log" if text == "-" => self.error_log = Some(text.into()),
             "error_log" => self.error_log = Some(self.folder.join(text)),
-            "log_level" => {
-                let levels = "critical, error, warning, info, debug or trace";
-                self.log_level = Some(logger::level(text).ok_or_else(|| expected(levels))?);
+            "log_level" => self.log_level = Some(values::log_level(text)?),
+            "require_key" => self.require_key = Some(values::truth(text)?),
+            "allowed_hosts" => {
+                for word in words() {
+                    self.hosts.push(values::host(word)?);
+                }
             }
-            "require_key" => self.require_key = Some(truth(text)?),
-            "allowed_hosts" => words().try_for_each(|word| self.host(word))?,
-            "sockjs_legacy" => self.sockjs_legacy = Some(truth(text)?),
-            "origins" => words().try_for_each(|word| self.origin(word))?,
+            "sockjs_legacy" => self.sockjs_legacy = Some(values::truth(text)?),
+            "origins" => {
+                for word in words() {
+                    self.origins.push(values::origin(word)?);
+                }
+            }
             // Read where the files are put together.
             "include" | "include_dir" => {}
             other => return Err(format!("{other} is not handled")),
@@ -220,7 +220,7 @@ impl Said {
         if let Some(path) = word.strip_prefix("unix:") {
             return self.socket(self.folder.join(path));
         }
-        let address = places::parse(word)?;
+        let address = places::parse(word, places::DEFAULT_PORT)?;
         // Port 0 is another one each time.
         if address.port() != 0 && binds.contains(&address) {
             return Err(format!("{address} is named twice; leave one of the two away"));
@@ -234,25 +234,6 @@ impl Said {
             let other = other.display();
             return Err(format!("there is one unix socket, and it is {other} already"));
         }
-        Ok(())
-    }
-
-    fn host(&mut self, word: &str) -> Result<(), String> {
-        if word.contains([':', '/']) {
-            return Err(format!("expected names alone, without a port, found {word:?}"));
-        }
-        self.hosts.push(word.to_owned());
-        Ok(())
-    }
-
-    fn origin(&mut self, word: &str) -> Result<(), String> {
-        if !is_origin(word) {
-            return Err(format!(
-                "expected scheme://host or scheme://host:port in lower case, as browsers send it, \
-                 found {word:?}"
-            ));
-        }
-        self.origins.push(word.to_owned());
         Ok(())
     }
 }
@@ -282,46 +263,9 @@ fn check_keys(line: &Said, file: &Said) -> Result<(), String> {
     }
 }
 
-/// Whether a browser could send this in `Origin` (RFC 6454 section 6.2). Any other would let nobody in
-/// and tell nobody why.
-fn is_origin(text: &str) -> bool {
-    let Some((scheme, authority)) = text.split_once("://") else { return false };
-    let odd = |c: char| c.is_ascii_uppercase() || c.is_whitespace() || "/?#@*,".contains(c);
-    !scheme.is_empty() && !authority.is_empty() && !text.replacen("://", "", 1).contains(odd)
-}
-
-fn truth(text: &str) -> Result<bool, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "1" => Ok(true),
-        "false" | "no" | "off" | "0" => Ok(false),
-        _ => Err(format!("expected true or false, found {text:?}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_origin_is_what_a_browser_sends() {
-        for origin in ["https://page.example", "http://localhost:3000", "http://[::1]:80"] {
-            assert!(is_origin(origin), "{origin}");
-        }
-        for odd in [
-            "",
-            "*",
-            "null",
-            "page.example",
-            "https://",
-            "://page.example",
-            "https://page.example/",
-            "https://page.example/path",
-            "https://Page.example",
-            "https://*.example",
-        ] {
-            assert!(!is_origin(odd), "{odd}");
-        }
-    }
 
     fn settled(line: &[&str], file: &str) -> Result<Settings, String> {
         settled_in("g.ini", line, file)

@@ -6,9 +6,10 @@ use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
-use log::{info, warn};
+use log::warn;
 
 use super::config::{Config, Origins};
+use super::launch;
 use super::logger::{self, stamp, Logger};
 use super::options::Options;
 use super::settings::Settings;
@@ -56,11 +57,7 @@ impl World for Daemon {
     }
 
     fn reopen_log(&mut self) -> Result<(), String> {
-        let Some(path) = &self.settings.error_log else { return Ok(()) };
-        let reopened = self.log.reopen(path);
-        reopened.map_err(|error| format!("{}: {error}", path.display()))?;
-        info!("SIGUSR1: the log file is opened again");
-        Ok(())
+        launch::reopen_log(self.log, self.settings.error_log.as_deref())
     }
 
     fn print(&mut self, lines: &str, now: Now) -> bool {

@@ -62,7 +62,7 @@ impl Access {
                 return Err(refused(
                     421,
                     "misdirected_request",
-                    "this node does not answer under that name; add it to allowed_hosts",
+                    "requests under this name are not allowed; allow it with --allowed-host",
                 ));
             }
         }

@@ -22,8 +22,8 @@ pub(super) struct Socket {
     talk: Talk,
     /// When the peer last gave a sign of life.
     heard: Instant,
-    /// Whether it was asked for one since.
-    pinged: bool,
+    /// When it was asked for one since.
+    pinged: Option<Instant>,
 }
 
 /// What is spoken on a websocket.
@@ -177,7 +177,7 @@ impl Conn {
         }
         let mut head = Vec::new();
         write_switch(upgrade, headers, &mut head);
-        self.state = State::Socket(Box::new(Socket { talk, heard: now.mono, pinged: false }));
+        self.state = State::Socket(Box::new(Socket { talk, heard: now.mono, pinged: None }));
         self.since = now.mono;
         self.owe(head, now);
         self.close_if_ended();
@@ -290,18 +290,41 @@ impl Conn {
         let State::Socket(socket) = &self.state else { return None };
         match &socket.talk {
             talk if talk.is_closing() => Some(self.since + limits::HTTP_DISCARD_TIME),
-            Talk::Standard(_) if socket.pinged => Some(socket.heard + limits::LIVE_SILENCE),
-            Talk::Standard(_) => Some(socket.heard + limits::WS_PING),
+            Talk::Standard(_) => Some(match socket.pinged {
+                None => socket.heard + limits::WS_PING,
+                // Where it is we who have slept, it still has its time to answer.
+                Some(at) => (socket.heard + limits::LIVE_SILENCE)
+                    .max(at + (limits::LIVE_SILENCE - limits::WS_PING)),
+            }),
             // It cannot be asked for a sign of life, but the rest of its request is due.
             Talk::Old(ws) => (!ws.is_ready()).then(|| self.since + limits::HTTP_HEAD_TIME),
         }
+    }
+
+    /// Asks the peer of a websocket for a sign of life now, whenever it gave one last. False where that
+    /// is no question any more: it is over, or closing.
+    pub fn probe(&mut self, now: Now) -> bool {
+        let State::Socket(socket) = &mut self.state else { return false };
+        let mut out = Vec::new();
+        match &socket.talk {
+            Talk::Standard(ws) if !ws.is_closing() => ws.ping(&mut out),
+            Talk::Standard(_) | Talk::Old(_) => return false,
+        }
+        socket.pinged = Some(now.mono);
+        self.owe(out, now);
+        true
+    }
+
+    /// Whether the peer of a websocket was asked for a sign of life and has given none since.
+    pub fn awaits_sign(&self) -> bool {
+        matches!(&self.state, State::Socket(socket) if socket.pinged.is_some())
     }
 
     /// Bytes of a websocket's peer are signs of life, whenever they are read.
     pub(super) fn note_life(&mut self, now: Now) {
         if let State::Socket(socket) = &mut self.state {
             socket.heard = now.mono;
-            socket.pinged = false;
+            socket.pinged = None;
         }
     }
 
@@ -314,10 +337,71 @@ impl Conn {
         let State::Socket(socket) = &mut self.state else { return };
         let mut out = Vec::new();
         match &mut socket.talk {
-            Talk::Standard(ws) if !ws.is_closing() && !socket.pinged => ws.ping(&mut out),
+            Talk::Standard(ws) if !ws.is_closing() && socket.pinged.is_none() => ws.ping(&mut out),
             Talk::Standard(_) | Talk::Old(_) => return self.close(),
         }
-        socket.pinged = true;
+        socket.pinged = Some(now.mono);
         self.owe(out, now);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+mod tests {
+    use super::*;
+    use std::time::UNIX_EPOCH;
+
+    /// A websocket without a word yet.
+    fn socket(now: Now) -> Conn {
+        let mut conn = Conn::new(now);
+        conn.received(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", now);
+        assert!(conn.take_request().is_some());
+        conn.upgrade("", &[], 100, now);
+        conn.sent(conn.owed().len(), now);
+        conn
+    }
+
+    /// Lets time come to its next deadline, and gives how long that takes.
+    fn next(conn: &mut Conn, now: &mut Now) -> u64 {
+        let due = conn.deadline().expect("it waits").saturating_duration_since(now.mono);
+        *now = now.plus(due);
+        conn.on_time(*now);
+        conn.sent(conn.owed().len(), *now);
+        due.as_secs()
+    }
+
+    #[test]
+    fn a_silent_peer_is_asked_and_then_given_up() {
+        let (ping, silence) = (limits::WS_PING.as_secs(), limits::LIVE_SILENCE.as_secs());
+        let mut now = Now { mono: Instant::now(), wall: UNIX_EPOCH };
+        let mut conn = socket(now);
+        assert_eq!(next(&mut conn, &mut now), ping);
+        assert!(conn.awaits_sign() && conn.is_live());
+        assert_eq!(next(&mut conn, &mut now), silence - ping);
+        assert!(!conn.is_live());
+
+        // One that is asked before its time has no less of it.
+        let mut conn = socket(now);
+        assert!(conn.probe(now) && conn.awaits_sign());
+        conn.sent(conn.owed().len(), now);
+        assert_eq!(next(&mut conn, &mut now), silence);
+        assert!(!conn.is_live() && !conn.probe(now));
+
+        // Nor has one that could not be asked in time, because we have slept.
+        let mut conn = socket(now);
+        now = now.plus(limits::LIVE_SILENCE * 2);
+        conn.on_time(now);
+        conn.sent(conn.owed().len(), now);
+        assert!(conn.is_live());
+        conn.on_time(now);
+        assert!(conn.is_live());
+        assert_eq!(next(&mut conn, &mut now), silence - ping);
+        assert!(!conn.is_live());
+
+        // Bytes are the sign.
+        let mut conn = socket(now);
+        assert!(conn.probe(now));
+        conn.received(b"\x8a", now);
+        assert!(!conn.awaits_sign());
     }
 }

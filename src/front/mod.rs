@@ -7,6 +7,7 @@ pub mod conn;
 pub mod live;
 pub mod outbox;
 pub mod peer;
+pub mod refusals;
 pub mod request;
 pub mod response;
 pub mod router;

@@ -6,13 +6,14 @@ use super::channel;
 use super::ctx::{Answer, Call, Ctx};
 use super::gaffer::Gaffer;
 use super::measuring::measured_response;
-use super::reply::{self, framework_error};
+use super::reply;
 use super::waits::Asker;
 use super::writers::{written_response, Writer};
 use crate::base::clock::Now;
 use crate::base::ids::ConnId;
 use crate::front::access::CorsHeaders;
 use crate::front::peer::Peer;
+use crate::front::refusals::wrong_method;
 use crate::front::request::Request;
 use crate::front::response::Response;
 use crate::front::router::Found;
@@ -109,7 +110,7 @@ impl Gaffer {
         let (endpoint, open) = match self.routes.find(request.method, &segments) {
             Found::Endpoint(endpoint, open) => (*endpoint, open),
             Found::WrongMethod(allowed) => return Err(wrong_method(request, &allowed)),
-            Found::Nothing => return Err(framework_error(404, "not_found")),
+            Found::Nothing => return Err(Response::error(404, None)),
         };
         let degraded = self.state.is_degraded();
         let mut ctx = Ctx { supervisor: &mut self.supervisor, now, degraded };
@@ -136,22 +137,4 @@ impl Gaffer {
         self.waits.forget(id);
         self.forget_writers(|writer| *writer == Writer::Conn(id));
     }
-}
-
-/// 204 for `OPTIONS`, which every path answers, else 405. Both say what is allowed.
-fn wrong_method(request: &Request, allowed: &[Method]) -> Response {
-    let mut names: Vec<String> = allowed.iter().map(|method| method.name().to_owned()).collect();
-    names.push(Method::Options.name().to_owned());
-    let mut response = match request.method {
-        Method::Options => Response::empty(204),
-        Method::Get
-        | Method::Head
-        | Method::Post
-        | Method::Put
-        | Method::Delete
-        | Method::Patch
-        | Method::Trace => framework_error(405, "Method Not Allowed"),
-    };
-    response.headers.push(("Allow", names.join(", ")));
-    response
 }

@@ -6,18 +6,18 @@ use serde_json::{json, Value};
 use super::ctx::{Follow, Opening, Writing};
 use super::feeds::{Channel, End, Form, Source, LOST_FIELD};
 use super::gaffer::Gaffer;
-use super::reply::framework_error;
 use super::streams::{self, NoStream};
 use super::watches::Watcher;
 use super::writers::Writer;
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, InstanceId, Pid, StreamNo};
 use crate::base::limits;
+use crate::front::refusals::no_handshake;
 use crate::front::request::Request;
 use crate::front::response::Response;
 use crate::wire::frame::{self, Kind};
 use crate::wire::json;
-use crate::wire::ws::{self, Heard, NoHandshake};
+use crate::wire::ws::{self, Heard};
 
 /// Where the bytes of a websocket to a process go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -284,16 +284,5 @@ fn feed_head(source: &Source, form: Form) -> Response {
         head.with("Trailer", LOST_FIELD)
     } else {
         head
-    }
-}
-
-/// The answer to a request that does not become a websocket.
-pub(super) fn no_handshake(lack: NoHandshake) -> Response {
-    let response = framework_error(lack.status(), &lack.to_string());
-    match lack {
-        NoHandshake::Version => response.with("Sec-WebSocket-Version", "13"),
-        NoHandshake::Method | NoHandshake::Upgrade | NoHandshake::Connection | NoHandshake::Key => {
-            response
-        }
     }
 }

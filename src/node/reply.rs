@@ -27,11 +27,6 @@ pub fn manager_error(refusal: &Refusal) -> Response {
     Response::json(status, &json!({"error": word, "errno": status, "reason": refusal.to_string()}))
 }
 
-/// An error about the request as HTTP (E2): the status in `error`, its word in `reason`.
-pub fn framework_error(status: u16, reason: &str) -> Response {
-    Response::json(status, &json!({"error": status, "reason": reason}))
-}
-
 /// An error about the body or an argument (E3).
 pub fn bad_request(reason: &str) -> Response {
     Response::json(400, &json!({"error": "bad_request", "reason": reason}))

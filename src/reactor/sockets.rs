@@ -177,16 +177,22 @@ impl Sockets {
         socket.broken |= event.is_error();
     }
 
-    /// Reads from a client what the machine takes, up to a share of the turn.
-    pub fn read<M: Machine>(&mut self, conn: ConnId, machine: &mut M, now: Now) -> Step {
-        let mut share = limits::CONN_READ_SHARE;
+    /// Reads from a client what the machine takes, up to a share of the turn; what is left of that is
+    /// left in it.
+    pub fn read<M: Machine>(
+        &mut self,
+        conn: ConnId,
+        share: &mut usize,
+        machine: &mut M,
+        now: Now,
+    ) -> Step {
         loop {
             let Some(socket) = self.conns.get_mut(&conn) else { return Step::Rest };
             if !socket.readable || socket.ended || !machine.wants_input(conn) {
                 // What is not read would never say so.
                 return if socket.broken { Step::Close } else { Step::Rest };
             }
-            if share == 0 {
+            if *share == 0 {
                 return Step::Again;
             }
             let read = match &mut socket.stream {
@@ -202,7 +208,7 @@ impl Sockets {
                 Ok(count) => {
                     // A short read has emptied the socket, and more would come with a new edge.
                     socket.readable = count == self.buffer.len() || socket.closing;
-                    share = share.saturating_sub(count);
+                    *share = share.saturating_sub(count);
                     machine.received(conn, &self.buffer[..count], now);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -44,8 +44,10 @@ pub(super) struct Script {
     pub(super) stdins: Stdins,
     /// and who reads it no more.
     pub(super) refused: Vec<(InstanceId, Errno)>,
-    /// How many clients came.
+    /// How many clients came,
     pub(super) clients: u32,
+    /// and how much each of them sent.
+    pub(super) received: BTreeMap<ConnId, usize>,
     /// What clients are owed,
     pub(super) owed: Vec<u8>,
     /// and what they are owed once they have taken some of that.
@@ -94,7 +96,9 @@ impl Machine for Script {
         Some(key(self.clients))
     }
 
-    fn received(&mut self, _: ConnId, _: &[u8], _: Now) {}
+    fn received(&mut self, conn: ConnId, bytes: &[u8], _: Now) {
+        *self.received.entry(conn).or_default() += bytes.len();
+    }
 
     fn input_ended(&mut self, _: ConnId, _: Now) {}
 

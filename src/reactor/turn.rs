@@ -64,6 +64,8 @@ pub struct Reactor<M: Machine> {
     again: BTreeSet<Source>,
     /// The first stream of a child that was not read in the turn before for want of time.
     unread: Option<(InstanceId, StreamNo)>,
+    /// The first client that was not read in the turn before for want of time.
+    unheard: Option<ConnId>,
     /// Listeners on which no client can be accepted at present, and when that is tried again.
     stuck: BTreeMap<usize, Instant>,
     /// Clients to write to or to close.
@@ -137,6 +139,7 @@ impl<M: Machine> Reactor<M> {
             spawns_left: limits::SPAWN_SHARE,
             again: BTreeSet::new(),
             unread: None,
+            unheard: None,
             stuck: BTreeMap::new(),
             owed: BTreeSet::new(),
             feed: Feed::default(),
@@ -266,9 +269,7 @@ impl<M: Machine> Reactor<M> {
         if inputs.signals {
             self.take_signals(now);
         }
-        for conn in inputs.conns {
-            self.read_conn(conn, now);
-        }
+        self.read_conns(&inputs.conns, now);
         if inputs.woken {
             for done in self.worker.take_done() {
                 if let Some((file, result)) = self.files.done(done, &mut self.worker) {
@@ -352,8 +353,27 @@ impl<M: Machine> Reactor<M> {
         self.again.insert(Source::Listener(listener));
     }
 
-    fn read_conn(&mut self, conn: ConnId, now: Now) {
-        match self.sockets.read(conn, &mut self.machine, now) {
+    /// Reads what clients have sent, from where the turn before had no more time.
+    fn read_conns(&mut self, conns: &BTreeSet<ConnId>, now: Now) {
+        let mut left = limits::CONNS_READ_SHARE;
+        let first = self.unheard.take();
+        let turn_of = |conn: &&ConnId| first.is_none_or(|first| **conn >= first);
+        let (now_first, later): (Vec<_>, Vec<_>) = conns.iter().partition(turn_of);
+        for conn in now_first.into_iter().chain(later).copied() {
+            if left == 0 {
+                self.unheard.get_or_insert(conn);
+                self.again.insert(Source::Conn(conn));
+                continue;
+            }
+            let mut share = limits::CONN_READ_SHARE.min(left);
+            left -= share;
+            self.read_conn(conn, &mut share, now);
+            left += share;
+        }
+    }
+
+    fn read_conn(&mut self, conn: ConnId, share: &mut usize, now: Now) {
+        match self.sockets.read(conn, share, &mut self.machine, now) {
             Step::Rest => {}
             Step::Again => drop(self.again.insert(Source::Conn(conn))),
             Step::Close => self.close_conn(conn, now),
@@ -439,6 +459,7 @@ mod tests {
     use crate::base::order::Wiring;
     use crate::supervisor::effect::{Start, Whom};
     use crate::sys::{sockets, startup, testing};
+    use std::io::Write as _;
     use std::net::TcpStream;
 
     #[test]
@@ -481,6 +502,48 @@ mod tests {
             for n in 0..crowd {
                 reactor.children.signal(key(n), Signal::KILL, Whom::Group);
             }
+        });
+    }
+
+    #[test]
+    fn many_talkative_clients_have_their_share_of_a_turn_and_each_has_its_turn() {
+        let name = "many_talkative_clients_have_their_share_of_a_turn_and_each_has_its_turn";
+        testing::alone(&format!("reactor::turn::tests::{name}"), || {
+            let mut reactor = reactor(Script::default());
+            let address = "127.0.0.1:0".parse().expect("valid");
+            let socket = sockets::listen_tcp(address, 128).expect("a free port");
+            let at = socket.local_addr().expect("bound");
+            let socket = mio::net::TcpListener::from_std(socket);
+            reactor.listen(Listener::Tcp(socket)).expect("the poll takes it");
+            let most = limits::CONNS_READ_SHARE + limits::READ_BUFFER;
+            let crowd = most / limits::READ_BUFFER + 8;
+            let each = 4 * limits::CONN_READ_SHARE;
+            let talk = move || {
+                let mut client = TcpStream::connect(at).expect("it listens");
+                client.write_all(&vec![b'x'; each]).expect("sent");
+                client
+            };
+            let clients: Vec<_> =
+                (0..crowd).map(|_| std::thread::Builder::new().spawn(talk)).collect();
+            let (mut heard, mut full) = (BTreeMap::new(), 0);
+            while heard.values().sum::<usize>() < crowd * each {
+                let first = reactor.unheard;
+                reactor.machine.received.clear();
+                reactor.turn(Some(Duration::from_secs(30))).expect("a turn");
+                let told = &reactor.machine.received;
+                let read: usize = told.values().sum();
+                assert!(read < most, "{read} bytes in a turn");
+                if let Some(conn) = first {
+                    full += 1;
+                    assert!(told.contains_key(&conn), "it was its turn");
+                }
+                for (conn, count) in told {
+                    *heard.entry(*conn).or_default() += count;
+                }
+            }
+            assert_eq!((heard.len(), heard.values().max()), (crowd, Some(&each)));
+            assert!(full > 0, "no turn was full");
+            drop(clients);
         });
     }
 

@@ -6,6 +6,7 @@ pub mod frame;
 pub mod http;
 pub mod ini;
 pub mod json;
+pub mod lookup;
 pub mod procfile;
 pub mod sockjs;
 pub mod sse;

@@ -1,6 +1,6 @@
-//! The real gafferd with real children, real signals and real sockets. Few tests, each with its own
-//! folder and port 0; nothing here waits for time to pass, only for conditions, with a deadline.
-//! Where that nothing happens is the promise, it is looked at for a while.
+//! The real gafferd with real children, and the real gaffer_lookupd with tests for nodes; real signals and
+//! real sockets. Few tests, each with its own folder and port 0; nothing here waits for time to pass, only
+//! for conditions, with a deadline. Where that nothing happens is the promise, it is looked at for a while.
 
 mod background;
 mod cli;
@@ -13,6 +13,7 @@ mod deaths;
 mod dev;
 mod ending;
 mod http;
+mod lookupd;
 mod node;
 mod numbers;
 mod old_client;
@@ -27,3 +28,6 @@ mod terminal;
 mod tree;
 mod until;
 mod wire;
+#[path = "../pure/ws_client.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod ws_client;

@@ -24,6 +24,7 @@ const PROMPT: Duration = Duration::from_secs(20);
 /// A folder and a command line, not started yet.
 pub(crate) struct Folder {
     dir: TempDir,
+    program: &'static str,
     args: Vec<String>,
     env: Vec<(String, String)>,
     /// Run in the shell that becomes gafferd.
@@ -52,7 +53,14 @@ impl Folder {
         let own = |name: &str| dir.path().join(name).display().to_string();
         let args = ["--bind", "127.0.0.1:0", "--state-dir", &own("state"), "--socket", &own("s")];
         let args = args.map(str::to_owned).to_vec();
-        Self { dir, args, env: Vec::new(), before: String::new(), unread: false }
+        let program = env!("CARGO_BIN_EXE_gafferd");
+        Self { dir, program, args, env: Vec::new(), before: String::new(), unread: false }
+    }
+
+    /// One for a `gaffer_lookupd`, which is a node to these tests, without jobs.
+    pub(crate) fn of_lookupd() -> Self {
+        let args = ["--bind", "127.0.0.1:0"].map(str::to_owned).to_vec();
+        Self { program: env!("CARGO_BIN_EXE_gaffer_lookupd"), args, ..Self::new() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -116,7 +124,7 @@ impl Folder {
         };
         command
             .args(["-c", &format!("{}exec \"$0\" \"$@\"", self.before)])
-            .arg(env!("CARGO_BIN_EXE_gafferd"))
+            .arg(self.program)
             .args(&self.args)
             .env_remove("PORT")
             .envs(self.env.iter().map(|(name, value)| (name, value)))

@@ -100,7 +100,7 @@ pub(crate) fn traces_in(folder: &str) -> Vec<PathBuf> {
     paths
 }
 
-fn same(expected: &str, seen: &str, how: &str) {
+pub(crate) fn same(expected: &str, seen: &str, how: &str) {
     let mut lines = (1..).zip(expected.lines().zip(seen.lines()));
     if let Some((number, (expected, seen))) = lines.find(|(_, (expected, seen))| expected != seen) {
         panic!("{how}, line {number}:\n  expected {expected}\n  got      {seen}");
@@ -123,7 +123,7 @@ fn every_route_succeeds_in_some_trace() {
     }
 }
 
-fn pattern_fits(pattern: &str, path: &str) -> bool {
+pub(crate) fn pattern_fits(pattern: &str, path: &str) -> bool {
     let path = path.split('?').next().unwrap_or_default();
     let (pattern, path): (Vec<&str>, Vec<&str>) =
         (pattern.split('/').collect(), path.split('/').collect());
@@ -455,7 +455,7 @@ fn number(text: &str) -> usize {
 }
 
 /// A message on a websocket, as it goes over the wire.
-fn said(word: &str, rest: &str) -> Vec<u8> {
+pub(crate) fn said(word: &str, rest: &str) -> Vec<u8> {
     match word {
         "say" => {
             let text = rest.replace('␀', "\0").replace('␊', "\n").replace('␍', "\r");

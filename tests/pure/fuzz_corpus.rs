@@ -19,6 +19,7 @@ const TARGETS: &[Target] = &[
     ("websocket", harness::live::websocket),
     ("message", harness::live::message),
     ("frame", harness::live::frame),
+    ("lookup", harness::lookup::message),
 ];
 
 #[test]

@@ -5,12 +5,18 @@ mod api_traces;
 mod caps;
 #[path = "../echo/machine.rs"]
 mod echo;
+mod fake_lookupd;
 mod fake_node;
 mod fuzz_corpus;
 mod http_properties;
 mod http_traces;
 mod ini_oracle;
 mod live_properties;
+mod lookup_caps;
+mod lookup_node;
+mod lookup_properties;
+mod lookup_simulation;
+mod lookup_traces;
 mod node_lives;
 mod node_simulation;
 mod old_client;

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use gaffer::cli::{help, COMMANDS, GLOBAL};
-use gaffer::daemon::{options, settings};
+use gaffer::daemon::{command_line, lookupd_options, options, settings};
+use gaffer::lookup::routes::ROUTES as LOOKUP_ROUTES;
 use gaffer::node::routes::ROUTES;
 use gaffer::supervisor::spec_keys;
 
@@ -14,17 +15,16 @@ use gaffer::supervisor::spec_keys;
 const LONGEST_FILE: usize = 700;
 
 /// What may import what: from its own folder and from lower floors. `sys` may use `base`, too.
-const FLOORS: [(&str, u8); 12] = [
+const FLOORS: [(&str, u8); 11] = [
     ("base", 0),
     ("sys", 0),
     ("wire", 1),
     ("supervisor", 2),
     ("front", 3),
     ("node", 4),
+    ("lookup", 5),
     ("reactor", 5),
     ("daemon", 6),
-    ("client", 6),
-    ("cli", 7),
     ("client", 6),
     ("cli", 7),
 ];
@@ -207,6 +207,7 @@ fn every_file_imports_from_below() {
         ("src/wire/x.rs", "    let name = crate::supervisor::name::JobName;"),
         ("src/supervisor/x.rs", "use crate::front::conn::Conn;"),
         ("src/front/x.rs", "use crate::node::Gaffer;"),
+        ("src/lookup/x.rs", "use crate::reactor::clock::Clock;"),
         ("src/daemon/x.rs", "use crate::client::http;"),
         ("src/node/x.rs", "use crate::{base, reactor};"),
         ("src/node/x.rs", "use super::super::reactor;"),
@@ -322,6 +323,7 @@ fn documented(pattern: &str) -> String {
         Some((before, _)) => format!("{before}/PART/…"),
         None => pattern.to_owned(),
     };
+    let pattern = pattern.replace(":node", "NODE");
     let pattern = pattern.replace(":session", "S").replace(":job", "L");
     pattern.replace(":label", "LABEL").replace("#pid", "P").replace("#instance", "INSTANCE")
 }
@@ -343,7 +345,10 @@ fn the_readme_names_what_there_is_and_nothing_else() {
         }
     }
     let is_route = |text: &str| {
-        ROUTES.iter().any(|r| text == format!("{} {}", r.method.name(), documented(r.pattern)))
+        let own = ROUTES.iter().map(|route| (route.method, route.pattern));
+        let lookup = LOOKUP_ROUTES.iter().map(|route| (route.method, route.pattern));
+        let mut all = own.chain(lookup);
+        all.any(|(method, pattern)| text == format!("{} {}", method.name(), documented(pattern)))
     };
     let methods = ["GET /", "POST /", "PUT /", "DELETE /", "HEAD /", "PATCH /"];
     for text in quoted.iter().filter(|text| methods.iter().any(|m| text.starts_with(m))) {
@@ -360,7 +365,8 @@ fn the_readme_names_what_there_is_and_nothing_else() {
     for text in quoted.iter().filter_map(|text| text.strip_prefix("--")) {
         let name = text.split([' ', '=']).next().unwrap_or_default();
         let flags = COMMANDS.iter().flat_map(|command| command.flags).chain(GLOBAL);
-        let known = options::OPTIONS.iter().map(|option| option.long);
+        let all = options::OPTIONS.iter().chain(lookupd_options::OPTIONS);
+        let known = all.map(|option| option.long);
         if !known.chain(flags.map(|flag| flag.long)).any(|known| known == name) {
             findings.push(format!("README.md: there is no --{name}"));
         }
@@ -370,6 +376,32 @@ fn the_readme_names_what_there_is_and_nothing_else() {
         findings.push(format!("README.md: the key {key} is missing"));
     }
     none(findings);
+}
+
+/// What is missing in the part of a text that is about the lookupd.
+fn lookupd(readme: &str) -> Vec<String> {
+    let title = "## Which node runs what\n";
+    let part = readme.split_once(title).map_or("", |(_, rest)| rest);
+    let part = part.split("\n## ").next().unwrap_or_default();
+    let quoted: BTreeSet<&str> = quoted(part).into_iter().collect();
+    let routes = LOOKUP_ROUTES.iter();
+    let routes = routes.map(|r| format!("{} {}", r.method.name(), documented(r.pattern)));
+    let said = |option: &command_line::Opt| match option.value {
+        Some(value) => format!("--{} {value}", option.long),
+        None => format!("--{}", option.long),
+    };
+    let options = lookupd_options::OPTIONS.iter().map(said);
+    let missing = routes.chain(options).filter(|name| !quoted.contains(name.as_str()));
+    missing.map(|name| format!("README.md: {name} of gaffer_lookupd is missing")).collect()
+}
+
+#[test]
+fn the_readme_names_what_the_lookupd_answers_and_takes() {
+    let readme = read("README.md");
+    none(lookupd(&readme));
+    assert_eq!(lookupd(&readme.replace("`--backlog N`", "`--backlog M`")).len(), 1);
+    assert_eq!(lookupd(&readme.replace("`GET /findJob`", "`GET /findjob`")).len(), 1);
+    assert!(lookupd("").len() > LOOKUP_ROUTES.len(), "nothing is told");
 }
 
 /// What is wrong with the tables of commands and of flags in a text.
@@ -424,6 +456,7 @@ fn quotes_are_found_in_prose() {
     assert_eq!(quoted("a `b` c\n```ini\n`no`\n```\n`--d E`"), ["b", "--d E"]);
     assert_eq!(documented("/jobs/:session/:job/state"), "/jobs/S/L/state");
     assert_eq!(documented("/watch/:part/:part"), "/watch/PART/…");
+    assert_eq!(documented("/sessions/:node"), "/sessions/NODE");
     assert!(has_word("a(CAP)", "CAP") && !has_word("A_CAP CAPS", "CAP"));
     assert_eq!(constants("/// x\npub const A: u8 = 1;\nconst B: u8 = 1;"), ["A"]);
 }

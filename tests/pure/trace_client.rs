@@ -46,6 +46,12 @@ impl Asked {
     pub(crate) fn new(method: &str, path: &str, closely: bool) -> Self {
         Self { method: method.to_owned(), path: path.to_owned(), closely }
     }
+
+    /// Whether it is below the event stream of a lookupd. What `SockJS` answers besides is shown by
+    /// traces of its own.
+    fn is_sockjs(&self) -> bool {
+        self.path.starts_with("/lookup/")
+    }
 }
 
 /// What every answer has besides, so that it need not be read in every trace.
@@ -235,7 +241,7 @@ impl<'a> Answer<'a> {
 
     /// The head of an answer that goes on, or would to GET.
     fn shown_begun(&self, asked: &Asked, goes_on: bool) -> String {
-        for (name, value) in ALWAYS {
+        for (name, value) in ALWAYS.into_iter().filter(|_| !asked.is_sockjs()) {
             let value = if name == "Cache-Control" { "no-store" } else { value };
             assert_eq!(self.header(name), Some(value), "{} {}", asked.method, asked.path);
         }
@@ -247,6 +253,14 @@ impl<'a> Answer<'a> {
     }
 
     fn shown(&self, asked: &Asked, body: &str) -> String {
+        if asked.is_sockjs() {
+            let kind = self.header("Content-Type").map(|kind| format!(" {kind}"));
+            let mut out = format!("< {}{}\n", self.status, kind.unwrap_or_default());
+            if !body.is_empty() {
+                out += &format!("<< {}\n", pictured(body.as_bytes()));
+            }
+            return out;
+        }
         for (name, value) in ALWAYS {
             assert_eq!(self.header(name), Some(value), "{} {}", asked.method, asked.path);
         }

@@ -285,6 +285,12 @@ impl Service {
         self.end(id, 1008, "Too far behind", now);
     }
 
+    /// How much waits for the client of a session that is open, in bytes.
+    pub fn queued(&self, id: SessionId) -> Option<usize> {
+        let session = self.sessions.get(id).filter(|session| session.is_open())?;
+        Some(session.outbox.bytes())
+    }
+
     /// Ends a session, after everything queued before was sent. It is told as closed then.
     pub fn close(
         &mut self,

@@ -3,5 +3,6 @@
 
 pub mod http;
 pub mod live;
+pub mod lookup;
 pub mod sockjs;
 pub mod text;

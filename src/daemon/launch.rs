@@ -1,0 +1,146 @@
+//! What every daemon of ours needs before its machine runs: sockets to listen on, a log, the
+//! background, a pidfile. And what is taken away when it is gone.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use log::info;
+
+use super::logger::Logger;
+use crate::base::error::Errno;
+use crate::reactor::sockets::Listener;
+use crate::sys::daemonize::{self, Readiness};
+use crate::sys::lock::{lock, LockError, Locked};
+use crate::sys::sockets;
+
+/// Listens on all of these; `cure` is the option that names another unix socket.
+///
+/// # Errors
+/// The first that cannot be had, or that there is none, with what to do.
+pub(super) fn listen(
+    binds: &[SocketAddr],
+    paths: &[PathBuf],
+    backlog: i32,
+    cure: &str,
+) -> Result<Vec<Listener>, String> {
+    let mut listeners = Vec::new();
+    for bind in binds {
+        let socket = sockets::listen_tcp(*bind, backlog).map_err(|error| {
+            let cure = match error.raw_os_error() {
+                Some(libc::EADDRINUSE) => "; another program has it: choose another with --bind",
+                Some(libc::EACCES) => "; ports below 1024 are root's: choose another with --bind",
+                Some(libc::EADDRNOTAVAIL) => "; this machine has no such address",
+                Some(_) | None => "",
+            };
+            format!("cannot listen on {bind}: {}{cure}", Errno::of(&error))
+        })?;
+        listeners.push(Listener::Tcp(mio::net::TcpListener::from_std(socket)));
+    }
+    for path in paths {
+        let socket = sockets::listen_unix(path, 0o600, backlog).map_err(|error| {
+            format!("the unix socket {}: {error}; choose another with {cure}", path.display())
+        })?;
+        listeners.push(Listener::Unix(mio::net::UnixListener::from_std(socket)));
+    }
+    if listeners.is_empty() {
+        return Err(format!(
+            "nowhere to listen: give an address with --bind or a path with {cure}"
+        ));
+    }
+    Ok(listeners)
+}
+
+/// Where clients find these listeners, the unix sockets by their paths.
+pub(super) fn places(listeners: &[Listener], paths: &[PathBuf]) -> Vec<String> {
+    let tcp = listeners.iter().filter_map(|listener| match listener {
+        Listener::Tcp(socket) => socket.local_addr().ok(),
+        Listener::Unix(_) => None,
+    });
+    let tcp = tcp.map(|address| format!("http://{address}"));
+    tcp.chain(paths.iter().map(|path| path.display().to_string())).collect()
+}
+
+/// Opens the log: a file, or standard error.
+///
+/// # Errors
+/// The file cannot be opened.
+pub(super) fn open_log(path: Option<&Path>) -> Result<Logger, String> {
+    Logger::open(path).map_err(|error| {
+        let shown = path.unwrap_or(Path::new("")).display();
+        format!("the log file {shown}: {}", Errno::of(&error))
+    })
+}
+
+/// Opens the log file again, if there is one.
+///
+/// # Errors
+/// It cannot be opened; the log goes on into the old file.
+pub(super) fn reopen_log(log: &Logger, path: Option<&Path>) -> Result<(), String> {
+    let Some(path) = path else { return Ok(()) };
+    log.reopen(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    info!("SIGUSR1: the log file is opened again");
+    Ok(())
+}
+
+/// Goes to the background, if that is wished. Whoever started us waits until [`say_ready`].
+///
+/// # Errors
+/// The kernel lets us not.
+pub(super) fn go_to_background(wished: bool) -> Result<Option<Readiness>, String> {
+    let gone = wished.then(daemonize::daemonize).transpose();
+    gone.map_err(|errno| format!("cannot go to the background: {errno}"))
+}
+
+/// Everything is started: whoever started us may go on.
+///
+/// # Errors
+/// It cannot be told.
+pub(super) fn say_ready(readiness: Option<Readiness>) -> Result<(), String> {
+    let told = readiness.map_or(Ok(()), Readiness::ready);
+    told.map_err(|errno| format!("cannot go to the background: {errno}"))
+}
+
+/// What would only mislead when this daemon is gone, or did not start after all: its sockets and its
+/// pidfile. Dropped, they are taken away.
+pub(super) struct Traces {
+    sockets: Vec<PathBuf>,
+    pidfile: Option<Locked>,
+}
+
+impl Traces {
+    /// Those of a daemon that listens on these unix sockets.
+    pub(super) fn of_sockets(paths: &[PathBuf]) -> Self {
+        Self { sockets: paths.to_vec(), pidfile: None }
+    }
+
+    /// Writes the process's number to a file, and holds that.
+    ///
+    /// # Errors
+    /// Another process holds it, or it cannot be written.
+    pub(super) fn write_pidfile(&mut self, path: Option<&Path>) -> Result<(), String> {
+        let Some(path) = path else { return Ok(()) };
+        let shown = path.display();
+        let locked = lock(path, 0o644).map_err(|error| match error {
+            LockError::Held { pid } => {
+                let pid = pid.map(|pid| pid.to_string()).unwrap_or_else(|| "?".into());
+                format!("already running on PID {pid}: it holds the pidfile {shown}")
+            }
+            LockError::Io(errno) => format!("the pidfile {shown}: {errno}"),
+        })?;
+        let written = locked.write_line(&std::process::id().to_string());
+        self.pidfile = Some(locked);
+        written.map_err(|errno| format!("the pidfile {shown}: {errno}"))
+    }
+}
+
+impl Drop for Traces {
+    fn drop(&mut self) {
+        for path in &self.sockets {
+            // Somebody may have removed it already.
+            let _ = std::fs::remove_file(path);
+        }
+        if let Some(pidfile) = self.pidfile.take() {
+            pidfile.release();
+        }
+    }
+}

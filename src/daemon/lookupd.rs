@@ -1,0 +1,112 @@
+//! From a command line to a running `gaffer_lookupd`, and from its end to an exit code. It keeps nothing
+//! on disk, starts no processes, and has nothing to read again.
+
+use log::{info, warn};
+
+use super::launch::{self, Traces};
+use super::logger::Logger;
+use super::lookupd_options::Settings;
+use crate::base::clock::Now;
+use crate::base::limits;
+use crate::front::sockjs;
+use crate::lookup::lookupd::{Lookupd, Setup};
+use crate::reactor::files::Files;
+use crate::reactor::turn::{Parts, Reactor, World};
+use crate::supervisor::spec::JobEntry;
+use crate::sys::spawn::Spawner;
+use crate::sys::{entropy, startup};
+use crate::VERSION;
+
+/// Descriptors that are not clients': the log, the poll, the listeners, and some to spare.
+const OWN_DESCRIPTORS: u64 = 64;
+
+/// Runs it until it is told to end; gives its exit code.
+///
+/// # Errors
+/// Why it could not start, in words for its standard error.
+pub fn run(settings: Settings) -> Result<u8, String> {
+    startup::close_inherited();
+    let nofile = startup::raise_nofile();
+    let Settings { binds, sockets, .. } = &settings;
+    let listeners = launch::listen(binds, sockets, settings.backlog, "--bind unix:PATH")?;
+    let mut traces = Traces::of_sockets(sockets);
+    let log = launch::open_log(settings.error_log.as_deref())?;
+    let readiness = launch::go_to_background(settings.daemon)?;
+    // From here on the process has the number that it keeps.
+    traces.write_pidfile(settings.pidfile.as_deref())?;
+    let log = log.install(settings.log_level)?;
+    info!("gaffer_lookupd {VERSION}");
+    if let Some(open) = binds.iter().find(|bind| !bind.ip().is_loopback()) {
+        warn!(
+            "{open} can be reached from other machines, and everybody who reaches it can register \
+             nodes: this version has no keys"
+        );
+    }
+    let spawner = Spawner::new(nofile).map_err(|errno| format!("no /dev/null: {errno}"))?;
+    let where_to_look = announce(&launch::places(&listeners, sockets), &settings);
+    let machine = Lookupd::new(setup(&settings)?);
+    let world = Daemon { settings, log };
+    let parts = Parts { spawner, files: Files::nowhere(), world: Box::new(world) };
+    let mut reactor = Reactor::new(machine, parts).map_err(|error| error.to_string())?;
+    for listener in listeners {
+        reactor.listen(listener).map_err(|error| error.to_string())?;
+    }
+    startup::set_title("gaffer_lookupd");
+    info!("{where_to_look}");
+    launch::say_ready(readiness)?;
+    let code = reactor.run().map_err(|error| format!("the loop failed: {error}"))?;
+    drop(reactor);
+    drop(traces);
+    info!("gaffer_lookupd ends");
+    Ok(code)
+}
+
+fn setup(settings: &Settings) -> Result<Setup, String> {
+    let mut seed = [0; 8];
+    entropy::random_bytes(&mut seed).map_err(|errno| format!("no random numbers: {errno}"))?;
+    let legacy = !settings.access.origins.is_empty();
+    Ok(Setup {
+        access: settings.access.clone(),
+        clients: most_clients(),
+        stream: sockjs::Options { cookie: true, legacy, ..sockjs::Options::default() },
+        seed: u64::from_le_bytes(seed),
+    })
+}
+
+/// Clients are descriptors, and there is nothing else that needs them.
+fn most_clients() -> usize {
+    let soft = startup::nofile().map_or(u64::MAX, |(soft, _)| soft);
+    usize::try_from(soft.saturating_sub(OWN_DESCRIPTORS))
+        .unwrap_or(usize::MAX)
+        .clamp(1, limits::CONNECTIONS)
+}
+
+/// The first thing to try, where it listens.
+fn announce(places: &[String], settings: &Settings) -> String {
+    let first = match (places.first(), settings.sockets.first()) {
+        (Some(place), _) if place.starts_with("http") => format!("curl {place}/nodes"),
+        (_, Some(path)) => format!("curl --unix-socket {} http://localhost/nodes", path.display()),
+        (_, None) => String::new(),
+    };
+    format!("listening on {}; look with: {first}", places.join(" and "))
+}
+
+/// The daemon around the shell.
+struct Daemon {
+    settings: Settings,
+    log: &'static Logger,
+}
+
+impl World for Daemon {
+    fn read_config(&mut self) -> Result<Vec<JobEntry>, String> {
+        Ok(Vec::new())
+    }
+
+    fn reopen_log(&mut self) -> Result<(), String> {
+        launch::reopen_log(self.log, self.settings.error_log.as_deref())
+    }
+
+    fn print(&mut self, _: &str, _: Now) -> bool {
+        true
+    }
+}

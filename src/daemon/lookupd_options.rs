@@ -1,0 +1,235 @@
+//! `gaffer_lookupd`'s command line, and how it is to be by that: it has no file.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use log::LevelFilter;
+
+use super::command_line::{self, flag, takes, text, Opt, Wish};
+use super::{places, values};
+use crate::front::access::Access;
+
+/// Every option.
+#[rustfmt::skip]
+pub const OPTIONS: &[Opt] = &[
+    takes(None, "bind", "ADDR", "listen here: HOST:PORT, HOST, :PORT, [V6]:PORT or unix:PATH (repeatable; default 127.0.0.1:5010)"),
+    takes(None, "backlog", "N", "clients the kernel lets wait to be accepted (default 1024)"),
+    takes(None, "allowed-host", "NAME", "a further name under which nodes and clients may ask; * for all (repeatable)"),
+    takes(None, "origin", "URL", "a web page's origin that may ask, e.g. https://example.org (repeatable)"),
+    flag(None, "daemon", "go to the background once everything is started"),
+    takes(None, "pidfile", "FILE", "write the process id here; a second daemon with it is refused"),
+    takes(None, "error-log", "FILE", "log here instead of to stderr (\"-\"); opened again on SIGUSR1"),
+    takes(None, "log-level", "LEVEL", "critical, error, warning, info, debug or trace (default info)"),
+    flag(Some('v'), "verbose", "log what nodes register, too: as --log-level debug"),
+    takes(None, "certfile", "FILE", "a certificate for TLS (refused: this version speaks no TLS yet)"),
+    takes(None, "keyfile", "FILE", "its key (refused, too)"),
+    takes(None, "cacert", "FILE", "a certificate of an authority (refused, too)"),
+    flag(None, "version", "print the version and exit"),
+    flag(Some('h'), "help", "print this and exit"),
+];
+
+/// Clients that wait to be accepted when nobody says how many: when a lookupd comes back, all its nodes
+/// come at once, and who finds no place waits for a second to try again. The kernel may allow fewer.
+const BACKLOG: i32 = 1024;
+
+/// How the daemon is to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Where it listens.
+    pub binds: Vec<SocketAddr>,
+    /// Its unix sockets.
+    pub sockets: Vec<PathBuf>,
+    /// Clients that wait to be accepted.
+    pub backlog: i32,
+    /// Who may talk to it.
+    pub access: Access,
+    /// Whether it goes to the background.
+    pub daemon: bool,
+    /// Where its process id is written.
+    pub pidfile: Option<PathBuf>,
+    /// Where it logs; stderr without one.
+    pub error_log: Option<PathBuf>,
+    /// What it logs.
+    pub log_level: LevelFilter,
+}
+
+/// What a command line asks for.
+#[derive(Debug, PartialEq)]
+pub enum Command {
+    /// To run.
+    Run(Box<Settings>),
+    /// The version.
+    Version,
+    /// The help.
+    Help,
+}
+
+/// Reads a command line, without the program's name.
+///
+/// # Errors
+/// The option that is unknown or lacks its value, or what is wrong with that, in words.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
+    let mut settings = Settings {
+        binds: Vec::new(),
+        sockets: Vec::new(),
+        backlog: BACKLOG,
+        access: Access::default(),
+        daemon: false,
+        pidfile: None,
+        error_log: None,
+        log_level: LevelFilter::Info,
+    };
+    let set = |long: &str, value| settings.set(long, value);
+    match command_line::parse("gaffer_lookupd", OPTIONS, args, set)? {
+        Wish::Version => return Ok(Command::Version),
+        Wish::Help => return Ok(Command::Help),
+        Wish::Run => {}
+    }
+    if settings.binds.is_empty() && settings.sockets.is_empty() {
+        settings.binds.push(SocketAddr::from(([127, 0, 0, 1], places::LOOKUPD_PORT)));
+    }
+    Ok(Command::Run(Box::new(settings)))
+}
+
+impl Settings {
+    fn set(&mut self, long: &str, value: OsString) -> Result<(), String> {
+        let named = |error: String| format!("--{long}: {error}");
+        match long {
+            "bind" => self.bind(&text(long, value)?).map_err(named)?,
+            "backlog" => self.backlog = values::backlog(&text(long, value)?).map_err(named)?,
+            "allowed-host" => {
+                self.access.hosts.push(values::host(&text(long, value)?).map_err(named)?);
+            }
+            "origin" => {
+                self.access.origins.push(values::origin(&text(long, value)?).map_err(named)?);
+            }
+            "daemon" => self.daemon = true,
+            "pidfile" => self.pidfile = Some(value.into()),
+            "error-log" => self.error_log = Some(value).filter(|v| v != "-").map(PathBuf::from),
+            "log-level" => {
+                self.log_level = values::log_level(&text(long, value)?).map_err(named)?;
+            }
+            "verbose" => self.log_level = self.log_level.max(LevelFilter::Debug),
+            "certfile" | "keyfile" | "cacert" => {
+                return Err(named(
+                    "this version speaks no TLS yet; leave it away, and let something in front of \
+                     it speak TLS"
+                        .into(),
+                ));
+            }
+            other => return Err(format!("--{other} is not handled")),
+        }
+        Ok(())
+    }
+
+    fn bind(&mut self, word: &str) -> Result<(), String> {
+        let twice = |what: &str| Err(format!("{what} is named twice; leave one of the two away"));
+        if let Some(path) = word.strip_prefix("unix:") {
+            let path = PathBuf::from(path);
+            if self.sockets.contains(&path) {
+                return twice(word);
+            }
+            self.sockets.push(path);
+            return Ok(());
+        }
+        let address = places::parse(word, places::LOOKUPD_PORT)?;
+        // Port 0 is another one each time.
+        if address.port() != 0 && self.binds.contains(&address) {
+            return twice(&address.to_string());
+        }
+        self.binds.push(address);
+        Ok(())
+    }
+}
+
+/// The text of `--help`.
+pub fn help() -> String {
+    let mut text = String::from(
+        "gaffer_lookupd: knows which node runs what, and tells it\n\n\
+         usage: gaffer_lookupd [OPTION]...\n\n",
+    );
+    text += &command_line::described(OPTIONS);
+    text.push_str(
+        "\nSignals: TERM, INT and QUIT stop it; HUP is ignored; USR1 opens the log file again.\n",
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(args: &[&str]) -> Result<Command, String> {
+        parse(args.iter().map(OsString::from))
+    }
+
+    fn settled(args: &[&str]) -> Settings {
+        match parsed(args) {
+            Ok(Command::Run(settings)) => *settings,
+            other => panic!("{args:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_option_of_the_table_is_handled() {
+        for option in OPTIONS {
+            let mut args = vec![format!("--{}", option.long)];
+            let value = match option.long {
+                "origin" => "https://a.b",
+                "log-level" => "trace",
+                "bind" => ":1",
+                _ => "1",
+            };
+            args.extend(option.value.map(|_| value.to_owned()));
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            match parsed(&args) {
+                Ok(_) => {}
+                Err(error) => assert!(error.contains("no TLS"), "{args:?}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn it_listens_on_the_loopback_unless_it_is_told_where() {
+        let own = |args: &[&str]| {
+            let settings = settled(args);
+            let binds = settings.binds.iter().map(SocketAddr::to_string);
+            let paths = settings.sockets.iter().map(|path| path.display().to_string());
+            binds.chain(paths).collect::<Vec<_>>()
+        };
+        assert_eq!(own(&[]), ["127.0.0.1:5010"]);
+        assert_eq!(own(&["--bind", "0.0.0.0"]), ["0.0.0.0:5010"]);
+        assert_eq!(own(&["--bind=unix:/s", "--bind", "unix:t"]), ["/s", "t"]);
+        assert_eq!(
+            own(&["--bind", ":0", "--bind", ":0", "--bind", "[::1]:1"]),
+            ["127.0.0.1:0", "127.0.0.1:0", "[::1]:1"]
+        );
+    }
+
+    #[test]
+    fn slips_are_told() {
+        for (args, message) in [
+            (&["--bnd", "x"][..], "unknown option --bnd; did you mean --bind?"),
+            (&["-x"], "unknown option -x; see gaffer_lookupd --help"),
+            (&["stray"], "unexpected argument \"stray\"; see gaffer_lookupd --help"),
+            (&["--bind", "example.org:1"], "--bind: \"example.org:1\" is no address"),
+            (&["--bind=:1", "--bind=:1"], "--bind: 127.0.0.1:1 is named twice"),
+            (&["--bind=unix:a", "--bind=unix:a"], "--bind: unix:a is named twice"),
+            (&["--backlog", "0"], "--backlog: expected a whole number from 1 to 65535"),
+            (&["--log-level", "loud"], "--log-level: expected critical"),
+            (&["--allowed-host", "a:1"], "--allowed-host: expected names alone"),
+            (&["--origin", "a"], "--origin: expected scheme://host"),
+            (&["--certfile", "x"], "--certfile: this version speaks no TLS yet"),
+            (&["--keyfile", "x"], "--keyfile: this version speaks no TLS yet"),
+            (&["--cacert", "x"], "--cacert: this version speaks no TLS yet"),
+        ] {
+            let error = parsed(args).err().unwrap_or_default();
+            assert!(error.starts_with(message), "{args:?}: {error}");
+        }
+        let level = |args: &[&str]| settled(args).log_level;
+        assert_eq!(level(&["-v"]), LevelFilter::Debug);
+        assert_eq!(level(&["--log-level", "trace", "-v"]), LevelFilter::Trace);
+        assert_eq!(settled(&["--error-log", "-"]).error_log, None);
+    }
+}

@@ -1,0 +1,262 @@
+//! The machine: it owns the registry, the connections of nodes and clients, and who follows. Bytes come
+//! in and go out; nothing here waits, and nothing is kept that is not true now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use log::{debug, info};
+use serde_json::{json, Value};
+
+use super::following::Followers;
+use super::links::Links;
+use super::listing::Listing;
+use super::registry::Registry;
+use super::routes::{self, Endpoint};
+use crate::base::clock::Now;
+use crate::base::ids::ConnId;
+use crate::base::process::Signal;
+use crate::base::timers::Timers;
+use crate::front::access::Access;
+use crate::front::clients::Clients;
+use crate::front::live::Say;
+use crate::front::router::Router;
+use crate::front::sockjs::{Options, Service};
+use crate::node::machine::{Effect, Machine};
+use crate::wire::channel;
+
+/// The lookupd.
+pub struct Lookupd {
+    pub(super) registry: Registry,
+    pub(super) clients: Clients,
+    /// The websockets of nodes.
+    pub(super) links: Links,
+    /// Those that did not listen for a while, and may do so again.
+    pub(super) resumed: BTreeSet<ConnId>,
+    /// The sessions of the event stream,
+    pub(super) stream: Service,
+    /// and how far each of them has been told.
+    pub(super) followers: Followers,
+    /// Answers that go on.
+    pub(super) listings: BTreeMap<ConnId, Listing>,
+    /// Those of them that were interrupted for the sake of the others, and go on in the next turn.
+    pub(super) interrupted: Timers<ConnId>,
+    pub(super) access: Access,
+    pub(super) routes: Router<Endpoint>,
+    pub(super) ended: bool,
+    effects: Vec<Effect>,
+}
+
+/// What a lookupd has to be told of its world.
+pub struct Setup {
+    /// Who may talk to it.
+    pub access: Access,
+    /// Most clients at a time, nodes included.
+    pub clients: usize,
+    /// How the event stream behaves, but for what is said on it.
+    pub stream: Options,
+    /// Makes its entropy, which is no secret.
+    pub seed: u64,
+}
+
+impl Lookupd {
+    /// One that knows nobody.
+    pub fn new(setup: Setup) -> Self {
+        let stream = Options { lagged: channel::lagged, ..setup.stream };
+        Self {
+            registry: Registry::default(),
+            clients: Clients::new(setup.clients),
+            links: Links::default(),
+            resumed: BTreeSet::new(),
+            stream: Service::new("/lookup", stream, setup.seed),
+            followers: Followers::default(),
+            listings: BTreeMap::new(),
+            interrupted: Timers::default(),
+            access: setup.access,
+            routes: routes::router(),
+            ended: false,
+            effects: Vec::new(),
+        }
+    }
+
+    /// What it knows, to look at.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// A connection changed: goes on with it as far as that is possible now, and with those for which
+    /// that makes a difference.
+    fn changed(&mut self, conn: ConnId, now: Now) {
+        self.drive(conn, now);
+        self.settle_all(now);
+    }
+
+    fn drive(&mut self, conn: ConnId, now: Now) {
+        if self.stream.owns(conn) {
+            self.stream.conn_changed(conn, &mut self.clients, now);
+        } else if self.links.get(conn).is_some() {
+            self.hear_node(conn, now);
+        } else if self.listings.contains_key(&conn) {
+            self.go_on(conn, now);
+        }
+        self.serve(conn, now);
+    }
+
+    /// Carries on with everything that an input has caused.
+    fn settle_all(&mut self, now: Now) {
+        while let Some(conn) = self.resumed.pop_first() {
+            self.drive(conn, now);
+        }
+        self.serve_stream(now);
+    }
+
+    fn drop_client(&mut self, conn: ConnId, now: Now) {
+        self.stream.conn_gone(conn, &mut self.clients, now);
+        self.unlink(conn, "its connection is closed", now);
+        self.drop_listing(conn);
+        self.resumed.remove(&conn);
+        self.clients.remove(conn);
+        self.settle_all(now);
+    }
+
+    /// Everything ends: nodes and followers are told, and nothing of what that changes.
+    fn end(&mut self, signal: Signal, now: Now) {
+        const REASON: &str = "the lookupd ends";
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        info!("{signal}: the end");
+        for session in self.stream.ids() {
+            self.stream.close(session, 1001, REASON, &mut self.clients, now);
+        }
+        for conn in self.links.all() {
+            self.links.close(conn);
+            self.clients.change(conn, |conn| conn.say(Say::Close(1001, REASON), now));
+        }
+        self.serve_stream(now);
+        self.effects.push(Effect::Exit(0));
+    }
+
+    /// How much of everything there is.
+    pub(super) fn counters(&self) -> Value {
+        let (counts, stream) = (self.registry.counts(), self.stream.counts());
+        json!({
+            "connections": self.clients.len(),
+            "unidentified": self.links.unidentified(),
+            "nodes": counts.nodes,
+            "names": counts.names,
+            "jobs": counts.jobs,
+            "processes": counts.processes,
+            "listings": self.listings.len(),
+            "followers": self.followers.len(),
+            "snapshots": self.followers.behind(),
+            "sessions": stream.sessions,
+            "session_receivers": stream.receivers,
+            "session_timers": stream.timers,
+            "queued_bytes": stream.queued,
+        })
+    }
+
+    /// Checks what is always so between two inputs.
+    ///
+    /// # Errors
+    /// The first that is not, in words.
+    pub fn sweep(&self) -> Result<(), String> {
+        self.registry.sweep()?;
+        self.clients.sweep()?;
+        self.links.sweep()?;
+        self.stream.sweep(&self.clients)?;
+        if self.stream.has_news() || !self.resumed.is_empty() {
+            return Err("somebody is still to be heard".into());
+        }
+        for conn in self.links.all() {
+            if !self.clients.get(conn).is_some_and(|client| client.conn.is_live()) {
+                return Err(format!("{conn:?} is over and still a node's"));
+            }
+        }
+        if !self.ended {
+            let lost = self.registry.nodes(None).find(|(no, ..)| self.links.conn_of(*no).is_none());
+            if let Some((no, ..)) = lost {
+                return Err(format!("{no:?} has no connection and is still there"));
+            }
+        }
+        for conn in self.listings.keys() {
+            let client = self.clients.get(*conn);
+            let waits = self.interrupted.due_at(*conn).is_some();
+            if !client
+                .is_some_and(|client| waits || client.conn.is_live() && !client.conn.has_room())
+            {
+                return Err(format!("the answer on {conn:?} does not go on"));
+            }
+        }
+        self.followers.sweep(&self.stream)
+    }
+}
+
+impl Machine for Lookupd {
+    fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    fn clients_mut(&mut self) -> &mut Clients {
+        &mut self.clients
+    }
+
+    fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
+        self.clients.change(conn, |conn| conn.received(bytes, now));
+        self.changed(conn, now);
+    }
+
+    fn input_ended(&mut self, conn: ConnId, now: Now) {
+        self.clients.change(conn, |conn| conn.ended(now));
+        self.changed(conn, now);
+    }
+
+    fn closed(&mut self, conn: ConnId, now: Now) {
+        self.drop_client(conn, now);
+    }
+
+    fn sent(&mut self, conn: ConnId, count: usize, now: Now) {
+        self.clients.change(conn, |conn| conn.sent(count, now));
+        self.changed(conn, now);
+    }
+
+    fn signalled(&mut self, signal: Signal, now: Now) {
+        match signal {
+            Signal::TERM | Signal::INT | Signal::QUIT => self.end(signal, now),
+            Signal::USR1 => self.effects.push(Effect::ReopenLog),
+            // There is nothing that could be read again.
+            Signal::HUP => debug!("SIGHUP changes nothing"),
+            _ => {}
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let all = [
+            self.clients.deadline(),
+            self.links.deadline(),
+            self.stream.deadline(),
+            self.interrupted.next(),
+        ];
+        all.into_iter().flatten().min()
+    }
+
+    fn on_time(&mut self, now: Now) {
+        while let Some(conn) = self.clients.next_due(now) {
+            self.drive(conn, now);
+        }
+        while let Some(conn) = self.links.next_due(now) {
+            self.end_patience(conn, now);
+        }
+        self.stream.on_time(&mut self.clients, now);
+        for conn in self.interrupted.pop_all_due(now.mono) {
+            self.drive(conn, now);
+        }
+        self.settle_all(now);
+    }
+
+    fn settle(&mut self, _: Now) {}
+
+    fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+}

@@ -1,0 +1,57 @@
+//! The lookupd under simulation: nodes that connect, register, change, go silent, vanish, come back, say
+//! garbage, say things twice and in the wrong order, and twins that say they are somebody else; lines that
+//! are cut and deliver late; a lookupd that sleeps, and a wall clock that jumps; in virtual time. Those who
+//! follow build what they are told into a picture of their own, which is never wrong. When everything has
+//! been quiet for a minute, the registry is what the connected nodes say, and nothing else.
+
+mod follower;
+mod node;
+mod snapshots;
+mod world;
+
+use world::{Seen, World};
+
+/// Seeds of one run of the tests.
+const SEEDS: u64 = 200;
+const STEPS: usize = 120;
+
+/// Says how to replay a seed that fails.
+struct Replay(u64);
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let seed = self.0;
+            eprintln!(
+                "replay with: GAFFER_SEED={seed} cargo test --test pure lookup_simulation::one_seed"
+            );
+        }
+    }
+}
+
+fn play_twice(seed: u64) -> Seen {
+    let _replay = Replay(seed);
+    let (digest, seen) = World::run(seed, STEPS);
+    assert_eq!(World::run(seed, STEPS).0, digest, "the same seed plays the same");
+    seen
+}
+
+#[test]
+fn the_registry_is_what_the_connected_nodes_say() {
+    let mut seen = Seen::default();
+    for seed in 1..=SEEDS {
+        seen.add(&play_twice(seed));
+    }
+    // A simulation in which nothing happens proves nothing.
+    for what in Seen::EXPECTED {
+        let count = seen.of(what);
+        println!("{count} {what}");
+        assert!(count >= SEEDS / 10, "only {count} {what}");
+    }
+}
+
+#[test]
+fn one_seed() {
+    let seed = std::env::var("GAFFER_SEED").ok().and_then(|text| text.parse().ok());
+    play_twice(seed.unwrap_or(0));
+}
