@@ -23,7 +23,7 @@ pub struct Flag {
 pub struct Command {
     /// Its names: the one that is listed, then those that mean the same.
     pub names: &'static [&'static str],
-    /// Its arguments, as help shows them. Behind `CMD` everything is of that command, flags too.
+    /// Its arguments, as help shows them. Behind the first word for a `CMD` everything is of that command, flags too.
     pub args: &'static str,
     /// What it does.
     pub about: &'static str,
@@ -101,7 +101,7 @@ pub const COMMANDS: &[Command] = &[
     Command { names: &["ps:stop", "stop"], args: "[JOB|PID...]", about: "stop jobs or processes, or the application", flags: &[NO_WAIT], run: jobs::stop },
     Command { names: &["ps:kill", "kill"], args: "JOB|PID SIGNAL", about: "send a signal to a process, or to all of a job", flags: &[], run: jobs::kill },
     Command { names: &["ps:restart", "restart"], args: "[JOB...]", about: "restart instances one after the other", flags: &[NO_WAIT], run: jobs::restart },
-    Command { names: &["run"], args: "CMD...|JOB", about: "start a process more of a job of the node, not kept alive; or, if it has no such job, run a command here as dev:run does", flags: &[COMMIT_GRACE, COMMIT_ENV], run: one_off::run },
+    Command { names: &["run"], args: "JOB|CMD...", about: "start a process more of a job of the node, not kept alive; or, if it has no such job, run a command here as dev:run does", flags: &[COMMIT_GRACE, COMMIT_ENV], run: one_off::run },
     Command { names: &["commit"], args: "JOB", about: "start a process more of a job, not kept alive", flags: &[COMMIT_GRACE, COMMIT_ENV], run: jobs::commit },
     Command { names: &["logs"], args: "[JOB...]", about: "what processes wrote, as far as it is kept, and with -f what they write",
         flags: &[flag(Some('f'), "follow", "go on until ^C"), takes(Some('n'), "lines", "N", "the last N lines (default 100)"), takes(None, "since", "TIME", "not older than this: 90s, 10m, 1h30m"),
