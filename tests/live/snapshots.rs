@@ -124,7 +124,7 @@ fn commands_on_a_node_print_what_they_printed() {
         let env = "GAFFER_REDIRECT_INPUT=echo\nPORT=7100\n";
         fs::write(folder.join(".env"), env).expect("written");
         // What is tried again soon would differ from one command to the next.
-        let broken = r#"{"name": "site.broken", "cmd": "echo trying; echo cannot >&2; exit 3",
+        let broken = r#"{"name": "site.broken", "cmd": "exec >&2; echo trying; echo cannot; exit 3",
             "shell": true, "restart": "on-failure", "redirect_output": ["out", "err"],
             "backoff": {"base": 900, "max": 900}}"#;
         fs::write(folder.join("broken.json"), broken).expect("written");
@@ -134,7 +134,7 @@ fn commands_on_a_node_print_what_they_printed() {
 #[test]
 fn commands_without_a_node_print_what_they_printed() {
     compare("here.trace", |folder| {
-        let procfile = "greet: echo hello; echo and more >&2\nweb: exec sleep 1001\n";
+        let procfile = "greet: echo hello; echo and more\nweb: exec sleep 1001\n";
         fs::write(folder.join("Procfile"), procfile).expect("written");
         let ini = "[gaffer]\nbnid = 127.0.0.1:0\n\n[job:web]\nnumprocesses = many\n";
         fs::write(folder.join("bad.ini"), ini).expect("written");
