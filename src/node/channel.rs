@@ -144,8 +144,12 @@ impl Gaffer {
         })
     }
 
-    /// Tells a session what it missed of a topic, and first how much of that is lost.
+    /// Tells a session what it missed of a topic, and first how much of that is lost: messages of events,
+    /// bytes of a stream.
     fn catch_up(&mut self, session: SessionId, topic: &Rc<str>, since: u64, now: Now) {
+        if let Some((pid, stream)) = self.hub.stream(topic) {
+            return self.recall(session, topic, (pid, stream, since), now);
+        }
         let Self { hub, history, channel, clients, .. } = self;
         let lost = hub.lost(topic, history, since);
         if lost > 0 {
@@ -156,6 +160,37 @@ impl Gaffer {
             let piece = Piece::Published(Rc::clone(topic), Rc::clone(text));
             channel.send(to, piece, clients, now);
         });
+    }
+
+    /// Tells a session what a process wrote to a stream from a position on.
+    fn recall(
+        &mut self,
+        session: SessionId,
+        topic: &Rc<str>,
+        (pid, stream, since): (Pid, StreamNo, u64),
+        now: Now,
+    ) {
+        let Ok(id) = self.supervisor.live_instance(pid) else { return };
+        let (bytes, lost) = self.written_since((id, stream), since);
+        if lost > 0 {
+            self.reply(session, channel::lagged(topic, lost), now);
+        }
+        if bytes.is_empty() {
+            return;
+        }
+        let job = self.job_of(id);
+        let Self { hub, channel, clients, .. } = self;
+        let chunk = Chunk { job: &job, pid, stream, bytes: &bytes };
+        hub.recall(session, topic, &chunk, &mut |to, topic, text| {
+            let piece = Piece::Published(Rc::clone(topic), Rc::clone(text));
+            channel.send(to, piece, clients, now);
+        });
+    }
+
+    /// The whole name of an instance's job.
+    fn job_of(&self, id: InstanceId) -> String {
+        let job = self.supervisor.instance(id).and_then(|i| self.supervisor.job(i.job));
+        job.map(|job| job.name.to_string()).unwrap_or_default()
     }
 
     fn command(&mut self, session: SessionId, command: Command, now: Now) {
@@ -235,9 +270,8 @@ impl Gaffer {
         if !self.hub.follows_output(pid) {
             return;
         }
-        let Self { hub, channel, clients, supervisor, .. } = self;
-        let job = supervisor.instance(id).and_then(|instance| supervisor.job(instance.job));
-        let job = job.map(|job| job.name.to_string()).unwrap_or_default();
+        let job = self.job_of(id);
+        let Self { hub, channel, clients, .. } = self;
         hub.output(&Chunk { job: &job, pid, stream, bytes }, &mut |to, topic, text| {
             let piece = Piece::Published(Rc::clone(topic), Rc::clone(text));
             channel.send(to, piece, clients, now);
