@@ -113,7 +113,7 @@ impl Channel {
             Said::Followed { topic: told, result } if told == topic => {
                 Ok(result.map(|()| Value::Null))
             }
-            other => Err(other),
+            other @ (Said::Heard(_) | Said::Followed { .. } | Said::Answer { .. }) => Err(other),
         })?;
         Ok(())
     }
@@ -136,7 +136,7 @@ impl Channel {
         self.say(&order(&id, name, args))?;
         self.await_answer(|said| match said {
             Said::Answer { id: told, result } if told == id => Ok(result),
-            other => Err(other),
+            other @ (Said::Heard(_) | Said::Followed { .. } | Said::Answer { .. }) => Err(other),
         })
     }
 
