@@ -75,7 +75,8 @@ impl World for Screen {
     }
 
     fn print(&mut self, lines: &str, now: Now) -> bool {
-        let time = time_of_day(now);
+        let since = now.wall.duration_since(std::time::UNIX_EPOCH);
+        let time = time_of_day(since.unwrap_or_default().as_secs());
         let mut text = String::with_capacity(lines.len() * 2);
         for line in lines.split_inclusive('\n') {
             if self.color {
@@ -90,9 +91,8 @@ impl World for Screen {
     }
 }
 
-/// `12:03:04`.
-fn time_of_day(now: Now) -> String {
-    let seconds = now.wall.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
+/// `12:03:04`, of a second since 1970.
+pub fn time_of_day(seconds: u64) -> String {
     let time = i64::try_from(seconds).ok().and_then(local_time);
     time.map_or_else(
         || seconds.to_string(),
