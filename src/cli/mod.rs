@@ -22,6 +22,7 @@ pub mod ps;
 pub mod rows;
 pub mod screen;
 pub mod start;
+pub mod stats;
 pub mod status;
 pub mod streams;
 pub mod table;
