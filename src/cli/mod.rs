@@ -18,6 +18,7 @@ pub mod lines;
 pub mod loading;
 pub mod names;
 pub mod one_off;
+pub mod printable;
 pub mod ps;
 pub mod rows;
 pub mod screen;
@@ -27,6 +28,8 @@ pub mod status;
 pub mod streams;
 pub mod table;
 pub mod terminal;
+#[cfg(feature = "top")]
+pub mod top;
 
 use std::ffi::OsString;
 use std::io::Write as _;

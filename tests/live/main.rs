@@ -16,9 +16,13 @@ mod numbers;
 mod options;
 mod procfile;
 mod procs;
+#[cfg(feature = "top")]
+mod pty;
 mod refusals;
 mod reload;
 mod state;
+#[cfg(feature = "top")]
+mod top;
 mod tree;
 mod until;
 mod wire;
