@@ -4,7 +4,7 @@ use super::args::Invocation;
 use super::failure::Failure;
 use super::terminal::Terminal;
 use super::{
-    check, events, export, help, jobs, loading, logs, one_off, ps, start, status, streams,
+    check, events, export, help, jobs, loading, logs, one_off, ps, start, stats, status, streams,
 };
 
 /// A flag.
@@ -93,6 +93,11 @@ pub const COMMANDS: &[Command] = &[
     Command { names: &["reload"], args: "[JOB...]", about: "replace all processes of jobs, or of the application", flags: &[NO_WAIT], run: jobs::reload },
     Command { names: &["ps"], args: "[JOB...]", about: "list instances, with why and what next",
         flags: &[takes(Some('o'), "output", "FORM", "wide, json, tsv or name"), takes(None, "sort", "COLUMN", "sort by app, job, state, up, restarts, cpu or mem"), WATCH], run: ps::ps },
+    Command { names: &["stats"], args: "[JOB...]", about: "what processes use: CPU, memory, threads and descriptors of each with its group",
+        flags: &[flag(Some('w'), "watch", "show it again every second, until ^C")], run: stats::stats },
+    #[cfg(feature = "top")]
+    Command { names: &["top"], args: "[JOB...]", about: "the node on all of the terminal, as it is: ? tells the keys",
+        flags: &[takes(None, "sort", "COLUMN", "sort by app, job, state, up, restarts, cpu or mem")], run: super::top::top },
     Command { names: &["ps:info", "info"], args: "JOB|PID", about: "everything the node tells of a job or a process", flags: &[], run: status::info },
     Command { names: &["status"], args: "JOB", about: "state, instances and last deaths of a job, with their last lines", flags: &[], run: status::status },
     Command { names: &["why"], args: "JOB", about: "why a job is in the state it is in", flags: &[], run: status::why },
