@@ -146,6 +146,30 @@ fn a_shell_suspends_it_and_has_it_go_on() {
 }
 
 #[test]
+fn what_was_sent_to_the_background_can_be_ended_there() {
+    let node = Folder::new().start();
+    let words = line(&node, &["top"]).join(" ");
+    let script =
+        format!("{words}; echo \"stopped $?\"; bg; read x; kill %1; wait %1; echo \"ended $?\"");
+    let mut pty = Pty::start(&node.path(""), &["bash", "-mc", &script], &[]);
+    pty.until_on_other_screen(true);
+    pty.press("\x1a");
+    pty.until_shown("stopped");
+    let top = procs::children(pty.os_pid())[0];
+    until("it is stopped again", || {
+        let stat = gaffer::sys::procfs::stat(gaffer::base::ids::OsPid(top));
+        pty.screen();
+        stat.is_some_and(|stat| stat.state == b'T')
+    });
+    let before = flags(&pty.modes());
+    pty.press("on\r");
+    pty.until_shown("ended 143");
+    assert_eq!(flags(&pty.modes()), before);
+    assert!(!pty.screen().alternate_screen());
+    pty.ended();
+}
+
+#[test]
 fn it_fills_the_terminal_at_every_size() {
     let node = Folder::new().start();
     node.run_job(&job("web", "exec sleep 1000"));

@@ -303,6 +303,23 @@ mod tests {
     }
 
     #[test]
+    fn a_terminal_that_takes_nothing_is_given_back_all_the_same() {
+        let (_master, terminal) = testing::pty();
+        let before = modes(&terminal);
+        rustix::io::ioctl_fionbio(&terminal, true).expect("it does not wait");
+        let held = Arc::new(Held::new(terminal.try_clone().expect("a descriptor")).expect("one"));
+        let mut screen = Screen { held, shown: None, owed: Vec::new() };
+        screen.take_again().expect("taken");
+        while !screen.owes() || screen.flush().is_ok_and(|()| !screen.owes()) {
+            screen.forget();
+            screen.show(Buffer::filled(ratatui::layout::Rect::new(0, 0, 80, 24), Cell::new("x")));
+        }
+        assert_ne!(modes(&terminal), before);
+        screen.give_back();
+        assert_eq!(modes(&terminal), before);
+    }
+
+    #[test]
     fn only_what_changed_is_written() {
         let (mut master, terminal) = testing::pty();
         let held = Arc::new(Held::new(terminal).expect("a terminal"));
