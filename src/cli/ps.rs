@@ -10,7 +10,7 @@ use super::args::Invocation;
 use super::connect;
 use super::failure::Failure;
 use super::hearing::{self, Next};
-use super::names;
+use super::names::{self, Place};
 use super::rows::{self, Column, Measured, Row};
 use super::terminal::{Cell, Paint, Terminal};
 use super::times;
@@ -126,12 +126,12 @@ fn show(
     terminal: &mut Terminal,
     form: &str,
 ) -> Result<bool, Failure> {
-    let jobs = meant(server, invocation)?;
+    let places = meant(server, invocation)?;
     let column = Column::of_flag(invocation)?;
     let stats = server.stats()?;
     let now = times::now();
     let mut rows = Vec::new();
-    for name in jobs {
+    for Place { job: name, instance } in places {
         // One that went away since the list was made is not shown.
         let info = match server.job(&name).info() {
             Err(error) if error.is_not_found() => continue,
@@ -143,7 +143,11 @@ fn show(
             let of_pid = of_job.clone().find(|one| one["pid"].as_u64() == Some(pid));
             of_pid.map(Measured::of).unwrap_or_default()
         };
-        rows.extend(rows::of_job(&name, &info, measured, now));
+        let of_job = rows::of_job(&name, &info, measured, now).into_iter();
+        let is_meant = |row: &Row| {
+            instance.is_none_or(|number| row.number == Some(u64::from(number)) && !row.once)
+        };
+        rows.extend(of_job.filter(is_meant));
     }
     rows::sort(&mut rows, column, |row| row);
     let well = rows.iter().all(|row| row.well);
@@ -154,21 +158,36 @@ fn show(
         "wide" => table(&rows, terminal, true)?,
         _ => table(&rows, terminal, false)?,
     }
+    if matches!(form, "short" | "wide") && terminal.is_terminal() {
+        let line = terminal.painted(&summary(&rows), Paint::Dim);
+        terminal.line(&line)?;
+    }
     Ok(well)
+}
+
+/// How many instances there are in each state, for people: on a pipe every line is of one instance.
+fn summary(rows: &[Row]) -> String {
+    let states = ["running", "starting", "waiting", "stopping", "backoff", "failed", "exited", "stopped"];
+    let count = |state: &&str| (*state, rows.iter().filter(|row| row.state == **state).count());
+    let counts = states.iter().map(count).filter(|(_, count)| *count > 0);
+    let counts: Vec<String> = counts.map(|(state, count)| format!("{count} {state}")).collect();
+    let all = if rows.len() == 1 { "1 instance" } else { &format!("{} instances", rows.len()) };
+    format!("{all}: {}", counts.join(", "))
 }
 
 /// The jobs that are shown. Without an application or a Procfile here that is a node's overview: all of
 /// it, or what a pattern fits in any application.
-fn meant(server: &mut Server, invocation: &Invocation) -> Result<Vec<String>, Failure> {
+fn meant(server: &mut Server, invocation: &Invocation) -> Result<Vec<Place>, Failure> {
     let procfile = names::procfile(invocation);
     if invocation.has("app") || procfile.exists() {
-        return names::jobs(server, invocation, &invocation.words);
+        return names::places(server, invocation, &invocation.words);
     }
     if invocation.has("procfile") || invocation.has("root") {
         return Err(Failure::failed(format!("procfile not found: {}", procfile.display())));
     }
     if invocation.words.is_empty() {
-        return Ok(server.jobs()?);
+        let all = server.jobs()?.into_iter();
+        return Ok(all.map(|job| Place { job, instance: None }).collect());
     }
     let of_any = |word: &String| {
         let pattern = word.contains(['*', '?']) && !word.contains(['.', '/']);
@@ -179,7 +198,7 @@ fn meant(server: &mut Server, invocation: &Invocation) -> Result<Vec<String>, Fa
         }
     };
     let words: Vec<String> = invocation.words.iter().map(of_any).collect();
-    names::jobs(server, invocation, &words)
+    names::places(server, invocation, &words)
 }
 
 fn table(rows: &[Row], terminal: &mut Terminal, wide: bool) -> Result<(), Failure> {
@@ -200,4 +219,21 @@ fn table(rows: &[Row], terminal: &mut Terminal, wide: bool) -> Result<(), Failur
     let spare = ["MEM", "CPU%", "RESTARTS", "UP"];
     let spare = spare.iter().filter_map(|name| heads.iter().position(|head| head == name));
     terminal.fitted_table(&lines, &right, &spare.collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_counts_instances_by_their_states() {
+        let info = json!({"desired": "up", "instances": [
+            {"instance": 1, "state": "backoff"}, {"instance": 2, "state": "running"},
+            {"instance": 3, "state": "running"},
+        ]});
+        let mut rows = rows::of_job("a.b", &info, |_| Measured::default(), 0.0);
+        assert_eq!(summary(&rows), "3 instances: 2 running, 1 backoff");
+        rows.truncate(1);
+        assert_eq!(summary(&rows), "1 instance: 1 backoff");
+    }
 }

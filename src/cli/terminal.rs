@@ -114,6 +114,11 @@ impl Terminal {
         self.json
     }
 
+    /// Whether people read it, and no program.
+    pub fn is_terminal(&self) -> bool {
+        self.width.is_some()
+    }
+
     /// Whether there are colours.
     pub fn has_color(&self) -> bool {
         self.color
