@@ -167,9 +167,10 @@ fn show(
 
 /// How many instances there are in each state, for people: on a pipe every line is of one instance.
 fn summary(rows: &[Row]) -> String {
-    let states = ["running", "starting", "waiting", "stopping", "backoff", "failed", "exited", "stopped"];
-    let count = |state: &&str| (*state, rows.iter().filter(|row| row.state == **state).count());
-    let counts = states.iter().map(count).filter(|(_, count)| *count > 0);
+    let states =
+        ["running", "starting", "waiting", "stopping", "backoff", "failed", "exited", "stopped"];
+    let count = |state: &'static str| (state, rows.iter().filter(|row| row.state == state).count());
+    let counts = states.into_iter().map(count).filter(|(_, count)| *count > 0);
     let counts: Vec<String> = counts.map(|(state, count)| format!("{count} {state}")).collect();
     let all = if rows.len() == 1 { "1 instance" } else { &format!("{} instances", rows.len()) };
     format!("{all}: {}", counts.join(", "))
