@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
@@ -22,6 +22,10 @@ use crate::sys::fds::becomes_writable;
 const PATIENCE: Duration = Duration::from_millis(100);
 /// So much goes into a pipe that has room without waiting (PIPE_BUF, pipe(7)).
 const PIECE: usize = 4096;
+
+/// What comes within this time after lines were printed is printed together: many processes that each write
+/// a line now and then would otherwise cost a wake-up a line.
+const TOGETHER: Duration = Duration::from_millis(5);
 
 /// How the time is told of each line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +68,8 @@ pub struct Screen {
     asked: Arc<AtomicBool>,
     /// Nobody takes anything, and the end was asked for.
     held: bool,
+    /// When lines were printed last.
+    printed: Option<Instant>,
 }
 
 impl Screen {
@@ -77,7 +83,18 @@ impl Screen {
             signal_hook::flag::register(signal, Arc::clone(&asked))?;
         }
         let out = io::stdout().as_fd().try_clone_to_owned()?.into();
-        Ok(Self { out, stamp, asked, held: false })
+        Ok(Self { out, stamp, asked, held: false, printed: None })
+    }
+
+    /// Waits until the lines of now may be printed. Whatever is written meanwhile comes with the next.
+    fn gather(&mut self, now: Now) {
+        let since = self.printed.map(|printed| now.mono.saturating_duration_since(printed));
+        let left = since.and_then(|since| TOGETHER.checked_sub(since)).unwrap_or_default();
+        if !left.is_zero() {
+            #[expect(clippy::disallowed_methods, reason = "a poll would wake up for each line")]
+            std::thread::sleep(left);
+        }
+        self.printed = Some(now.mono + left);
     }
 
     fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
@@ -108,6 +125,7 @@ impl World for Screen {
     }
 
     fn print(&mut self, lines: &str, now: Now) -> bool {
+        self.gather(now);
         let mut text = String::with_capacity(lines.len() * 2);
         for line in lines.split_inclusive('\n') {
             self.stamp.line(now, line, &mut text);
