@@ -5,9 +5,10 @@
 
 use std::time::Instant;
 
+use crate::base::address::Address;
 use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
-use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
+use crate::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
 use crate::base::process::Signal;
 use crate::front::clients::Clients;
 use crate::front::peer::Peer;
@@ -46,6 +47,14 @@ pub enum Effect {
         file: StateFile,
         /// What to do with it.
         write: Write,
+    },
+    /// Connect to this address; answered by `link_opened` or `link_failed`. What takes too long the
+    /// machine gives up by itself.
+    Dial {
+        /// The connection.
+        link: LinkId,
+        /// Where to.
+        address: Address,
     },
     /// Everything ends: look for processes that escaped from their jobs; answered by `strayed` for
     /// each, and then by `searched`.
@@ -196,6 +205,30 @@ pub trait Machine {
     /// The node's word for finding its own processes by their mark.
     fn node_mark(&self) -> &str {
         ""
+    }
+
+    /// A connection that was dialled is there.
+    fn link_opened(&mut self, _link: LinkId, _now: Now) {}
+    /// A connection that was dialled does not come about, for this reason.
+    fn link_failed(&mut self, _link: LinkId, _reason: &str, _now: Now) {}
+    /// The other end of a connection of ours sent bytes.
+    fn link_received(&mut self, _link: LinkId, _bytes: &[u8], _now: Now) {}
+    /// A connection of ours is no more, whoever ended it.
+    fn link_closed(&mut self, _link: LinkId, _now: Now) {}
+    /// What a connection of ours is owed.
+    fn link_owed(&self, _link: LinkId) -> &[u8] {
+        &[]
+    }
+    /// The kernel took so many of those bytes.
+    fn link_sent(&mut self, _link: LinkId, _count: usize, _now: Now) {}
+    /// Whether a connection of ours, there or still to come, is to be closed when nothing is owed on it.
+    fn link_is_finished(&self, _link: LinkId) -> bool {
+        true
+    }
+    /// The connections of ours on which something is owed, or that are to be closed, since the last
+    /// call.
+    fn take_dirty_links(&mut self) -> Vec<LinkId> {
+        Vec::new()
     }
 
     /// The measurements that were asked for, in the order of the targets; `None` for what is gone.

@@ -63,6 +63,7 @@ impl<M: Machine> Reactor<M> {
                 | Effect::Sample { .. }
                 | Effect::StopSampling
                 | Effect::Climb { .. }
+                | Effect::Dial { .. }
                 | Effect::Search
                 | Effect::ReadConfig
                 | Effect::Print(_)
@@ -87,6 +88,7 @@ impl<M: Machine> Reactor<M> {
                     self.machine.stored(file, result, now);
                 }
             }
+            Effect::Dial { link, address } => self.dial(link, address, now),
             Effect::Search => {
                 self.ends = true;
                 self.look_for_strays(now);

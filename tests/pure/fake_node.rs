@@ -355,6 +355,7 @@ impl FakeNode {
                 }
                 self.stored.push((file, write));
             }
+            Effect::Dial { link, address } => self.asked.push(format!("dial {link:?}: {address}")),
             Effect::StopSampling => self.asked.push("stop sampling".into()),
             Effect::Exit(code) => self.asked.push(format!("exit {code}")),
             Effect::Search => self.gaffer.searched(),

@@ -344,6 +344,7 @@ impl World {
                 self.exit = Some(code);
                 return;
             }
+            Effect::Dial { .. } => panic!("it registers with nobody"),
             Effect::Print(_) | Effect::ReopenLog | Effect::StopSampling => return,
         };
         for fact in self.kernel.perform(&ask, self.now) {
