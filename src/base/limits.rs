@@ -239,8 +239,6 @@ pub const LOOKUPD_STABLE: Duration = Duration::from_secs(30);
 pub const LOOKUPD_WINDOW: usize = 64;
 /// Longest message of a lookupd.
 pub const LOOKUPD_MESSAGE: usize = 64 * 1024;
-/// Most that it sends and that is no whole message yet: a head of HTTP, or a message and its frame.
-pub const LOOKUPD_INPUT: usize = HTTP_HEAD + 1024;
 // --- the kernel --------------------------------------------------------------------------------
 
 /// Most that is read of a process's environment, in bytes: the kernel itself takes no more for

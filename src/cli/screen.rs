@@ -12,8 +12,8 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use crate::base::clock::Now;
+use crate::node::machine::Configuration;
 use crate::reactor::turn::World;
-use crate::supervisor::spec::JobEntry;
 use crate::sys::fds::becomes_writable;
 use crate::sys::localtime::local_time;
 
@@ -99,7 +99,7 @@ impl Screen {
 }
 
 impl World for Screen {
-    fn read_config(&mut self) -> Result<Vec<JobEntry>, String> {
+    fn read_config(&mut self) -> Result<Configuration, String> {
         Err("an application in the foreground is read once".into())
     }
 

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use super::lookups::Registration;
 use crate::base::address::Address;
 use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
@@ -129,6 +130,15 @@ pub struct Usage {
     pub processes: u64,
 }
 
+/// What of a configuration takes effect while a machine runs.
+#[derive(Clone, Debug, Default)]
+pub struct Configuration {
+    /// The jobs, in the order in which they are loaded.
+    pub jobs: Vec<JobEntry>,
+    /// With whom the node registers.
+    pub registration: Registration,
+}
+
 /// A pure machine inside the shell. Every method takes facts in; none waits. What is told of processes
 /// and files does nothing unless a machine that asks for them says what.
 pub trait Machine {
@@ -237,8 +247,8 @@ pub trait Machine {
     fn climbed(&mut self, _ticket: u64, _tree: Vec<Branch>, _now: Now) {}
     /// A state file was replaced whole, or a write of it failed. An append that went well is not told.
     fn stored(&mut self, _file: StateFile, _result: Result<(), Errno>, _now: Now) {}
-    /// The configuration, read again: its jobs, or what is wrong with it.
-    fn reconfigured(&mut self, _jobs: Result<Vec<JobEntry>, String>, _now: Now) {}
+    /// The configuration, read again, or what is wrong with it.
+    fn reconfigured(&mut self, _read: Result<Configuration, String>, _now: Now) {}
     /// Nobody reads what was to be printed.
     fn unread(&mut self, _now: Now) {}
     /// The daemon got a signal.

@@ -95,8 +95,8 @@ impl<M: Machine> Reactor<M> {
                 self.machine.searched();
             }
             Effect::ReadConfig => {
-                let jobs = self.world.read_config();
-                self.machine.reconfigured(jobs, now);
+                let read = self.world.read_config();
+                self.machine.reconfigured(read, now);
             }
             Effect::Print(lines) => {
                 if !self.world.print(&lines, now) {

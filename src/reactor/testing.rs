@@ -13,11 +13,10 @@ use crate::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
 use crate::base::process::Signal;
 use crate::front::clients::Clients;
 use crate::front::peer::Peer;
-use crate::node::machine::{Effect, Machine, StateFile, Usage};
+use crate::node::machine::{Configuration, Effect, Machine, StateFile, Usage};
 use crate::node::stdins::Stdins;
 use crate::supervisor::effect::Start;
 use crate::supervisor::facts::{Exit, Stray};
-use crate::supervisor::spec::JobEntry;
 use crate::sys::testing;
 
 /// The machine.
@@ -71,8 +70,8 @@ pub(super) struct Linked {
 struct Nothing;
 
 impl World for Nothing {
-    fn read_config(&mut self) -> Result<Vec<JobEntry>, String> {
-        Ok(Vec::new())
+    fn read_config(&mut self) -> Result<Configuration, String> {
+        Ok(Configuration::default())
     }
 
     fn reopen_log(&mut self) -> Result<(), String> {
@@ -235,7 +234,7 @@ impl Machine for Script {
 
     fn stored(&mut self, _: StateFile, _: Result<(), Errno>, _: Now) {}
 
-    fn reconfigured(&mut self, _: Result<Vec<JobEntry>, String>, _: Now) {}
+    fn reconfigured(&mut self, _: Result<Configuration, String>, _: Now) {}
 
     fn signalled(&mut self, _: Signal, _: Now) {}
 

@@ -26,8 +26,7 @@ use crate::base::ids::{ConnId, InstanceId, LinkId, StreamNo};
 use crate::base::limits;
 use crate::base::process::Signal;
 use crate::front::response::too_many_clients;
-use crate::node::machine::{Effect, Machine};
-use crate::supervisor::spec::JobEntry;
+use crate::node::machine::{Configuration, Effect, Machine};
 use crate::sys::spawn::Spawner;
 
 /// What the shell needs of the program around it.
@@ -36,7 +35,7 @@ pub trait World {
     ///
     /// # Errors
     /// What is wrong with it, with file and line.
-    fn read_config(&mut self) -> Result<Vec<JobEntry>, String>;
+    fn read_config(&mut self) -> Result<Configuration, String>;
     /// Opens the log file again.
     ///
     /// # Errors

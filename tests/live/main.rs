@@ -21,6 +21,7 @@ mod options;
 mod procfile;
 mod procs;
 mod refusals;
+mod registration;
 mod reload;
 mod snapshots;
 mod state;

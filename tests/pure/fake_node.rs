@@ -15,7 +15,8 @@ use gaffer::front::access::Access;
 use gaffer::front::peer::Peer;
 use gaffer::node::console::Console;
 use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
-use gaffer::node::machine::{Branch, Effect, Machine, StateFile, Usage, Write};
+use gaffer::node::lookups::Registration;
+use gaffer::node::machine::{Branch, Configuration, Effect, Machine, StateFile, Usage, Write};
 use gaffer::supervisor::effect::{Ask, Start, Whom};
 use gaffer::supervisor::facts::Exit;
 use gaffer::supervisor::order::{Accounts, Host};
@@ -49,6 +50,8 @@ pub(crate) struct FakeNode {
     inputs: BTreeSet<(InstanceId, StreamNo)>,
     last_os_pid: i32,
     facts: VecDeque<Fact>,
+    /// With whom it is to register at the next reading of the configuration.
+    pub(crate) registration: Registration,
 }
 
 struct Process {
@@ -85,12 +88,23 @@ impl Accounts for OneUser {
 
 impl FakeNode {
     /// A node that has begun, with the jobs of its files.
-    #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
     pub(crate) fn new(
         access: Access,
         console: Console,
         legacy: Legacy,
         files: Vec<JobEntry>,
+    ) -> Self {
+        Self::registered(access, console, legacy, files, Registration::default())
+    }
+
+    /// One that registers with lookupds.
+    #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+    pub(crate) fn registered(
+        access: Access,
+        console: Console,
+        legacy: Legacy,
+        files: Vec<JobEntry>,
+        registration: Registration,
     ) -> Self {
         let environ = BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]);
         let host =
@@ -104,6 +118,7 @@ impl FakeNode {
             clients: gaffer::base::limits::CONNECTIONS,
             channel: Default::default(),
             boot_id: "boot".into(),
+            registration: registration.clone(),
         };
         let now = Now { mono: Instant::now(), wall: UNIX_EPOCH + WALL };
         let mut node = Self {
@@ -120,6 +135,7 @@ impl FakeNode {
             inputs: BTreeSet::new(),
             last_os_pid: 1000,
             facts: VecDeque::new(),
+            registration,
         };
         node.gaffer.begin(legacy, files, now);
         node.settle();
@@ -206,7 +222,8 @@ impl FakeNode {
 
     /// The configuration is read again, and these are the jobs in it.
     pub(crate) fn reconfigure(&mut self, files: Vec<JobEntry>) {
-        self.gaffer.reconfigured(Ok(files), self.now);
+        let registration = self.registration.clone();
+        self.gaffer.reconfigured(Ok(Configuration { jobs: files, registration }), self.now);
         self.settle();
     }
 
