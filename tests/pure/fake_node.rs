@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use gaffer::base::address::Address;
 use gaffer::base::clock::Now;
 use gaffer::base::error::{Errno, Stage};
-use gaffer::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
+use gaffer::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
 use gaffer::base::order::Identity;
 use gaffer::base::process::{ExitStatus, Signal};
 use gaffer::front::access::Access;
@@ -50,6 +51,8 @@ pub(crate) struct FakeNode {
     inputs: BTreeSet<(InstanceId, StreamNo)>,
     last_os_pid: i32,
     facts: VecDeque<Fact>,
+    /// Connections that it wants, since these were taken last.
+    pub(crate) dialled: Vec<(LinkId, Address)>,
     /// With whom it is to register at the next reading of the configuration.
     pub(crate) registration: Registration,
 }
@@ -135,6 +138,7 @@ impl FakeNode {
             inputs: BTreeSet::new(),
             last_os_pid: 1000,
             facts: VecDeque::new(),
+            dialled: Vec::new(),
             registration,
         };
         node.gaffer.begin(legacy, files, now);
@@ -212,6 +216,61 @@ impl FakeNode {
         let id = self.instance(os_pid);
         self.gaffer.input_taken(id, StreamNo::STDIN, count, self.now);
         self.settle();
+    }
+
+    /// A connection of its own is there.
+    pub(crate) fn link_opened(&mut self, link: LinkId) {
+        self.gaffer.link_opened(link, self.now);
+        self.settle();
+    }
+
+    /// A connection of its own does not come about.
+    pub(crate) fn link_failed(&mut self, link: LinkId, reason: &str) {
+        self.gaffer.link_failed(link, reason, self.now);
+        self.settle();
+    }
+
+    /// The far end of a connection of its own sends bytes.
+    pub(crate) fn link_received(&mut self, link: LinkId, bytes: &[u8]) {
+        self.gaffer.link_received(link, bytes, self.now);
+        self.settle();
+    }
+
+    /// A connection of its own is no more.
+    pub(crate) fn link_closed(&mut self, link: LinkId) {
+        self.gaffer.link_closed(link, self.now);
+        self.settle();
+    }
+
+    /// Takes what a connection of its own is owed, up to so much.
+    pub(crate) fn take_link_output(&mut self, link: LinkId, most: usize) -> Vec<u8> {
+        let owed = self.gaffer.link_owed(link);
+        let bytes = owed[..owed.len().min(most)].to_vec();
+        self.gaffer.link_sent(link, bytes.len(), self.now);
+        self.settle();
+        bytes
+    }
+
+    /// Whether it wants a connection of its own no more.
+    pub(crate) fn link_is_over(&self, link: LinkId) -> bool {
+        self.gaffer.link_is_finished(link) && self.gaffer.link_owed(link).is_empty()
+    }
+
+    /// A request on a connection of its own, and its answer, which is a good one.
+    pub(crate) fn ask(&mut self, request: &str, body: &str) -> String {
+        let conn = self.connect_tcp();
+        let length = body.len();
+        let head = format!("{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}");
+        self.send(conn, format!("{head}\r\n\r\n{body}").as_bytes(), &mut || usize::MAX);
+        let answer = String::from_utf8(self.take_answer(conn)).expect("text");
+        assert!(answer.starts_with("HTTP/1.1 20"), "{request}: {answer}");
+        self.vanish(conn);
+        answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
+    }
+
+    /// What it answers to GET.
+    pub(crate) fn get(&mut self, path: &str) -> serde_json::Value {
+        serde_json::from_str(&self.ask(&format!("GET {path}"), "")).expect("JSON")
     }
 
     /// The daemon gets a signal.
@@ -372,7 +431,10 @@ impl FakeNode {
                 }
                 self.stored.push((file, write));
             }
-            Effect::Dial { link, address } => self.asked.push(format!("dial {link:?}: {address}")),
+            Effect::Dial { link, address } => {
+                self.asked.push(format!("dial {}: {address}", link.0));
+                self.dialled.push((link, address));
+            }
             Effect::StopSampling => self.asked.push("stop sampling".into()),
             Effect::Exit(code) => self.asked.push(format!("exit {code}")),
             Effect::Search => self.gaffer.searched(),

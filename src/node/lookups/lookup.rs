@@ -183,7 +183,8 @@ impl Lookup {
         talk.input.extend_from_slice(bytes);
         let mut out = Vec::new();
         let mut lost = None;
-        while let (None, Some(heard)) = (&lost, self.hear(&mut out)) {
+        while lost.is_none() {
+            let Some(heard) = self.hear(&mut out) else { break };
             lost = match heard {
                 Heard::Text(text) => self.answered(&text, hands).err(),
                 Heard::Sign => None,
@@ -285,8 +286,10 @@ impl Lookup {
             What::RegisterJob(_) if refusal.errno == 409 => return Ok(()),
             What::RegisterJob(job) => told.refuse_job(job),
             What::RegisterProcess(job, pid) => {
-                if refusal.errno == 404 && told.knows(job) {
-                    return Err(format!("it has forgotten the job {job}"));
+                if refusal.errno == 404 {
+                    // What it did not take it does not know.
+                    let forgotten = format!("it has forgotten the job {job}");
+                    return if told.knows(job) { Err(forgotten) } else { Ok(()) };
                 }
                 told.refuse_process(job, *pid);
             }
@@ -295,10 +298,11 @@ impl Lookup {
             | What::Identify { .. }
             | What::Ping => return Ok(()),
         }
+        let refused = format!("it does not take {}: {}", subject(what), shown(refusal));
         if self.error.is_none() {
-            warn!("{}: {what:?} is refused: {}", self.address, shown(refusal));
+            warn!("{}: {refused}; it is told again", self.address);
         }
-        self.error = Some(format!("{what:?} is refused: {}", shown(refusal)));
+        self.error = Some(refused);
         Ok(())
     }
 
@@ -454,6 +458,17 @@ impl Talk {
 fn part_of(most: Duration, random: &mut Random) -> Duration {
     let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
     Duration::from_millis(random.below(most.saturating_add(1)))
+}
+
+/// What a message is about.
+fn subject(what: &What) -> String {
+    match what {
+        What::Identify { .. } | What::Ping => "this node".into(),
+        What::RegisterJob(job) | What::UnregisterJob(job) => job.clone(),
+        What::RegisterProcess(job, pid) | What::UnregisterProcess(job, pid) => {
+            format!("process {pid} of {job}")
+        }
+    }
 }
 
 fn shown(refusal: &Refusal) -> String {
