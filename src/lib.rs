@@ -99,7 +99,7 @@
 //! | 5 [`reactor`] | descriptors, clock, sleep |
 //! | 6 [`daemon`] | assembly: options, configuration, log, start and end |
 //! | 6 [`client`] | the other end of the wire, for programs that talk to a node |
-//! | 7 [`cli`] | `gaffer`, the command line |
+//! | 7 [`cli`] | `gaffer`, the command line; `cli::top`, its screen, behind the feature `top` |
 //! | `bin/` | the programs |
 //!
 //! # What is always so

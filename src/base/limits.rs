@@ -312,6 +312,21 @@ pub const CONSOLE_LINE: usize = 3 * 1024;
 /// an end must not grow for ever.
 pub const FOREGROUND_LINE: usize = 64 * 1024;
 
+// --- gaffer top ----------------------------------------------------------------------------------
+
+/// Measurements of a process that are remembered: two minutes, and more than a screen is wide.
+pub const TOP_SAMPLES: usize = 120;
+/// Events that are remembered to be shown.
+pub const TOP_EVENTS: usize = 500;
+/// Lines of a process's output that are remembered: what a node keeps of it is rarely more.
+pub const TOP_LINES: usize = 2_000;
+/// Longest of these lines, in characters; the rest of it is a line of its own.
+pub const TOP_LINE: usize = 4_096;
+/// Jobs that are asked about at a time: a node with thousands answers other things in between.
+pub const TOP_ASKED: usize = 64;
+/// Most characters of a filter.
+pub const TOP_FILTER: usize = 128;
+
 // --- the loop ------------------------------------------------------------------------------------
 
 /// The buffer into which everything is read: what a pipe holds.

@@ -92,7 +92,7 @@ pub fn parse(words: Vec<OsString>) -> Result<Parsed, Failure> {
                     None => command = Some(command_of(&word)?),
                     Some(command) => {
                         invocation.words.push(word);
-                        if command.args.starts_with("CMD") {
+                        if command.args.contains("CMD") {
                             let rest: Vec<OsString> =
                                 parser.raw_args().map_err(said_wrongly)?.collect();
                             for word in rest {

@@ -70,14 +70,15 @@ fn stamp(data: &Map<String, Value>) -> String {
     format!("{time} #{seq}")
 }
 
-fn is_again(data: &Map<String, Value>) -> bool {
+/// Whether this tells under a further name what was told already.
+pub fn is_again(data: &Map<String, Value>) -> bool {
     let name = data.get("event").and_then(Value::as_str).unwrap_or_default();
     // A signal to a job or a process has no plain name.
     (name.starts_with("job.") || name.starts_with("proc.")) && !name.ends_with(".kill")
 }
 
 /// An event as a line.
-fn told(data: &Map<String, Value>) -> String {
+pub fn told(data: &Map<String, Value>) -> String {
     let text = |key: &str| data.get(key).and_then(Value::as_str).unwrap_or_default();
     let mut line = format!("{} | {}", text("name"), text("event"));
     if let Some(pid) = data.get("pid").and_then(Value::as_u64) {

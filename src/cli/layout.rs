@@ -78,14 +78,16 @@ pub fn frame(text: &str, rows: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let room = rows.saturating_sub(1).max(1);
     let shown = if lines.len() > room { room - 1 } else { lines.len() };
-    // Lines that are too long end at the margin, and do not take a row more.
+    // Lines that are too long end at the margin, and do not take a row more. What stood there is wiped
+    // first: behind a line that ends at the margin that would take its last character.
     let mut drawn = String::from("\x1b[?7l\x1b[H");
     for line in &lines[..shown] {
+        drawn += "\x1b[K";
         drawn += line;
-        drawn += "\x1b[K\r\n";
+        drawn += "\r\n";
     }
     if shown < lines.len() {
-        drawn += &format!("… {} lines more\x1b[K\r\n", lines.len() - shown);
+        drawn += &format!("\x1b[K… {} lines more\r\n", lines.len() - shown);
     }
     drawn += "\x1b[J\x1b[?7h";
     drawn
@@ -139,10 +141,10 @@ mod tests {
 
     #[test]
     fn a_frame_wipes_what_it_does_not_write_over_and_fits_the_rows() {
-        assert_eq!(frame("a\nb\n", 24), "\x1b[?7l\x1b[Ha\x1b[K\r\nb\x1b[K\r\n\x1b[J\x1b[?7h");
+        assert_eq!(frame("a\nb\n", 24), "\x1b[?7l\x1b[H\x1b[Ka\r\n\x1b[Kb\r\n\x1b[J\x1b[?7h");
         let four = frame("1\n2\n3\n4\n", 4);
-        assert!(four.contains("1\x1b[K\r\n2\x1b[K\r\n… 2 lines more\x1b[K\r\n\x1b[J"), "{four:?}");
-        assert!(frame("1\n2\n3\n", 4).contains("3\x1b[K"));
+        assert!(four.contains("\x1b[K1\r\n\x1b[K2\r\n\x1b[K… 2 lines more\r\n\x1b[J"), "{four:?}");
+        assert!(frame("1\n2\n3\n", 4).contains("\x1b[K3\r\n"));
         assert!(frame("1\n2\n", 0).contains("… 2 lines more"));
     }
 }

@@ -2,8 +2,8 @@
 //! completions come from it, and a test holds the README against it.
 //!
 //! Read in this order: `table` (what there is), `args` (words to an invocation), `failure` (exit codes),
-//! `terminal` (how things are shown), `names` (which jobs are meant), then a file for each family of
-//! commands.
+//! `terminal` (how things are shown), `names` (which jobs are meant), `rows` (instances as they are
+//! listed), then a file for each family of commands.
 
 pub mod args;
 pub mod check;
@@ -22,14 +22,19 @@ pub mod logs;
 pub mod names;
 pub mod one_off;
 pub mod parallel;
+pub mod printable;
 pub mod ps;
+pub mod rows;
 pub mod screen;
 pub mod start;
+pub mod stats;
 pub mod status;
 pub mod streams;
 pub mod table;
 pub mod terminal;
 pub mod times;
+#[cfg(feature = "top")]
+pub mod top;
 pub mod user_config;
 
 use std::ffi::OsString;

@@ -50,6 +50,12 @@ pub fn application(invocation: &Invocation) -> String {
     named.unwrap_or_else(|| "default".into())
 }
 
+/// Whether all of the node is looked at: without a word, an application or a Procfile here. Only what
+/// changes nothing asks this.
+pub fn means_everything(invocation: &Invocation) -> bool {
+    invocation.words.is_empty() && !invocation.has("app") && !procfile(invocation).exists()
+}
+
 fn folder(path: &Path) -> Option<String> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     let whole = path.canonicalize().ok()?;

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{json, Map, Value};
+use serde_json::{json, Map};
 use signal_hook::consts::SIGWINCH;
 
 use super::args::Invocation;
 use super::connect;
 use super::failure::Failure;
 use super::hearing::{self, Next};
-use super::names;
-use super::terminal::{size, span, Cell, Paint, Terminal};
+use super::names::{self, Place};
+use super::rows::{self, Column, Measured, Row};
+use super::terminal::{Cell, Paint, Terminal};
 use super::times;
 use crate::client::Server;
 
@@ -27,25 +28,6 @@ pub fn apps(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), 
         return terminal.json(&json!({"apps": sessions}));
     }
     sessions.iter().try_for_each(|session| terminal.line(session))
-}
-
-/// One instance as it is shown.
-struct Row {
-    app: String,
-    job: String,
-    number: Option<u64>,
-    /// Whether it is not kept: its number is no kept instance's.
-    once: bool,
-    state: String,
-    pid: Option<u64>,
-    os_pid: Option<u64>,
-    up: Option<f64>,
-    restarts: u64,
-    cpu: Option<f64>,
-    rss: Option<u64>,
-    note: String,
-    /// Whether it is as the operator wants it.
-    well: bool,
 }
 
 /// `gaffer ps`.
@@ -144,19 +126,30 @@ fn show(
     terminal: &mut Terminal,
     form: &str,
 ) -> Result<bool, Failure> {
-    let jobs = meant(server, invocation)?;
+    let places = meant(server, invocation)?;
+    let column = Column::of_flag(invocation)?;
     let stats = server.stats()?;
+    let now = times::now();
     let mut rows = Vec::new();
-    for name in jobs {
+    for Place { job: name, instance } in places {
         // One that went away since the list was made is not shown.
         let info = match server.job(&name).info() {
             Err(error) if error.is_not_found() => continue,
             info => info?,
         };
         let of_job = stats.iter().find(|stat| stat["name"] == json!(name));
-        rows.extend(rows_of(&name, &info, of_job));
+        let of_job = of_job.and_then(|stat| stat["stats"].as_array()).into_iter().flatten();
+        let measured = |pid: u64| {
+            let of_pid = of_job.clone().find(|one| one["pid"].as_u64() == Some(pid));
+            of_pid.map(Measured::of).unwrap_or_default()
+        };
+        let of_job = rows::of_job(&name, &info, measured, now).into_iter();
+        let is_meant = |row: &Row| {
+            instance.is_none_or(|number| row.number == Some(u64::from(number)) && !row.once)
+        };
+        rows.extend(of_job.filter(is_meant));
     }
-    sort(&mut rows, invocation.value("sort"))?;
+    rows::sort(&mut rows, column, |row| row);
     let well = rows.iter().all(|row| row.well);
     match form {
         "json" => terminal.json(&rows.iter().map(Row::json).collect::<Vec<_>>())?,
@@ -165,21 +158,37 @@ fn show(
         "wide" => table(&rows, terminal, true)?,
         _ => table(&rows, terminal, false)?,
     }
+    if matches!(form, "short" | "wide") && terminal.is_terminal() {
+        let line = terminal.painted(&summary(&rows), Paint::Dim);
+        terminal.line(&line)?;
+    }
     Ok(well)
+}
+
+/// How many instances there are in each state, for people: on a pipe every line is of one instance.
+fn summary(rows: &[Row]) -> String {
+    let states =
+        ["running", "starting", "waiting", "stopping", "backoff", "failed", "exited", "stopped"];
+    let count = |state: &'static str| (state, rows.iter().filter(|row| row.state == state).count());
+    let counts = states.into_iter().map(count).filter(|(_, count)| *count > 0);
+    let counts: Vec<String> = counts.map(|(state, count)| format!("{count} {state}")).collect();
+    let all = if rows.len() == 1 { "1 instance" } else { &format!("{} instances", rows.len()) };
+    format!("{all}: {}", counts.join(", "))
 }
 
 /// The jobs that are shown. Without an application or a Procfile here that is a node's overview: all of
 /// it, or what a pattern fits in any application.
-fn meant(server: &mut Server, invocation: &Invocation) -> Result<Vec<String>, Failure> {
+fn meant(server: &mut Server, invocation: &Invocation) -> Result<Vec<Place>, Failure> {
     let procfile = names::procfile(invocation);
     if invocation.has("app") || procfile.exists() {
-        return names::jobs(server, invocation, &invocation.words);
+        return names::places(server, invocation, &invocation.words);
     }
     if invocation.has("procfile") || invocation.has("root") {
         return Err(Failure::failed(format!("procfile not found: {}", procfile.display())));
     }
     if invocation.words.is_empty() {
-        return Ok(server.jobs()?);
+        let all = server.jobs()?.into_iter();
+        return Ok(all.map(|job| Place { job, instance: None }).collect());
     }
     let of_any = |word: &String| {
         let pattern = word.contains(['*', '?']) && !word.contains(['.', '/']);
@@ -190,98 +199,7 @@ fn meant(server: &mut Server, invocation: &Invocation) -> Result<Vec<String>, Fa
         }
     };
     let words: Vec<String> = invocation.words.iter().map(of_any).collect();
-    names::jobs(server, invocation, &words)
-}
-
-fn rows_of(name: &str, info: &Value, stats: Option<&Value>) -> Vec<Row> {
-    let (app, job) = name.split_once('.').unwrap_or(("default", name));
-    let desired = info["desired"].as_str().unwrap_or_default();
-    let instances = info["instances"].as_array().cloned().unwrap_or_default();
-    let row = |instance: &Value| {
-        let state = instance["state"].as_str().unwrap_or_default().to_owned();
-        let pid = instance["pid"].as_u64();
-        let measured = stats.and_then(|stats| stats["stats"].as_array());
-        let measured = measured.into_iter().flatten().find(|one| one["pid"].as_u64() == pid);
-        let measured = measured.filter(|_| pid.is_some());
-        Row {
-            app: app.to_owned(),
-            job: job.to_owned(),
-            number: instance["instance"].as_u64(),
-            once: instance["once"] == json!(true),
-            well: desired != "up" || matches!(&*state, "running" | "starting" | "exited"),
-            pid,
-            os_pid: instance["os_pid"].as_u64(),
-            up: instance["uptime"].as_f64(),
-            restarts: instance["restarts"].as_u64().unwrap_or(0),
-            cpu: measured.and_then(|one| one["cpu"].as_f64()),
-            rss: measured.and_then(|one| one["rss"].as_u64()),
-            note: note(instance),
-            state,
-        }
-    };
-    let mut rows: Vec<Row> = instances.iter().map(row).collect();
-    if rows.iter().all(|row| row.once) {
-        // The job is there without an instance of its own, or with one-offs alone.
-        rows.insert(0, without_instance(app, job, info));
-    }
-    rows
-}
-
-/// The line of a job that has no kept instance.
-fn without_instance(app: &str, job: &str, info: &Value) -> Row {
-    Row {
-        app: app.to_owned(),
-        job: job.to_owned(),
-        number: None,
-        once: false,
-        state: info["state"].as_str().unwrap_or_default().to_owned(),
-        pid: None,
-        os_pid: None,
-        up: None,
-        restarts: info["restarts"].as_u64().unwrap_or(0),
-        cpu: None,
-        rss: None,
-        note: info["reason"].as_str().unwrap_or_default().to_owned(),
-        well: true,
-    }
-}
-
-/// Why an instance is as it is, and when it is tried again.
-pub(super) fn note(instance: &Value) -> String {
-    let reason = instance["reason"].as_str().unwrap_or_default();
-    let left = instance["retry_at"].as_f64().map(|at| (at - times::now()).max(0.0));
-    let once = instance["once"] == json!(true);
-    let mut parts: Vec<String> = Vec::new();
-    if once {
-        parts.push("one-off".into());
-    }
-    if !reason.is_empty() {
-        parts.push(reason.to_owned());
-    }
-    if let Some(left) = left {
-        parts.push(format!("again in {}", span(left)));
-    }
-    parts.join("; ")
-}
-
-fn sort(rows: &mut [Row], by: Option<&str>) -> Result<(), Failure> {
-    let descending = |a: f64, b: f64| b.total_cmp(&a);
-    match by {
-        None => {}
-        Some("app") => rows.sort_by(|a, b| a.app.cmp(&b.app)),
-        Some("job") => rows.sort_by(|a, b| a.job.cmp(&b.job)),
-        Some("state") => rows.sort_by(|a, b| a.state.cmp(&b.state)),
-        Some("up") => rows.sort_by(|a, b| descending(a.up.unwrap_or(0.0), b.up.unwrap_or(0.0))),
-        Some("restarts") => rows.sort_by_key(|row| std::cmp::Reverse(row.restarts)),
-        Some("cpu") => rows.sort_by(|a, b| descending(a.cpu.unwrap_or(0.0), b.cpu.unwrap_or(0.0))),
-        Some("mem") => rows.sort_by_key(|row| std::cmp::Reverse(row.rss)),
-        Some(other) => {
-            return Err(Failure::usage(format!(
-                "--sort: expected app, job, state, up, restarts, cpu or mem, found {other:?}"
-            )));
-        }
-    }
-    Ok(())
+    names::places(server, invocation, &words)
 }
 
 fn table(rows: &[Row], terminal: &mut Terminal, wide: bool) -> Result<(), Failure> {
@@ -304,57 +222,19 @@ fn table(rows: &[Row], terminal: &mut Terminal, wide: bool) -> Result<(), Failur
     terminal.fitted_table(&lines, &right, &spare.collect::<Vec<_>>())
 }
 
-impl Row {
-    /// How a command is told it: a one-off by the number of its process, since an instance may have its own.
-    fn name(&self) -> String {
-        match self.number {
-            Some(_) if self.once => self.pid.map(|pid| pid.to_string()).unwrap_or_default(),
-            Some(number) => format!("{}.{}.{number}", self.app, self.job),
-            None => format!("{}.{}", self.app, self.job),
-        }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn numbered(&self, number: u64) -> String {
-        if self.once {
-            format!("{number}*")
-        } else {
-            number.to_string()
-        }
-    }
-
-    fn cells(&self, wide: bool) -> Vec<Cell> {
-        let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
-        let number = |value: Option<u64>| or_none(value.map(|value| value.to_string()));
-        let state = Cell { text: self.state.clone(), paint: Paint::of_state(&self.state) };
-        let mut cells: Vec<Cell> = vec![
-            self.app.clone().into(),
-            self.job.clone().into(),
-            or_none(self.number.map(|number| self.numbered(number))).into(),
-            state,
-            number(self.pid).into(),
-        ];
-        if wide {
-            cells.push(number(self.os_pid).into());
-        }
-        cells.push(or_none(self.up.map(span)).into());
-        cells.push(self.restarts.to_string().into());
-        cells.push(or_none(self.cpu.map(|cpu| format!("{cpu:.1}"))).into());
-        cells.push(or_none(self.rss.map(size)).into());
-        cells.push(self.note.clone().into());
-        cells
-    }
-
-    fn tsv(&self) -> String {
-        let cells = self.cells(true);
-        let plain = |cell: &Cell| cell.text.replace(['\t', '\n'], " ");
-        cells.iter().map(plain).collect::<Vec<_>>().join("\t")
-    }
-
-    fn json(&self) -> Value {
-        json!({
-            "app": self.app, "job": self.job, "instance": self.number, "once": self.once, "state": self.state,
-            "pid": self.pid, "os_pid": self.os_pid, "uptime": self.up, "restarts": self.restarts,
-            "cpu": self.cpu, "rss": self.rss, "note": self.note,
-        })
+    #[test]
+    fn a_summary_counts_instances_by_their_states() {
+        let info = json!({"desired": "up", "instances": [
+            {"instance": 1, "state": "backoff"}, {"instance": 2, "state": "running"},
+            {"instance": 3, "state": "running"},
+        ]});
+        let mut rows = rows::of_job("a.b", &info, |_| Measured::default(), 0.0);
+        assert_eq!(summary(&rows), "3 instances: 2 running, 1 backoff");
+        rows.truncate(1);
+        assert_eq!(summary(&rows), "1 instance: 1 backoff");
     }
 }

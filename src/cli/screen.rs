@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
+use super::times;
 use crate::base::clock::Now;
 use crate::node::machine::Configuration;
 use crate::reactor::turn::World;
 use crate::sys::fds::becomes_writable;
-use crate::sys::localtime::local_time;
 
 /// How long a reader that does nothing is waited for before a signal is looked for again, and after
 /// one, at all.
@@ -38,13 +38,13 @@ impl Stamp {
     fn line(self, now: Now, line: &str, text: &mut String) {
         match self {
             Self::Plain => {
-                text.push_str(&time_of_day(now));
+                text.push_str(&times::of_day(now.epoch_seconds()));
                 text.push(' ');
                 text.push_str(line);
             }
             Self::Dim => {
                 text.push_str("\x1b[2m");
-                text.push_str(&time_of_day(now));
+                text.push_str(&times::of_day(now.epoch_seconds()));
                 text.push_str("\x1b[0m ");
                 text.push_str(line);
             }
@@ -114,14 +114,4 @@ impl World for Screen {
         }
         self.write(text.as_bytes()).is_ok()
     }
-}
-
-/// `12:03:04`.
-fn time_of_day(now: Now) -> String {
-    let seconds = now.wall.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let time = i64::try_from(seconds).ok().and_then(local_time);
-    time.map_or_else(
-        || seconds.to_string(),
-        |t| format!("{:02}:{:02}:{:02}", t.hour, t.minute, t.second),
-    )
 }

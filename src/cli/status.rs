@@ -8,7 +8,7 @@ use super::args::Invocation;
 use super::connect;
 use super::failure::Failure;
 use super::names::{self, Target};
-use super::ps;
+use super::rows;
 use super::terminal::{size, span, Paint, Terminal};
 use super::times;
 use crate::client::{LogsWish, Server};
@@ -195,7 +195,7 @@ impl Seen {
             Some(os_pid) => format!("process {}, os pid {os_pid}", instance["pid"]),
             None => "no process".into(),
         };
-        let note = match ps::note(instance) {
+        let note = match rows::note(instance, times::now()) {
             note if note.is_empty() => note,
             note => format!(": {note}"),
         };

@@ -4,7 +4,7 @@ use super::args::Invocation;
 use super::failure::Failure;
 use super::terminal::Terminal;
 use super::{
-    check, events, export, help, jobs, loading, logs, one_off, ps, start, status, streams,
+    check, events, export, help, jobs, loading, logs, one_off, ps, start, stats, status, streams,
 };
 
 /// A flag.
@@ -23,7 +23,7 @@ pub struct Flag {
 pub struct Command {
     /// Its names: the one that is listed, then those that mean the same.
     pub names: &'static [&'static str],
-    /// Its arguments, as help shows them. Behind `CMD` everything is of that command, flags too.
+    /// Its arguments, as help shows them. Behind the first word for a `CMD` everything is of that command, flags too.
     pub args: &'static str,
     /// What it does.
     pub about: &'static str,
@@ -93,6 +93,11 @@ pub const COMMANDS: &[Command] = &[
     Command { names: &["reload"], args: "[JOB...]", about: "replace all processes of jobs, or of the application", flags: &[NO_WAIT], run: jobs::reload },
     Command { names: &["ps"], args: "[JOB...]", about: "list instances, with why and what next",
         flags: &[takes(Some('o'), "output", "FORM", "wide, json, tsv or name"), takes(None, "sort", "COLUMN", "sort by app, job, state, up, restarts, cpu or mem"), WATCH], run: ps::ps },
+    Command { names: &["stats"], args: "[JOB...]", about: "what processes use: CPU, memory, threads and descriptors of each with its group",
+        flags: &[flag(Some('w'), "watch", "show it again every second, until ^C")], run: stats::stats },
+    #[cfg(feature = "top")]
+    Command { names: &["top"], args: "[JOB...]", about: "the node on all of the terminal, as it is: ? tells the keys",
+        flags: &[takes(None, "sort", "COLUMN", "sort by app, job, state, up, restarts, cpu or mem")], run: super::top::top },
     Command { names: &["ps:info", "info"], args: "JOB|PID", about: "everything the node tells of a job or a process", flags: &[], run: status::info },
     Command { names: &["status"], args: "JOB", about: "state, instances and last deaths of a job, with their last lines", flags: &[], run: status::status },
     Command { names: &["why"], args: "JOB", about: "why a job is in the state it is in", flags: &[], run: status::why },
@@ -101,7 +106,7 @@ pub const COMMANDS: &[Command] = &[
     Command { names: &["ps:stop", "stop"], args: "[JOB|PID...]", about: "stop jobs or processes, or the application", flags: &[NO_WAIT], run: jobs::stop },
     Command { names: &["ps:kill", "kill"], args: "JOB|PID SIGNAL", about: "send a signal to a process, or to all of a job", flags: &[], run: jobs::kill },
     Command { names: &["ps:restart", "restart"], args: "[JOB...]", about: "restart instances one after the other", flags: &[NO_WAIT], run: jobs::restart },
-    Command { names: &["run"], args: "CMD...|JOB", about: "start a process more of a job of the node, not kept alive; or, if it has no such job, run a command here as dev:run does", flags: &[COMMIT_GRACE, COMMIT_ENV], run: one_off::run },
+    Command { names: &["run"], args: "JOB|CMD...", about: "start a process more of a job of the node, not kept alive; or, if it has no such job, run a command here as dev:run does", flags: &[COMMIT_GRACE, COMMIT_ENV], run: one_off::run },
     Command { names: &["commit"], args: "JOB", about: "start a process more of a job, not kept alive", flags: &[COMMIT_GRACE, COMMIT_ENV], run: jobs::commit },
     Command { names: &["logs"], args: "[JOB...]", about: "what processes wrote, as far as it is kept, and with -f what they write",
         flags: &[flag(Some('f'), "follow", "go on until ^C"), takes(Some('n'), "lines", "N", "the last N lines (default 100)"), takes(None, "since", "TIME", "not older than this: 90s, 10m, 1h30m"),

@@ -2,6 +2,7 @@
 //! JSON where it is asked for, and a picture that is drawn again in its place.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::os::fd::AsFd as _;
 
 use serde::Serialize;
 
@@ -113,6 +114,11 @@ impl Terminal {
         self.json
     }
 
+    /// Whether people read it, and no program.
+    pub fn is_terminal(&self) -> bool {
+        self.width.is_some()
+    }
+
     /// Whether there are colours.
     pub fn has_color(&self) -> bool {
         self.color
@@ -148,7 +154,7 @@ impl Terminal {
         let shown = show(self);
         let text = self.frame.take().unwrap_or_default();
         let shown = shown?;
-        let rows = terminal::size().map(|(_, rows)| rows).filter(|rows| *rows > 0).unwrap_or(24);
+        let rows = terminal::size(io::stdout().as_fd()).map_or(24, |(_, rows)| usize::from(rows));
         let up = if self.drawn { String::new() } else { "\r\n".repeat(rows) };
         let frame = layout::frame(&String::from_utf8_lossy(&text), rows);
         // In one piece, so that nobody sees half of it.
@@ -278,7 +284,7 @@ fn widths(rows: &[Vec<Cell>]) -> Vec<usize> {
 /// How wide the terminal is; 80 where it does not say.
 fn columns() -> usize {
     let said = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-    let has = || terminal::size().map(|(columns, _)| columns);
+    let has = terminal::columns;
     said.or_else(has).filter(|width| *width > 0).unwrap_or(80)
 }
 

@@ -38,6 +38,11 @@ impl Socket {
         self.ws.send(message).map_err(broken)
     }
 
+    /// What lies below it, and the websocket itself, for who does not want to wait.
+    pub(super) fn into_inner(self) -> WebSocket<Stream> {
+        self.ws
+    }
+
     /// The next message with something in it; `None` when the other end has closed.
     pub(super) fn next(&mut self) -> Result<Option<Message>, Error> {
         loop {
@@ -65,7 +70,7 @@ impl Socket {
     }
 }
 
-fn broken(error: tungstenite::Error) -> Error {
+pub(super) fn broken(error: tungstenite::Error) -> Error {
     if let tungstenite::Error::Io(error) = error {
         Error::Broken(error)
     } else {
@@ -134,16 +139,12 @@ impl Channel {
     /// # Errors
     /// The node refuses it, or the connection broke.
     pub fn subscribe(&mut self, topic: &str, wishes: &Map<String, Value>) -> Result<(), Error> {
-        let mut data = wishes.clone();
-        data.insert("topic".into(), json!(topic));
-        self.say(&json!({"event": "SUB", "data": data}))?;
-        self.await_answer(|message| {
-            (message.get("topic").and_then(Value::as_str) == Some(topic)).then_some(())?;
-            match message.get("event").and_then(Value::as_str)? {
-                "gaffer:subscription_success" => Some(Ok(Value::Null)),
-                "gaffer:subscription_error" => Some(Err(refused(404, &message["data"]))),
-                _ => None,
+        self.say(&subscription(topic, wishes))?;
+        self.await_answer(|said| match said {
+            Said::Followed { topic: told, result } if told == topic => {
+                Ok(result.map(|()| Value::Null))
             }
+            other @ (Said::Heard(_) | Said::Followed { .. } | Said::Answer { .. }) => Err(other),
         })?;
         Ok(())
     }
@@ -153,7 +154,7 @@ impl Channel {
     /// # Errors
     /// The connection broke.
     pub fn unsubscribe(&mut self, topic: &str) -> Result<(), Error> {
-        self.say(&json!({"event": "UNSUB", "data": {"topic": topic}}))
+        self.say(&end_of_subscription(topic))
     }
 
     /// Does a command, and gives its result.
@@ -163,20 +164,10 @@ impl Channel {
     pub fn command(&mut self, name: &str, args: &[Value]) -> Result<Value, Error> {
         self.commands += 1;
         let id = self.commands.to_string();
-        let data = json!({"identity": id, "name": name, "args": args});
-        self.say(&json!({"event": "CMD", "data": data}))?;
-        self.await_answer(|message| {
-            let data = message.get("data")?;
-            (data.get("id").and_then(Value::as_str) == Some(&id)).then_some(())?;
-            match message.get("event").and_then(Value::as_str)? {
-                "gaffer:command_success" => Some(Ok(data["result"].clone())),
-                "gaffer:command_error" => {
-                    let error = &data["error"];
-                    let errno = error["errno"].as_u64().and_then(|n| u16::try_from(n).ok());
-                    Some(Err(refused(errno.unwrap_or(500), error)))
-                }
-                _ => None,
-            }
+        self.say(&order(&id, name, args))?;
+        self.await_answer(|said| match said {
+            Said::Answer { id: told, result } if told == id => Ok(result),
+            other @ (Said::Heard(_) | Said::Followed { .. } | Said::Answer { .. }) => Err(other),
         })
     }
 
@@ -188,8 +179,8 @@ impl Channel {
         if let Some(heard) = self.waiting.pop_front() {
             return Ok(Some(heard));
         }
-        while let Some(message) = self.receive()? {
-            if let Some(heard) = heard(&message) {
+        while let Some(said) = self.receive()? {
+            if let Said::Heard(heard) = said {
                 return Ok(Some(heard));
             }
         }
@@ -206,7 +197,7 @@ impl Channel {
         }
         while let Some(message) = self.socket.next_if_there()? {
             let Some(message) = message else { return Ok(Look::Ended) };
-            if let Some(heard) = heard(&read(&message)?) {
+            if let Some(Said::Heard(heard)) = said(message)? {
                 return Ok(Look::Heard(heard));
             }
         }
@@ -217,29 +208,107 @@ impl Channel {
         self.socket.send(Message::text(message.to_string()))
     }
 
-    fn receive(&mut self) -> Result<Option<Value>, Error> {
-        self.socket.next()?.as_ref().map(read).transpose()
+    /// The next thing said that means something to us.
+    fn receive(&mut self) -> Result<Option<Said>, Error> {
+        while let Some(message) = self.socket.next()? {
+            if let Some(said) = said(message)? {
+                return Ok(Some(said));
+            }
+        }
+        Ok(None)
     }
 
+    /// Waits for what `answer` takes; it gives back what it does not.
     fn await_answer(
         &mut self,
-        answer: impl Fn(&Value) -> Option<Result<Value, Error>>,
+        answer: impl Fn(Said) -> Result<Result<Value, Error>, Said>,
     ) -> Result<Value, Error> {
-        while let Some(message) = self.receive()? {
-            if let Some(answer) = answer(&message) {
-                return answer;
+        while let Some(said) = self.receive()? {
+            match answer(said) {
+                Ok(result) => return result,
+                Err(Said::Heard(heard)) => self.waiting.push_back(heard),
+                Err(Said::Followed { .. } | Said::Answer { .. }) => {}
             }
-            self.waiting.extend(heard(&message));
         }
         Err(Error::Broken(ErrorKind::UnexpectedEof.into()))
     }
 }
 
-fn read(message: &Message) -> Result<Value, Error> {
+/// What a node says on the channel.
+#[derive(Debug)]
+pub enum Said {
+    /// Something of what is followed.
+    Heard(Heard),
+    /// A topic is followed, or is not any more, or why it is not.
+    Followed {
+        /// Which.
+        topic: String,
+        /// How it came out.
+        result: Result<(), Error>,
+    },
+    /// What came of a command.
+    Answer {
+        /// As the command was called.
+        id: String,
+        /// How it came out.
+        result: Result<Value, Error>,
+    },
+}
+
+pub(super) fn subscription(topic: &str, wishes: &Map<String, Value>) -> Value {
+    let mut data = wishes.clone();
+    data.insert("topic".into(), json!(topic));
+    json!({"event": "SUB", "data": data})
+}
+
+pub(super) fn end_of_subscription(topic: &str) -> Value {
+    json!({"event": "UNSUB", "data": {"topic": topic}})
+}
+
+pub(super) fn order(id: &str, name: &str, args: &[Value]) -> Value {
+    json!({"event": "CMD", "data": {"identity": id, "name": name, "args": args}})
+}
+
+/// What a message says; `None` if that means nothing to us.
+pub(super) fn said(message: Message) -> Result<Option<Said>, Error> {
     let Message::Text(text) = message else {
         return Err(Error::Strange("bytes on the channel".into()));
     };
-    serde_json::from_str(text).map_err(|error| Error::Strange(error.to_string()))
+    let message = serde_json::from_str(&text);
+    Ok(meant(message.map_err(|error| Error::Strange(error.to_string()))?))
+}
+
+fn meant(mut message: Value) -> Option<Said> {
+    let event = message.get("event")?.as_str()?.to_owned();
+    let topic = message.get("topic").and_then(Value::as_str).map(str::to_owned);
+    let mut data = message.get_mut("data").map(Value::take).unwrap_or_default();
+    let id = data.get("id").and_then(Value::as_str).map(str::to_owned);
+    match event.as_str() {
+        "gaffer:event" => {
+            let Value::Object(data) = data else { return None };
+            let topic = data.get("topic")?.as_str()?.to_owned();
+            Some(Said::Heard(Heard::Event { topic, data }))
+        }
+        "gaffer:lagged" => {
+            let lost = data.get("lost")?.as_u64()?;
+            Some(Said::Heard(Heard::Lagged { topic: topic?, lost }))
+        }
+        "gaffer:subscription_success" => Some(Said::Followed { topic: topic?, result: Ok(()) }),
+        "gaffer:subscription_error" => {
+            Some(Said::Followed { topic: topic?, result: Err(refused(404, &data)) })
+        }
+        "gaffer:command_success" => {
+            let result = data.get_mut("result").map(Value::take).unwrap_or_default();
+            Some(Said::Answer { id: id?, result: Ok(result) })
+        }
+        "gaffer:command_error" => {
+            let error = &data["error"];
+            let errno = error["errno"].as_u64().and_then(|n| u16::try_from(n).ok());
+            let result = Err(refused(errno.unwrap_or(500), error));
+            Some(Said::Answer { id: id?, result })
+        }
+        _ => None,
+    }
 }
 
 fn refused(status: u16, error: &Value) -> Error {
@@ -247,20 +316,4 @@ fn refused(status: u16, error: &Value) -> Error {
     let word = text("reason").unwrap_or_default();
     let reason = text("detail").unwrap_or_else(|| word.clone());
     Error::Refused { status, word, reason }
-}
-
-fn heard(message: &Value) -> Option<Heard> {
-    let data = message.get("data")?;
-    match message.get("event")?.as_str()? {
-        "gaffer:event" => {
-            let data = data.as_object()?.clone();
-            let topic = data.get("topic")?.as_str()?.to_owned();
-            Some(Heard::Event { topic, data })
-        }
-        "gaffer:lagged" => {
-            let topic = message.get("topic")?.as_str()?.to_owned();
-            Some(Heard::Lagged { topic, lost: data.get("lost")?.as_u64()? })
-        }
-        _ => None,
-    }
 }

@@ -2,7 +2,8 @@
 //! reactor.
 //!
 //! Read in this order: `address` (where a node is), `error`, `http` (one request after the other),
-//! `channel` (events, output and commands over a websocket), `api` (a node, its jobs and processes).
+//! `channel` (events, output and commands over a websocket), `live` (the same for an event loop), `api`
+//! (a node, its jobs and processes).
 //!
 //! ```no_run
 //! use gaffer::client::{Address, Server};
@@ -20,10 +21,12 @@ mod api;
 mod channel;
 mod error;
 mod http;
+mod live;
 mod stream;
 
 pub use address::Address;
 pub use api::{Job, Logs, LogsWish, Process, Server, State};
-pub use channel::{Channel, Heard, Look};
+pub use channel::{Channel, Heard, Look, Said};
 pub use error::Error;
 pub use http::{Body, Connection, Reply};
+pub use live::{Hearing, Live};

@@ -26,7 +26,7 @@ impl Stream {
         opened.map_err(|error| Error::NoNode { address: address.clone(), error })
     }
 
-    /// Whether a read waits.
+    /// Whether reads and writes wait.
     pub(super) fn set_waiting(&self, waits: bool) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.set_nonblocking(!waits),

@@ -13,6 +13,7 @@ use super::gaffer::Gaffer;
 use super::history::Record;
 use super::hub::{Chunk, Followable};
 use super::measuring::measured_result;
+use super::outputs::Outputs;
 use super::streams::{self, NoStream};
 use super::topics::{self, Watched, Written};
 use super::waits::Asker;
@@ -22,6 +23,7 @@ use crate::base::ids::{InstanceId, Pid, SessionId, StreamNo};
 use crate::base::limits;
 use crate::front::outbox::Piece;
 use crate::front::sockjs::Happened;
+use crate::supervisor::Supervisor;
 use crate::wire::channel::{self, Command, Message, Subscription};
 
 /// Where the channel is mounted.
@@ -151,8 +153,12 @@ impl Gaffer {
         })
     }
 
-    /// Tells a session what it missed of a topic, and first how much of that is lost.
+    /// Tells a session what it missed of a topic, and first how much of that is lost: messages of events,
+    /// bytes of a stream.
     fn catch_up(&mut self, session: SessionId, topic: &Rc<str>, since: u64, now: Now) {
+        if let Some((pid, stream)) = self.hub.stream(topic) {
+            return self.recall(session, topic, (pid, stream, since), now);
+        }
         let Self { hub, history, channel, clients, .. } = self;
         let lost = hub.lost(topic, history, since);
         if lost > 0 {
@@ -160,6 +166,30 @@ impl Gaffer {
             channel.send(session, Piece::Reply(text.into()), clients, now);
         }
         hub.catch_up(session, topic, (history, since), &mut |to, topic, text| {
+            let piece = Piece::Published(Rc::clone(topic), Rc::clone(text));
+            channel.send(to, piece, clients, now);
+        });
+    }
+
+    /// Tells a session what a process wrote to a stream from a position on.
+    fn recall(
+        &mut self,
+        session: SessionId,
+        topic: &Rc<str>,
+        (pid, stream, since): (Pid, StreamNo, u64),
+        now: Now,
+    ) {
+        let Ok(id) = self.supervisor.live_instance(pid) else { return };
+        let (bytes, lost) = self.written_since((id, stream), since);
+        if lost > 0 {
+            self.reply(session, channel::lagged(topic, lost), now);
+        }
+        if bytes.is_empty() {
+            return;
+        }
+        let Self { hub, channel, clients, supervisor, outputs, .. } = self;
+        let Some(chunk) = chunk(supervisor, outputs, (id, pid, stream), &bytes) else { return };
+        hub.recall(session, topic, &chunk, &mut |to, topic, text| {
             let piece = Piece::Published(Rc::clone(topic), Rc::clone(text));
             channel.send(to, piece, clients, now);
         });
@@ -243,12 +273,7 @@ impl Gaffer {
             return;
         }
         let Self { hub, channel, clients, supervisor, outputs, .. } = self;
-        let Some(instance) = supervisor.instance(id) else { return };
-        let Some(job) = supervisor.job(instance.job) else { return };
-        let spec = instance.run.as_ref().map_or(&job.spec, |run| &run.spec);
-        let label = streams::label(spec, stream);
-        let (instance, seq) = (instance.number, outputs.last());
-        let chunk = Chunk { job: &job.name, instance, pid, stream, label: &label, seq, bytes };
+        let Some(chunk) = chunk(supervisor, outputs, (id, pid, stream), bytes) else { return };
         hub.output(&chunk, now, &mut |to, topic, text| {
             let piece = Piece::Published(Rc::clone(topic), Rc::clone(text));
             channel.send(to, piece, clients, now);
@@ -286,4 +311,19 @@ fn no_stream(none: &NoStream) -> NotFollowed {
         }
     };
     NotFollowed { reason, detail }
+}
+
+/// What a process wrote last, or wrote before, with whose it is.
+fn chunk<'a>(
+    supervisor: &'a Supervisor,
+    outputs: &Outputs,
+    (id, pid, stream): (InstanceId, Pid, StreamNo),
+    bytes: &'a [u8],
+) -> Option<Chunk<'a>> {
+    let instance = supervisor.instance(id)?;
+    let job = supervisor.job(instance.job)?;
+    let spec = instance.run.as_ref().map_or(&job.spec, |run| &run.spec);
+    let (instance, seq) = (instance.number, outputs.last());
+    let label = streams::label(spec, stream);
+    Some(Chunk { job: &job.name, instance, pid, stream, label, seq, bytes })
 }

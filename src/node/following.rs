@@ -58,9 +58,7 @@ impl Gaffer {
                 self.feeds.catch_up(conn, (records, after, lost));
             }
             (Source::Output(channel), Some(since)) => {
-                let (mut bytes, lost) = self.outputs.since(channel.id, channel.stream, since);
-                let waiting = self.aligned.waiting((channel.id, channel.stream));
-                bytes.truncate(bytes.len().saturating_sub(waiting));
+                let (bytes, lost) = self.written_since((channel.id, channel.stream), since);
                 let position = self.told_position(channel.id, channel.stream);
                 self.feeds.recall(conn, &bytes, position, lost);
             }
@@ -69,6 +67,19 @@ impl Gaffer {
             }
             (Source::Events(_) | Source::Output(_), None) | (Source::Nothing, _) => {}
         }
+    }
+
+    /// What was told of a stream from this position on, and how many bytes of that are kept no more. What
+    /// waits for the rest of a character is told with that.
+    pub(super) fn written_since(
+        &self,
+        (id, stream): (InstanceId, StreamNo),
+        since: u64,
+    ) -> (Vec<u8>, u64) {
+        let (mut bytes, lost) = self.outputs.since(id, stream, since);
+        let waiting = self.aligned.waiting((id, stream));
+        bytes.truncate(bytes.len().saturating_sub(waiting));
+        (bytes, lost)
     }
 
     /// What is kept of a stream: its bytes, the position behind them, and how many are lost before.

@@ -211,8 +211,8 @@ impl Hub {
         }
     }
 
-    /// How much of a topic came after this event and is kept no more. Nobody knows to which topics
-    /// that belonged, so all of it is counted.
+    /// How many events of a topic came after this one and are kept no more. Nobody knows to which topics
+    /// those belonged, so all are counted.
     pub fn lost(&self, topic: &str, history: &History, since: u64) -> u64 {
         let followed = self.topics.get(topic).map(|followed| &followed.what);
         match followed {
@@ -240,6 +240,14 @@ impl Hub {
         }
     }
 
+    /// Which stream of which process a topic is, if it is one.
+    pub fn stream(&self, topic: &str) -> Option<(Pid, StreamNo)> {
+        match &self.topics.get(topic)?.what {
+            Followable::Stream(pid, stream, _) => Some((*pid, *stream)),
+            Followable::Events(_) | Followable::Stats(_) | Followable::Logs(_) => None,
+        }
+    }
+
     /// Whether anybody may follow the output of a process.
     pub fn follows_output(&self, pid: Pid) -> bool {
         !self.logs.is_empty() || self.of_process.contains_key(&pid)
@@ -247,28 +255,15 @@ impl Hub {
 
     /// Tells what a process wrote. What is no UTF-8 is replaced, as JSON has no other way.
     pub fn output(&self, chunk: &Chunk<'_>, now: Now, deliver: Deliver<'_>) {
-        let text = String::from_utf8_lossy(chunk.bytes);
         self.log(chunk.job, deliver, || {
             json!({
                 "event": "log", "name": chunk.job.to_string(), "instance": chunk.instance,
                 "pid": chunk.pid.0, "stream": chunk.label, "seq": chunk.seq,
-                "ts": now.epoch_seconds(), "data": text,
+                "ts": now.epoch_seconds(), "data": String::from_utf8_lossy(chunk.bytes),
             })
         });
-        let Some(topics) = self.of_process.get(&chunk.pid) else { return };
-        for topic in topics {
-            let Some(followed) = self.topics.get(topic) else { continue };
-            let Followable::Stream(_, stream, label) = &followed.what else { continue };
-            if *stream != chunk.stream {
-                continue;
-            }
-            let members = channel::members(&Map::from_iter([
-                ("event".to_owned(), json!(label)),
-                ("name".to_owned(), json!(chunk.job.to_string())),
-                ("pid".to_owned(), json!(chunk.pid.0)),
-                ("data".to_owned(), json!(text)),
-            ]));
-            let text: Rc<str> = channel::event(topic, &members).into();
+        for topic in self.of_process.get(&chunk.pid).into_iter().flatten() {
+            let Some((text, followed)) = self.written(topic, chunk) else { continue };
             for session in &followed.by {
                 deliver(*session, topic, &text);
             }
@@ -303,6 +298,35 @@ impl Hub {
             json!({"event": "log_end", "name": job.to_string(), "instance": instance,
                 "pid": pid.0})
         });
+    }
+
+    /// Tells a session what a process had written to a stream before it began to follow that.
+    pub fn recall(
+        &self,
+        session: SessionId,
+        topic: &Rc<str>,
+        chunk: &Chunk<'_>,
+        deliver: Deliver<'_>,
+    ) {
+        if let Some((text, _)) = self.written(topic, chunk) {
+            deliver(session, topic, &text);
+        }
+    }
+
+    /// The text of what a process wrote, if the topic is of that stream.
+    fn written(&self, topic: &str, chunk: &Chunk<'_>) -> Option<(Rc<str>, &Followed)> {
+        let followed = self.topics.get(topic)?;
+        let Followable::Stream(_, stream, label) = &followed.what else { return None };
+        if *stream != chunk.stream {
+            return None;
+        }
+        let members = channel::members(&Map::from_iter([
+            ("event".to_owned(), json!(label)),
+            ("name".to_owned(), json!(chunk.job.to_string())),
+            ("pid".to_owned(), json!(chunk.pid.0)),
+            ("data".to_owned(), json!(String::from_utf8_lossy(chunk.bytes))),
+        ]));
+        Some((channel::event(topic, &members).into(), followed))
     }
 
     /// How many topics are followed, and in how many subscriptions.

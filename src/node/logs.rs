@@ -72,7 +72,7 @@ impl Gaffer {
         let Some(spec) = instance.run.as_ref().map(|run| &run.spec).or(job) else { return 0 };
         let (kept, lost) = self.outputs.lines(id);
         for mut line in kept {
-            let label = streams::label(spec, line.stream);
+            let label = streams::label(spec, line.stream).to_owned();
             let in_time = wish.since.is_none_or(|since| line.at >= since)
                 && wish.until.is_none_or(|until| line.at < until);
             if !in_time || wish.stream.as_ref().is_some_and(|stream| *stream != label) {

@@ -67,8 +67,8 @@ pub fn input(
 }
 
 /// What a stream that is read is called: what the job's options call it, else `out` and `err`.
-pub fn label(spec: &JobSpec, stream: StreamNo) -> String {
-    let known = match stream {
+pub fn label(spec: &JobSpec, stream: StreamNo) -> &str {
+    match stream {
         StreamNo::STDOUT => spec.redirect_output.first().map_or("out", String::as_str),
         StreamNo::STDERR => match spec.redirect_output.as_slice() {
             [_, second, ..] => second,
@@ -79,8 +79,7 @@ pub fn label(spec: &JobSpec, stream: StreamNo) -> String {
             let custom = usize::from(number.saturating_sub(StreamNo::FIRST_CUSTOM.0));
             spec.custom_streams.get(custom).map_or("", String::as_str)
         }
-    };
-    known.to_owned()
+    }
 }
 
 fn run(supervisor: &Supervisor, pid: Pid) -> Result<(InstanceId, &JobSpec), NoStream> {

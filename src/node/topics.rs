@@ -1,6 +1,6 @@
 //! The topics of the channel (the protocol, section 4.5): their first part in any case, their target
-//! exactly as it is written. `EVENTS`, `EVENTS:PREFIX`, `JOB:S.L`, `JOB:S`, `PROCESS:P`, `STATS:P`,
-//! `STATS:S.L`, `STREAM:P` and `STREAM:P.LABEL`; and of our own `LOGS:S.L` and `LOGS:S`.
+//! exactly as it is written. `EVENTS`, `EVENTS:PREFIX`, `JOB:S.L`, `JOB:S`, `PROCESS:P`, `STATS`,
+//! `STATS:P`, `STATS:S.L`, `STREAM:P` and `STREAM:P.LABEL`; and of our own `LOGS:S.L` and `LOGS:S`.
 
 use crate::base::ids::Pid;
 use crate::supervisor::name::{check_session, JobName};
@@ -71,11 +71,12 @@ pub fn parse(text: &str) -> Result<Topic, InvalidTopic> {
         "EVENTS" => Ok(Topic::Events(prefix(target.unwrap_or_default()).to_owned())),
         "JOB" => job_events(needed()?).map(Topic::Events),
         "PROCESS" => pid(needed()?).map(Topic::Process),
+        "STATS" if target.is_none() => Ok(Topic::Stats(Watched::All)),
         "STATS" => watched(needed()?).map(Topic::Stats),
         "STREAM" => stream(needed()?),
         "LOGS" => written(needed()?).map(Topic::Logs),
         _ => Err(InvalidTopic(format!(
-            "{text:?}: expected EVENTS, EVENTS:PREFIX, JOB:NAME, PROCESS:PID, STATS:NAME, \
+            "{text:?}: expected EVENTS, EVENTS:PREFIX, JOB:NAME, PROCESS:PID, STATS, STATS:NAME, \
              STATS:PID, STREAM:PID, STREAM:PID.LABEL, LOGS:NAME or LOGS:SESSION"
         ))),
     }
@@ -157,6 +158,7 @@ mod tests {
         assert_eq!(parse("job:App/Web.x"), events("job.App.Web.x.*"));
         assert_eq!(parse("JOB:App"), events("job.App"));
         assert_eq!(parse("PROCESS:7"), Ok(Topic::Process(Pid(7))));
+        assert_eq!(parse("stats"), Ok(Topic::Stats(Watched::All)));
         assert_eq!(parse("STATS:7"), Ok(Topic::Stats(Watched::Process(Pid(7)))));
         assert_eq!(parse("STATS:Web"), Ok(Topic::Stats(Watched::Job(job("Web")))));
         assert_eq!(parse("stats:a.Web"), Ok(Topic::Stats(Watched::Job(job("a.Web")))));
@@ -176,7 +178,6 @@ mod tests {
             "PROCESS:",
             "STREAM:x.out",
             "STATS:",
-            "STATS",
             "STREAM:+1",
             "EVENT",
         ] {

@@ -4,7 +4,8 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 
 use super::spawn::Spawner;
 use super::{reap, startup};
@@ -116,4 +117,24 @@ fn read_some(fd: &OwnedFd, text: &mut Vec<u8>) -> bool {
     let read = file.read(&mut chunk).expect("readable");
     text.extend(&chunk[..read]);
     read > 0
+}
+
+/// A terminal of our own: the side of whoever shows it, and the side of the programs on it.
+pub(crate) fn pty() -> (File, File) {
+    // SAFETY: the kernel takes numbers only.
+    let master = unsafe { libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC) };
+    assert!(master >= 0, "a pty");
+    // SAFETY: the kernel has just given us this descriptor, and nobody else knows it.
+    let master = unsafe { File::from_raw_fd(master) };
+    let unlocked: libc::c_int = 0;
+    // SAFETY: the kernel reads an int.
+    let done = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlocked) };
+    assert_eq!(done, 0, "it is ours to unlock");
+    let mut number: libc::c_uint = 0;
+    // SAFETY: the kernel writes an int.
+    let told = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTN, &raw mut number) };
+    assert_eq!(told, 0, "it has a number");
+    let mut options = File::options();
+    options.read(true).write(true).custom_flags(libc::O_NOCTTY);
+    (master, options.open(format!("/dev/pts/{number}")).expect("its other side"))
 }

@@ -27,7 +27,8 @@ pub struct Subscription {
     pub topic: String,
     /// How often statistics are wanted.
     pub interval: Option<Duration>,
-    /// The last event that the client has seen: those after it come first.
+    /// The last event that the client has seen, or how far it has read a stream: what came after that
+    /// comes first.
     pub since: Option<u64>,
 }
 
@@ -106,7 +107,7 @@ fn subscription(data: &Map<String, Value>) -> Result<Subscription, Invalid> {
     let since = match data.get("since").filter(|value| !value.is_null()) {
         None => None,
         Some(value) => Some(value.as_u64().ok_or_else(|| {
-            invalid("invalid_since", format!("since: expected an event's number, found {value}"))
+            invalid("invalid_since", format!("since: expected a number, found {value}"))
         })?),
     };
     Ok(Subscription { topic, interval, since })

@@ -1,7 +1,7 @@
 //! The command line against the real gafferd: what people and programs read of it, and how it ends.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead as _, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -11,7 +11,7 @@ use serde_json::{json, Value};
 
 use super::node::{Folder, Node};
 use super::terminal::OnTerminal;
-use super::until::until;
+use super::until::{until, until_some};
 
 /// How a command ended, and what it said.
 #[derive(Debug)]
@@ -177,6 +177,52 @@ fn numbers_signals_and_one_offs() {
 }
 
 #[test]
+fn what_processes_use_is_listed_for_each_of_them() {
+    let node = Folder::new().start();
+    let site = site(&node);
+    does(&node, &site, &["load", "-c", "web=2"]);
+    node.run_job(&json!({"name": "other", "cmd": "sleep 1002"}));
+    all_run(&node, &["site/web", "site/cat"]);
+    let listed = does(&node, &site, &["stats"]);
+    let column = |n: usize| {
+        let words = listed.lines().map(|line| line.split_whitespace().nth(n).unwrap_or_default());
+        words.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(column(0), ["JOB", "site.web", "site.web", "site.cat"]);
+    let pids = column(1);
+    let widths: Vec<usize> = listed.lines().map(str::len).collect();
+    assert!(widths.iter().all(|width| *width == widths[0] && *width <= 80), "{listed}");
+    let jobs = &json_of(&node, &site, &["stats", "cat", "t/other"])[0];
+    let names: Vec<&Value> =
+        jobs.as_array().into_iter().flatten().map(|job| &job["name"]).collect();
+    assert_eq!(names, [&json!("site.cat"), &json!("t.other")]);
+    assert_eq!(jobs[0]["stats"][0]["pid"].to_string(), pids[3]);
+    assert!(jobs[0]["stats"][0]["rss"].is_u64(), "{jobs}");
+    let missing = gaffer(&node, &site, &["stats", "nobody"]);
+    assert_eq!((missing.code, missing.out.as_str()), (1, ""));
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "gaffer under test is no child of gaffer's")]
+fn statistics_go_on_until_they_are_not_read_any_more() {
+    let node = Folder::new().start();
+    node.run_job(&json!({"name": "one", "cmd": "sleep 1002"}));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gaffer"));
+    command.args(["stats", "-w", "--json", "t/one"]).stdout(Stdio::piped());
+    command.env("GAFFER_URL", format!("http://127.0.0.1:{}", node.port));
+    let mut child = command.spawn().expect("it runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    for _ in 0..2 {
+        let line = lines.next().expect("it goes on").expect("text");
+        let jobs: Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(jobs[0]["name"], "t.one");
+    }
+    drop(lines);
+    let code = until_some("it ends", || child.try_wait().expect("it is our child"));
+    assert_eq!(code.code(), Some(0));
+}
+
+#[test]
 fn what_fails_is_told_with_its_causes() {
     let node = Folder::new().start();
     let flaky =
@@ -306,7 +352,7 @@ fn a_file_that_is_sent_does_not_end_the_input_of_a_process() {
     let mut stdin = attached.stdin.take().expect("piped");
     stdin.write_all(b"from a pipe\n").expect("taken");
     drop(stdin);
-    let mut shown = std::io::BufReader::new(attached.stdout.take().expect("piped"));
+    let mut shown = BufReader::new(attached.stdout.take().expect("piped"));
     let mut text = String::new();
     shown.read_line(&mut text).expect("text");
     assert_eq!(text, "from a pipe\n");
@@ -330,7 +376,7 @@ fn logs_go_on_with_processes_that_come_later() {
     following.args(["-g", &url, "logs", "-f", "--grep", "hello|later|cut"]).current_dir(&site);
     #[expect(clippy::disallowed_methods, reason = "the program under test goes on beside us")]
     let mut following = following.stdout(Stdio::piped()).spawn().expect("it runs");
-    let mut shown = std::io::BufReader::new(following.stdout.take().expect("piped")).lines();
+    let mut shown = BufReader::new(following.stdout.take().expect("piped")).lines();
     let mut next = || shown.next().expect("it goes on").expect("text");
     assert_eq!(next(), "web.1 | hello from web");
     does(&node, &site, &["scale", "web+1"]);

@@ -119,7 +119,7 @@ fn what_is_watched_is_drawn_in_its_place_and_follows_what_comes_and_goes() {
     does(&node, &site, &["unload", "cat"]);
     until("it goes", || last().ends_with("\x1b[J\x1b[?7h") && !last().contains("cat"));
     does(&node, &site, &["unload"]);
-    until("nothing is left", || last().starts_with("'site' not loaded"));
+    until("nothing is left", || last().starts_with("\x1b[K'site' not loaded"));
     does(&node, &site, &["load"]);
     until("it is there again", || last().contains("web") && last().contains("cat"));
     let count = frames().len();

@@ -20,12 +20,16 @@ mod old_client;
 mod options;
 mod procfile;
 mod procs;
+#[cfg(feature = "top")]
+mod pty;
 mod refusals;
 mod registration;
 mod reload;
 mod snapshots;
 mod state;
 mod terminal;
+#[cfg(feature = "top")]
+mod top;
 mod tree;
 mod until;
 mod wire;

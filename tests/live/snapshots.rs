@@ -29,6 +29,9 @@ const MASKS: &[(&str, &str)] = &[
     (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "DATE TIME"),
     (r"\b\d\d:\d\d:\d\d\b", "TIME"),
+    (r"(?m)^> (site\.\w+) +(\d+) +\d+ .* \d+:\d\d\.\d\d .*$", "> $1 $2 NUMBERS"),
+    (r#""(cpu_time|vms|(max_|min_)?(mem|cpu)|fds)":( ?)[\d.]+"#, "\"$1\":${4}N"),
+    (r#""(ctime|mem_info1|mem_info2)":( ?)"[^"]*""#, "\"$1\":${2}N"),
     (r#""env": ?\{[^}]*GAFFER_RUN[^}]*\}"#, "\"env\": {ENV}"),
     (r"(?m)^> env: \{.*GAFFER_RUN.*\}$", "> env: {ENV}"),
     (r#""(ts|started_at|ended_at|retry_at|create_time)":( ?)[\d.]+"#, "\"$1\":${2}N"),
@@ -124,7 +127,7 @@ fn commands_on_a_node_print_what_they_printed() {
         let env = "GAFFER_REDIRECT_INPUT=echo\nPORT=7100\n";
         fs::write(folder.join(".env"), env).expect("written");
         // What is tried again soon would differ from one command to the next.
-        let broken = r#"{"name": "site.broken", "cmd": "echo trying; echo cannot >&2; exit 3",
+        let broken = r#"{"name": "site.broken", "cmd": "exec >&2; echo trying; echo cannot; exit 3",
             "shell": true, "restart": "on-failure", "redirect_output": ["out", "err"],
             "backoff": {"base": 900, "max": 900}}"#;
         fs::write(folder.join("broken.json"), broken).expect("written");
@@ -134,7 +137,7 @@ fn commands_on_a_node_print_what_they_printed() {
 #[test]
 fn commands_without_a_node_print_what_they_printed() {
     compare("here.trace", |folder| {
-        let procfile = "greet: echo hello; echo and more >&2\nweb: exec sleep 1001\n";
+        let procfile = "greet: echo hello; echo and more\nweb: exec sleep 1001\n";
         fs::write(folder.join("Procfile"), procfile).expect("written");
         let ini = "[gaffer]\nbnid = 127.0.0.1:0\n\n[job:web]\nnumprocesses = many\n";
         fs::write(folder.join("bad.ini"), ini).expect("written");

@@ -326,6 +326,23 @@ fn lines_are_told_up_to_the_cap_and_the_oldest_are_left_out() {
 }
 
 #[test]
+fn who_begins_to_follow_a_stream_has_what_the_ring_keeps_and_is_told_the_rest() {
+    let mut node = node(WRITES);
+    let written = 2 * limits::OUTPUT_RING;
+    node.output(OsPid(1001), StreamNo::STDOUT, &vec![b'x'; written]);
+    let conn = open(&mut node, "/channel/websocket");
+    let sub = json!({"event": "SUB", "data": {"topic": "STREAM:1", "since": 0}}).to_string();
+    let said = say(&mut node, conn, &sub);
+    let [_, Said::Text(lagged), Said::Text(kept)] = &said[..] else { panic!("{said:?}") };
+    let value = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+    assert_eq!(value(lagged)["event"], "gaffer:lagged");
+    let lost = value(lagged)["data"]["lost"].as_u64().expect("a number");
+    let kept = value(kept)["data"]["data"].as_str().expect("text").len();
+    assert!(kept > limits::OUTPUT_RING / 2 && kept <= limits::OUTPUT_RING, "{kept}");
+    assert_eq!(usize::try_from(lost).expect("small") + kept, written);
+}
+
+#[test]
 fn a_websocket_to_a_process_takes_messages_up_to_the_cap() {
     let mut node = node(WRITES);
     let whole = format!("V1 message {}\0", "i".repeat(200));

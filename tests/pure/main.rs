@@ -30,5 +30,7 @@ mod sockjs_simulation;
 mod sockjs_traces;
 mod text_properties;
 mod tidy;
+#[cfg(feature = "top")]
+mod top;
 mod trace_client;
 mod ws_client;

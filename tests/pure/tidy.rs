@@ -278,6 +278,20 @@ fn no_file_is_too_long() {
     assert_eq!(found(length, "src/a/b.rs", &"\n".repeat(LONGEST_FILE + 1)).len(), 1);
 }
 
+fn terminal_library(source: &Source) -> Vec<String> {
+    let outside = !source.path.starts_with("src/cli/top/");
+    let words = ["ratatui", "top::draw", "top::screen", "top::shell"];
+    let names = |(_, line): &(usize, &str)| outside && words.iter().any(|w| line.contains(w));
+    source.code().filter(names).map(|(at, _)| source.at(at, "draws on the terminal")).collect()
+}
+
+#[test]
+fn only_top_has_the_terminal_library() {
+    none(sources("src").iter().flat_map(terminal_library).collect());
+    assert_eq!(found(terminal_library, "src/daemon/x.rs", "use ratatui::text::Span;").len(), 1);
+    assert!(found(terminal_library, "src/cli/top/x.rs", "use ratatui::text::Span;").is_empty());
+}
+
 fn printing(source: &Source) -> Vec<String> {
     let words = ["println!", "eprintln!", "print!", "eprint!"];
     let outside = source.floor() != Some("bin");
@@ -407,7 +421,10 @@ fn the_readme_names_what_the_lookupd_answers_and_takes() {
 /// What is wrong with the tables of commands and of flags in a text.
 fn command_line(readme: &str) -> Vec<String> {
     let readme = readme.replace("\\|", "|");
-    let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `gaffer ")).collect();
+    // It describes what is built by default.
+    let left_out = |line: &&str| !cfg!(feature = "top") && line.starts_with("| `gaffer top ");
+    let rows = readme.lines().filter(|line| line.starts_with("| `gaffer ") && !left_out(line));
+    let rows: Vec<&str> = rows.collect();
     let mut findings = Vec::new();
     for command in COMMANDS {
         let (name, others) = command.names.split_first().expect("it has a name");
