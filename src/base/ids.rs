@@ -49,6 +49,11 @@ arena_id! {
     SessionId
 }
 
+/// A connection of ours to somebody else: 1, 2, 3…, never used twice in a machine's life, so that what is
+/// told late of one finds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
 /// Gaffer's own number of a process: 1, 2, 3…, never used twice in a daemon's life. Public as `pid`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pid(pub u64);

@@ -206,6 +206,39 @@ pub const LOOKUP_ANSWER: usize = 256 * 1024;
 pub const LOOKUP_SCAN: usize = 10_000;
 /// How much of a snapshot waits for its reader: about what a connection takes at once.
 pub const LOOKUP_AHEAD: usize = 64 * 1024;
+// --- links ---------------------------------------------------------------------------------------
+
+/// How long a connection of ours that is to be closed may take to deliver its last words. Then it is
+/// closed without.
+pub const LINK_FAREWELL: Duration = Duration::from_secs(5);
+/// Most addresses of a name that are tried: those of one host on two families and a few networks.
+pub const LINK_ADDRESSES: usize = 8;
+/// What is read of one link in a turn.
+pub const LINK_SHARE: usize = 64 * 1024;
+// --- registration --------------------------------------------------------------------------------
+
+/// Most lookupds that a node registers with: several, so that none has to live.
+pub const LOOKUPDS: usize = 32;
+/// How long a connection to a lookupd may take to be there, and again to become a websocket.
+pub const LOOKUPD_OPENING: Duration = Duration::from_secs(10);
+/// How long a lookupd may take to say whether it knows us: longer than it waits for a sign of life of
+/// the connection that we had before.
+pub const LOOKUPD_IDENTIFY: Duration = Duration::from_secs(20);
+/// Before a lost lookupd is tried again some part of this time passes, twice as much each time,
+pub const LOOKUPD_RETRY: Duration = Duration::from_millis(500);
+/// up to this. A thousand nodes that have lost one for long are some thirty attempts a second.
+pub const LOOKUPD_RETRY_MOST: Duration = Duration::from_secs(30);
+/// Where another connection has our place, this is the most: it is one of ours that is dead, and the
+/// lookupd will know soon.
+pub const LOOKUPD_TAKEN: Duration = Duration::from_secs(5);
+/// A registration that has lasted so long has the next loss tried again at once. One that is lost again
+/// and again has not.
+pub const LOOKUPD_STABLE: Duration = Duration::from_secs(30);
+/// Messages to a lookupd without their answer: over a line of 100 ms this is some hundred a second, and
+/// one that answers nothing costs no more memory.
+pub const LOOKUPD_WINDOW: usize = 64;
+/// Longest message of a lookupd.
+pub const LOOKUPD_MESSAGE: usize = 64 * 1024;
 // --- the kernel --------------------------------------------------------------------------------
 
 /// Most that is read of a process's environment, in bytes: the kernel itself takes no more for

@@ -1,5 +1,6 @@
 //! Floor 0: words every other floor speaks. Only `std`, no I/O, no clock.
 
+pub mod address;
 pub mod arena;
 pub mod bytes;
 pub mod clock;

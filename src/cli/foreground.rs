@@ -387,6 +387,7 @@ impl Machine for Foreground {
                 Effect::Kernel(_)
                 | Effect::Sample { .. }
                 | Effect::StopSampling
+                | Effect::Dial { .. }
                 | Effect::Climb { .. }
                 | Effect::Store { .. }
                 | Effect::Search

@@ -13,8 +13,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::times;
 use crate::base::clock::Now;
+use crate::node::machine::Configuration;
 use crate::reactor::turn::World;
-use crate::supervisor::spec::JobEntry;
 use crate::sys::fds::becomes_writable;
 
 /// How long a reader that does nothing is waited for before a signal is looked for again, and after
@@ -116,7 +116,7 @@ impl Screen {
 }
 
 impl World for Screen {
-    fn read_config(&mut self) -> Result<Vec<JobEntry>, String> {
+    fn read_config(&mut self) -> Result<Configuration, String> {
         Err("an application in the foreground is read once".into())
     }
 

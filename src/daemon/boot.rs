@@ -11,6 +11,7 @@ use super::host;
 use super::launch::{self, Traces};
 use super::legacy::StateDirectory;
 use super::options::Options;
+use super::registration;
 use super::settings::Settings;
 use super::world::Daemon;
 use crate::base::limits;
@@ -54,14 +55,17 @@ pub fn run(options: Options) -> Result<u8, String> {
     }
     let boot_id = procfs::boot_id().unwrap_or_default();
     let legacy = state.legacy(&boot_id, options.forget);
+    let port = launch::first_port(&listeners);
+    let registration = registration::of(&settings.lookups, &settings.binds, port)?;
     let setup = setup(&settings, &options, &environ, state.node.clone(), boot_id)?;
+    let setup = Setup { registration, ..setup };
     let spawner =
         Spawner::new(nofile).map_err(|errno| format!("cannot start processes: {errno}"))?;
     if let Err(errno) = reap::become_subreaper() {
         warn!("orphans of the jobs' processes will not be found: {errno}");
     }
     let world =
-        Daemon { options, environ, root, program, settings: settings.clone(), log, lost: 0 };
+        Daemon { options, environ, root, program, settings: settings.clone(), log, port, lost: 0 };
     let files = Files::new(settings.state_dir.clone());
     let parts = Parts { spawner, files, world: Box::new(world) };
     let mut reactor = Reactor::new(Gaffer::new(setup), parts).map_err(|error| error.to_string())?;

@@ -35,7 +35,23 @@ pub fn setup(environ: BTreeMap<String, String>, node: String) -> Result<Setup, S
         channel: Default::default(),
         console: Default::default(),
         boot_id: String::new(),
+        registration: Default::default(),
     })
+}
+
+/// What this host is called in full, as far as it knows itself: its own name, or the first of its names
+/// in `hosts` (/etc/hosts) that has a domain. No name server is asked: it might not answer.
+pub(super) fn full_name(own: &str, hosts: &str) -> String {
+    if own.contains('.') {
+        return own.to_owned();
+    }
+    let lines = hosts.lines().map(|line| line.split('#').next().unwrap_or_default());
+    let mut named = lines.map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>());
+    let full = named.find_map(|names| {
+        let ours = names.iter().any(|name| name.eq_ignore_ascii_case(own));
+        names.into_iter().find(|name| ours && name.contains('.'))
+    });
+    full.unwrap_or(own).to_owned()
 }
 
 /// The word of a node that no later one continues.

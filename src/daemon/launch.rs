@@ -50,6 +50,14 @@ pub(super) fn listen(
     Ok(listeners)
 }
 
+/// The port of the first of these that is one of TCP.
+pub(super) fn first_port(listeners: &[Listener]) -> Option<u16> {
+    listeners.iter().find_map(|listener| match listener {
+        Listener::Tcp(socket) => socket.local_addr().ok().map(|address| address.port()),
+        Listener::Unix(_) => None,
+    })
+}
+
 /// Where clients find these listeners, the unix sockets by their paths.
 pub(super) fn places(listeners: &[Listener], paths: &[PathBuf]) -> Vec<String> {
     let tcp = listeners.iter().filter_map(|listener| match listener {

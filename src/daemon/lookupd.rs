@@ -10,9 +10,9 @@ use crate::base::clock::Now;
 use crate::base::limits;
 use crate::front::sockjs;
 use crate::lookup::lookupd::{Lookupd, Setup};
+use crate::node::machine::Configuration;
 use crate::reactor::files::Files;
 use crate::reactor::turn::{Parts, Reactor, World};
-use crate::supervisor::spec::JobEntry;
 use crate::sys::spawn::Spawner;
 use crate::sys::{entropy, startup};
 use crate::VERSION;
@@ -98,8 +98,8 @@ struct Daemon {
 }
 
 impl World for Daemon {
-    fn read_config(&mut self) -> Result<Vec<JobEntry>, String> {
-        Ok(Vec::new())
+    fn read_config(&mut self) -> Result<Configuration, String> {
+        Ok(Configuration::default())
     }
 
     fn reopen_log(&mut self) -> Result<(), String> {

@@ -15,6 +15,7 @@ pub mod lookupd_options;
 pub mod options;
 pub mod paths;
 pub mod places;
+mod registration;
 pub mod settings;
 pub mod text_file;
 pub mod values;

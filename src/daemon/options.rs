@@ -13,6 +13,9 @@ pub const OPTIONS: &[Opt] = &[
     takes(None, "load", "FILE", "load jobs from a JSON file: one job, or {\"jobs\": [...]} (repeatable)"),
     takes(None, "bind", "ADDR", "listen here: HOST:PORT, HOST, :PORT or [V6]:PORT (repeatable; default 127.0.0.1:5000)"),
     takes(None, "socket", "PATH", "the unix socket; \"none\" for none (default in $XDG_RUNTIME_DIR/gaffer or /run/gaffer)"),
+    takes(None, "lookupd-address", "URL", "register with this gaffer_lookupd: http://HOST:PORT or unix:PATH (repeatable)"),
+    takes(None, "broadcast-address", "URL", "where clients reach this node, told to lookupds (default http://HOST:PORT of this host)"),
+    takes(None, "broadcast-port", "PORT", "the port told to lookupds (default that of the first --bind)"),
     takes(None, "backlog", "N", "clients the kernel lets wait to be accepted (default 128)"),
     takes(None, "state-dir", "DIR", "where running processes and jobs loaded over the API are on record"),
     flag(None, "forget", "start without the jobs that were loaded over the API before"),
@@ -41,6 +44,12 @@ pub struct Options {
     pub binds: Vec<String>,
     /// `--socket`.
     pub socket: Option<PathBuf>,
+    /// `--lookupd-address`.
+    pub lookupds: Vec<String>,
+    /// `--broadcast-address`.
+    pub broadcast_address: Option<String>,
+    /// `--broadcast-port`.
+    pub broadcast_port: Option<String>,
     /// `--backlog`.
     pub backlog: Option<String>,
     /// `--state-dir`.
@@ -99,6 +108,9 @@ impl Options {
             "load" => self.loads.push(value.into()),
             "bind" => self.binds.push(text(value)?),
             "socket" => self.socket = Some(value.into()),
+            "lookupd-address" => self.lookupds.push(text(value)?),
+            "broadcast-address" => self.broadcast_address = Some(text(value)?),
+            "broadcast-port" => self.broadcast_port = Some(text(value)?),
             "backlog" => self.backlog = Some(text(value)?),
             "state-dir" => self.state_dir = Some(value.into()),
             "forget" => self.forget = true,

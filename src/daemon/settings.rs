@@ -12,7 +12,8 @@ use super::ini_jobs::Section;
 use super::options::Options;
 use super::paths::Surroundings;
 use super::{places, values};
-use crate::base::similar;
+use crate::base::address::Address;
+use crate::base::{limits, similar};
 use crate::front::access::Access;
 
 /// How the daemon itself is to be.
@@ -38,6 +39,19 @@ pub struct Settings {
     pub access: Access,
     /// Whether the ways of SockJS for old browsers are served.
     pub sockjs_legacy: bool,
+    /// With whom it registers, and where it says that it is.
+    pub lookups: LookupSettings,
+}
+
+/// With whom the daemon registers, and where it says that it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LookupSettings {
+    /// The lookupds.
+    pub addresses: Vec<Address>,
+    /// Where clients reach it, if that is said.
+    pub broadcast_address: Option<String>,
+    /// On which port, if that is said.
+    pub broadcast_port: Option<u16>,
 }
 
 /// What one of the two says.
@@ -55,6 +69,9 @@ struct Said {
     hosts: Vec<String>,
     origins: Vec<String>,
     sockjs_legacy: Option<bool>,
+    lookupds: Option<Vec<Address>>,
+    broadcast_address: Option<String>,
+    broadcast_port: Option<u16>,
     /// Where it says what, by key: the option, or file and line.
     places: BTreeMap<&'static str, String>,
     /// From where its relative paths are meant: the folder of the file, or for the command line where
@@ -63,7 +80,7 @@ struct Said {
 }
 
 /// The keys of `[gaffer]` that mean something, for suggestions and for the documentation.
-pub const KEYS: [&str; 14] = [
+pub const KEYS: [&str; 17] = [
     "bind",
     "socket",
     "backlog",
@@ -76,13 +93,15 @@ pub const KEYS: [&str; 14] = [
     "allowed_hosts",
     "origins",
     "sockjs_legacy",
+    "lookupd_address",
+    "broadcast_address",
+    "broadcast_port",
     "include",
     "include_dir",
 ];
 
 /// Keys that the original knew and that mean nothing here yet.
-const WITHOUT_EFFECT: [&str; 4] =
-    ["broadcast_address", "broadcast_port", "plugins_dir", "plugin_dir"];
+const WITHOUT_EFFECT: [&str; 2] = ["plugins_dir", "plugin_dir"];
 
 impl Settings {
     /// Puts them together.
@@ -124,6 +143,11 @@ impl Settings {
             error_log: error_log.filter(|path| path.as_os_str() != "-"),
             log_level: line.log_level.or(file.log_level).unwrap_or(LevelFilter::Info),
             sockjs_legacy: line.sockjs_legacy.or(file.sockjs_legacy).unwrap_or(!origins.is_empty()),
+            lookups: LookupSettings {
+                addresses: line.lookupds.or(file.lookupds).unwrap_or_default(),
+                broadcast_address: line.broadcast_address.or(file.broadcast_address),
+                broadcast_port: line.broadcast_port.or(file.broadcast_port),
+            },
             access: Access { hosts: [file.hosts, line.hosts].concat(), origins },
         })
     }
@@ -141,10 +165,13 @@ impl Said {
             ..Self::default()
         };
         said.places.insert("require_key", "--require-key".into());
-        let given: [(&str, &'static str, Vec<&String>); 5] = [
+        let given: [(&str, &'static str, Vec<&String>); 8] = [
             ("bind", "bind", options.binds.iter().collect()),
             ("allowed-host", "allowed_hosts", options.allowed_hosts.iter().collect()),
             ("origin", "origins", options.origins.iter().collect()),
+            ("lookupd-address", "lookupd_address", options.lookupds.iter().collect()),
+            ("broadcast-address", "broadcast_address", options.broadcast_address.iter().collect()),
+            ("broadcast-port", "broadcast_port", options.broadcast_port.iter().collect()),
             ("backlog", "backlog", options.backlog.iter().collect()),
             ("log-level", "log_level", options.log_level.iter().collect()),
         ];
@@ -161,7 +188,9 @@ impl Said {
         let mut said = Self::default();
         for entry in section.entries().iter().filter(|entry| !entry.inherited) {
             let (key, place) = (entry.key.as_str(), &entry.place);
-            if WITHOUT_EFFECT.contains(&key) || key.starts_with("lookupd_address") {
+            // The original's file could name several, each under a key of its own.
+            let key = if key.starts_with("lookupd_address") { "lookupd_address" } else { key };
+            if WITHOUT_EFFECT.contains(&key) {
                 warnings.push(format!("{place}: {key} has no effect in this version"));
                 continue;
             }
@@ -198,6 +227,11 @@ impl Said {
                     self.hosts.push(values::host(word)?);
                 }
             }
+            "lookupd_address" => words().try_for_each(|word| self.lookupd(word))?,
+            "broadcast_address" => {
+                self.broadcast_address = Some(values::broadcast_address(text)?);
+            }
+            "broadcast_port" => self.broadcast_port = Some(values::port(text)?),
             "sockjs_legacy" => self.sockjs_legacy = Some(values::truth(text)?),
             "origins" => {
                 for word in words() {
@@ -226,6 +260,22 @@ impl Said {
             return Err(format!("{address} is named twice; leave one of the two away"));
         }
         binds.push(address);
+        Ok(())
+    }
+
+    fn lookupd(&mut self, word: &str) -> Result<(), String> {
+        let address = match values::lookupd(word)? {
+            Address::Unix(path) => Address::Unix(self.folder.join(path)),
+            tcp @ Address::Tcp { .. } => tcp,
+        };
+        let all = self.lookupds.get_or_insert_default();
+        if all.contains(&address) {
+            return Err(format!("{address} is named twice; leave one of the two away"));
+        }
+        if all.len() >= limits::LOOKUPDS {
+            return Err(format!("a node registers with at most {} lookupds", limits::LOOKUPDS));
+        }
+        all.push(address);
         Ok(())
     }
 
@@ -313,6 +363,31 @@ mod tests {
     }
 
     #[test]
+    fn lookupds_are_named_in_either_place_and_the_command_line_wins() {
+        let file = "[gaffer]\nlookupd_address = http://a, http://b:1\nlookupd_address_2 = unix:l\n\
+                    broadcast_address = http://n.example.org:80\nbroadcast_port = 81\n";
+        let shown = |line: &[&str], file: &str| {
+            let lookups = settled_in("/e/g.ini", line, file).expect("sound").lookups;
+            let all: Vec<String> = lookups.addresses.iter().map(Address::to_string).collect();
+            (all.join(" "), lookups.broadcast_address, lookups.broadcast_port)
+        };
+        let all = "http://a:5010 http://b:1 unix:/e/l".to_owned();
+        assert_eq!(shown(&[], file), (all, Some("http://n.example.org:80".into()), Some(81)));
+        let line = ["--lookupd-address=http://c", "--lookupd-address", "http://d"];
+        let line = [&line[..], &["--broadcast-port=82"]].concat();
+        let (all, _, port) = shown(&line, file);
+        assert_eq!((all.as_str(), port), ("http://c:5010 http://d:5010", Some(82)));
+        assert_eq!(shown(&[], "[gaffer]\nlookupd_address =\n"), (String::new(), None, None));
+        let many = |count: usize| {
+            let args = (1..=count).map(|n| format!("--lookupd-address=http://l{n}"));
+            let args: Vec<String> = args.collect();
+            settled(&args.iter().map(String::as_str).collect::<Vec<_>>(), "")
+        };
+        assert!(many(limits::LOOKUPDS).is_ok());
+        assert!(many(limits::LOOKUPDS + 1).is_err_and(|error| error.contains("at most 32")));
+    }
+
+    #[test]
     fn one_address_may_be_named_twice_only_where_the_kernel_chooses_the_port() {
         let said = settled(&["--bind", ":0", "--bind", ":0"], "").expect("sound");
         assert_eq!(said.binds.len(), 2);
@@ -349,6 +424,15 @@ mod tests {
                 "",
                 "--backlog: expected a whole number from 1 to 65535, found \"x\"",
             ),
+            (vec![], "lookupd_address = l", "g.ini:2: lookupd_address: expected http://HOST"),
+            (vec!["--lookupd-address=https://l"], "", "--lookupd-address: https://l: this version"),
+            (
+                vec![],
+                "lookupd_address = http://a http://A",
+                "g.ini:2: lookupd_address: http://a:5010 is",
+            ),
+            (vec!["--broadcast-address=n:1"], "", "--broadcast-address: expected http://HOST:PORT"),
+            (vec![], "broadcast_port = 0", "g.ini:2: broadcast_port: expected a port from 1"),
             (vec![], "bind = 0.0.0.0:1", "g.ini:2: 0.0.0.0:1 can be reached from other machines"),
             (vec!["--bind", "[::]:1"], "bind = :1", "--bind: [::]:1 can be reached"),
             (vec![], "require_key = true", "g.ini:2: this version has no API keys"),

@@ -4,6 +4,11 @@
 use log::LevelFilter;
 
 use super::logger;
+use crate::base::address::Address;
+use crate::lookup::identity::Identity;
+
+/// The port of a lookupd that names none.
+const LOOKUPD_PORT: u16 = 5010;
 
 /// How many clients the kernel lets wait to be accepted.
 ///
@@ -51,6 +56,58 @@ fn is_origin(text: &str) -> bool {
     !scheme.is_empty() && !authority.is_empty() && !text.replacen("://", "", 1).contains(odd)
 }
 
+/// Where a lookupd is.
+///
+/// # Errors
+/// It is no such place, or one that this version cannot reach.
+pub(super) fn lookupd(text: &str) -> Result<Address, String> {
+    if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+        return Ok(Address::Unix(path.into()));
+    }
+    if text.starts_with("https://") {
+        return Err(format!("{text}: this version speaks no TLS yet; use http://"));
+    }
+    let form = "http://HOST:PORT, http://HOST or unix:PATH";
+    let bad = || expected(form, text);
+    let authority = text.strip_prefix("http://").ok_or_else(bad)?;
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    let (host, port) = match authority.rsplit_once(':') {
+        // What stands behind the last colon of an IPv6 address is no port.
+        Some((host, port)) if !port.ends_with(']') => {
+            (host, port.parse().ok().filter(|port| *port > 0).ok_or_else(bad)?)
+        }
+        Some(_) | None => (authority, LOOKUPD_PORT),
+    };
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._:%".contains(c);
+    let is_host = !bare.is_empty() && bare.chars().all(plain);
+    if !is_host || bare.contains(':') != host.starts_with('[') {
+        return Err(bad());
+    }
+    Ok(Address::Tcp { host: bare.to_ascii_lowercase(), port })
+}
+
+/// Where clients reach a node, as it says it.
+///
+/// # Errors
+/// Nobody could be sent there.
+pub(super) fn broadcast_address(text: &str) -> Result<String, String> {
+    let address = text.strip_suffix('/').unwrap_or(text);
+    match Identity::new("node", address, "0.1") {
+        Ok(_) => Ok(address.to_owned()),
+        Err(_) => Err(expected("http://HOST:PORT or https://HOST:PORT", text)),
+    }
+}
+
+/// A port that clients are sent to.
+///
+/// # Errors
+/// It is none.
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    let port = text.parse().ok().filter(|port| *port > 0);
+    port.ok_or_else(|| expected("a port from 1 to 65535", text))
+}
+
 /// True or false.
 ///
 /// # Errors
@@ -70,6 +127,40 @@ fn expected(what: &str, found: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lookupd_is_where_it_is_said_to_be() {
+        for (text, shown) in [
+            ("http://l1:5010", "http://l1:5010"),
+            ("http://L1.example.org/", "http://l1.example.org:5010"),
+            ("http://127.0.0.1:1", "http://127.0.0.1:1"),
+            ("http://[::1]:7", "http://[::1]:7"),
+            ("http://[::1]", "http://[::1]:5010"),
+            ("unix:/run/l", "unix:/run/l"),
+        ] {
+            assert_eq!(lookupd(text).map(|a| a.to_string()), Ok(shown.into()), "{text}");
+        }
+        for bad in [
+            "",
+            "l1:5010",
+            "unix:",
+            "http://",
+            "http://:1",
+            "http://a:0",
+            "http://a:x",
+            "http://a/b",
+        ] {
+            assert!(
+                lookupd(bad).is_err_and(|error| error.starts_with("expected http://")),
+                "{bad}"
+            );
+        }
+        for bad in ["http://u@h", "http://::1", "http://[a]", "etcd://h:1/x"] {
+            assert!(lookupd(bad).is_err(), "{bad}");
+        }
+        let refused = lookupd("https://l1:5010").expect_err("no TLS");
+        assert_eq!(refused, "https://l1:5010: this version speaks no TLS yet; use http://");
+    }
 
     #[test]
     fn an_origin_is_what_a_browser_sends() {

@@ -12,10 +12,11 @@ use super::config::{Config, Origins};
 use super::launch;
 use super::logger::{self, stamp, Logger};
 use super::options::Options;
+use super::registration;
 use super::settings::Settings;
 use crate::base::clock::Now;
+use crate::node::machine::Configuration;
 use crate::reactor::turn::World;
-use crate::supervisor::spec::JobEntry;
 use crate::sys::fds::is_writable;
 
 /// The daemon around the shell.
@@ -32,12 +33,14 @@ pub struct Daemon {
     pub settings: Settings,
     /// Its log.
     pub log: &'static Logger,
+    /// The port of its first TCP listener.
+    pub port: Option<u16>,
     /// Lines of standard output that nobody took.
     pub lost: u64,
 }
 
 impl World for Daemon {
-    fn read_config(&mut self) -> Result<Vec<JobEntry>, String> {
+    fn read_config(&mut self) -> Result<Configuration, String> {
         let origins = Origins {
             options: &self.options,
             environ: &self.environ,
@@ -50,10 +53,13 @@ impl World for Daemon {
         }
         log::set_max_level(config.settings.log_level);
         self.settings.log_level = config.settings.log_level;
+        let lookups = &config.settings.lookups;
+        self.settings.lookups = lookups.clone();
+        let registration = registration::of(lookups, &self.settings.binds, self.port)?;
         if config.settings != self.settings {
             warn!("what changed of the daemon's own settings takes effect at its next start");
         }
-        Ok(config.jobs)
+        Ok(Configuration { jobs: config.jobs, registration })
     }
 
     fn reopen_log(&mut self) -> Result<(), String> {

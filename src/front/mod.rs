@@ -4,6 +4,7 @@
 pub mod access;
 pub mod clients;
 pub mod conn;
+pub mod links;
 pub mod live;
 pub mod outbox;
 pub mod peer;

@@ -21,6 +21,11 @@ pub fn ping(_: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
     Ok(Response::html(200, "OK").into())
 }
 
+/// `GET /lookupds`: how it stands with each lookupd.
+pub fn lookupds(_: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
+    Ok(Answer::Lookups)
+}
+
 /// `GET /debug/counters`: how much of everything there is that clients cause.
 pub fn counters(_: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
     Ok(Answer::Counters)

@@ -60,6 +60,10 @@ impl Gaffer {
                     let lines = self.logs(&wish);
                     self.give(id, lines, now);
                 }
+                Answer::Lookups => {
+                    let view = self.lookups_view(now);
+                    self.give(id, reply::value(&view), now);
+                }
                 Answer::Counters => self.give(id, reply::value(&self.counters()), now),
                 Answer::Channel(rest) => {
                     self.channel.request(id, &request, &rest, &mut self.clients, now);

@@ -56,6 +56,8 @@ pub enum Answer {
     Write(Writing),
     /// What the channel says to this rest of the path.
     Channel(Vec<String>),
+    /// How it stands with each lookupd.
+    Lookups,
     /// How much of everything there is.
     Counters,
     /// What is kept of a stream from this position on.

@@ -15,6 +15,7 @@ use super::feeds::Feeds;
 use super::following::Inlet;
 use super::history::History;
 use super::hub::Hub;
+use super::lookups::{Lookups, Registration};
 use super::machine::{Effect, StateFile};
 use super::outputs::Outputs;
 use super::routes;
@@ -29,6 +30,7 @@ use crate::base::ids::{ConnId, Pid, SessionId};
 use crate::base::process::Signal;
 use crate::front::access::Access;
 use crate::front::clients::Clients;
+use crate::front::links::Links;
 use crate::front::router::Router;
 use crate::front::sockjs::{Options, Service};
 use crate::supervisor::effect::{Ask, Effect as Asked, Running};
@@ -66,6 +68,12 @@ pub struct Gaffer {
     pub(super) waits: Waits,
     pub(super) state: State,
     pub(super) console: Console,
+    /// Connections of ours to others,
+    pub(super) links: Links,
+    /// all of them to lookupds.
+    pub(super) lookups: Lookups,
+    /// With whom to register, until that has begun.
+    registration: Registration,
     pub(super) effects: Vec<Effect>,
     /// The jobs of files as they were read last, to tell at the next reading what changed.
     files: BTreeMap<JobName, FileJob>,
@@ -102,6 +110,8 @@ pub struct Setup {
     pub channel: Options,
     /// Facts in the header of the record of what runs: the machine's boot.
     pub boot_id: String,
+    /// With whom it registers.
+    pub registration: Registration,
 }
 
 /// What the daemon before this one left.
@@ -140,6 +150,9 @@ impl Gaffer {
             waits: Waits::default(),
             state: State::new(header),
             console: setup.console,
+            links: Links::default(),
+            lookups: Lookups::new(setup.seed),
+            registration: setup.registration,
             effects: Vec::new(),
             files: BTreeMap::new(),
             shelved: BTreeSet::new(),
@@ -185,6 +198,8 @@ impl Gaffer {
         if unclaimed > 0 {
             warn!("{unclaimed} detached processes belong to no job any more and are ended");
         }
+        let registration = std::mem::take(&mut self.registration);
+        self.register(registration, now);
         self.pump(now);
     }
 
@@ -305,6 +320,7 @@ impl Gaffer {
     pub(super) fn pump(&mut self, now: Now) {
         // An answer lets the next request of its connection be served, which has causes of its own.
         while self.carry_on(now) {}
+        self.tell_lookups(now);
         if self.hub.watches.take_end() {
             self.effects.push(Effect::StopSampling);
         }
@@ -317,6 +333,7 @@ impl Gaffer {
             info!("all jobs have stopped");
             self.end_feeds(now);
             self.end_channel(now);
+            self.end_lookups(now);
             self.effects.push(Effect::Exit(0));
         }
     }
@@ -369,6 +386,8 @@ impl Gaffer {
         for event in self.supervisor.take_events() {
             console::log(&event);
             self.console.event(&event, now, &mut self.effects);
+            // A lookupd follows, too: it is told what is so when its turn comes.
+            self.lookups.note(event.job(), &self.supervisor);
             let record = self.history.add(&event, now);
             self.tell_sessions_event(&record, now);
             for conn in self.feeds.event(&record) {
@@ -420,6 +439,8 @@ impl Gaffer {
             self.hub.watches.deadline(),
             self.waits.deadline(),
             self.state.deadline(),
+            self.links.deadline(),
+            self.lookups.deadline(),
         ];
         all.into_iter().flatten().min()
     }
@@ -449,6 +470,8 @@ impl Gaffer {
         self.channel.sweep(&self.clients)?;
         self.hub.sweep()?;
         self.feeds.sweep(&self.clients)?;
+        self.links.sweep(|link| self.lookups.owns(link))?;
+        self.lookups.sweep(&self.supervisor)?;
         self.sweep_followers()
     }
 
@@ -487,6 +510,7 @@ impl Gaffer {
         let (feeds, feed_bytes) = self.feeds.counts();
         json!({
             "connections": self.clients.len(),
+            "links": self.links.len(),
             "sessions": channel.sessions,
             "session_receivers": channel.receivers,
             "session_senders": channel.senders,
@@ -497,7 +521,7 @@ impl Gaffer {
             "stats_watches": self.hub.watches.len(),
             "waits": self.waits.len(),
             "writers": self.writers.len(),
-            "queued_bytes": channel.queued + feed_bytes,
+            "queued_bytes": channel.queued + feed_bytes + self.links.owed_in_all(),
             "input_streams": stdins.streams,
             "input_bytes": stdins.owed,
             "input_bytes_lost": stdins.lost,

@@ -6,15 +6,14 @@ use std::time::Instant;
 use log::{debug, error, info};
 
 use super::gaffer::Gaffer;
-use super::machine::{Branch, Effect, Machine, StateFile, Usage};
+use super::machine::{Branch, Configuration, Effect, Machine, StateFile, Usage};
 use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
-use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
+use crate::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
 use crate::base::process::Signal;
 use crate::front::clients::Clients;
 use crate::supervisor::effect::Start;
 use crate::supervisor::facts::{Exit, Stray};
-use crate::supervisor::spec::JobEntry;
 
 impl Machine for Gaffer {
     fn clients(&self) -> &Clients {
@@ -107,6 +106,38 @@ impl Machine for Gaffer {
         self.node()
     }
 
+    fn link_opened(&mut self, link: LinkId, now: Now) {
+        self.note_link_opened(link, now);
+    }
+
+    fn link_failed(&mut self, link: LinkId, reason: &str, now: Now) {
+        self.note_link_lost(link, reason, now);
+    }
+
+    fn link_received(&mut self, link: LinkId, bytes: &[u8], now: Now) {
+        self.hear_link(link, bytes, now);
+    }
+
+    fn link_closed(&mut self, link: LinkId, now: Now) {
+        self.note_link_lost(link, "the connection ended", now);
+    }
+
+    fn link_owed(&self, link: LinkId) -> &[u8] {
+        self.links.owed(link)
+    }
+
+    fn link_sent(&mut self, link: LinkId, count: usize, _: Now) {
+        self.links.sent(link, count);
+    }
+
+    fn link_is_finished(&self, link: LinkId) -> bool {
+        self.links.is_finished(link)
+    }
+
+    fn take_dirty_links(&mut self) -> Vec<LinkId> {
+        self.links.take_dirty()
+    }
+
     fn sampled(&mut self, ticket: u64, usages: Vec<Option<Usage>>, now: Now) {
         self.note_sampled(ticket, &usages, now);
     }
@@ -119,8 +150,12 @@ impl Machine for Gaffer {
         self.note_stored(file, result, now);
     }
 
-    fn reconfigured(&mut self, jobs: Result<Vec<JobEntry>, String>, now: Now) {
-        let taken = jobs.and_then(|jobs| self.take_configuration(jobs, now));
+    fn reconfigured(&mut self, read: Result<Configuration, String>, now: Now) {
+        let taken = read.and_then(|read| {
+            self.take_configuration(read.jobs, now)?;
+            self.register(read.registration, now);
+            Ok(())
+        });
         if let Err(reason) = taken {
             error!("the configuration stays as it was: {reason}");
         }
@@ -151,6 +186,7 @@ impl Machine for Gaffer {
         self.watch(now);
         self.state.on_time(now, &mut self.effects);
         self.supervisor.on_time(now);
+        self.pass_lookup_time(now);
     }
 
     fn settle(&mut self, now: Now) {
@@ -182,6 +218,7 @@ mod tests {
     use crate::node::stdins::Full;
     use crate::supervisor::name::JobName;
     use crate::supervisor::order::{Accounts, Host};
+    use crate::supervisor::spec::JobEntry;
     use crate::supervisor::spec_read;
     use serde_json::json;
     use std::rc::Rc;
@@ -209,6 +246,7 @@ mod tests {
             channel: Default::default(),
             console: Default::default(),
             boot_id: "boot".into(),
+            registration: Default::default(),
         });
         let config = json!({"cmd": "cat", "redirect_input": true});
         let spec = spec_read::read(config.as_object().expect("an object")).expect("valid");

@@ -5,9 +5,11 @@
 
 use std::time::Instant;
 
+use super::lookups::Registration;
+use crate::base::address::Address;
 use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
-use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
+use crate::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
 use crate::base::process::Signal;
 use crate::front::clients::Clients;
 use crate::front::peer::Peer;
@@ -46,6 +48,14 @@ pub enum Effect {
         file: StateFile,
         /// What to do with it.
         write: Write,
+    },
+    /// Connect to this address; answered by `link_opened` or `link_failed`. What takes too long the
+    /// machine gives up by itself.
+    Dial {
+        /// The connection.
+        link: LinkId,
+        /// Where to.
+        address: Address,
     },
     /// Everything ends: look for processes that escaped from their jobs; answered by `strayed` for
     /// each, and then by `searched`.
@@ -118,6 +128,15 @@ pub struct Usage {
     pub fds: u64,
     /// Processes.
     pub processes: u64,
+}
+
+/// What of a configuration takes effect while a machine runs.
+#[derive(Clone, Debug, Default)]
+pub struct Configuration {
+    /// The jobs, in the order in which they are loaded.
+    pub jobs: Vec<JobEntry>,
+    /// With whom the node registers.
+    pub registration: Registration,
 }
 
 /// A pure machine inside the shell. Every method takes facts in; none waits. What is told of processes
@@ -198,14 +217,38 @@ pub trait Machine {
         ""
     }
 
+    /// A connection that was dialled is there.
+    fn link_opened(&mut self, _link: LinkId, _now: Now) {}
+    /// A connection that was dialled does not come about, for this reason.
+    fn link_failed(&mut self, _link: LinkId, _reason: &str, _now: Now) {}
+    /// The other end of a connection of ours sent bytes.
+    fn link_received(&mut self, _link: LinkId, _bytes: &[u8], _now: Now) {}
+    /// A connection of ours is no more, whoever ended it.
+    fn link_closed(&mut self, _link: LinkId, _now: Now) {}
+    /// What a connection of ours is owed.
+    fn link_owed(&self, _link: LinkId) -> &[u8] {
+        &[]
+    }
+    /// The kernel took so many of those bytes.
+    fn link_sent(&mut self, _link: LinkId, _count: usize, _now: Now) {}
+    /// Whether a connection of ours, there or still to come, is to be closed when nothing is owed on it.
+    fn link_is_finished(&self, _link: LinkId) -> bool {
+        true
+    }
+    /// The connections of ours on which something is owed, or that are to be closed, since the last
+    /// call.
+    fn take_dirty_links(&mut self) -> Vec<LinkId> {
+        Vec::new()
+    }
+
     /// The measurements that were asked for, in the order of the targets; `None` for what is gone.
     fn sampled(&mut self, _ticket: u64, _usages: Vec<Option<Usage>>, _now: Now) {}
     /// The processes of a tree that was asked for, parents before their children.
     fn climbed(&mut self, _ticket: u64, _tree: Vec<Branch>, _now: Now) {}
     /// A state file was replaced whole, or a write of it failed. An append that went well is not told.
     fn stored(&mut self, _file: StateFile, _result: Result<(), Errno>, _now: Now) {}
-    /// The configuration, read again: its jobs, or what is wrong with it.
-    fn reconfigured(&mut self, _jobs: Result<Vec<JobEntry>, String>, _now: Now) {}
+    /// The configuration, read again, or what is wrong with it.
+    fn reconfigured(&mut self, _read: Result<Configuration, String>, _now: Now) {}
     /// Nobody reads what was to be printed.
     fn unread(&mut self, _now: Now) {}
     /// The daemon got a signal.

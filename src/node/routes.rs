@@ -27,6 +27,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::Get, "/ping", misc::ping),
     route(Method::Get, "/version", misc::version),
     route(Method::Get, "/debug/counters", misc::counters),
+    route(Method::Get, "/lookupds", misc::lookupds),
     route(Method::Get, "/sessions", jobs::sessions),
     route(Method::Get, "/jobs", jobs::all),
     route(Method::Get, "/jobs/:session", jobs::of_session),

@@ -168,6 +168,8 @@ impl Files {
                 }
                 result.err().map(|errno| (file, Err(errno)))
             }
+            // That is no file's.
+            Done::Resolved(..) => None,
         }
     }
 

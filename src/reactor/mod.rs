@@ -1,10 +1,11 @@
 //! Floor 5: the shell. It owns every descriptor, reads the clock once a turn, sleeps in one place,
 //! moves bytes and performs what the machine asks for. It decides nothing.
 //!
-//! Read in this order: `turn` (the loop), `token`, `children`, `feed`, `sockets`, `perform`, `sampler`, `files`.
+//! Read in this order: `turn` (the loop), `token`, `children`, `feed`, `sockets`, `dial`, `perform`, `sampler`, `files`.
 
 pub mod children;
 pub mod clock;
+pub mod dial;
 pub mod feed;
 pub mod files;
 pub mod perform;

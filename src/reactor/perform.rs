@@ -63,6 +63,7 @@ impl<M: Machine> Reactor<M> {
                 | Effect::Sample { .. }
                 | Effect::StopSampling
                 | Effect::Climb { .. }
+                | Effect::Dial { .. }
                 | Effect::Search
                 | Effect::ReadConfig
                 | Effect::Print(_)
@@ -87,14 +88,15 @@ impl<M: Machine> Reactor<M> {
                     self.machine.stored(file, result, now);
                 }
             }
+            Effect::Dial { link, address } => self.dial(link, address, now),
             Effect::Search => {
                 self.ends = true;
                 self.look_for_strays(now);
                 self.machine.searched();
             }
             Effect::ReadConfig => {
-                let jobs = self.world.read_config();
-                self.machine.reconfigured(jobs, now);
+                let read = self.world.read_config();
+                self.machine.reconfigured(read, now);
             }
             Effect::Print(lines) => {
                 if !self.world.print(&lines, now) {

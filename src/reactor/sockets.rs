@@ -27,9 +27,55 @@ pub enum Listener {
     Unix(UnixListener),
 }
 
-enum Stream {
+/// A connection.
+pub(super) enum Stream {
+    /// TCP.
     Tcp(TcpStream),
+    /// A unix socket.
     Unix(UnixStream),
+}
+
+impl Stream {
+    /// Takes what there is to read.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            Self::Unix(stream) => stream.read(buffer),
+        }
+    }
+
+    /// Writes what the kernel takes.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    /// Tells the other end that nothing more comes. Where that fails it is gone, which is told otherwise.
+    pub(super) fn end(&self) {
+        let _ = match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+        };
+    }
+
+    /// Has the poll tell of it.
+    pub(super) fn register(&mut self, source: SourceId, registry: &Registry) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        match self {
+            Self::Tcp(stream) => stream.register(registry, source.token(), interest),
+            Self::Unix(stream) => stream.register(registry, source.token(), interest),
+        }
+    }
+
+    /// Has it tell no more. The descriptor is closed right behind; an error here has nothing to tell.
+    pub(super) fn deregister(&mut self, registry: &Registry) {
+        let _ = match self {
+            Self::Tcp(stream) => stream.deregister(registry),
+            Self::Unix(stream) => stream.deregister(registry),
+        };
+    }
 }
 
 /// A client's socket.
@@ -155,11 +201,7 @@ impl Sockets {
         mut accepted: Accepted,
         registry: &Registry,
     ) -> io::Result<()> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        match &mut accepted.stream {
-            Stream::Tcp(stream) => stream.register(registry, source.token(), interest)?,
-            Stream::Unix(stream) => stream.register(registry, source.token(), interest)?,
-        }
+        accepted.stream.register(source, registry)?;
         let stream = accepted.stream;
         let (readable, writable) = (false, true);
         let (closing, broken, ended, shut) = (false, false, false, false);
@@ -195,11 +237,7 @@ impl Sockets {
             if *share == 0 {
                 return Step::Again;
             }
-            let read = match &mut socket.stream {
-                Stream::Tcp(stream) => stream.read(&mut self.buffer),
-                Stream::Unix(stream) => stream.read(&mut self.buffer),
-            };
-            match read {
+            match socket.stream.read(&mut self.buffer) {
                 Ok(0) => {
                     socket.ended = true;
                     machine.input_ended(conn, now);
@@ -236,10 +274,7 @@ impl Sockets {
             if owed.is_empty() {
                 if machine.output_ended(conn) && !std::mem::replace(&mut socket.shut, true) {
                     // The peer reads our last word and then our end, whatever it still sends.
-                    let _ = match &socket.stream {
-                        Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
-                        Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
-                    };
+                    socket.stream.end();
                 }
                 return if machine.is_finished(conn) { Step::Close } else { Step::Rest };
             }
@@ -250,11 +285,7 @@ impl Sockets {
                 return Step::Again;
             }
             let chunk = &owed[..owed.len().min(share).min(due)];
-            let written = match &mut socket.stream {
-                Stream::Tcp(stream) => stream.write(chunk),
-                Stream::Unix(stream) => stream.write(chunk),
-            };
-            match written {
+            match socket.stream.write(chunk) {
                 Ok(count) => {
                     share -= count;
                     due = due.saturating_sub(count);
@@ -278,11 +309,7 @@ impl Sockets {
     /// Closes a client's socket and gives the source to forget.
     pub fn close(&mut self, conn: ConnId, registry: &Registry) -> Option<SourceId> {
         let mut socket = self.conns.remove(&conn)?;
-        // The descriptor is closed right behind; an error here has nothing to tell.
-        let _ = match &mut socket.stream {
-            Stream::Tcp(stream) => stream.deregister(registry),
-            Stream::Unix(stream) => stream.deregister(registry),
-        };
+        socket.stream.deregister(registry);
         Some(socket.source)
     }
 
@@ -302,12 +329,9 @@ pub struct Accepted {
 impl Accepted {
     /// Says why it is turned away, as far as the kernel takes it at once, and closes.
     pub fn refuse(mut self, why: &[u8]) {
-        let _ = match &mut self.stream {
-            Stream::Tcp(stream) => stream.write(why).and_then(|_| stream.shutdown(Shutdown::Write)),
-            Stream::Unix(stream) => {
-                stream.write(why).and_then(|_| stream.shutdown(Shutdown::Write))
-            }
-        };
+        if self.stream.write(why).is_ok() {
+            self.stream.end();
+        }
     }
 }
 

@@ -9,15 +9,14 @@ use super::turn::{Parts, Reactor, World};
 use crate::base::arena::Key;
 use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
-use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
+use crate::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
 use crate::base::process::Signal;
 use crate::front::clients::Clients;
 use crate::front::peer::Peer;
-use crate::node::machine::{Effect, Machine, StateFile, Usage};
+use crate::node::machine::{Configuration, Effect, Machine, StateFile, Usage};
 use crate::node::stdins::Stdins;
 use crate::supervisor::effect::Start;
 use crate::supervisor::facts::{Exit, Stray};
-use crate::supervisor::spec::JobEntry;
 use crate::sys::testing;
 
 /// The machine.
@@ -52,13 +51,27 @@ pub(super) struct Script {
     pub(super) owed: Vec<u8>,
     /// and what they are owed once they have taken some of that.
     pub(super) owed_next: Vec<u8>,
+    /// Its connections to others.
+    pub(super) links: BTreeMap<LinkId, Linked>,
+    pub(super) dirty_links: Vec<LinkId>,
+}
+
+/// A connection to somebody else, and what was told of it.
+#[derive(Debug, Default)]
+pub(super) struct Linked {
+    pub(super) owed: Vec<u8>,
+    pub(super) finished: bool,
+    pub(super) opened: bool,
+    pub(super) failed: Option<String>,
+    pub(super) received: Vec<u8>,
+    pub(super) closed: bool,
 }
 
 struct Nothing;
 
 impl World for Nothing {
-    fn read_config(&mut self) -> Result<Vec<JobEntry>, String> {
-        Ok(Vec::new())
+    fn read_config(&mut self) -> Result<Configuration, String> {
+        Ok(Configuration::default())
     }
 
     fn reopen_log(&mut self) -> Result<(), String> {
@@ -183,13 +196,45 @@ impl Machine for Script {
         "script"
     }
 
+    fn link_opened(&mut self, link: LinkId, _: Now) {
+        self.links.entry(link).or_default().opened = true;
+    }
+
+    fn link_failed(&mut self, link: LinkId, reason: &str, _: Now) {
+        self.links.entry(link).or_default().failed = Some(reason.to_owned());
+    }
+
+    fn link_received(&mut self, link: LinkId, bytes: &[u8], _: Now) {
+        self.links.entry(link).or_default().received.extend_from_slice(bytes);
+    }
+
+    fn link_closed(&mut self, link: LinkId, _: Now) {
+        self.links.entry(link).or_default().closed = true;
+    }
+
+    fn link_owed(&self, link: LinkId) -> &[u8] {
+        self.links.get(&link).map_or(&[], |link| &link.owed)
+    }
+
+    fn link_sent(&mut self, link: LinkId, count: usize, _: Now) {
+        self.links.entry(link).or_default().owed.drain(..count);
+    }
+
+    fn link_is_finished(&self, link: LinkId) -> bool {
+        self.links.get(&link).is_none_or(|link| link.finished)
+    }
+
+    fn take_dirty_links(&mut self) -> Vec<LinkId> {
+        std::mem::take(&mut self.dirty_links)
+    }
+
     fn sampled(&mut self, ticket: u64, usages: Vec<Option<Usage>>, _: Now) {
         self.sampled.push((ticket, usages));
     }
 
     fn stored(&mut self, _: StateFile, _: Result<(), Errno>, _: Now) {}
 
-    fn reconfigured(&mut self, _: Result<Vec<JobEntry>, String>, _: Now) {}
+    fn reconfigured(&mut self, _: Result<Configuration, String>, _: Now) {}
 
     fn signalled(&mut self, _: Signal, _: Now) {}
 

@@ -4,7 +4,7 @@
 use mio::Token;
 
 use crate::base::arena::Key;
-use crate::base::ids::{ConnId, InstanceId, StreamNo};
+use crate::base::ids::{ConnId, InstanceId, LinkId, StreamNo};
 
 /// Something registered with the poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +17,8 @@ pub enum Source {
     Waker,
     /// A client.
     Conn(ConnId),
+    /// A connection of ours.
+    Link(LinkId),
     /// A stream of a child.
     Pipe(InstanceId, StreamNo),
     /// A process that is no child of ours.

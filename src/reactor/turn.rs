@@ -13,20 +13,20 @@ use signal_hook_mio::v1_0::Signals;
 
 use super::children::{Children, Reading};
 use super::clock::Clock;
+use super::dial::Dials;
 use super::feed::Feed;
 use super::files::Files;
 use super::sampler::Sampler;
 use super::sockets::{Accept, Listener, Sockets, Step};
 use super::token::{Source, SourceId};
-use super::work::Worker;
+use super::work::{Done, Worker};
 use crate::base::arena::Arena;
 use crate::base::clock::Now;
-use crate::base::ids::{ConnId, InstanceId, StreamNo};
+use crate::base::ids::{ConnId, InstanceId, LinkId, StreamNo};
 use crate::base::limits;
 use crate::base::process::Signal;
 use crate::front::response::too_many_clients;
-use crate::node::machine::{Effect, Machine};
-use crate::supervisor::spec::JobEntry;
+use crate::node::machine::{Configuration, Effect, Machine};
 use crate::sys::spawn::Spawner;
 
 /// What the shell needs of the program around it.
@@ -35,7 +35,7 @@ pub trait World {
     ///
     /// # Errors
     /// What is wrong with it, with file and line.
-    fn read_config(&mut self) -> Result<Vec<JobEntry>, String>;
+    fn read_config(&mut self) -> Result<Configuration, String>;
     /// Opens the log file again.
     ///
     /// # Errors
@@ -52,16 +52,20 @@ pub struct Reactor<M: Machine> {
     pub(super) machine: M,
     pub(super) sources: Arena<SourceId, Source>,
     pub(super) sockets: Sockets,
+    /// Connections of ours to others.
+    pub(super) dials: Dials,
     pub(super) children: Children,
     pub(super) files: Files,
     pub(super) worker: Worker,
+    /// Finds the addresses of names.
+    pub(super) names: Worker,
     pub(super) world: Box<dyn World>,
     /// Asked for and not performed yet.
     pub(super) effects: VecDeque<Effect>,
     /// How many processes this turn may still start.
     pub(super) spawns_left: usize,
     /// Sources that had their share and have more.
-    again: BTreeSet<Source>,
+    pub(super) again: BTreeSet<Source>,
     /// The first stream of a child that was not read in the turn before for want of time.
     unread: Option<(InstanceId, StreamNo)>,
     /// The first client that was not read in the turn before for want of time.
@@ -107,6 +111,7 @@ struct Inputs {
     pipes: BTreeSet<(InstanceId, StreamNo)>,
     watched: BTreeSet<InstanceId>,
     conns: BTreeSet<ConnId>,
+    links: BTreeSet<LinkId>,
     listeners: BTreeSet<usize>,
     signals: bool,
     woken: bool,
@@ -131,9 +136,11 @@ impl<M: Machine> Reactor<M> {
             machine,
             sources,
             sockets: Sockets::default(),
+            dials: Dials::default(),
             children: Children::new(parts.spawner),
             files: parts.files,
-            worker: Worker::new(waker),
+            worker: Worker::new(Arc::clone(&waker)),
+            names: Worker::new(waker),
             world: parts.world,
             effects: VecDeque::new(),
             spawns_left: limits::SPAWN_SHARE,
@@ -216,7 +223,9 @@ impl<M: Machine> Reactor<M> {
 
     fn may_leave(&self, farewell: &Farewell, now: Now) -> bool {
         let owes = |conn| !self.machine.transmit(conn).is_empty();
-        self.effects.is_empty() && (farewell.until <= now.mono || !self.sockets.conns().any(owes))
+        let owes_link = |link| !self.machine.link_owed(link).is_empty();
+        let owed = self.sockets.conns().any(owes) || self.dials.open().any(owes_link);
+        self.effects.is_empty() && (farewell.until <= now.mono || !owed)
     }
 
     /// The only place that sleeps.
@@ -244,6 +253,7 @@ impl<M: Machine> Reactor<M> {
             let source = self.sources.get(SourceId::of(event.token())).copied();
             match source {
                 Some(Source::Conn(conn)) => self.sockets.note(conn, event),
+                Some(Source::Link(link)) => self.dials.note(link, event),
                 Some(Source::Pipe(id, stream)) => {
                     if self.children.note(id, stream, event) {
                         self.feed.add([(id, stream)]);
@@ -270,15 +280,29 @@ impl<M: Machine> Reactor<M> {
             self.take_signals(now);
         }
         self.read_conns(&inputs.conns, now);
+        for link in inputs.links {
+            self.read_link(link, now);
+        }
         if inputs.woken {
-            for done in self.worker.take_done() {
-                if let Some((file, result)) = self.files.done(done, &mut self.worker) {
-                    self.machine.stored(file, result, now);
-                }
-            }
+            self.take_done(now);
         }
         for listener in inputs.listeners {
             self.accept(listener, now);
+        }
+    }
+
+    /// Takes what the workers did.
+    fn take_done(&mut self, now: Now) {
+        for done in self.worker.take_done() {
+            if let Some((file, result)) = self.files.done(done, &mut self.worker) {
+                self.machine.stored(file, result, now);
+            }
+        }
+        for done in self.names.take_done() {
+            match done {
+                Done::Resolved(name, found) => self.resolved(name, found, now),
+                Done::Written(..) | Done::Synced(..) => {}
+            }
         }
     }
 
@@ -387,7 +411,7 @@ impl<M: Machine> Reactor<M> {
         // An answer may let the next request of its connection be read, and that be answered, too;
         // what has more to do than its share does it in the next turn.
         for _ in 0..limits::EFFECT_ROUNDS {
-            let fed = self.write_inputs(now);
+            let fed = self.write_inputs(now) | self.write_links(now);
             self.owed.extend(self.machine.take_dirty());
             if self.owed.is_empty() && !fed {
                 return;
@@ -410,6 +434,7 @@ impl<M: Machine> Reactor<M> {
         self.feed.add(self.machine.take_dirty_inputs());
         self.owed.extend(self.machine.take_dirty());
         self.again.extend(self.owed.iter().map(|conn| Source::Conn(*conn)));
+        self.leave_links();
     }
 }
 
@@ -434,6 +459,7 @@ impl Inputs {
             Some(Source::Pipe(id, stream)) => drop(self.pipes.insert((id, stream))),
             Some(Source::Watched(id)) => drop(self.watched.insert(id)),
             Some(Source::Conn(conn)) => drop(self.conns.insert(conn)),
+            Some(Source::Link(link)) => drop(self.links.insert(link)),
             Some(Source::Listener(listener)) => drop(self.listeners.insert(listener)),
             Some(Source::Signals) => self.signals = true,
             Some(Source::Waker) => self.woken = true,
@@ -443,9 +469,10 @@ impl Inputs {
 
     fn summary(&self, effects: usize) -> String {
         format!(
-            "{} streams, {} clients, {} effects left over{}",
+            "{} streams, {} clients, {} links, {} effects left over{}",
             self.pipes.len(),
             self.conns.len(),
+            self.links.len(),
             effects,
             if self.signals { ", signals" } else { "" }
         )

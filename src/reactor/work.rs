@@ -1,8 +1,11 @@
-//! One worker thread for what would make the loop wait: writing through to the disk. It is started
-//! when there is something for it, and its results come back as an input of the loop.
+//! A worker thread for what would make the loop wait: writing through to the disk, or asking for the
+//! addresses of a name. It is started when there is something for it, and its results come back as an
+//! input of the loop. Names have a worker of their own: a name server that does not answer holds no
+//! disk up, and nobody waits for it at the end.
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::Arc;
@@ -11,6 +14,7 @@ use std::thread::{Builder, JoinHandle};
 use mio::Waker;
 
 use crate::base::error::Errno;
+use crate::base::limits;
 use crate::node::machine::StateFile;
 
 /// Something slow to do.
@@ -33,6 +37,13 @@ pub enum Work {
     },
     /// Make sure that the names in this directory are on the disk.
     SyncDirectory(PathBuf),
+    /// Ask for the addresses of a host (getaddrinfo(3)).
+    Resolve {
+        /// Its name.
+        host: String,
+        /// Comes back in each address.
+        port: u16,
+    },
 }
 
 /// Something slow that was done.
@@ -41,6 +52,8 @@ pub enum Done {
     Written(StateFile, Result<File, Errno>),
     /// A file is on the disk, or not.
     Synced(StateFile, Result<(), Errno>),
+    /// The addresses of a host, or why there are none.
+    Resolved((String, u16), Result<Vec<SocketAddr>, String>),
 }
 
 /// The worker.
@@ -116,6 +129,17 @@ fn perform(work: Work) -> Option<Done> {
             }
             None
         }
+        Work::Resolve { host, port } => {
+            let found = resolve(&host, port);
+            Some(Done::Resolved((host, port), found))
+        }
+    }
+}
+
+fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    match (host, port).to_socket_addrs() {
+        Ok(addresses) => Ok(addresses.take(limits::LINK_ADDRESSES).collect()),
+        Err(error) => Err(format!("the address of {host} is not found: {error}")),
     }
 }
 

@@ -8,6 +8,7 @@ mod child;
 pub mod daemonize;
 pub mod entropy;
 pub mod fds;
+pub mod hostname;
 pub mod localtime;
 pub mod lock;
 pub mod ports;

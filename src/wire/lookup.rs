@@ -144,6 +144,50 @@ pub fn parse(text: &str) -> Result<Request, Invalid> {
     Ok(Request { msgid: msgid.clone(), what })
 }
 
+/// What a lookupd says to a message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// Of the message; `None` if the lookupd could not read that.
+    pub msgid: Option<u64>,
+    /// Whether it is done.
+    pub done: Result<(), Refusal>,
+}
+
+/// Writes a node's message. Its number is said as a text, as the original's was.
+pub fn request(msgid: u64, what: &What) -> String {
+    let msgid = msgid.to_string();
+    json::text(&match what {
+        What::Identify { name, origin, version } => json!({
+            "msgid": msgid, "type": "IDENTIFY", "name": name, "origin": origin, "version": version,
+        }),
+        What::Ping => json!({"msgid": msgid, "type": "PING"}),
+        What::RegisterJob(job) => {
+            json!({"msgid": msgid, "type": "REGISTER_JOB", "job_name": job})
+        }
+        What::UnregisterJob(job) => {
+            json!({"msgid": msgid, "type": "UNREGISTER_JOB", "job_name": job})
+        }
+        What::RegisterProcess(job, pid) => {
+            json!({"msgid": msgid, "type": "REGISTER_PROCESS", "job_name": job, "pid": pid})
+        }
+        What::UnregisterProcess(job, pid) => {
+            json!({"msgid": msgid, "type": "UNREGISTER_PROCESS", "job_name": job, "pid": pid})
+        }
+    })
+}
+
+/// Reads a lookupd's answer; `None` if it is none.
+pub fn answer(text: &str) -> Option<Answer> {
+    let Ok(Value::Object(answer)) = json::parse(text.as_bytes()) else { return None };
+    let msgid = answer.get("msgid")?.as_str().and_then(|msgid| msgid.parse().ok());
+    if answer.get("ok") == Some(&Value::Bool(true)) {
+        return Some(Answer { msgid, done: Ok(()) });
+    }
+    let errno = answer.get("errno")?.as_u64().and_then(|errno| u16::try_from(errno).ok())?;
+    let word = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Some(Answer { msgid, done: Err(Refusal::new(errno, word("reason"), word("detail"))) })
+}
+
 fn text_of(message: &Map<String, Value>, key: &str) -> Result<String, String> {
     let text = message.get(key).and_then(Value::as_str);
     text.map(str::to_owned).ok_or_else(|| format!("{key}: expected a text"))
@@ -257,6 +301,32 @@ mod tests {
         );
         let long = refusal(&padded(limits::LOOKUP_MESSAGE + 1));
         assert_eq!(long, (Value::Null, "invalid_message".into()));
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for what in [
+            What::Identify { name: "n".into(), origin: "o".into(), version: "0.1".into() },
+            What::Ping,
+            What::RegisterJob("a.b".into()),
+            What::UnregisterJob("a.b".into()),
+            What::RegisterProcess("a.b".into(), u64::MAX),
+            What::UnregisterProcess("a.b".into(), 7),
+        ] {
+            let read = parse(&request(7, &what)).expect("a message");
+            assert_eq!(read, Request { msgid: json!("7"), what });
+        }
+        let refusal = Refusal::new(409, "taken", "why");
+        for (text, msgid, said) in [
+            (done(&json!("7")), Some(7), Ok(())),
+            (refused(&json!("7"), &refusal), Some(7), Err(refusal.clone())),
+            (refused(&Value::Null, &refusal), None, Err(refusal)),
+        ] {
+            assert_eq!(answer(&text), Some(Answer { msgid, done: said }), "{text}");
+        }
+        for none in ["", "[]", "{}", r#"{"ok": true}"#, r#"{"ok": false, "msgid": "1"}"#] {
+            assert_eq!(answer(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod http;
 pub mod ini;
 pub mod json;
 pub mod lookup;
+pub mod opening;
 pub mod procfile;
 pub mod sockjs;
 pub mod sse;

@@ -14,10 +14,13 @@ use tungstenite::Message;
 
 use super::http::{Headers, Method, Version};
 use crate::base::limits;
+use crate::base::random::Random;
 
 /// One conversation, from its handshake on.
 pub struct WebSocket {
     context: Box<WebSocketContext>,
+    /// Makes the masks of a client's frames.
+    masks: Option<Random>,
     /// We have sent our Close, or answered theirs: nothing of ours may follow.
     closing: bool,
 }
@@ -122,13 +125,23 @@ pub fn is_asked(headers: &Headers) -> bool {
 impl WebSocket {
     /// The server's end, which takes messages of at most `longest` bytes.
     pub fn server(longest: usize) -> Self {
+        Self::new(Role::Server, longest, None)
+    }
+
+    /// The client's end. The masks of what it says come from this seed: they are there for proxies that
+    /// a page could deceive, and nobody else chooses what we say.
+    pub fn client(longest: usize, seed: u64) -> Self {
+        Self::new(Role::Client, longest, Some(Random::seeded(seed)))
+    }
+
+    fn new(role: Role, longest: usize, masks: Option<Random>) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(limits::WS_READ_BUFFER)
             .write_buffer_size(0)
             .max_message_size(Some(longest))
             .max_frame_size(Some(longest));
-        let context = WebSocketContext::new(Role::Server, Some(config));
-        Self { context: Box::new(context), closing: false }
+        let context = WebSocketContext::new(role, Some(config));
+        Self { context: Box::new(context), masks, closing: false }
     }
 
     /// Takes the next thing the peer said out of `input`, which loses what was used; what the
@@ -186,6 +199,21 @@ impl WebSocket {
             1002
         };
         self.close(code, "", wire.out);
+    }
+
+    /// Says a text as a client does.
+    pub fn text_masked(&mut self, text: &str, out: &mut Vec<u8>) {
+        if self.closing {
+            return;
+        }
+        let mask = self.masks.as_mut().map(|masks| masks.next_u64().to_le_bytes());
+        let mask = mask.and_then(|bytes| bytes.first_chunk::<4>().copied());
+        let opcode = OpCode::Data(Data::Text);
+        let header = FrameHeader { opcode, mask, ..FrameHeader::default() };
+        let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
+        header.format(length, out).expect("memory takes what is written to it");
+        let mask = mask.unwrap_or_default();
+        out.extend(text.bytes().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     }
 
     /// Says a text.
@@ -399,6 +427,30 @@ mod tests {
         let (heard, out) = hear(&mut socket, &frame(8, &[0x03, 0xe9]));
         assert_eq!(heard.last(), Some(&Heard::Over));
         assert!(out.is_empty());
+    }
+
+    #[test]
+    fn a_client_and_a_server_understand_each_other() {
+        let (mut client, mut server) = (WebSocket::client(100_000, 1), WebSocket::server(100_000));
+        for length in [0, 1, 125, 126, 70_000] {
+            let (mut there, mut back) = (Vec::new(), Vec::new());
+            client.text_masked(&"é".repeat(length / 2), &mut there);
+            client.text_masked("x", &mut there);
+            let (heard, out) = hear(&mut server, &there);
+            let wanted = [Heard::Text("é".repeat(length / 2)), Heard::Text("x".into())];
+            assert!(heard == wanted && out.is_empty(), "{length}");
+            server.text(&"y".repeat(length), &mut back);
+            server.ping(&mut back);
+            let (heard, pong) = hear(&mut client, &back);
+            assert_eq!(heard, [Heard::Text("y".repeat(length)), Heard::Sign]);
+            assert_eq!(hear(&mut server, &pong).0, [Heard::Sign]);
+        }
+        let mut out = Vec::new();
+        client.close(1001, "bye", &mut out);
+        client.text_masked("no more", &mut out);
+        let (heard, answer) = hear(&mut server, &out);
+        assert_eq!(heard[0], Heard::Close);
+        assert_eq!(hear(&mut client, &answer).0[0], Heard::Close);
     }
 
     #[test]

@@ -9,10 +9,10 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use gaffer::base::clock::Now;
+use gaffer::node::machine::Configuration;
 use gaffer::reactor::files::Files;
 use gaffer::reactor::sockets::Listener;
 use gaffer::reactor::turn::{Parts, Reactor, World};
-use gaffer::supervisor::spec::JobEntry;
 use gaffer::sys::spawn::Spawner;
 use gaffer::sys::{entropy, sockets};
 
@@ -22,8 +22,8 @@ use machine::Echo;
 struct Nothing;
 
 impl World for Nothing {
-    fn read_config(&mut self) -> Result<Vec<JobEntry>, String> {
-        Ok(Vec::new())
+    fn read_config(&mut self) -> Result<Configuration, String> {
+        Ok(Configuration::default())
     }
 
     fn reopen_log(&mut self) -> Result<(), String> {

@@ -23,6 +23,7 @@ mod procs;
 #[cfg(feature = "top")]
 mod pty;
 mod refusals;
+mod registration;
 mod reload;
 mod snapshots;
 mod state;

@@ -224,6 +224,14 @@ impl Node {
         self.folder.args.extend(args.iter().map(|arg| (*arg).to_owned()));
     }
 
+    /// Has it listen on the port that it has now at its next start, too.
+    pub(crate) fn keep_port(&mut self) {
+        let port = self.port;
+        for arg in self.folder.args.iter_mut().filter(|arg| *arg == "127.0.0.1:0") {
+            *arg = format!("127.0.0.1:{port}");
+        }
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client::tcp(self.port).expect("gafferd accepts")
     }

@@ -38,13 +38,18 @@
 //!   Name: value` at last with its trailers, or `<+ bytes …` where only the end of the connection ends it
 //! - `< 101`, or the whole head after raw bytes: a websocket, and what is said on it: `<+ text …`, `<+ binary …`, `<+ ping`, `<+ pong …`,
 //!   `<+ close 1000 why`. `␀`, `␊` and `␍` stand for the characters that they show
+//! - `lookupd l1`: the node registers with this one; `link 1 opens`, `link 1 upgrades`, `link 1 says TEXT`,
+//!   `link 1 fails WHY` and `link 1 closes` happen at the far end of a connection of the node's own, and
+//!   `! on link 1: …` is what the node says there
 //! - `< on 2`: what follows is for another client
 //! - `< closed`, `< ending`: the connection is over, or nothing more will be sent on it
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gaffer::base::error::{Errno, Stage};
+use gaffer::base::ids::LinkId;
 use gaffer::base::ids::{OsPid, StreamNo};
 use gaffer::base::process::{ExitStatus, Signal};
 use gaffer::base::random::Random;
@@ -58,8 +63,10 @@ use gaffer::supervisor::name::JobName;
 use gaffer::supervisor::spec::{JobEntry, Place};
 use gaffer::supervisor::spec_read;
 
+use crate::fake_link::End;
 use crate::fake_node::FakeNode;
 use crate::http_traces::unescape;
+use crate::registration::registration;
 use crate::trace_client::{Asked, Client};
 use crate::ws_client;
 
@@ -176,6 +183,8 @@ struct Player<'a> {
     body: Option<usize>,
     /// What is said, while it is held back.
     held: Option<Vec<u8>>,
+    /// The far ends of connections of the node's own.
+    ends: BTreeMap<u64, End>,
     piece: &'a mut dyn FnMut() -> usize,
     out: String,
     served: Vec<(String, String)>,
@@ -183,16 +192,18 @@ struct Player<'a> {
 
 pub(crate) fn replay(text: &str, piece: &mut dyn FnMut() -> usize) -> Replay {
     let mut access = Access::default();
-    let mut files = Vec::new();
+    let (mut files, mut lookups) = (Vec::new(), Vec::new());
     for line in text.lines() {
         match line.split_once(' ') {
             Some(("host", name)) => access.hosts.push(name.to_owned()),
             Some(("origin", url)) => access.origins.push(url.to_owned()),
             Some(("file", job)) => files.push(file_job(job)),
+            Some(("lookupd", name)) => lookups.push(name),
             _ => {}
         }
     }
-    let node = FakeNode::new(access, Console::default(), Legacy::default(), files);
+    let (console, legacy) = (Console::default(), Legacy::default());
+    let node = FakeNode::registered(access, console, legacy, files, registration(&lookups));
     let mut player = Player {
         node,
         clients: Vec::new(),
@@ -200,6 +211,7 @@ pub(crate) fn replay(text: &str, piece: &mut dyn FnMut() -> usize) -> Replay {
         headers: Vec::new(),
         body: None,
         held: None,
+        ends: BTreeMap::new(),
         piece,
         out: String::new(),
         served: Vec::new(),
@@ -269,7 +281,11 @@ impl Player<'_> {
     fn step(&mut self, word: &str, rest: &str) {
         let words: Vec<&str> = rest.split(' ').collect();
         match (word, words.as_slice()) {
-            ("" | "#" | "host" | "origin" | "file", _) => {}
+            ("" | "#" | "host" | "origin" | "file" | "lookupd", _) => {}
+            ("link", [number, what, ..]) => {
+                let text = rest.splitn(3, ' ').nth(2).unwrap_or_default();
+                self.link(number.parse().expect("a number"), what, text);
+            }
             ("with", _) => self.headers.push(rest.to_owned()),
             ("conn", [name]) => self.turn_to(name, false),
             ("conn", [name, "unix"]) => self.turn_to(name, true),
@@ -439,7 +455,31 @@ impl Player<'_> {
         self.tell_asked();
     }
 
+    /// Something happens at the far end of a connection of the node's own.
+    fn link(&mut self, number: u64, what: &str, text: &str) {
+        let end = self.ends.entry(number).or_insert_with(|| End::new(LinkId(number)));
+        let node = &mut self.node;
+        match what {
+            "opens" => node.link_opened(end.link),
+            "upgrades" => end.upgrade(node),
+            "fails" => node.link_failed(end.link, text),
+            "says" => end.say(node, text),
+            "closes" => node.link_closed(end.link),
+            other => panic!("unknown word {other:?} about a link"),
+        }
+    }
+
+    fn tell_links(&mut self) {
+        for (number, end) in &mut self.ends {
+            for said in end.heard(&mut self.node) {
+                let said = said.replace(gaffer::VERSION, "…");
+                self.out += &format!("! on link {number}: {said}\n");
+            }
+        }
+    }
+
     fn tell_asked(&mut self) {
+        self.tell_links();
         for asked in self.node.asked.drain(..) {
             self.out += &format!("! {asked}\n");
         }

@@ -6,16 +6,18 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use gaffer::base::address::Address;
 use gaffer::base::clock::Now;
 use gaffer::base::error::{Errno, Stage};
-use gaffer::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
+use gaffer::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
 use gaffer::base::order::Identity;
 use gaffer::base::process::{ExitStatus, Signal};
 use gaffer::front::access::Access;
 use gaffer::front::peer::Peer;
 use gaffer::node::console::Console;
 use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
-use gaffer::node::machine::{Branch, Effect, Machine, StateFile, Usage, Write};
+use gaffer::node::lookups::Registration;
+use gaffer::node::machine::{Branch, Configuration, Effect, Machine, StateFile, Usage, Write};
 use gaffer::supervisor::effect::{Ask, Start, Whom};
 use gaffer::supervisor::facts::Exit;
 use gaffer::supervisor::order::{Accounts, Host};
@@ -49,6 +51,10 @@ pub(crate) struct FakeNode {
     inputs: BTreeSet<(InstanceId, StreamNo)>,
     last_os_pid: i32,
     facts: VecDeque<Fact>,
+    /// Connections that it wants, since these were taken last.
+    pub(crate) dialled: Vec<(LinkId, Address)>,
+    /// With whom it is to register at the next reading of the configuration.
+    pub(crate) registration: Registration,
 }
 
 struct Process {
@@ -85,12 +91,23 @@ impl Accounts for OneUser {
 
 impl FakeNode {
     /// A node that has begun, with the jobs of its files.
-    #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
     pub(crate) fn new(
         access: Access,
         console: Console,
         legacy: Legacy,
         files: Vec<JobEntry>,
+    ) -> Self {
+        Self::registered(access, console, legacy, files, Registration::default())
+    }
+
+    /// One that registers with lookupds.
+    #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+    pub(crate) fn registered(
+        access: Access,
+        console: Console,
+        legacy: Legacy,
+        files: Vec<JobEntry>,
+        registration: Registration,
     ) -> Self {
         let environ = BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]);
         let host =
@@ -104,6 +121,7 @@ impl FakeNode {
             clients: gaffer::base::limits::CONNECTIONS,
             channel: Default::default(),
             boot_id: "boot".into(),
+            registration: registration.clone(),
         };
         let now = Now { mono: Instant::now(), wall: UNIX_EPOCH + WALL };
         let mut node = Self {
@@ -120,6 +138,8 @@ impl FakeNode {
             inputs: BTreeSet::new(),
             last_os_pid: 1000,
             facts: VecDeque::new(),
+            dialled: Vec::new(),
+            registration,
         };
         node.gaffer.begin(legacy, files, now);
         node.settle();
@@ -198,6 +218,61 @@ impl FakeNode {
         self.settle();
     }
 
+    /// A connection of its own is there.
+    pub(crate) fn link_opened(&mut self, link: LinkId) {
+        self.gaffer.link_opened(link, self.now);
+        self.settle();
+    }
+
+    /// A connection of its own does not come about.
+    pub(crate) fn link_failed(&mut self, link: LinkId, reason: &str) {
+        self.gaffer.link_failed(link, reason, self.now);
+        self.settle();
+    }
+
+    /// The far end of a connection of its own sends bytes.
+    pub(crate) fn link_received(&mut self, link: LinkId, bytes: &[u8]) {
+        self.gaffer.link_received(link, bytes, self.now);
+        self.settle();
+    }
+
+    /// A connection of its own is no more.
+    pub(crate) fn link_closed(&mut self, link: LinkId) {
+        self.gaffer.link_closed(link, self.now);
+        self.settle();
+    }
+
+    /// Takes what a connection of its own is owed, up to so much.
+    pub(crate) fn take_link_output(&mut self, link: LinkId, most: usize) -> Vec<u8> {
+        let owed = self.gaffer.link_owed(link);
+        let bytes = owed[..owed.len().min(most)].to_vec();
+        self.gaffer.link_sent(link, bytes.len(), self.now);
+        self.settle();
+        bytes
+    }
+
+    /// Whether it wants a connection of its own no more.
+    pub(crate) fn link_is_over(&self, link: LinkId) -> bool {
+        self.gaffer.link_is_finished(link) && self.gaffer.link_owed(link).is_empty()
+    }
+
+    /// A request on a connection of its own, and its answer, which is a good one.
+    pub(crate) fn ask(&mut self, request: &str, body: &str) -> String {
+        let conn = self.connect_tcp();
+        let length = body.len();
+        let head = format!("{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}");
+        self.send(conn, format!("{head}\r\n\r\n{body}").as_bytes(), &mut || usize::MAX);
+        let answer = String::from_utf8(self.take_answer(conn)).expect("text");
+        assert!(answer.starts_with("HTTP/1.1 20"), "{request}: {answer}");
+        self.vanish(conn);
+        answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
+    }
+
+    /// What it answers to GET.
+    pub(crate) fn get(&mut self, path: &str) -> serde_json::Value {
+        serde_json::from_str(&self.ask(&format!("GET {path}"), "")).expect("JSON")
+    }
+
     /// The daemon gets a signal.
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.gaffer.signalled(signal, self.now);
@@ -206,7 +281,8 @@ impl FakeNode {
 
     /// The configuration is read again, and these are the jobs in it.
     pub(crate) fn reconfigure(&mut self, files: Vec<JobEntry>) {
-        self.gaffer.reconfigured(Ok(files), self.now);
+        let registration = self.registration.clone();
+        self.gaffer.reconfigured(Ok(Configuration { jobs: files, registration }), self.now);
         self.settle();
     }
 
@@ -354,6 +430,10 @@ impl FakeNode {
                     self.facts.push_back(Fact::Stored(file, result));
                 }
                 self.stored.push((file, write));
+            }
+            Effect::Dial { link, address } => {
+                self.asked.push(format!("dial {}: {address}", link.0));
+                self.dialled.push((link, address));
             }
             Effect::StopSampling => self.asked.push("stop sampling".into()),
             Effect::Exit(code) => self.asked.push(format!("exit {code}")),

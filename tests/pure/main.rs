@@ -5,6 +5,7 @@ mod api_traces;
 mod caps;
 #[path = "../echo/machine.rs"]
 mod echo;
+mod fake_link;
 mod fake_lookupd;
 mod fake_node;
 mod fuzz_corpus;
@@ -20,6 +21,7 @@ mod lookup_traces;
 mod node_lives;
 mod node_simulation;
 mod old_client;
+mod registration;
 mod scenarios;
 mod simulation;
 mod sockjs_caps;

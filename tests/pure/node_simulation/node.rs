@@ -16,7 +16,7 @@ use gaffer::front::sockjs::Options;
 use gaffer::node::console::{Console, Verbosity};
 use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::journal::Journal;
-use gaffer::node::machine::{Effect, Machine, StateFile, Usage, Write};
+use gaffer::node::machine::{Configuration, Effect, Machine, StateFile, Usage, Write};
 use gaffer::node::state::{running_from_value, StoredJob};
 use gaffer::supervisor::facts::Stray;
 use gaffer::supervisor::job::Origin;
@@ -141,6 +141,7 @@ fn gaffer(life: u32, seed: u64) -> Gaffer {
         channel: Options { queue: 20_000, ..Options::default() },
         console: Console::new(Verbosity::Output),
         boot_id: "boot".into(),
+        registration: Default::default(),
     })
 }
 
@@ -337,13 +338,16 @@ impl World {
                     1 => Ok(files()),
                     _ => Ok(files().into_iter().take(1).collect()),
                 };
-                self.node.reconfigured(jobs, self.now);
+                let registration = Default::default();
+                let read = jobs.map(|jobs| Configuration { jobs, registration });
+                self.node.reconfigured(read, self.now);
                 return;
             }
             Effect::Exit(code) => {
                 self.exit = Some(code);
                 return;
             }
+            Effect::Dial { .. } => panic!("it registers with nobody"),
             Effect::Print(_) | Effect::ReopenLog | Effect::StopSampling => return,
         };
         for fact in self.kernel.perform(&ask, self.now) {
