@@ -96,7 +96,7 @@ pub const COMMANDS: &[Command] = &[
     Command { names: &["stats"], args: "[JOB...]", about: "what processes use: CPU, memory, threads and descriptors of each with its group",
         flags: &[flag(Some('w'), "watch", "show it again every second, until ^C")], run: stats::stats },
     #[cfg(feature = "top")]
-    Command { names: &["top"], args: "[JOB...]", about: "the node on all of the terminal, as it is: ? tells the keys",
+    Command { names: &["top"], args: "[JOB...]", about: "the node on all of the terminal, as it is: ? tells the keys (after kill -9, reset puts the terminal right)",
         flags: &[takes(None, "sort", "COLUMN", "sort by app, job, state, up, restarts, cpu or mem")], run: super::top::top },
     Command { names: &["ps:info", "info"], args: "JOB|PID", about: "everything the node tells of a job or a process", flags: &[], run: status::info },
     Command { names: &["status"], args: "JOB", about: "state, instances and last deaths of a job, with their last lines", flags: &[], run: status::status },

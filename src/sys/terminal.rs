@@ -42,19 +42,32 @@ pub fn is_foreground(fd: BorrowedFd<'_>) -> bool {
 }
 
 /// Stops our process as ^Z does where nobody handles it, until it is continued: at once where nobody could
-/// continue it, its group having no shell (setpgid(2), "orphaned process group").
-pub fn suspend() {
-    let mut ours = MaybeUninit::<libc::sigaction>::zeroed();
+/// continue it, its group having no shell (setpgid(2), "orphaned process group"). Meanwhile the signals that
+/// end a process have no handlers either: what comes after `may_stop` has looked ends us by itself, rather
+/// than to be known to somebody who sleeps.
+pub fn suspend(may_stop: impl FnOnce() -> bool) {
+    let signals = [libc::SIGTSTP, libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+    let handlers = signals.map(|signal| (signal, set_default(signal)));
+    if may_stop() {
+        // SAFETY: the default action stops the process, and no handler runs.
+        unsafe { libc::raise(libc::SIGTSTP) };
+    }
+    for (signal, handler) in handlers {
+        let Some(handler) = handler else { continue };
+        // SAFETY: the kernel reads back what it wrote.
+        unsafe { libc::sigaction(signal, &raw const handler, std::ptr::null_mut()) };
+    }
+}
+
+/// Gives a signal its default action, and tells what it had before.
+fn set_default(signal: libc::c_int) -> Option<libc::sigaction> {
+    let mut before = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: all zeroes are a sigaction: the default action, nothing blocked, no flags.
     let default = unsafe { MaybeUninit::<libc::sigaction>::zeroed().assume_init() };
     // SAFETY: the kernel reads one and writes the other.
-    if unsafe { libc::sigaction(libc::SIGTSTP, &raw const default, ours.as_mut_ptr()) } < 0 {
-        return;
-    }
-    // SAFETY: the default action stops the process, and no handler runs.
-    unsafe { libc::raise(libc::SIGTSTP) };
-    // SAFETY: the kernel reads back what it wrote.
-    unsafe { libc::sigaction(libc::SIGTSTP, ours.as_ptr(), std::ptr::null_mut()) };
+    let done = unsafe { libc::sigaction(signal, &raw const default, before.as_mut_ptr()) };
+    // SAFETY: it was all zeroes before, which are a sigaction, too.
+    (done == 0).then_some(unsafe { before.assume_init() })
 }
 
 /// The modes of a terminal (termios(3)).

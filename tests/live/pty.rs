@@ -16,6 +16,8 @@ use super::until::{until, until_some};
 /// A terminal, and the program that runs on it.
 pub(crate) struct Pty {
     master: Option<File>,
+    /// Its modes before the program.
+    pub(crate) before: Termios,
     /// So that the terminal stays when the program has ended.
     slave: OwnedFd,
     shown: vt100::Parser,
@@ -40,6 +42,7 @@ impl Pty {
         let options = File::options().read(true).write(true).open(name.to_str().expect("text"));
         let mut slave = options.expect("its other side");
         slave.write_all(b"before\r\n").expect("written");
+        let before = tcgetattr(&slave).expect("a terminal");
         let own = || slave.try_clone().expect("a descriptor is free");
         let mut command = Command::new("setsid");
         command.arg("--ctty").args(line).current_dir(folder);
@@ -49,6 +52,7 @@ impl Pty {
         let child = command.spawn().expect("setsid runs");
         Self {
             master: Some(master.into()),
+            before,
             slave: slave.into(),
             shown: vt100::Parser::new(24, 80, 0),
             written: 0,

@@ -198,13 +198,12 @@ impl Shell {
             return Ok(Some(end));
         }
         if heard.contains(&SIGTSTP) {
-            self.screen.give_back();
-            terminal::suspend();
-            return self.resume(now);
+            let heard = self.suspend();
+            return self.resume(heard, now);
         }
         if heard.contains(&SIGCONT) {
             // Somebody stopped us the hard way, and a shell had the terminal.
-            return self.resume(now);
+            return self.resume(Vec::new(), now);
         }
         if heard.contains(&SIGWINCH) {
             self.model.resize(self.screen.size());
@@ -212,12 +211,23 @@ impl Shell {
         Ok(None)
     }
 
+    /// Gives the terminal back and stops until we are continued; gives the signals that were heard before.
+    fn suspend(&mut self) -> Vec<i32> {
+        self.screen.give_back();
+        let mut heard = Vec::new();
+        terminal::suspend(|| {
+            heard.extend(self.signals.pending().filter(|signal| *signal != SIGCONT));
+            end_of(&heard).is_none()
+        });
+        heard
+    }
+
     /// Goes on, or ends, where that is what we were continued for. Continued in the background, it stops
     /// again: only then can a signal be heard there, which the kernel would stop us without.
-    fn resume(&mut self, now: Now) -> io::Result<Option<End>> {
+    fn resume(&mut self, mut heard: Vec<i32>, now: Now) -> io::Result<Option<End>> {
         let mut suspended = false;
         loop {
-            let heard: Vec<i32> = self.signals.pending().collect();
+            heard.extend(self.signals.pending());
             if let Some(end) = end_of(&heard) {
                 return Ok(Some(end));
             }
@@ -225,8 +235,7 @@ impl Shell {
             if self.screen.is_foreground() || (suspended && !heard.contains(&SIGCONT)) {
                 break;
             }
-            self.screen.give_back();
-            terminal::suspend();
+            heard = self.suspend();
             suspended = true;
         }
         self.screen.take_again()?;
