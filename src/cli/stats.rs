@@ -32,6 +32,10 @@ pub fn stats(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(),
             let told: Value = serde_json::from_slice(&line)
                 .map_err(|error| Failure::from(Error::Strange(error.to_string())))?;
             let jobs = told["jobs"].as_array().cloned().unwrap_or_default();
+            if terminal.has_frames() {
+                terminal.draw(|terminal| show(&jobs, meant.as_deref(), terminal))?;
+                continue;
+            }
             show(&jobs, meant.as_deref(), terminal)?;
             if !terminal.is_json() {
                 terminal.line("")?;
