@@ -17,6 +17,7 @@
 //! │ │   clients: Conn (front/)     bytes ↔ requests           │ │
 //! │ │   channel: Service (front/)  sessions over SockJS       │ │
 //! │ │   hub, feeds, history        who follows what           │ │
+//! │ │   lookups: links (front/)    what is told to lookupds   │ │
 //! │ │   outputs, stdins, stats, waits, state                  │ │
 //! │ └─────────────────────────────────────────────────────────┘ │
 //! └─────────────────────────────────────────────────────────────┘
@@ -34,12 +35,12 @@
 //!
 //! 1. sleep: `poll` until the machine's deadline, or not at all while something is left over
 //! 2. read the clock, once
-//! 3. take in: child output, exits (after their last words), signals, clients, the worker's
+//! 3. take in: child output, exits (after their last words), signals, clients, links, the workers'
 //!    results, new clients
 //! 4. let time pass in the machine
 //! 5. perform effects, start processes and feed the results back, until there are none or the turn
 //!    has done its share; writes to the state directory come first, new processes last
-//! 6. write what processes and clients are owed; what comes about by that is performed before more
+//! 6. write what processes, links and clients are owed; what comes about by that is performed before more
 //!    is written
 //! 7. say so if the turn was long
 //!
@@ -82,6 +83,17 @@
 //! with its silence. Whoever follows, and every answer that is large, walks through the registry with a
 //! place in its order and no copy (`lookup/following.rs`, `lookup/listing.rs`), so that no reader costs
 //! more than its buffers.
+//!
+//! A node is the other end of that (`node/lookups`). For each lookupd it knows what that was told, and all
+//! that is ever queued is the difference to what is so: no lookupd is waited for, and none costs memory by
+//! being away. Where there is none there is no timer.
+//!
+//! # Links
+//!
+//! A machine reaches others by `Effect::Dial`: the reactor finds the address, on a worker of its own for
+//! names, and connects (`reactor/dial.rs`). What came of it, and what the other end says, are facts;
+//! what a link is owed is pulled, as with clients ([`front::links`]). A link carries bytes and knows no
+//! protocol, and all patience is the machine's: what takes too long it forgets, and the reactor closes it.
 //!
 //! # The floors
 //!
@@ -131,6 +143,8 @@
 //!   [`wire::lookup`] and `lookup/nodes.rs`; **an option of lookupd**: `daemon/lookupd_options.rs`
 //! - **something the kernel is asked for**: an [`node::machine::Effect`], performed in
 //!   `reactor/perform.rs`, answered by a method of [`node::machine::Machine`]
+//! - **somebody to whom the node connects**: a link of [`front::links`], a client side in `wire/`, and who
+//!   owns it beside `node/lookups`, in `node/registering.rs`
 //! - **a `SockJS` transport**: its name and envelope in `wire/sockjs.rs`, its way in
 //!   `front/sockjs/serve.rs`, and a trace in `tests/golden/sockjs`
 //! - **a limit**: [`base::limits`], with its reason, and a test at it and one beyond

@@ -226,7 +226,7 @@ pub const LOOKUPD_OPENING: Duration = Duration::from_secs(10);
 pub const LOOKUPD_IDENTIFY: Duration = Duration::from_secs(20);
 /// Before a lost lookupd is tried again some part of this time passes, twice as much each time,
 pub const LOOKUPD_RETRY: Duration = Duration::from_millis(500);
-/// up to this. A thousand nodes that have lost one for long are some thirty attempts a second.
+/// up to this. A thousand nodes that have lost one for long are some seventy attempts a second.
 pub const LOOKUPD_RETRY_MOST: Duration = Duration::from_secs(30);
 /// Where another connection has our place, this is the most: it is one of ours that is dead, and the
 /// lookupd will know soon.

@@ -5,7 +5,7 @@
 //! `ctx` and `routes` (what an endpoint gets), `api_jobs`, `api_pids`, `api_logs`, `api_misc`, then `outputs`,
 //! `logs`, `stats`, `waits` and `state`. What is followed: `topics`, `history`, `hub` and `channel` (sessions),
 //! `feeds`, `following` and `api_feeds` (single connections), `watches` and `measuring` (statistics),
-//! `commands`, `stdins` and `writers` (what clients do and write).
+//! `commands`, `stdins` and `writers` (what clients do and write). What others are told: `lookups`, `registering`.
 
 pub mod aligned;
 pub mod api_feeds;

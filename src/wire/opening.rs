@@ -52,6 +52,10 @@ impl Opening {
         let checked = match head.code {
             Some(101) if accepts => Ok(()),
             Some(101) => Err("it opens a websocket that was not asked for".into()),
+            Some(421) => {
+                Err("it does not know the name under which it is asked (421): --allowed-host"
+                    .into())
+            }
             Some(code) => Err(format!("it answers {code} instead of opening a websocket")),
             None => Err("it does not speak HTTP".into()),
         };
@@ -115,6 +119,7 @@ mod tests {
             why("HTTP/1.1 503 Service Unavailable\r\n\r\n"),
             "it answers 503 instead of opening a websocket"
         );
+        assert!(why("HTTP/1.1 421 Misdirected Request\r\n\r\n").contains("--allowed-host"));
         for (from, to) in [("s3pP", "s3pQ"), ("Upgrade: websocket", "Upgrade: h2c")] {
             assert!(why(&GOOD.replace(from, to)).contains("not asked for"), "{from}");
         }

@@ -22,6 +22,7 @@ mod node_lives;
 mod node_simulation;
 mod old_client;
 mod registration;
+mod registration_simulation;
 mod scenarios;
 mod simulation;
 mod sockjs_caps;

@@ -1,6 +1,7 @@
 //! How the node keeps to its times with a lookupd, and to its limits: the real machine in virtual time,
 //! and a lookupd that is spoken by hand.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,10 +11,12 @@ use gaffer::base::address::Address;
 use gaffer::base::limits;
 use gaffer::base::process::Signal;
 use gaffer::front::access::Access;
+use gaffer::front::links::Links;
 use gaffer::node::console::Console;
 use gaffer::node::gaffer::Legacy;
-use gaffer::node::lookups::{Identity, Registration};
-use gaffer::node::machine::Machine as _;
+use gaffer::node::lookups::{Hands, Identity, Lookups, Registration, Truth};
+use gaffer::node::machine::{Effect, Machine as _};
+use gaffer::supervisor::name::JobName;
 
 use crate::api_traces::file_job;
 use crate::fake_link::End;
@@ -134,6 +137,52 @@ fn it_is_tried_again_later_and_later_by_chance_and_only_what_lasted_begins_anew(
         assert_eq!(view(&mut node)["losses"] == 1, begins_anew, "{lived:?}");
         wait_for_dial(&mut node);
     }
+}
+
+/// Nothing runs.
+struct Nothing;
+
+impl Truth for Nothing {
+    fn jobs(&self) -> Vec<JobName> {
+        Vec::new()
+    }
+
+    fn pids(&self, _: &JobName) -> Option<BTreeSet<u64>> {
+        None
+    }
+}
+
+#[test]
+fn a_thousand_nodes_that_lost_a_lookupd_at_once_do_not_come_back_at_once() {
+    let mut now =
+        FakeNode::new(Default::default(), Console::default(), Legacy::default(), vec![]).now;
+    let (links, lookups) = (Links::default, Lookups::new);
+    let mut nodes: Vec<_> = (0..1_000).map(|seed| (lookups(seed), links(), Vec::new())).collect();
+    // How often it is dialled in each second while it is away.
+    let mut dials = vec![0_u32; 120];
+    for (lookups, links, effects) in &mut nodes {
+        let mut hands = Hands { links, effects, truth: &Nothing, now };
+        lookups.configure(registration(&["l1"]), &mut hands);
+    }
+    for tick in 0..dials.len() * 10 {
+        for (lookups, links, effects) in &mut nodes {
+            let mut hands = Hands { links, effects, truth: &Nothing, now };
+            lookups.on_time(&mut hands);
+            let asked: Vec<Effect> = hands.effects.drain(..).collect();
+            for effect in asked {
+                let Effect::Dial { link, .. } = effect else { panic!("{effect:?}") };
+                dials[tick / 10] += 1;
+                lookups.lost(link, "Connection refused", &mut hands);
+            }
+        }
+        now = now.plus(Duration::from_millis(100));
+    }
+    println!("{dials:?}");
+    let late = &dials[60..];
+    assert!(late.iter().all(|count| *count < 150), "{late:?}");
+    // Half of the longest wait, on the average: 1,000 / 15 s.
+    let mean = late.iter().sum::<u32>() / 60;
+    assert!((50..90).contains(&mean), "{mean} a second");
 }
 
 #[test]
