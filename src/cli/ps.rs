@@ -153,7 +153,7 @@ fn show(
     let well = rows.iter().all(|row| row.well);
     match form {
         "json" => terminal.json(&rows.iter().map(Row::json).collect::<Vec<_>>())?,
-        "name" => rows.iter().try_for_each(|row| terminal.line(&row.name()))?,
+        "name" => rows.iter().try_for_each(|row| terminal.line(&row.target()))?,
         "tsv" => rows.iter().try_for_each(|row| terminal.line(&row.tsv()))?,
         "wide" => table(&rows, terminal, true)?,
         _ => table(&rows, terminal, false)?,

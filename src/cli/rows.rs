@@ -193,9 +193,16 @@ pub fn sort<T>(rows: &mut [T], by: Option<Column>, of: impl Fn(&T) -> &Row) {
 
 impl Row {
     /// How a command is told it: a one-off by the number of its process, since an instance may have its own.
+    pub fn target(&self) -> String {
+        match self.pid {
+            Some(pid) if self.once => pid.to_string(),
+            Some(_) | None => self.name(),
+        }
+    }
+
+    /// Its whole name.
     pub fn name(&self) -> String {
         match self.number {
-            Some(_) if self.once => self.pid.map(|pid| pid.to_string()).unwrap_or_default(),
             Some(number) => format!("{}.{}.{number}", self.app, self.job),
             None => format!("{}.{}", self.app, self.job),
         }

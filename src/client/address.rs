@@ -1,51 +1,16 @@
 //! Where a node is: `http://HOST:PORT`, `HOST:PORT` or `unix:PATH`.
 
-use std::fmt;
-use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::error::Error;
+pub use crate::base::address::Address;
 
 /// The port of a node that names none.
 pub(super) const DEFAULT_PORT: u16 = 5000;
 
-/// Where a node is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// Over TCP.
-    Tcp {
-        /// A name or an address; one of IPv6 without its brackets.
-        host: String,
-        /// Its port.
-        port: u16,
-    },
-    /// A unix socket.
-    Unix(PathBuf),
-}
-
 impl Default for Address {
     fn default() -> Self {
         Self::Tcp { host: "127.0.0.1".into(), port: DEFAULT_PORT }
-    }
-}
-
-impl Address {
-    /// What stands in the `Host` field.
-    pub fn host(&self) -> String {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-            Self::Tcp { host, port } => format!("{host}:{port}"),
-            Self::Unix(_) => "localhost".into(),
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { .. } => write!(f, "http://{}", self.host()),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
     }
 }
 
