@@ -220,20 +220,12 @@ impl Machine for Foreground {
         self.gaffer.clients_mut()
     }
 
-    fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
-        self.gaffer.received(conn, bytes, now);
-    }
-
-    fn input_ended(&mut self, conn: ConnId, now: Now) {
-        self.gaffer.input_ended(conn, now);
+    fn client_changed(&mut self, conn: ConnId, now: Now) {
+        self.gaffer.client_changed(conn, now);
     }
 
     fn closed(&mut self, conn: ConnId, now: Now) {
         self.gaffer.closed(conn, now);
-    }
-
-    fn sent(&mut self, conn: ConnId, count: usize, now: Now) {
-        self.gaffer.sent(conn, count, now);
     }
 
     fn input_owed(&self, id: InstanceId, stream: StreamNo) -> &[u8] {

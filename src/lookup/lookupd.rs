@@ -201,23 +201,12 @@ impl Machine for Lookupd {
         &mut self.clients
     }
 
-    fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
-        self.clients.change(conn, |conn| conn.received(bytes, now));
-        self.changed(conn, now);
-    }
-
-    fn input_ended(&mut self, conn: ConnId, now: Now) {
-        self.clients.change(conn, |conn| conn.ended(now));
+    fn client_changed(&mut self, conn: ConnId, now: Now) {
         self.changed(conn, now);
     }
 
     fn closed(&mut self, conn: ConnId, now: Now) {
         self.drop_client(conn, now);
-    }
-
-    fn sent(&mut self, conn: ConnId, count: usize, now: Now) {
-        self.clients.change(conn, |conn| conn.sent(count, now));
-        self.changed(conn, now);
     }
 
     fn signalled(&mut self, signal: Signal, now: Now) {

@@ -150,10 +150,18 @@ pub trait Machine {
     fn accepted(&mut self, peer: Peer, now: Now) -> Option<ConnId> {
         self.clients_mut().accept(peer, now)
     }
+    /// A client has sent or taken something, or ended its side: goes on with it.
+    fn client_changed(&mut self, conn: ConnId, now: Now);
     /// A client sent bytes.
-    fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now);
+    fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
+        self.clients_mut().change(conn, |conn| conn.received(bytes, now));
+        self.client_changed(conn, now);
+    }
     /// A client will send no more, but may still read.
-    fn input_ended(&mut self, conn: ConnId, now: Now);
+    fn input_ended(&mut self, conn: ConnId, now: Now) {
+        self.clients_mut().change(conn, |conn| conn.ended(now));
+        self.client_changed(conn, now);
+    }
     /// A client is gone.
     fn closed(&mut self, conn: ConnId, now: Now);
     /// Whether the machine takes more bytes of this client now.
@@ -165,7 +173,10 @@ pub trait Machine {
         self.clients().transmit(conn)
     }
     /// The kernel took so many of those bytes.
-    fn sent(&mut self, conn: ConnId, count: usize, now: Now);
+    fn sent(&mut self, conn: ConnId, count: usize, now: Now) {
+        self.clients_mut().change(conn, |conn| conn.sent(count, now));
+        self.client_changed(conn, now);
+    }
     /// Whether nothing more will be owed, so that the client can be told.
     fn output_ended(&self, conn: ConnId) -> bool {
         self.clients().output_ended(conn)

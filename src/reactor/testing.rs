@@ -113,6 +113,8 @@ impl Machine for Script {
         *self.received.entry(conn).or_default() += bytes.len();
     }
 
+    fn client_changed(&mut self, _: ConnId, _: Now) {}
+
     fn input_ended(&mut self, _: ConnId, _: Now) {}
 
     fn closed(&mut self, _: ConnId, _: Now) {}

@@ -160,13 +160,7 @@ impl Machine for Echo {
         &mut self.clients
     }
 
-    fn received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
-        self.clients.change(conn, |conn| conn.received(bytes, now));
-        self.drive(conn, now);
-    }
-
-    fn input_ended(&mut self, conn: ConnId, now: Now) {
-        self.clients.change(conn, |conn| conn.ended(now));
+    fn client_changed(&mut self, conn: ConnId, now: Now) {
         self.drive(conn, now);
     }
 
@@ -176,11 +170,6 @@ impl Machine for Echo {
         }
         self.clients.remove(conn);
         self.take_what_happened(now);
-    }
-
-    fn sent(&mut self, conn: ConnId, count: usize, now: Now) {
-        self.clients.change(conn, |conn| conn.sent(count, now));
-        self.drive(conn, now);
     }
 
     fn signalled(&mut self, signal: Signal, _: Now) {

@@ -24,6 +24,7 @@ mod old_client;
 mod registration;
 mod registration_simulation;
 mod scenarios;
+mod seeds;
 mod simulation;
 mod sockjs_caps;
 mod sockjs_properties;

@@ -20,6 +20,7 @@ use gaffer::node::machine::Machine as _;
 use crate::fake_lookupd::FakeLookupd;
 use crate::fake_node::FakeNode;
 use crate::registration::registration;
+use crate::seeds::{self, Replay};
 
 const SEEDS: u64 = 50;
 const STEPS: usize = 100;
@@ -439,22 +440,8 @@ fn play(seed: u64) -> (String, Duration, BTreeMap<&'static str, u64>) {
     (world.digest.digest().to_string(), took, world.seen)
 }
 
-/// Says how to replay a seed that fails.
-struct Replay(u64);
-
-impl Drop for Replay {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let seed = self.0;
-            eprintln!(
-                "replay with: GAFFER_SEED={seed} cargo test --test pure registration_simulation::one"
-            );
-        }
-    }
-}
-
 fn play_twice(seed: u64) -> (Duration, BTreeMap<&'static str, u64>) {
-    let _replay = Replay(seed);
+    let _replay = Replay { seed, test: "registration_simulation::one_seed" };
     let (digest, took, seen) = play(seed);
     assert_eq!(play(seed).0, digest, "the same seed plays the same");
     (took, seen)
@@ -478,6 +465,5 @@ fn each_lookupd_knows_what_runs_when_all_is_quiet() {
 
 #[test]
 fn one_seed() {
-    let seed = std::env::var("GAFFER_SEED").ok().and_then(|text| text.parse().ok());
-    play_twice(seed.unwrap_or(0));
+    play_twice(seeds::wanted());
 }

@@ -9,28 +9,15 @@ mod node;
 mod snapshots;
 mod world;
 
+use crate::seeds::{self, Replay};
 use world::{Seen, World};
 
 /// Seeds of one run of the tests.
 const SEEDS: u64 = 200;
 const STEPS: usize = 120;
 
-/// Says how to replay a seed that fails.
-struct Replay(u64);
-
-impl Drop for Replay {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let seed = self.0;
-            eprintln!(
-                "replay with: GAFFER_SEED={seed} cargo test --test pure lookup_simulation::one_seed"
-            );
-        }
-    }
-}
-
 fn play_twice(seed: u64) -> Seen {
-    let _replay = Replay(seed);
+    let _replay = Replay { seed, test: "lookup_simulation::one_seed" };
     let (digest, seen) = World::run(seed, STEPS);
     assert_eq!(World::run(seed, STEPS).0, digest, "the same seed plays the same");
     seen
@@ -52,6 +39,5 @@ fn the_registry_is_what_the_connected_nodes_say() {
 
 #[test]
 fn one_seed() {
-    let seed = std::env::var("GAFFER_SEED").ok().and_then(|text| text.parse().ok());
-    play_twice(seed.unwrap_or(0));
+    play_twice(seeds::wanted());
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use gaffer::base::process::Signal;
 use gaffer::node::machine::Machine as _;
 
+use crate::seeds::{self, Replay};
 use clients::Client;
 use node::World;
 
@@ -25,24 +26,9 @@ const STEPS: u32 = 1_000;
 /// In one of so many seeds there are clients that follow and write, too: they cost the most.
 const LIVE: u64 = 5;
 
-/// Says how to replay a seed that fails.
-struct Replay(u64);
-
-impl Drop for Replay {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let seed = self.0;
-            eprintln!(
-                "replay with: GAFFER_SEED={seed} cargo test --test pure node_simulation::one_seed"
-            );
-        }
-    }
-}
-
 #[test]
 fn one_seed() {
-    let seed = std::env::var("GAFFER_SEED").ok().and_then(|text| text.parse().ok());
-    play_twice(seed.unwrap_or(0));
+    play_twice(seeds::wanted());
 }
 
 #[test]
@@ -56,7 +42,7 @@ fn second_half_of_the_seeds() {
 }
 
 fn play_twice(seed: u64) {
-    let _replay = Replay(seed);
+    let _replay = Replay { seed, test: "node_simulation::one_seed" };
     assert_eq!(play(seed), play(seed), "the same seed plays the same");
 }
 

@@ -22,6 +22,7 @@ use gaffer::supervisor::facts::Stray;
 use gaffer::supervisor::instance::State;
 use gaffer::supervisor::job::Desired;
 
+use crate::seeds::{self, Replay};
 use child::Child;
 use operator::Operator;
 use world::{name, World};
@@ -29,24 +30,9 @@ use world::{name, World};
 const SEEDS: u64 = 500;
 const STEPS: u64 = 1_000;
 
-/// Says how to play a failing seed again.
-struct Replay(u64);
-
-impl Drop for Replay {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!(
-                "replay: GAFFER_SEED={} GAFFER_TRACE=1 cargo test --test pure one_seed",
-                self.0
-            );
-        }
-    }
-}
-
 #[test]
 fn one_seed() {
-    let seed = std::env::var("GAFFER_SEED").ok();
-    play_twice(seed.and_then(|seed| seed.parse().ok()).unwrap_or(0));
+    play_twice(seeds::wanted());
 }
 
 #[test]
@@ -60,7 +46,7 @@ fn second_half_of_the_seeds() {
 }
 
 fn play_twice(seed: u64) {
-    let _replay = Replay(seed);
+    let _replay = Replay { seed, test: "simulation::one_seed" };
     let first = play(seed);
     if std::env::var_os("GAFFER_TRACE").is_none() {
         assert_eq!(first, play(seed), "the same seed plays the same");

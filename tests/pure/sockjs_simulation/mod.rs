@@ -7,28 +7,15 @@ mod client;
 mod stream;
 mod world;
 
+use crate::seeds::{self, Replay};
 use world::{Seen, World};
 
 /// Seeds of one run of the tests.
 const SEEDS: u64 = 100;
 const STEPS: usize = 600;
 
-/// Says how to replay a seed that fails.
-struct Replay(u64);
-
-impl Drop for Replay {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let seed = self.0;
-            eprintln!(
-                "replay with: GAFFER_SEED={seed} cargo test --test pure sockjs_simulation::one_seed"
-            );
-        }
-    }
-}
-
 fn play_twice(seed: u64) -> Seen {
-    let _replay = Replay(seed);
+    let _replay = Replay { seed, test: "sockjs_simulation::one_seed" };
     let seen = World::run(seed, STEPS);
     assert_eq!(World::run(seed, STEPS), seen, "the same seed plays the same");
     seen
@@ -49,6 +36,5 @@ fn sessions_survive_what_clients_and_applications_do() {
 
 #[test]
 fn one_seed() {
-    let seed = std::env::var("GAFFER_SEED").ok().and_then(|text| text.parse().ok());
-    play_twice(seed.unwrap_or(0));
+    play_twice(seeds::wanted());
 }
