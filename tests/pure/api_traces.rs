@@ -63,6 +63,7 @@ use gaffer::supervisor::name::JobName;
 use gaffer::supervisor::spec::{JobEntry, Place};
 use gaffer::supervisor::spec_read;
 
+use crate::driven::Driven;
 use crate::fake_link::End;
 use crate::fake_node::FakeNode;
 use crate::http_traces::unescape;
@@ -72,21 +73,29 @@ use crate::ws_client;
 
 #[test]
 fn every_api_trace_gives_its_exact_answers_however_it_is_cut() {
-    for path in traces() {
+    replayed_exactly(traces(), |text, piece| replay(text, piece).text);
+}
+
+/// Checks that traces give what is written in them, whole, byte by byte and in random pieces; or writes
+/// that anew.
+pub(crate) fn replayed_exactly(
+    traces: Vec<PathBuf>,
+    replay: impl Fn(&str, &mut dyn FnMut() -> usize) -> String,
+) {
+    for path in traces {
         let text = std::fs::read_to_string(&path).expect("a readable trace");
-        let whole = replay(&text, &mut || usize::MAX).text;
+        let whole = replay(&text, &mut || usize::MAX);
         if std::env::var_os("GOLDEN_WRITE").is_some() {
             std::fs::write(&path, whole).expect("a writable trace");
             continue;
         }
         let name = path.display();
         same(&text, &whole, &format!("{name}, whole"));
-        same(&text, &replay(&text, &mut || 1).text, &format!("{name}, byte by byte"));
+        same(&text, &replay(&text, &mut || 1), &format!("{name}, byte by byte"));
         for seed in 0..10 {
             let mut random = Random::seeded(seed);
             let mut piece = || usize::try_from(random.below(60) + 1).unwrap_or(1);
-            let cut = replay(&text, &mut piece).text;
-            same(&text, &cut, &format!("{name}, cut by seed {seed}"));
+            same(&text, &replay(&text, &mut piece), &format!("{name}, cut by seed {seed}"));
         }
     }
 }
@@ -107,7 +116,7 @@ pub(crate) fn traces_in(folder: &str) -> Vec<PathBuf> {
     paths
 }
 
-pub(crate) fn same(expected: &str, seen: &str, how: &str) {
+fn same(expected: &str, seen: &str, how: &str) {
     let mut lines = (1..).zip(expected.lines().zip(seen.lines()));
     if let Some((number, (expected, seen))) = lines.find(|(_, (expected, seen))| expected != seen) {
         panic!("{how}, line {number}:\n  expected {expected}\n  got      {seen}");

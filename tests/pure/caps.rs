@@ -16,6 +16,7 @@ use gaffer::node::machine::Machine as _;
 use gaffer::supervisor::spec_read;
 
 use crate::api_traces::file_job;
+use crate::driven::Driven;
 use crate::fake_node::FakeNode;
 use crate::ws_client::{self, Said};
 

@@ -23,6 +23,8 @@ use gaffer::supervisor::facts::Exit;
 use gaffer::supervisor::order::{Accounts, Host};
 use gaffer::supervisor::spec::JobEntry;
 
+use crate::driven::Driven;
+
 /// Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110.
 const WALL: Duration = Duration::from_secs(784_111_777);
 /// Rounds of effects after one input: more would be a circle.
@@ -86,6 +88,40 @@ impl Accounts for OneUser {
             (Some(uid), _) => Err(format!("uid: there is no user {uid:?}")),
             (None, Some(gid)) => Err(format!("gid: there is no group {gid:?}")),
         }
+    }
+}
+
+impl Driven for FakeNode {
+    type Machine = Gaffer;
+
+    fn machine(&mut self) -> &mut Gaffer {
+        &mut self.gaffer
+    }
+
+    fn clock(&mut self) -> &mut Now {
+        &mut self.now
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..ROUNDS {
+            self.gaffer.settle(self.now);
+            let effects = self.gaffer.take_effects();
+            let fed = self.feed();
+            if !fed && effects.is_empty() && self.facts.is_empty() && !self.gaffer.has_starts() {
+                self.gaffer.sweep().expect("what is always so");
+                return;
+            }
+            for effect in effects {
+                self.perform(effect);
+            }
+            while let Some(start) = self.gaffer.next_start() {
+                self.start(start);
+            }
+            while let Some(fact) = self.facts.pop_front() {
+                self.tell(fact);
+            }
+        }
+        panic!("the node asks for ever");
     }
 }
 
@@ -157,54 +193,6 @@ impl FakeNode {
         self.gaffer.accepted(peer, self.now).expect("there is room for a client")
     }
 
-    /// A client sends bytes, cut into pieces of the sizes that `piece` gives; what is long in larger
-    /// ones, as everything is looked at behind each.
-    pub(crate) fn send(&mut self, conn: ConnId, bytes: &[u8], piece: &mut dyn FnMut() -> usize) {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let size = piece().max(rest.len() / 1000);
-            let (first, after) = rest.split_at(size.min(rest.len()));
-            rest = after;
-            self.gaffer.received(conn, first, self.now);
-            self.settle();
-        }
-    }
-
-    /// Takes what a client is owed.
-    pub(crate) fn take_answer(&mut self, conn: ConnId) -> Vec<u8> {
-        let mut answer = Vec::new();
-        while !self.gaffer.transmit(conn).is_empty() {
-            answer.extend_from_slice(self.gaffer.transmit(conn));
-            let count = self.gaffer.transmit(conn).len();
-            self.gaffer.sent(conn, count, self.now);
-            self.settle();
-        }
-        answer
-    }
-
-    /// Time passes, deadline after deadline.
-    pub(crate) fn advance(&mut self, by: Duration) {
-        let target = self.now.plus(by);
-        while let Some(at) = self.gaffer.deadline().filter(|at| *at <= target.mono) {
-            self.now = self.now.plus(at.saturating_duration_since(self.now.mono));
-            self.gaffer.on_time(self.now);
-            self.settle();
-        }
-        self.now = target;
-    }
-
-    /// A client ends its own side.
-    pub(crate) fn half_close(&mut self, conn: ConnId) {
-        self.gaffer.input_ended(conn, self.now);
-        self.settle();
-    }
-
-    /// A client is gone.
-    pub(crate) fn vanish(&mut self, conn: ConnId) {
-        self.gaffer.closed(conn, self.now);
-        self.settle();
-    }
-
     /// From now on processes read so much at a time of what they are sent, or none of it.
     pub(crate) fn read(&mut self, reads: Result<usize, Errno>) {
         self.reads = reads;
@@ -273,12 +261,6 @@ impl FakeNode {
         serde_json::from_str(&self.ask(&format!("GET {path}"), "")).expect("JSON")
     }
 
-    /// The daemon gets a signal.
-    pub(crate) fn signal(&mut self, signal: Signal) {
-        self.gaffer.signalled(signal, self.now);
-        self.settle();
-    }
-
     /// The configuration is read again, and these are the jobs in it.
     pub(crate) fn reconfigure(&mut self, files: Vec<JobEntry>) {
         let registration = self.registration.clone();
@@ -308,29 +290,6 @@ impl FakeNode {
     pub(crate) fn instance(&self, os_pid: OsPid) -> InstanceId {
         let found = self.processes.iter().find(|(_, process)| process.os_pid == os_pid);
         found.map(|(id, _)| *id).unwrap_or_else(|| panic!("there is no process {os_pid}"))
-    }
-
-    /// Performs what the node asks for, until it asks for nothing.
-    fn settle(&mut self) {
-        for _ in 0..ROUNDS {
-            self.gaffer.settle(self.now);
-            let effects = self.gaffer.take_effects();
-            let fed = self.feed();
-            if !fed && effects.is_empty() && self.facts.is_empty() && !self.gaffer.has_starts() {
-                self.gaffer.sweep().expect("what is always so");
-                return;
-            }
-            for effect in effects {
-                self.perform(effect);
-            }
-            while let Some(start) = self.gaffer.next_start() {
-                self.start(start);
-            }
-            while let Some(fact) = self.facts.pop_front() {
-                self.tell(fact);
-            }
-        }
-        panic!("the node asks for ever");
     }
 
     fn tell(&mut self, fact: Fact) {

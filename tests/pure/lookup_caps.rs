@@ -10,6 +10,7 @@ use gaffer::front::access::Access;
 use gaffer::lookup::registry::Counts;
 use gaffer::node::machine::Machine as _;
 
+use crate::driven::Driven;
 use crate::fake_lookupd::FakeLookupd;
 use crate::lookup_node::{identify, ping, register_job, register_process, Socket};
 use crate::ws_client::{self, Said};

@@ -5,6 +5,7 @@ use serde_json::{json, Value};
 
 use gaffer::base::ids::ConnId;
 
+use crate::driven::Driven;
 use crate::fake_lookupd::FakeLookupd;
 use crate::ws_client::{self, Said};
 

@@ -10,16 +10,16 @@
 //!
 //! `GOLDEN_WRITE=1` writes what was seen anew; read the difference before you keep it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gaffer::base::process::Signal;
-use gaffer::base::random::Random;
 use gaffer::front::access::Access;
 use gaffer::lookup::routes::ROUTES;
 use gaffer::node::machine::Machine as _;
 
-use crate::api_traces::{pattern_fits, said, same};
+use crate::api_traces::{pattern_fits, replayed_exactly, said, traces_in};
+use crate::driven::Driven;
 use crate::fake_lookupd::FakeLookupd;
 use crate::http_traces::unescape;
 use crate::trace_client::{Asked, Client};
@@ -27,30 +27,11 @@ use crate::ws_client;
 
 #[test]
 fn every_lookup_trace_gives_its_exact_answers_however_it_is_cut() {
-    for path in traces() {
-        let text = std::fs::read_to_string(&path).expect("a readable trace");
-        let whole = replay(&text, &mut || usize::MAX).text;
-        if std::env::var_os("GOLDEN_WRITE").is_some() {
-            std::fs::write(&path, whole).expect("a writable trace");
-            continue;
-        }
-        let name = path.display();
-        same(&text, &whole, &format!("{name}, whole"));
-        same(&text, &replay(&text, &mut || 1).text, &format!("{name}, byte by byte"));
-        for seed in 0..10 {
-            let mut random = Random::seeded(seed);
-            let mut piece = || usize::try_from(random.below(60) + 1).unwrap_or(1);
-            let cut = replay(&text, &mut piece).text;
-            same(&text, &cut, &format!("{name}, cut by seed {seed}"));
-        }
-    }
+    replayed_exactly(traces(), |text, piece| replay(text, piece).text);
 }
 
 fn traces() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/lookup");
-    let entries = std::fs::read_dir(folder).expect("traces");
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("one").path()).collect();
-    paths.sort();
+    let paths = traces_in("tests/golden/lookup");
     assert!(paths.len() >= 10, "only {} traces", paths.len());
     paths
 }

@@ -3,6 +3,7 @@
 
 mod api_traces;
 mod caps;
+mod driven;
 #[path = "../echo/machine.rs"]
 mod echo;
 mod fake_link;

@@ -18,6 +18,7 @@ use gaffer::supervisor::spec::JobEntry;
 use gaffer::supervisor::spec_keys;
 
 use crate::api_traces::file_job;
+use crate::driven::Driven;
 use crate::fake_node::FakeNode;
 
 fn node(legacy: Legacy, files: Vec<JobEntry>) -> FakeNode {

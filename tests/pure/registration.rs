@@ -19,6 +19,7 @@ use gaffer::node::machine::{Effect, Machine as _};
 use gaffer::supervisor::name::JobName;
 
 use crate::api_traces::file_job;
+use crate::driven::Driven;
 use crate::fake_link::End;
 use crate::fake_node::FakeNode;
 

@@ -17,6 +17,7 @@ use gaffer::node::console::Console;
 use gaffer::node::gaffer::Legacy;
 use gaffer::node::machine::Machine as _;
 
+use crate::driven::Driven;
 use crate::fake_lookupd::FakeLookupd;
 use crate::fake_node::FakeNode;
 use crate::registration::registration;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::node::Truth;
+use crate::driven::Driven;
 use crate::fake_lookupd::FakeLookupd;
 use crate::lookup_node::Socket;
 use crate::ws_client::{self, Said};

@@ -11,6 +11,7 @@ use gaffer::front::access::Access;
 
 use super::follower::{Follower, Picture};
 use super::node::Truth;
+use crate::driven::Driven;
 use crate::fake_lookupd::FakeLookupd;
 use crate::lookup_node::{register_job, register_process, Socket};
 

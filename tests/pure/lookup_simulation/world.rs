@@ -14,6 +14,7 @@ use gaffer::node::machine::Machine as _;
 
 use super::follower::{Follower, Picture};
 use super::node::{garbage, Link, Node};
+use crate::driven::Driven;
 use crate::fake_lookupd::FakeLookupd;
 use crate::lookup_node::Socket;
 use crate::ws_client::{self, Said};
