@@ -27,19 +27,21 @@ struct Printer {
     many_apps: bool,
     grep: Option<Regex>,
     timestamps: bool,
-    /// What stderr is called, of each job.
-    err_labels: BTreeMap<String, String>,
     only_err: bool,
 }
 
-/// Lines that have begun and have no end yet, by job, instance and stream.
-type Begun = BTreeMap<(String, u64, String), String>;
+/// Lines that have begun and have no end yet, by process and stream, and whether that is stderr.
+type Begun = BTreeMap<(u64, String, bool), String>;
 
 /// A part of what a process wrote.
 struct Part<'a> {
     job: &'a str,
     instance: u64,
+    /// Of a one-off, whose number a kept instance may have too.
+    once: bool,
+    pid: u64,
     stream: &'a str,
+    is_err: bool,
     seq: u64,
     ts: f64,
 }
@@ -82,7 +84,7 @@ pub fn logs(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), 
         }
     }
     let Some(channel) = channel else { return Ok(()) };
-    printer.live(channel, &mut server, (&seen, begun), terminal)
+    printer.live(channel, &server, (&seen, begun), terminal)
 }
 
 /// Follows the jobs; all of an application, also those that are loaded later, if it is meant as a whole.
@@ -118,13 +120,12 @@ impl Printer {
             many_apps,
             grep: None,
             timestamps: false,
-            err_labels: BTreeMap::new(),
             only_err: false,
         }
     }
 
-    /// The lines that are kept and meant, each job's in their order. What the node wrote last then, is
-    /// `seen` of each job.
+    /// The lines that are kept and meant, each job's in their order; and in `seen` the number of what was
+    /// written last then, of each job.
     fn past(
         &mut self,
         server: &mut Server,
@@ -134,7 +135,7 @@ impl Printer {
     ) -> Result<Vec<Value>, Failure> {
         let mut lines = Vec::new();
         for job in self.jobs.clone() {
-            let stream = if self.only_err { Some(self.err_label(server, &job)) } else { None };
+            let stream = self.only_err.then(|| "err".to_owned());
             let mut of_job = self.places.iter().filter(|place| place.job == job);
             let instance = match (of_job.next(), of_job.next()) {
                 (Some(only), None) => only.instance,
@@ -164,24 +165,11 @@ impl Printer {
         (found || line["open"] == true) && self.means(&Part::of(line))
     }
 
-    /// What the second stream of a job's processes is called.
-    fn err_label(&mut self, server: &mut Server, job: &str) -> String {
-        if let Some(known) = self.err_labels.get(job) {
-            return known.clone();
-        }
-        let info = server.job(job).info().unwrap_or_default();
-        let labels = info["config"]["redirect_output"].as_array();
-        let label = labels.and_then(|labels| labels.get(1).or(labels.first()));
-        let label = label.and_then(Value::as_str).unwrap_or("err").to_owned();
-        self.err_labels.insert(job.to_owned(), label.clone());
-        label
-    }
-
     /// Goes on with what is written, until the node ends.
     fn live(
         &mut self,
         mut channel: Channel,
-        server: &mut Server,
+        server: &Server,
         (seen, mut begun): (&BTreeMap<String, u64>, Begun),
         terminal: &mut Terminal,
     ) -> Result<(), Failure> {
@@ -196,22 +184,17 @@ impl Printer {
             let part = Part::of(&data);
             if data["event"] == "log_end" {
                 // What has no line end will have none.
-                let of_run = |(job, number, _): &(String, u64, String)| {
-                    job == part.job && *number == part.instance
-                };
-                let keys: Vec<_> = begun.keys().filter(|key| of_run(key)).cloned().collect();
-                for key in keys {
+                let keys = begun.keys().filter(|(pid, _, _)| *pid == part.pid);
+                for key in keys.cloned().collect::<Vec<_>>() {
                     let text = begun.remove(&key).unwrap_or_default();
-                    let ts = times::now();
-                    let last = Part { stream: &key.2, ts, ..part };
+                    let (stream, is_err) = (key.1.as_str(), key.2);
+                    let last = Part { stream, is_err, ts: times::now(), ..part };
                     self.print_if_meant(&last, &text, terminal)?;
                 }
                 continue;
             }
-            if seen.get(part.job).is_some_and(|seen| part.seq <= *seen) || !self.means(&part) {
-                continue;
-            }
-            if self.only_err && self.err_label(server, part.job) != part.stream {
+            let is_known = seen.get(part.job).is_some_and(|seen| part.seq <= *seen);
+            if is_known || !self.means(&part) || (self.only_err && !part.is_err) {
                 continue;
             }
             let line = begun.entry(part.key()).or_default();
@@ -254,8 +237,8 @@ impl Printer {
     ) -> Result<(), Failure> {
         if terminal.is_json() {
             return terminal.json(&json!({
-                "name": part.job, "instance": part.instance, "stream": part.stream,
-                "ts": part.ts, "line": line,
+                "name": part.job, "instance": part.instance, "once": part.once, "pid": part.pid,
+                "stream": part.stream, "ts": part.ts, "line": line,
             }));
         }
         if !self.jobs.iter().any(|job| job == part.job) {
@@ -264,8 +247,7 @@ impl Printer {
         let kind = self.jobs.iter().position(|job| job == part.job);
         let speaker = Speaker { name: self.name(part), kind };
         self.style.width = self.style.width.max(speaker.name.chars().count());
-        let known = self.err_labels.get(part.job).map_or("err", String::as_str);
-        let stream = if part.stream == known { StreamNo::STDERR } else { StreamNo::STDOUT };
+        let stream = if part.is_err { StreamNo::STDERR } else { StreamNo::STDOUT };
         let mut text = String::new();
         self.style.line(&speaker, stream, line.as_bytes(), &mut text);
         if self.timestamps {
@@ -279,7 +261,7 @@ impl Printer {
     fn name(&self, part: &Part<'_>) -> String {
         let label = part.job.split_once('.').map_or(part.job, |(_, label)| label);
         let shown = if self.many_apps { part.job } else { label };
-        format!("{shown}.{}", part.instance)
+        format!("{shown}.{}{}", part.instance, if part.once { "*" } else { "" })
     }
 }
 
@@ -288,13 +270,16 @@ impl<'a> Part<'a> {
         Self {
             job: value["name"].as_str().unwrap_or_default(),
             instance: value["instance"].as_u64().unwrap_or(0),
+            once: value["once"] == true,
+            pid: value["pid"].as_u64().unwrap_or(0),
+            is_err: value["fd"] == u64::from(StreamNo::STDERR.0),
             stream: value["stream"].as_str().unwrap_or_default(),
             seq: value["seq"].as_u64().unwrap_or(0),
             ts: value["ts"].as_f64().unwrap_or(0.0),
         }
     }
 
-    fn key(&self) -> (String, u64, String) {
-        (self.job.to_owned(), self.instance, self.stream.to_owned())
+    fn key(&self) -> (u64, String, bool) {
+        (self.pid, self.stream.to_owned(), self.is_err)
     }
 }

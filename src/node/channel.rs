@@ -11,9 +11,9 @@ use super::commands::{self, Failure, Outcome};
 use super::ctx::Ctx;
 use super::gaffer::Gaffer;
 use super::history::Record;
-use super::hub::{Chunk, Followable};
+use super::hub::{Chunk, EndOfOutput, Followable};
 use super::measuring::measured_result;
-use super::outputs::Outputs;
+use super::outputs::Kept;
 use super::streams::{self, NoStream};
 use super::topics::{self, Watched, Written};
 use super::waits::Asker;
@@ -78,7 +78,7 @@ impl Gaffer {
         }
     }
 
-    fn reply(&mut self, session: SessionId, text: String, now: Now) {
+    pub(super) fn reply(&mut self, session: SessionId, text: String, now: Now) {
         self.channel.send(session, Piece::Reply(text.into()), &mut self.clients, now);
     }
 
@@ -129,7 +129,7 @@ impl Gaffer {
                 let known = self.supervisor.job_id(name);
                 known.map_err(|_| refused("not_found", format!("there is no job {name}")))?;
             }
-            Followable::Logs(Written::Job(name)) => {
+            Followable::Logs(Written::Job(name, _)) => {
                 let known = self.supervisor.job_id(name);
                 known.map_err(|_| refused("not_found", format!("there is no job {name}")))?;
             }
@@ -158,6 +158,9 @@ impl Gaffer {
     fn catch_up(&mut self, session: SessionId, topic: &Rc<str>, since: u64, now: Now) {
         if let Some((pid, stream)) = self.hub.stream(topic) {
             return self.recall(session, topic, (pid, stream, since), now);
+        }
+        if let Some(written) = self.hub.written_by(topic).cloned() {
+            return self.recall_logs(session, topic, (&written, since), now);
         }
         let Self { hub, history, channel, clients, .. } = self;
         let lost = hub.lost(topic, history, since);
@@ -188,7 +191,8 @@ impl Gaffer {
             return;
         }
         let Self { hub, channel, clients, supervisor, outputs, .. } = self;
-        let Some(chunk) = chunk(supervisor, outputs, (id, pid, stream), &bytes) else { return };
+        let kept = Kept { number: outputs.last(), at: now.wall, pid, stream, bytes: &bytes };
+        let Some(chunk) = chunk(supervisor, id, kept) else { return };
         hub.recall(session, topic, &chunk, &mut |to, topic, text| {
             let piece = Piece::Published(Rc::clone(topic), Rc::clone(text));
             channel.send(to, piece, clients, now);
@@ -273,8 +277,9 @@ impl Gaffer {
             return;
         }
         let Self { hub, channel, clients, supervisor, outputs, .. } = self;
-        let Some(chunk) = chunk(supervisor, outputs, (id, pid, stream), bytes) else { return };
-        hub.output(&chunk, now, &mut |to, topic, text| {
+        let kept = Kept { number: outputs.last(), at: now.wall, pid, stream, bytes };
+        let Some(chunk) = chunk(supervisor, id, kept) else { return };
+        hub.output(&chunk, &mut |to, topic, text| {
             let piece = Piece::Published(Rc::clone(topic), Rc::clone(text));
             channel.send(to, piece, clients, now);
         });
@@ -283,9 +288,8 @@ impl Gaffer {
     /// Tells the sessions that follow the output of a job that nothing more comes of this run.
     pub(super) fn tell_end_of_output(&mut self, id: InstanceId, pid: Pid, now: Now) {
         let Self { hub, channel, clients, supervisor, .. } = self;
-        let Some(instance) = supervisor.instance(id) else { return };
-        let Some(job) = supervisor.job(instance.job) else { return };
-        hub.end_of_output(&job.name, instance.number, pid, &mut |to, topic, text| {
+        let Some(end) = end_of_output(supervisor, id, pid) else { return };
+        hub.end_of_output(&end, &mut |to, topic, text| {
             let piece = Piece::Published(Rc::clone(topic), Rc::clone(text));
             channel.send(to, piece, clients, now);
         });
@@ -313,17 +317,35 @@ fn no_stream(none: &NoStream) -> NotFollowed {
     NotFollowed { reason, detail }
 }
 
-/// What a process wrote last, or wrote before, with whose it is.
-fn chunk<'a>(
+/// What an instance wrote, with whose it is.
+pub(super) fn chunk<'a>(
     supervisor: &'a Supervisor,
-    outputs: &Outputs,
-    (id, pid, stream): (InstanceId, Pid, StreamNo),
-    bytes: &'a [u8],
+    id: InstanceId,
+    kept: Kept<'a>,
 ) -> Option<Chunk<'a>> {
     let instance = supervisor.instance(id)?;
     let job = supervisor.job(instance.job)?;
     let spec = instance.run.as_ref().map_or(&job.spec, |run| &run.spec);
-    let (instance, seq) = (instance.number, outputs.last());
-    let label = streams::label(spec, stream);
-    Some(Chunk { job: &job.name, instance, pid, stream, label, seq, bytes })
+    Some(Chunk {
+        job: &job.name,
+        instance: instance.number,
+        once: instance.is_once(),
+        pid: kept.pid,
+        stream: kept.stream,
+        label: streams::label(spec, kept.stream),
+        seq: kept.number,
+        at: kept.at,
+        bytes: kept.bytes,
+    })
+}
+
+/// The end of a run of an instance, with whose it is.
+pub(super) fn end_of_output(
+    supervisor: &Supervisor,
+    id: InstanceId,
+    pid: Pid,
+) -> Option<EndOfOutput<'_>> {
+    let instance = supervisor.instance(id)?;
+    let job = &supervisor.job(instance.job)?.name;
+    Some(EndOfOutput { job, instance: instance.number, once: instance.is_once(), pid })
 }

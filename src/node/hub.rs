@@ -4,14 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{json, Map, Value};
 
 use super::history::{History, Record};
 use super::topics::{has_prefix, Topic, Watched, Written};
 use super::watches::{Watcher, Watches};
-use crate::base::clock::Now;
+use crate::base::clock::{epoch_seconds, Now};
 use crate::base::ids::{Pid, SessionId, StreamNo};
 use crate::base::limits;
 use crate::supervisor::name::JobName;
@@ -66,6 +66,8 @@ pub struct Chunk<'a> {
     pub job: &'a JobName,
     /// Which instance of it.
     pub instance: u32,
+    /// Whether that is a one-off, whose number a kept instance may have too.
+    pub once: bool,
     /// The process.
     pub pid: Pid,
     /// The stream.
@@ -74,8 +76,59 @@ pub struct Chunk<'a> {
     pub label: &'a str,
     /// The number of this output, as `GET /logs` tells it.
     pub seq: u64,
+    /// When it was written.
+    pub at: SystemTime,
     /// What it wrote.
     pub bytes: &'a [u8],
+}
+
+/// No more will come of a run, not even the end of its last line.
+pub struct EndOfOutput<'a> {
+    /// The job.
+    pub job: &'a JobName,
+    /// Which instance of it.
+    pub instance: u32,
+    /// Whether that is a one-off.
+    pub once: bool,
+    /// The process.
+    pub pid: Pid,
+}
+
+impl Chunk<'_> {
+    /// It as the topic of a job's output tells it. What is no UTF-8 is replaced, as JSON has no other way.
+    pub fn log(&self) -> Map<String, Value> {
+        let mut told = instance_of("log", (self.job, self.instance, self.once), self.pid);
+        told.insert("stream".to_owned(), json!(self.label));
+        told.insert("fd".to_owned(), json!(self.stream.0));
+        told.insert("seq".to_owned(), json!(self.seq));
+        told.insert("ts".to_owned(), json!(epoch_seconds(self.at)));
+        told.insert("data".to_owned(), json!(String::from_utf8_lossy(self.bytes)));
+        told
+    }
+}
+
+impl EndOfOutput<'_> {
+    /// It as the topic of a job's output tells it.
+    pub fn log(&self) -> Map<String, Value> {
+        instance_of("log_end", (self.job, self.instance, self.once), self.pid)
+    }
+}
+
+fn instance_of(
+    event: &str,
+    (job, instance, once): (&JobName, u32, bool),
+    pid: Pid,
+) -> Map<String, Value> {
+    let mut told = Map::from_iter([
+        ("event".to_owned(), json!(event)),
+        ("name".to_owned(), json!(job.to_string())),
+        ("instance".to_owned(), json!(instance)),
+        ("pid".to_owned(), json!(pid.0)),
+    ]);
+    if once {
+        told.insert("once".to_owned(), Value::Bool(true));
+    }
+    told
 }
 
 /// The session follows as much as it may.
@@ -254,14 +307,8 @@ impl Hub {
     }
 
     /// Tells what a process wrote. What is no UTF-8 is replaced, as JSON has no other way.
-    pub fn output(&self, chunk: &Chunk<'_>, now: Now, deliver: Deliver<'_>) {
-        self.log(chunk.job, deliver, || {
-            json!({
-                "event": "log", "name": chunk.job.to_string(), "instance": chunk.instance,
-                "pid": chunk.pid.0, "stream": chunk.label, "seq": chunk.seq,
-                "ts": now.epoch_seconds(), "data": String::from_utf8_lossy(chunk.bytes),
-            })
-        });
+    pub fn output(&self, chunk: &Chunk<'_>, deliver: Deliver<'_>) {
+        self.log((chunk.job, chunk.instance), deliver, || chunk.log());
         for topic in self.of_process.get(&chunk.pid).into_iter().flatten() {
             let Some((text, followed)) = self.written(topic, chunk) else { continue };
             for session in &followed.by {
@@ -270,20 +317,23 @@ impl Hub {
         }
     }
 
-    /// Tells something to those who follow the output of a job.
-    fn log(&self, job: &JobName, deliver: Deliver<'_>, message: impl FnOnce() -> Value) {
-        let followed = self.logs.iter().filter_map(|topic| Some((topic, self.topics.get(topic)?)));
-        let mut meant = followed
-            .filter(|(_, followed)| {
-                matches!(&followed.what, Followable::Logs(written) if written.includes(job))
-            })
-            .peekable();
+    /// Tells something to those who follow the output of an instance.
+    fn log(
+        &self,
+        (job, instance): (&JobName, u32),
+        deliver: Deliver<'_>,
+        message: impl FnOnce() -> Map<String, Value>,
+    ) {
+        let is_meant = |topic: &&Rc<str>| {
+            self.written_by(topic).is_some_and(|written| written.includes(job, instance))
+        };
+        let mut meant = self.logs.iter().filter(is_meant).peekable();
         if meant.peek().is_none() {
             return;
         }
-        let Value::Object(message) = message() else { return };
-        let members = channel::members(&message);
-        for (topic, followed) in meant {
+        let members = channel::members(&message());
+        for topic in meant {
+            let Some(followed) = self.topics.get(topic) else { continue };
             let text: Rc<str> = channel::event(topic, &members).into();
             for session in &followed.by {
                 deliver(*session, topic, &text);
@@ -291,13 +341,17 @@ impl Hub {
         }
     }
 
-    /// Tells those who follow the output of a job that one of its runs is over: no more will come of
-    /// it, not even the end of its last line.
-    pub fn end_of_output(&self, job: &JobName, instance: u32, pid: Pid, deliver: Deliver<'_>) {
-        self.log(job, deliver, || {
-            json!({"event": "log_end", "name": job.to_string(), "instance": instance,
-                "pid": pid.0})
-        });
+    /// Whose output a topic is about, if it is about that of jobs.
+    pub fn written_by(&self, topic: &str) -> Option<&Written> {
+        match &self.topics.get(topic)?.what {
+            Followable::Logs(written) => Some(written),
+            Followable::Events(_) | Followable::Stats(_) | Followable::Stream(..) => None,
+        }
+    }
+
+    /// Tells those who follow the output of an instance that one of its runs is over.
+    pub fn end_of_output(&self, end: &EndOfOutput<'_>, deliver: Deliver<'_>) {
+        self.log((end.job, end.instance), deliver, || end.log());
     }
 
     /// Tells a session what a process had written to a stream before it began to follow that.
@@ -498,7 +552,7 @@ mod tests {
         }
         let job = JobName::parse("a.b").expect("name");
         let mut told = Vec::new();
-        hub.output(&chunk(&job, 3), now(), &mut |to, _, text| {
+        hub.output(&chunk(&job, 3), &mut |to, _, text| {
             told.push((to.0.index, text.to_string()));
         });
         assert_eq!(told.len(), 1);
@@ -521,7 +575,8 @@ mod tests {
 
     fn chunk(job: &JobName, seq: u64) -> Chunk<'_> {
         let stream = StreamNo::STDERR;
-        Chunk { job, instance: 2, pid: Pid(7), stream, label: "err", seq, bytes: b"x\xff" }
+        let (instance, once, at) = (2, false, UNIX_EPOCH);
+        Chunk { job, instance, once, pid: Pid(7), stream, label: "err", seq, at, bytes: b"x\xff" }
     }
 
     #[test]
@@ -529,9 +584,11 @@ mod tests {
         let mut hub = Hub::default();
         let job = |text: &str| JobName::parse(text).expect("name");
         for (index, topic, written) in [
-            (1, "LOGS:a.b", Written::Job(job("a.b"))),
+            (1, "LOGS:a.b", Written::Job(job("a.b"), None)),
             (2, "LOGS:a", Written::Session("a".into())),
-            (3, "LOGS:a.bb", Written::Job(job("a.bb"))),
+            (3, "LOGS:a.bb", Written::Job(job("a.bb"), None)),
+            (4, "LOGS:a.b:1", Written::Job(job("a.b"), Some(1))),
+            (5, "LOGS:a.b:2", Written::Job(job("a.b"), Some(2))),
         ] {
             let what = Followable::Logs(written);
             hub.subscribe(session(index), topic, what, None, now()).expect("room");
@@ -541,15 +598,17 @@ mod tests {
         let mut tell = |to: SessionId, _: &Rc<str>, text: &Rc<str>| {
             told.push((to.0.index, text.to_string()));
         };
-        hub.output(&chunk(&job("a.b"), 5), now(), &mut tell);
-        hub.end_of_output(&job("a.b"), 2, Pid(7), &mut tell);
+        let job = job("a.b");
+        hub.output(&chunk(&job, 5), &mut tell);
+        let end = EndOfOutput { job: &job, instance: 2, once: false, pid: Pid(7) };
+        hub.end_of_output(&end, &mut tell);
         let to: Vec<u32> = told.iter().map(|(to, _)| *to).collect();
-        assert_eq!(to, [2, 1, 2, 1]);
+        assert_eq!(to, [2, 1, 5, 2, 1, 5]);
         for part in [r#""event": "log", "instance": 2"#, r#""seq": 5"#, "\"data\": \"x\u{fffd}\""] {
             assert!(told[0].1.contains(part), "{part}: {}", told[0].1);
         }
-        assert!(told[2].1.contains(r#""event": "log_end""#), "{}", told[2].1);
-        for index in 1..=3 {
+        assert!(told[3].1.contains(r#""event": "log_end""#), "{}", told[3].1);
+        for index in 1..=5 {
             hub.forget(session(index));
             hub.sweep().expect("whole");
         }

@@ -42,10 +42,9 @@ impl Machine for Gaffer {
 
     fn output(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], now: Now) {
         // What comes when its run is over has nobody any more whose words it could be.
-        if self.supervisor.instance(id).is_none_or(|instance| instance.run.is_none()) {
-            return;
-        }
-        self.outputs.push(id, stream, bytes, now.wall);
+        let run = self.supervisor.instance(id).and_then(|instance| instance.run.as_ref());
+        let Some(pid) = run.map(|run| run.pid) else { return };
+        self.outputs.push(id, (pid, stream), bytes, now.wall);
         self.console.output(&self.supervisor, id, stream, bytes, &mut self.effects);
         self.tell_output(id, stream, bytes, now);
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
-use crate::base::ids::{InstanceId, StreamNo};
+use crate::base::ids::{InstanceId, Pid, StreamNo};
 use crate::base::limits;
 
 /// The rings of all instances.
@@ -24,6 +24,8 @@ pub struct Line {
     pub number: u64,
     /// When that was written.
     pub at: SystemTime,
+    /// By which process.
+    pub pid: Pid,
     /// To which stream.
     pub stream: StreamNo,
     /// Its bytes without the line end.
@@ -32,14 +34,29 @@ pub struct Line {
     pub open: bool,
 }
 
+/// Something that an instance wrote in one go, or nearly so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept<'a> {
+    /// The number of the last that is in it.
+    pub number: u64,
+    /// When the first of it was written.
+    pub at: SystemTime,
+    /// By which process.
+    pub pid: Pid,
+    /// To which stream.
+    pub stream: StreamNo,
+    /// What.
+    pub bytes: &'a [u8],
+}
+
 /// What one instance wrote.
 #[derive(Default)]
 struct Output {
     rings: BTreeMap<StreamNo, Ring>,
     /// The piece that was written last.
     last_piece: u64,
-    /// Which run is the present one.
-    run: u32,
+    /// The process of the present run, if that has written anything.
+    run: Option<Pid>,
 }
 
 /// The last part of one stream.
@@ -56,8 +73,10 @@ struct Ring {
 
 struct Piece {
     number: u64,
+    /// The number of what was put to it last.
+    last: u64,
     at: SystemTime,
-    run: u32,
+    pid: Pid,
     bytes: Vec<u8>,
 }
 
@@ -70,23 +89,33 @@ const PIECE_TIME: Duration = Duration::from_millis(100);
 
 impl Outputs {
     /// Keeps what a process wrote, whose run is not over.
-    pub fn push(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], at: SystemTime) {
+    pub fn push(
+        &mut self,
+        id: InstanceId,
+        (pid, stream): (Pid, StreamNo),
+        bytes: &[u8],
+        at: SystemTime,
+    ) {
         self.last += 1;
         let output = self.instances.entry(id).or_default();
+        output.run = Some(pid);
         let ring = output.rings.entry(stream).or_default();
         let last = ring.pieces.back_mut().filter(|piece| {
             // Only while no other stream wrote in between, and not into the run before.
             piece.number == output.last_piece
-                && piece.run == output.run
+                && piece.pid == pid
                 && piece.bytes.len() + bytes.len() <= PIECE_SIZE
                 && at.duration_since(piece.at).is_ok_and(|since| since <= PIECE_TIME)
         });
         match last {
-            Some(piece) => piece.bytes.extend_from_slice(bytes),
+            Some(piece) => {
+                piece.bytes.extend_from_slice(bytes);
+                piece.last = self.last;
+            }
             None => {
-                let (number, run) = (self.last, output.run);
+                let (number, last) = (self.last, self.last);
                 output.last_piece = number;
-                ring.pieces.push_back(Piece { number, at, run, bytes: bytes.to_vec() });
+                ring.pieces.push_back(Piece { number, last, at, pid, bytes: bytes.to_vec() });
                 ring.cost += PIECE_COST;
             }
         }
@@ -108,11 +137,27 @@ impl Outputs {
         (output.rings.iter().flat_map(lines).collect(), lost)
     }
 
+    /// What is kept of an instance, stream by stream, and how many bytes before that are kept no more.
+    pub fn pieces(&self, id: InstanceId) -> (impl Iterator<Item = Kept<'_>>, u64) {
+        let rings = self.instances.get(&id).map(|output| &output.rings);
+        let lost = rings.into_iter().flat_map(BTreeMap::values).map(|ring| ring.dropped).sum();
+        let pieces = rings.into_iter().flatten().flat_map(|(stream, ring)| {
+            ring.pieces.iter().map(|piece| Kept {
+                number: piece.last,
+                at: piece.at,
+                pid: piece.pid,
+                stream: *stream,
+                bytes: &piece.bytes,
+            })
+        });
+        (pieces, lost)
+    }
+
     /// The present run is over: what it wrote, as its last lines, oldest first. The rings stay.
     pub fn end_run(&mut self, id: InstanceId) -> Vec<String> {
         let Some(output) = self.instances.get_mut(&id) else { return Vec::new() };
         let lines = output.last_lines();
-        output.run = output.run.wrapping_add(1);
+        output.run = None;
         for ring in output.rings.values_mut() {
             ring.before = ring.end();
         }
@@ -160,8 +205,9 @@ impl Output {
     /// The last lines of this run over all streams, in the order in which they were begun.
     fn last_lines(&self) -> Vec<String> {
         let mut lines: Vec<(u64, Vec<u8>)> = Vec::new();
+        let Some(run) = self.run else { return Vec::new() };
         for ring in self.rings.values() {
-            lines.extend(ring.last_lines(self.run));
+            lines.extend(ring.last_lines(run));
         }
         lines.sort_by_key(|(number, _)| *number);
         let surplus = lines.len().saturating_sub(limits::LAST_LINES);
@@ -195,34 +241,34 @@ impl Ring {
 
     /// All lines that are kept. What a run did not end is a line of its own; `present` is the run
     /// that may still do so.
-    fn lines(&self, stream: StreamNo, present: u32) -> Vec<Line> {
+    fn lines(&self, stream: StreamNo, present: Option<Pid>) -> Vec<Line> {
         let mut lines: Vec<Line> = Vec::new();
-        let mut open: Option<(u32, Line)> = None;
+        let mut open: Option<Line> = None;
         for piece in &self.pieces {
-            lines.extend(open.take_if(|(run, _)| *run != piece.run).map(|(_, line)| line));
+            lines.extend(open.take_if(|line| line.pid != piece.pid));
             for part in piece.bytes.split_inclusive(|byte| *byte == b'\n') {
-                let (number, at) = (piece.number, piece.at);
-                let new = Line { number, at, stream, bytes: Vec::new(), open: false };
-                let (_, line) = open.get_or_insert((piece.run, new));
+                let (number, at, pid) = (piece.number, piece.at, piece.pid);
+                let new = Line { number, at, pid, stream, bytes: Vec::new(), open: false };
+                let line = open.get_or_insert(new);
                 match part.strip_suffix(b"\n") {
                     None => line.bytes.extend_from_slice(part),
                     Some(rest) => {
                         line.bytes.extend_from_slice(rest);
-                        lines.extend(open.take().map(|(_, line)| line));
+                        lines.extend(open.take());
                     }
                 }
             }
         }
-        lines.extend(open.map(|(run, line)| Line { open: run == present, ..line }));
+        lines.extend(open.map(|line| Line { open: present == Some(line.pid), ..line }));
         lines
     }
 
     /// The last lines of a run, each with the number of the piece in which it begins. The last one may
     /// lack its line end.
-    fn last_lines(&self, run: u32) -> Vec<(u64, Vec<u8>)> {
+    fn last_lines(&self, run: Pid) -> Vec<(u64, Vec<u8>)> {
         let mut lines: VecDeque<(u64, Vec<u8>)> = VecDeque::new();
         let mut open: Option<(u64, Vec<u8>)> = None;
-        for piece in self.pieces.iter().filter(|piece| piece.run == run) {
+        for piece in self.pieces.iter().filter(|piece| piece.pid == run) {
             for part in piece.bytes.split_inclusive(|byte| *byte == b'\n') {
                 let (_, line) = open.get_or_insert_with(|| (piece.number, Vec::new()));
                 line.extend_from_slice(part);
@@ -256,6 +302,7 @@ mod tests {
     use crate::base::arena::Key;
 
     const ID: InstanceId = InstanceId(Key { index: 0, generation: 0 });
+    const PID: Pid = Pid(5);
     const OUT: StreamNo = StreamNo::STDOUT;
     const ERR: StreamNo = StreamNo::STDERR;
 
@@ -267,12 +314,12 @@ mod tests {
     fn lines_know_their_time_and_their_run() {
         let other = InstanceId(Key { index: 1, generation: 0 });
         let mut outputs = Outputs::default();
-        outputs.push(ID, OUT, b"one\ntw", at(0));
-        outputs.push(other, OUT, b"between\n", at(50));
-        outputs.push(ID, OUT, b"o\ncut", at(100));
-        outputs.push(ID, OUT, b" off", at(201));
+        outputs.push(ID, (PID, OUT), b"one\ntw", at(0));
+        outputs.push(other, (Pid(6), OUT), b"between\n", at(50));
+        outputs.push(ID, (PID, OUT), b"o\ncut", at(100));
+        outputs.push(ID, (PID, OUT), b" off", at(201));
         outputs.end_run(ID);
-        outputs.push(ID, OUT, b"new\n\nopen", at(202));
+        outputs.push(ID, (Pid(7), OUT), b"new\n\nopen", at(202));
         let (lines, lost) = outputs.lines(ID);
         let lines: Vec<_> = lines
             .iter()
@@ -291,20 +338,20 @@ mod tests {
         );
         assert_eq!((lost, outputs.last()), (0, 5));
         assert_eq!(outputs.lines(other).0[0].number, 2);
-        outputs.push(ID, OUT, &vec![b'x'; limits::OUTPUT_RING], at(203));
+        outputs.push(ID, (PID, OUT), &vec![b'x'; limits::OUTPUT_RING], at(203));
         assert!(outputs.lines(ID).1 > 0);
     }
 
     #[test]
     fn last_lines_come_from_both_streams_in_order() {
         let mut outputs = Outputs::default();
-        outputs.push(ID, OUT, b"one\ntw", at(0));
-        outputs.push(ID, ERR, b"err 1\r\n", at(0));
-        outputs.push(ID, OUT, b"o\nthree", at(0));
-        outputs.push(ID, ERR, b"\xff", at(0));
+        outputs.push(ID, (PID, OUT), b"one\ntw", at(0));
+        outputs.push(ID, (PID, ERR), b"err 1\r\n", at(0));
+        outputs.push(ID, (PID, OUT), b"o\nthree", at(0));
+        outputs.push(ID, (PID, ERR), b"\xff", at(0));
         assert_eq!(outputs.end_run(ID), ["one", "two", "err 1", "three", "\u{fffd}"]);
         assert_eq!(outputs.end_run(ID), Vec::<String>::new(), "the next run has said nothing");
-        outputs.push(ID, OUT, b"next\n", at(0));
+        outputs.push(ID, (Pid(6), OUT), b"next\n", at(0));
         assert_eq!(outputs.end_run(ID), ["next"]);
         assert_eq!(outputs.kept(ID, OUT).0, b"one\ntwo\nthreenext\n");
     }
@@ -313,14 +360,14 @@ mod tests {
     fn lines_are_bounded_in_number_and_length() {
         let mut outputs = Outputs::default();
         for n in 0..limits::LAST_LINES + 5 {
-            outputs.push(ID, OUT, format!("{n}\n").as_bytes(), at(0));
+            outputs.push(ID, (PID, OUT), format!("{n}\n").as_bytes(), at(0));
         }
-        outputs.push(ID, OUT, "x".repeat(limits::LAST_LINE).as_bytes(), at(0));
+        outputs.push(ID, (PID, OUT), "x".repeat(limits::LAST_LINE).as_bytes(), at(0));
         let lines = outputs.end_run(ID);
         assert_eq!(lines.len(), limits::LAST_LINES);
         assert_eq!(lines.first().map(String::as_str), Some("6"));
         assert_eq!(lines.last().map(String::len), Some(limits::LAST_LINE));
-        outputs.push(ID, OUT, "y".repeat(limits::LAST_LINE + 1).as_bytes(), at(0));
+        outputs.push(ID, (PID, OUT), "y".repeat(limits::LAST_LINE + 1).as_bytes(), at(0));
         assert!(outputs.end_run(ID).iter().all(|line| line.ends_with('…')));
     }
 
@@ -331,7 +378,7 @@ mod tests {
         let all: Vec<u8> =
             (0..total).map(|n| b'a' + u8::try_from(n % 26).expect("small")).collect();
         for piece in all.chunks(1000) {
-            outputs.push(ID, OUT, piece, at(0));
+            outputs.push(ID, (PID, OUT), piece, at(0));
         }
         let (kept, dropped) = outputs.kept(ID, OUT);
         assert!(kept.len() > limits::OUTPUT_RING / 2 && kept.len() <= limits::OUTPUT_RING);
@@ -343,14 +390,14 @@ mod tests {
     fn positions_are_those_of_the_run() {
         let mut outputs = Outputs::default();
         assert_eq!(outputs.position(ID, OUT), 0);
-        outputs.push(ID, OUT, b"before", at(0));
+        outputs.push(ID, (PID, OUT), b"before", at(0));
         outputs.end_run(ID);
         assert_eq!(outputs.position(ID, OUT), 0);
-        outputs.push(ID, OUT, b"hello", at(0));
+        outputs.push(ID, (Pid(6), OUT), b"hello", at(0));
         assert_eq!(outputs.position(ID, OUT), 5);
         assert_eq!(outputs.since(ID, OUT, 2), (b"llo".to_vec(), 0));
         assert_eq!(outputs.since(ID, OUT, 9), (vec![], 0));
-        outputs.push(ID, OUT, &vec![b'x'; limits::OUTPUT_RING], at(0));
+        outputs.push(ID, (PID, OUT), &vec![b'x'; limits::OUTPUT_RING], at(0));
         let (kept, lost) = outputs.since(ID, OUT, 2);
         let written = u64::try_from(kept.len()).expect("small") + lost;
         assert_eq!(written + 2, outputs.position(ID, OUT));
@@ -361,8 +408,8 @@ mod tests {
     fn single_bytes_on_two_streams_stay_within_the_limit() {
         let mut outputs = Outputs::default();
         for _ in 0..limits::OUTPUT_RING {
-            outputs.push(ID, OUT, b"o", at(0));
-            outputs.push(ID, ERR, b"e", at(0));
+            outputs.push(ID, (PID, OUT), b"o", at(0));
+            outputs.push(ID, (PID, ERR), b"e", at(0));
         }
         let ring = &outputs.instances[&ID].rings[&OUT];
         assert!(ring.pieces.len() * PIECE_COST <= limits::OUTPUT_RING);

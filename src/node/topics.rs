@@ -1,6 +1,7 @@
 //! The topics of the channel (the protocol, section 4.5): their first part in any case, their target
 //! exactly as it is written. `EVENTS`, `EVENTS:PREFIX`, `JOB:S.L`, `JOB:S`, `PROCESS:P`, `STATS`,
-//! `STATS:P`, `STATS:S.L`, `STREAM:P` and `STREAM:P.LABEL`; and of our own `LOGS:S.L` and `LOGS:S`.
+//! `STATS:P`, `STATS:S.L`, `STREAM:P` and `STREAM:P.LABEL`; and of our own `LOGS:S`, `LOGS:S.L`
+//! and `LOGS:S.L:INSTANCE`.
 
 use crate::base::ids::Pid;
 use crate::supervisor::name::{check_session, JobName};
@@ -23,17 +24,19 @@ pub enum Topic {
 /// Whose output is followed, whichever process writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// That of a job.
-    Job(JobName),
+    /// That of a job, or of one instance of it alone.
+    Job(JobName, Option<u32>),
     /// That of all jobs of a session.
     Session(String),
 }
 
 impl Written {
-    /// Whether a job's output is.
-    pub fn includes(&self, job: &JobName) -> bool {
+    /// Whether the output of an instance of a job is.
+    pub fn includes(&self, job: &JobName, instance: u32) -> bool {
         match self {
-            Self::Job(name) => name == job,
+            Self::Job(name, number) => {
+                name == job && number.is_none_or(|number| number == instance)
+            }
             Self::Session(session) => session == job.session(),
         }
     }
@@ -77,7 +80,7 @@ pub fn parse(text: &str) -> Result<Topic, InvalidTopic> {
         "LOGS" => written(needed()?).map(Topic::Logs),
         _ => Err(InvalidTopic(format!(
             "{text:?}: expected EVENTS, EVENTS:PREFIX, JOB:NAME, PROCESS:PID, STATS, STATS:NAME, \
-             STATS:PID, STREAM:PID, STREAM:PID.LABEL, LOGS:NAME or LOGS:SESSION"
+             STATS:PID, STREAM:PID, STREAM:PID.LABEL, LOGS:NAME, LOGS:NAME:INSTANCE or LOGS:SESSION"
         ))),
     }
 }
@@ -130,8 +133,17 @@ fn written(text: &str) -> Result<Written, InvalidTopic> {
         check_session(text).map_err(|error| InvalidTopic(error.to_string()))?;
         return Ok(Written::Session(text.to_owned()));
     }
-    let name = JobName::parse(text).map_err(|error| InvalidTopic(error.to_string()))?;
-    Ok(Written::Job(name))
+    let (name, instance) = match text.rsplit_once(':') {
+        None => (text, None),
+        Some((name, number)) => {
+            let instance = number.parse().map_err(|_| {
+                InvalidTopic(format!("{text:?}: {number:?} is not the number of an instance"))
+            })?;
+            (name, Some(instance))
+        }
+    };
+    let name = JobName::parse(name).map_err(|error| InvalidTopic(error.to_string()))?;
+    Ok(Written::Job(name, instance))
 }
 
 fn stream(text: &str) -> Result<Topic, InvalidTopic> {
@@ -164,12 +176,16 @@ mod tests {
         assert_eq!(parse("stats:a.Web"), Ok(Topic::Stats(Watched::Job(job("a.Web")))));
         assert_eq!(parse("STREAM:7"), Ok(Topic::Stream(Pid(7), None)));
         assert_eq!(parse("STREAM:7.Err.x"), Ok(Topic::Stream(Pid(7), Some("Err.x".into()))));
-        assert_eq!(parse("logs:a/Web"), Ok(Topic::Logs(Written::Job(job("a.Web")))));
+        assert_eq!(parse("logs:a/Web"), Ok(Topic::Logs(Written::Job(job("a.Web"), None))));
+        assert_eq!(parse("LOGS:a.Web:2"), Ok(Topic::Logs(Written::Job(job("a.Web"), Some(2)))));
         assert_eq!(parse("LOGS:a"), Ok(Topic::Logs(Written::Session("a".into()))));
         for bad in [
             "",
             "LOGS",
             "LOGS:a b",
+            "LOGS:a.b:",
+            "LOGS:a.b:x",
+            "LOGS:a:1",
             "X",
             "JOB",
             "JOB:",

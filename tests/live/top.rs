@@ -50,7 +50,7 @@ fn jobs_are_seen_and_keys_act_once_they_are_confirmed() {
     assert_eq!(pids(), before, "not before it is confirmed");
     top.press("y");
     until("it has another process", || pids().len() == 1 && pids() != before);
-    top.until_shown("this is process 2");
+    top.until_shown("process 1 is over");
     top.press("+");
     top.until_shown("Scale t.web from 1 to 2?");
     top.press("y");

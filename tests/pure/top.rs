@@ -132,6 +132,12 @@ impl Stage {
         self.model.heard(Said::Answer { id, result: result.map_err(refused) }, self.now);
     }
 
+    /// The first instance of `site.web` writes something, by this process and to this descriptor.
+    fn writes(&mut self, pid: u64, fd: u64, text: &str) {
+        let data = json!({"event": "log", "name": "site.web", "pid": pid, "fd": fd, "data": text});
+        self.told("LOGS:site.web:1", data);
+    }
+
     fn told(&mut self, topic: &str, data: Value) {
         let data = data.as_object().cloned().expect("an object");
         self.model.alive(self.now);
@@ -205,12 +211,9 @@ fn stage(look: Look) -> Stage {
         stage.stat(9, 150.0, 1_500_000);
         stage.pass(SECOND);
     }
-    stage.told("STREAM:1.out", json!({"data": "GET / 200\nGET /größe 200\n"}));
-    stage.told(
-        "STREAM:1.err",
-        json!({"data": "\u{1b}[31mslow\u{1b}[0m \u{1b}[2J\u{1b}]0;title\u{7}\n"}),
-    );
-    stage.told("STREAM:1.out", json!({"data": "no end yet"}));
+    stage.writes(1, 1, "GET / 200\nGET /größe 200\n");
+    stage.writes(1, 2, "\u{1b}[31mslow\u{1b}[0m \u{1b}[2J\u{1b}]0;title\u{7}\n");
+    stage.writes(1, 1, "no end yet");
     let event = json!({"event": "exit", "name": "site.worker", "pid": 7, "reason": "exited with code 3",
         "seq": 5, "ts": BEGIN + 5});
     stage.told("EVENTS", event.clone());
@@ -359,29 +362,32 @@ fn a_selection_that_stays_is_followed_and_keeps_its_place() {
         Wish::Subscribe(topic.to_owned(), since)
     };
     stage.pass(SECOND);
-    assert_eq!(stage.took(), [since("STREAM:1.err"), since("STREAM:1.out")]);
+    assert_eq!(stage.took(), [since("LOGS:site.web:1")]);
     // Through the second to the third, which has no process.
     stage.press("↓");
     stage.press("↓");
     stage.pass(SECOND);
-    let leave = ["STREAM:1.err", "STREAM:1.out"].map(|topic| Wish::Unsubscribe(topic.into()));
-    assert_eq!(stage.took(), leave);
+    let leave = Wish::Unsubscribe("LOGS:site.web:1".into());
+    assert_eq!(stage.took(), [leave, since("LOGS:site.worker:1")]);
     stage.shows(">site.worker.1");
     // The order changes, the selected one stays.
     stage.press("s");
     stage.shows(">site.worker.1");
     stage.press("sssssss↑");
     stage.pass(SECOND);
-    assert_eq!(stage.took(), [since("STREAM:2.err"), since("STREAM:2.out")]);
-    // Its process has a successor.
+    let leave = Wish::Unsubscribe("LOGS:site.worker:1".into());
+    assert_eq!(stage.took(), [leave, since("LOGS:site.web:2")]);
+    // Its process has a successor, which is followed without further ado.
+    stage.told("LOGS:site.web:2", json!({"event": "log_end", "name": "site.web", "pid": 2}));
     stage.jobs[0]["instances"][1]["pid"] = json!(12);
     stage.told(
         "EVENTS",
         json!({"event": "spawn", "name": "site.web", "pid": 12, "seq": 9, "ts": BEGIN}),
     );
     stage.pass(SECOND);
-    stage.shows("process 2 is over, this is process 12");
-    stage.took();
+    stage.shows("process 2 is over");
+    let asked = |wish: &Wish| matches!(wish, Wish::Subscribe(..) | Wish::Unsubscribe(_));
+    assert!(!stage.took().iter().any(asked));
     // It is gone: whatever is in its place is selected.
     stage.jobs.remove(0);
     stage.told("EVENTS", json!({"event": "unload", "name": "site.web", "seq": 10, "ts": BEGIN}));
@@ -445,7 +451,7 @@ fn a_lost_node_is_told_instead_of_old_numbers_and_comes_back_with_what_was_misse
     assert_eq!(subscribed[..2], [r#"EVENTS {"since":5}"#, r#"STATS {"interval":1.0}"#]);
     stage.shows("running");
     stage.lacks("disconnected");
-    assert_eq!(subscribed[2..], [r#"STREAM:1.err {"since":0}"#, r#"STREAM:1.out {"since":0}"#]);
+    assert_eq!(subscribed[2..], [r#"LOGS:site.web:1 {"since":0}"#]);
 }
 
 #[test]
@@ -472,11 +478,11 @@ fn what_is_lost_of_events_is_asked_for() {
     stage.model.heard(Said::Heard(lagged), stage.now);
     stage.settle();
     stage.shows("new.one");
-    let lagged = Heard::Lagged { topic: "STREAM:1.out".into(), lost: 3 };
+    let lagged = Heard::Lagged { topic: "LOGS:site.web:1".into(), lost: 3 };
     stage.model.heard(Said::Heard(lagged), stage.now);
     stage.shows("some of it is not kept");
     let result = Err(Error::Refused { status: 404, word: String::new(), reason: "no more".into() });
-    stage.model.heard(Said::Followed { topic: "STREAM:1.out".into(), result }, stage.now);
+    stage.model.heard(Said::Followed { topic: "LOGS:site.web:1".into(), result }, stage.now);
     stage.shows("- no more");
 }
 
@@ -487,13 +493,13 @@ fn a_log_that_is_looked_at_stands_still() {
     stage.pass(SECOND);
     let lines =
         |from: usize, to: usize| (from..to).map(|n| format!("line {n}\n")).collect::<String>();
-    stage.told("STREAM:1.out", json!({"data": lines(0, 100)}));
+    stage.writes(1, 1, &lines(0, 100));
     stage.press("\n");
     stage.shows("line 99");
     stage.press("⇞");
     stage.shows("line 77");
     stage.lacks("line 78");
-    stage.told("STREAM:1.out", json!({"data": lines(100, 200)}));
+    stage.writes(1, 1, &lines(100, 200));
     stage.shows("line 77");
     stage.lacks("line 78");
     stage.press("f");
@@ -501,7 +507,7 @@ fn a_log_that_is_looked_at_stands_still() {
     stage.press("g");
     stage.shows("line 0");
     // Only errors, of which there is one; and a line longer than the screen.
-    stage.told("STREAM:1.err", json!({"data": format!("{} end\n", "x".repeat(100))}));
+    stage.writes(1, 2, &format!("{} end\n", "x".repeat(100)));
     stage.press("ef");
     stage.lacks("line 1");
     stage.lacks(" end");

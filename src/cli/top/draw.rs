@@ -42,7 +42,7 @@ pub fn draw(model: &mut Model, now: Now) -> Buffer {
         model.settle(&rows, usize::from(table));
         listing::draw(&mut canvas, model, &rows, head, table);
         if pane > 0 {
-            draw_pane(&mut canvas, model, last - pane, pane - 1);
+            draw_pane(&mut canvas, model, &rows, (last - pane, pane - 1));
         }
     }
     draw_foot(&mut canvas, model, last);
@@ -135,7 +135,7 @@ fn draw_totals(canvas: &mut Canvas, model: &Model, rows: &[Shown]) -> u16 {
 }
 
 /// Draws the lower part: a title, and lines below it.
-fn draw_pane(canvas: &mut Canvas, model: &Model, y: u16, height: u16) {
+fn draw_pane(canvas: &mut Canvas, model: &Model, rows: &[Shown], (y, height): (u16, u16)) {
     if model.pane == Pane::Events {
         canvas.rule(y, "events");
         let happened = model.facts.happened();
@@ -148,14 +148,13 @@ fn draw_pane(canvas: &mut Canvas, model: &Model, y: u16, height: u16) {
     }
     let Some(wanted) = model.follow.wanted() else { return canvas.rule(y, "output") };
     let what = if model.only_err { "errors" } else { "output" };
-    canvas.rule(y, &format!("{what} of {}", wanted.place.shown()));
-    let none = match (wanted.pid, wanted.labels.is_empty()) {
-        (None, _) => "no process; d tells how its last runs ended",
-        (Some(_), true) => "nothing is published: the job has no redirect_output",
-        (Some(_), false) => "nothing yet",
-    };
+    canvas.rule(y, &format!("{what} of {}", wanted.shown()));
     let lines = output(model, None, height, model.wraps, canvas);
     if lines.is_empty() {
+        let none = match model.selected_row(rows).and_then(|shown| shown.row.pid) {
+            Some(_) => "nothing yet",
+            None => "no process; d tells how its last runs ended",
+        };
         canvas.put((2, y + 1), canvas.columns(), none, Paint::Dim);
     }
     draw_output(canvas, &lines, y + 1);

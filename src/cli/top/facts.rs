@@ -294,26 +294,9 @@ impl Facts {
         shown
     }
 
-    /// Whether what is known of a job is not asked about at present.
-    pub fn is_fresh(&self, name: &str) -> bool {
-        self.jobs.get(name).is_some_and(|job| job.info.is_some() && !job.stale && !job.asked)
-    }
-
     /// What a process used.
     pub fn used(&self, pid: u64) -> Option<&Used> {
         self.used.get(&pid)
-    }
-
-    /// What a job's processes write to, each label once.
-    pub fn labels(&self, name: &str) -> Vec<String> {
-        let mut labels: Vec<String> = Vec::new();
-        let said = self.info_of(name).and_then(|info| info["config"]["redirect_output"].as_array());
-        for label in said.into_iter().flatten().filter_map(Value::as_str) {
-            if !labels.iter().any(|known| known == label) {
-                labels.push(label.to_owned());
-            }
-        }
-        labels
     }
 
     /// The connection is lost: what it says of now is not known any more.

@@ -1,5 +1,5 @@
-//! The output of one process: which topics are followed for it, and its last lines. A selection that
-//! only passes by is not followed, and one that restarts keeps its lines.
+//! The output of one instance: which topic is followed for it, and its last lines. A selection that only
+//! passes by is not followed, and one that restarts keeps its lines.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use crate::base::clock::Now;
+use crate::base::ids::StreamNo;
 use crate::base::limits;
 
 /// How long a selection stays before it is followed.
@@ -21,17 +22,6 @@ pub struct Place {
     pub number: Option<u64>,
     /// The process, of a one-off.
     pub once: Option<u64>,
-}
-
-/// Whose output is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// Of which instance.
-    pub place: Place,
-    /// Its process, if it has one.
-    pub pid: Option<u64>,
-    /// The labels of its streams.
-    pub labels: Vec<String>,
 }
 
 /// A line.
@@ -54,45 +44,49 @@ pub enum From {
     Us,
 }
 
-/// The output of one process.
+impl From {
+    fn of((_, fd): (u64, u64)) -> Self {
+        if fd == u64::from(StreamNo::STDOUT.0) {
+            Self::Out
+        } else {
+            Self::Err
+        }
+    }
+}
+
+/// The output of one instance.
 #[derive(Default)]
 pub struct Follow {
-    wanted: Option<Wanted>,
+    wanted: Option<Place>,
     settles_at: Option<Instant>,
-    followed: Option<Wanted>,
-    /// The topics that are followed, with who speaks there.
-    topics: BTreeMap<String, From>,
+    /// What is followed, and its topic.
+    followed: Option<(Place, String)>,
     lines: VecDeque<Line>,
     /// Lines that ever fell out at the front.
     dropped: u64,
-    /// Beginnings of lines.
-    open: BTreeMap<String, String>,
+    /// Beginnings of lines, by process and stream.
+    open: BTreeMap<(u64, u64), String>,
 }
 
 /// What is to be followed no more, and from now on.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Change {
-    /// These no more.
-    pub leave: Vec<String>,
-    /// These from now on.
-    pub join: Vec<String>,
+    /// This no more.
+    pub leave: Option<String>,
+    /// This from now on.
+    pub join: Option<String>,
 }
 
 impl Follow {
     /// Says whose output is wanted.
-    pub fn want(&mut self, wanted: Option<Wanted>, now: Now) {
+    pub fn want(&mut self, wanted: Option<Place>, now: Now) {
         if wanted == self.wanted {
             return;
         }
-        let place = |wanted: &Option<Wanted>| wanted.as_ref().map(|wanted| wanted.place.clone());
-        if place(&wanted) == place(&self.wanted) {
-            self.settles_at.get_or_insert(now.mono);
-        } else {
-            self.lines.clear();
-            self.open.clear();
-            self.dropped = 0;
-            self.settles_at = Some(now.mono + SETTLES);
-        }
+        self.lines.clear();
+        self.open.clear();
+        self.dropped = 0;
+        self.settles_at = Some(now.mono + SETTLES);
         self.wanted = wanted;
     }
 
@@ -107,49 +101,53 @@ impl Follow {
             return Change::default();
         }
         self.settles_at = None;
-        let leave = std::mem::take(&mut self.topics).into_keys().collect();
-        let before = std::mem::replace(&mut self.followed, self.wanted.clone());
-        let Some(wanted) = self.wanted.clone() else { return Change { leave, join: Vec::new() } };
-        let before = before.filter(|before| before.place == wanted.place);
-        match (before.and_then(|before| before.pid), wanted.pid) {
-            (Some(over), Some(pid)) if over != pid => {
-                self.end_lines();
-                self.say(format!("process {over} is over, this is process {pid}"));
-            }
-            (Some(over), None) => {
-                self.end_lines();
-                self.say(format!("process {over} is over"));
-            }
-            (Some(_) | None, _) => {}
-        }
-        let Some(pid) = wanted.pid else { return Change { leave, join: Vec::new() } };
-        for (number, label) in wanted.labels.iter().enumerate() {
-            let from = if number == 0 { From::Out } else { From::Err };
-            self.topics.insert(format!("STREAM:{pid}.{label}"), from);
-        }
-        Change { leave, join: self.topics.keys().cloned().collect() }
+        let leave = self.followed.take().map(|(_, topic)| topic);
+        let topic = |place: Place| {
+            let topic = format!("LOGS:{}:{}", place.name, place.number?);
+            Some((place, topic))
+        };
+        self.followed = self.wanted.clone().and_then(topic);
+        Change { leave, join: self.followed.as_ref().map(|(_, topic)| topic.clone()) }
     }
 
     /// Nothing is followed any more, since the connection is lost; all of it is wanted again.
     pub fn lose(&mut self, now: Now) {
-        self.topics.clear();
-        self.end_lines();
+        self.followed = None;
+        self.open.clear();
         if self.wanted.is_some() {
             self.lines.clear();
             self.settles_at = Some(now.mono);
         }
     }
 
-    /// Whether this topic is one of ours.
+    /// Whether this topic is ours.
     pub fn has(&self, topic: &str) -> bool {
-        self.topics.contains_key(topic)
+        self.followed.as_ref().is_some_and(|(_, followed)| followed == topic)
     }
 
     /// A part of a topic came.
     pub fn heard(&mut self, topic: &str, data: &Map<String, Value>) {
-        let Some(from) = self.topics.get(topic).copied() else { return };
+        let Some((place, _)) = self.followed.as_ref().filter(|(_, followed)| followed == topic)
+        else {
+            return;
+        };
+        let number = |key: &str| data.get(key).and_then(Value::as_u64).unwrap_or(0);
+        let (pid, fd) = (number("pid"), number("fd"));
+        // A one-off has the number of a kept instance, and its output that topic.
+        let once = data.get("once").and_then(Value::as_bool).unwrap_or(false);
+        if place.once.map_or(once, |once| once != pid) {
+            return;
+        }
+        if data.get("event").and_then(Value::as_str) == Some("log_end") {
+            return self.end(pid);
+        }
         let text = data.get("data").and_then(Value::as_str).unwrap_or_default();
-        let mut open = self.open.remove(topic).unwrap_or_default();
+        self.write((pid, fd), text);
+    }
+
+    fn write(&mut self, stream: (u64, u64), text: &str) {
+        let from = From::of(stream);
+        let mut open = self.open.remove(&stream).unwrap_or_default();
         for part in text.split_inclusive('\n') {
             for c in part.chars().filter(|c| *c != '\n') {
                 open.push(c);
@@ -163,8 +161,18 @@ impl Follow {
             }
         }
         if !open.is_empty() {
-            self.open.insert(topic.to_owned(), open);
+            self.open.insert(stream, open);
         }
+    }
+
+    /// A process writes no more.
+    fn end(&mut self, pid: u64) {
+        let begun = self.open.keys().filter(|(of, _)| *of == pid);
+        for stream in begun.copied().collect::<Vec<_>>() {
+            let text = self.open.remove(&stream).unwrap_or_default();
+            self.add(Line { from: From::of(stream), text });
+        }
+        self.say(format!("process {pid} is over"));
     }
 
     /// So much of a topic is lost.
@@ -176,7 +184,8 @@ impl Follow {
 
     /// A topic is not to be had.
     pub fn refused(&mut self, topic: &str, why: &str) {
-        if self.topics.remove(topic).is_some() {
+        if self.has(topic) {
+            self.followed = None;
             self.say(why.to_owned());
         }
     }
@@ -184,8 +193,7 @@ impl Follow {
     /// The lines, oldest first, with what has no end yet at last.
     pub fn lines(&self) -> impl DoubleEndedIterator<Item = (From, &str)> {
         let whole = self.lines.iter().map(|line| (line.from, line.text.as_str()));
-        let of = |topic: &String| self.topics.get(topic).copied().unwrap_or(From::Out);
-        whole.chain(self.open.iter().map(move |(topic, text)| (of(topic), text.as_str())))
+        whole.chain(self.open.iter().map(|(stream, text)| (From::of(*stream), text.as_str())))
     }
 
     /// The numbers of the lines, of all that there ever were: who looks at the past goes on looking at
@@ -197,19 +205,12 @@ impl Follow {
     }
 
     /// Whose output this is.
-    pub fn wanted(&self) -> Option<&Wanted> {
+    pub fn wanted(&self) -> Option<&Place> {
         self.wanted.as_ref()
     }
 
     fn say(&mut self, text: String) {
         self.add(Line { from: From::Us, text });
-    }
-
-    fn end_lines(&mut self) {
-        for (topic, text) in std::mem::take(&mut self.open) {
-            let from = self.topics.get(&topic).copied().unwrap_or(From::Out);
-            self.add(Line { from, text });
-        }
     }
 
     fn add(&mut self, line: Line) {
@@ -228,79 +229,88 @@ mod tests {
     use serde_json::json;
     use std::time::UNIX_EPOCH;
 
-    fn wanted(number: u64, pid: Option<u64>) -> Option<Wanted> {
-        let place = Place { name: "a.b".into(), number: Some(number), once: None };
-        Some(Wanted { place, pid, labels: vec!["out".into(), "err".into()] })
+    fn wanted(number: u64, once: Option<u64>) -> Option<Place> {
+        Some(Place { name: "a.b".into(), number: Some(number), once })
     }
 
-    fn told(text: &str) -> Map<String, Value> {
-        json!({"data": text}).as_object().cloned().expect("an object")
+    fn told(pid: u64, fd: u64, text: &str) -> Map<String, Value> {
+        let data = json!({"event": "log", "pid": pid, "fd": fd, "data": text});
+        data.as_object().cloned().expect("an object")
     }
 
     fn texts(follow: &Follow) -> Vec<String> {
         follow.lines().map(|(_, text)| text.to_owned()).collect()
     }
 
+    fn following(place: Option<Place>) -> (Follow, Now) {
+        let now = Now { mono: Instant::now(), wall: UNIX_EPOCH };
+        let mut follow = Follow::default();
+        follow.want(place, now);
+        follow.take_change(now.plus(SETTLES));
+        (follow, now)
+    }
+
     #[test]
     fn only_a_selection_that_stays_is_followed() {
         let now = Now { mono: Instant::now(), wall: UNIX_EPOCH };
         let mut follow = Follow::default();
-        follow.want(wanted(1, Some(7)), now);
+        follow.want(wanted(1, None), now);
         assert_eq!(follow.take_change(now), Change::default());
-        follow.want(wanted(2, Some(8)), now.plus(SETTLES / 2));
+        follow.want(wanted(2, None), now.plus(SETTLES / 2));
         assert_eq!(follow.take_change(now.plus(SETTLES)), Change::default());
         let later = now.plus(SETTLES * 2);
-        let join = vec!["STREAM:8.err".to_owned(), "STREAM:8.out".to_owned()];
-        assert_eq!(follow.take_change(later).join, join);
+        let topic = Some("LOGS:a.b:2".to_owned());
+        assert_eq!(follow.take_change(later), Change { leave: None, join: topic.clone() });
         assert_eq!(follow.take_change(later), Change::default(), "once");
         follow.want(None, later);
         let change = follow.take_change(later.plus(SETTLES));
-        assert_eq!((change.leave, change.join), (join, vec![]));
+        assert_eq!(change, Change { leave: topic, join: None });
     }
 
     #[test]
     fn lines_are_put_together_and_survive_a_restart() {
-        let now = Now { mono: Instant::now(), wall: UNIX_EPOCH };
-        let mut follow = Follow::default();
-        follow.want(wanted(1, Some(7)), now);
-        follow.take_change(now.plus(SETTLES));
-        follow.heard("STREAM:7.out", &told("one\ntw"));
-        follow.heard("STREAM:7.err", &told("oops\n"));
-        follow.heard("STREAM:7.out", &told("o\nth"));
-        follow.heard("STREAM:9.out", &told("not ours\n"));
-        assert_eq!(texts(&follow), ["one", "oops", "two", "th"]);
-        follow.want(wanted(1, None), now);
-        assert_eq!(follow.take_change(now).leave.len(), 2);
-        follow.want(wanted(1, Some(8)), now);
-        assert_eq!(follow.take_change(now).join.len(), 2);
-        follow.heard("STREAM:8.out", &told("again\n"));
-        assert_eq!(texts(&follow), ["one", "oops", "two", "th", "process 7 is over", "again"]);
-        follow.want(wanted(1, Some(9)), now);
-        follow.take_change(now);
-        assert_eq!(
-            texts(&follow).last().map(String::as_str),
-            Some("process 8 is over, this is process 9")
-        );
-        follow.refused("STREAM:9.out", "there is no such process");
-        follow.lost("STREAM:9.err");
+        let (mut follow, now) = following(wanted(1, None));
+        follow.heard("LOGS:a.b:1", &told(7, 1, "one\ntw"));
+        follow.heard("LOGS:a.b:1", &told(7, 2, "oops\nno end"));
+        follow.heard("LOGS:a.b:1", &told(7, 1, "o\nth"));
+        follow.heard("LOGS:a.b:2", &told(8, 1, "not ours\n"));
+        assert_eq!(texts(&follow), ["one", "oops", "two", "th", "no end"]);
+        let end = json!({"event": "log_end", "pid": 7}).as_object().cloned().expect("an object");
+        follow.heard("LOGS:a.b:1", &end);
+        follow.heard("LOGS:a.b:1", &told(9, 1, "again\n"));
+        let all = ["one", "oops", "two", "th", "no end", "process 7 is over", "again"];
+        assert_eq!(texts(&follow), all);
+        let errors = follow.lines().filter(|(from, _)| *from == From::Err).count();
+        assert_eq!(errors, 2);
+        follow.lost("LOGS:a.b:1");
+        follow.refused("LOGS:a.b:1", "there is no such job");
         assert_eq!(texts(&follow).len(), 9);
-        follow.want(wanted(2, Some(1)), now);
+        follow.want(wanted(2, None), now);
         assert_eq!(texts(&follow), Vec::<String>::new(), "another one's");
     }
 
     #[test]
+    fn a_one_off_is_told_from_the_instance_of_its_number() {
+        let mut once = told(9, 1, "once\n");
+        once.insert("once".into(), json!(true));
+        for (place, text) in [(wanted(1, None), "kept"), (wanted(1, Some(9)), "once")] {
+            let (mut follow, _) = following(place);
+            follow.heard("LOGS:a.b:1", &told(7, 1, "kept\n"));
+            follow.heard("LOGS:a.b:1", &once);
+            assert_eq!(texts(&follow), [text]);
+        }
+    }
+
+    #[test]
     fn lines_are_bounded_in_number_and_length() {
-        let now = Now { mono: Instant::now(), wall: UNIX_EPOCH };
-        let mut follow = Follow::default();
-        follow.want(wanted(1, Some(7)), now);
-        follow.take_change(now.plus(SETTLES));
-        follow.heard("STREAM:7.out", &told(&"ä".repeat(limits::TOP_LINE - 1)));
-        follow.heard("STREAM:7.out", &told("äb\n"));
+        let (mut follow, _) = following(wanted(1, None));
+        follow.heard("LOGS:a.b:1", &told(7, 1, &"ä".repeat(limits::TOP_LINE - 1)));
+        follow.heard("LOGS:a.b:1", &told(7, 1, "äb\n"));
         let lengths: Vec<usize> = follow.lines().map(|(_, text)| text.chars().count()).collect();
         assert_eq!(lengths, [limits::TOP_LINE, 1]);
-        follow.heard("STREAM:7.out", &told(&"x\n".repeat(limits::TOP_LINES - 2)));
+        follow.heard("LOGS:a.b:1", &told(7, 1, &"x\n".repeat(limits::TOP_LINES - 2)));
         assert_eq!((follow.lines().count(), follow.numbers(false)[0]), (limits::TOP_LINES, 0));
-        follow.heard("STREAM:7.out", &told("x\n"));
+        follow.heard("LOGS:a.b:1", &told(7, 1, "x\n"));
         assert_eq!((follow.lines().count(), follow.numbers(false)[0]), (limits::TOP_LINES, 1));
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{json, Map, Value};
 
 use super::dialog::{Act, Mode, Page, What};
 use super::facts::{Facts, Scope, Shown};
-use super::follow::{Follow, Place, Wanted};
+use super::follow::{Follow, Place};
 use super::pages;
 use crate::base::clock::Now;
 use crate::cli::rows::{self, Column};
@@ -133,8 +133,6 @@ pub struct Model {
     purposes: BTreeMap<String, Purpose>,
     commands: u64,
     pub(super) wishes: Vec<Wish>,
-    /// The selected job is asked about, and followed after that.
-    waits_for_info: bool,
     /// When the node said something last.
     heard_at: Option<Instant>,
     beat_at: Option<Instant>,
@@ -177,7 +175,6 @@ impl Model {
             purposes: BTreeMap::new(),
             commands: 0,
             wishes: Vec::new(),
-            waits_for_info: false,
             heard_at: None,
             beat_at: None,
             retry_at: None,
@@ -352,30 +349,17 @@ impl Model {
 
     fn follow_selected(&mut self, now: Now) {
         let selected = self.selected_row(&self.rows(now));
-        let wanted = selected.map(|shown| Wanted {
-            place: Place::of(&shown),
-            pid: shown.row.pid,
-            labels: self.facts.labels(&shown.name),
-        });
-        // It may have another process by now; the answer to that comes soon, and with it the time to look.
-        let is_known = |wanted: &Wanted| self.facts.is_fresh(&wanted.place.name);
-        self.waits_for_info = !wanted.as_ref().is_none_or(is_known);
-        if self.waits_for_info {
-            return;
-        }
-        self.follow.want(wanted, now);
+        self.follow.want(selected.map(|shown| Place::of(&shown)), now);
         let change = self.follow.take_change(now);
-        self.wishes.extend(change.leave.into_iter().map(Wish::Unsubscribe));
+        self.wishes.extend(change.leave.map(Wish::Unsubscribe));
         let since = Map::from_iter([("since".to_owned(), json!(0))]);
-        let join = change.join.into_iter();
-        self.wishes.extend(join.map(|topic| Wish::Subscribe(topic, since.clone())));
+        self.wishes.extend(change.join.map(|topic| Wish::Subscribe(topic, since)));
     }
 
     /// When time is to pass.
     pub fn deadline(&self) -> Option<Instant> {
         let silence = self.heard_at.map(|at| at + self.patience());
-        let follows = self.link == Link::Up && !self.waits_for_info;
-        let follow = self.follow.deadline().filter(|_| follows);
+        let follow = self.follow.deadline().filter(|_| self.link == Link::Up);
         let all = [self.message_until, self.retry_at, self.beat_at, silence, follow];
         all.into_iter().flatten().min()
     }

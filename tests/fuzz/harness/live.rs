@@ -154,7 +154,8 @@ fn topic(text: &str) {
         Topic::Stats(Watched::All) => panic!("no topic is about everybody"),
         Topic::Stream(pid, None) => format!("STREAM:{pid}"),
         Topic::Stream(pid, Some(label)) => format!("STREAM:{pid}.{label}"),
-        Topic::Logs(Written::Job(name)) => format!("LOGS:{name}"),
+        Topic::Logs(Written::Job(name, None)) => format!("LOGS:{name}"),
+        Topic::Logs(Written::Job(name, Some(number))) => format!("LOGS:{name}:{number}"),
         Topic::Logs(Written::Session(session)) => format!("LOGS:{session}"),
     };
     assert_eq!(topics::parse(&again).as_ref(), Ok(&topic), "{again}");
