@@ -367,7 +367,7 @@ mod tests {
         assert_eq!(lines.len(), limits::LAST_LINES);
         assert_eq!(lines.first().map(String::as_str), Some("6"));
         assert_eq!(lines.last().map(String::len), Some(limits::LAST_LINE));
-        outputs.push(ID, (PID, OUT), "y".repeat(limits::LAST_LINE + 1).as_bytes(), at(0));
+        outputs.push(ID, (Pid(6), OUT), "y".repeat(limits::LAST_LINE + 1).as_bytes(), at(0));
         assert!(outputs.end_run(ID).iter().all(|line| line.ends_with('…')));
     }
 
