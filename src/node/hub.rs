@@ -604,7 +604,9 @@ mod tests {
         hub.end_of_output(&end, &mut tell);
         let to: Vec<u32> = told.iter().map(|(to, _)| *to).collect();
         assert_eq!(to, [2, 1, 5, 2, 1, 5]);
-        for part in [r#""event": "log", "fd": 2, "instance": 2"#, r#""seq": 5"#, "\"data\": \"x\u{fffd}\""] {
+        for part in
+            [r#""event": "log", "fd": 2, "instance": 2"#, r#""seq": 5"#, "\"data\": \"x\u{fffd}\""]
+        {
             assert!(told[0].1.contains(part), "{part}: {}", told[0].1);
         }
         assert!(told[3].1.contains(r#""event": "log_end""#), "{}", told[3].1);
