@@ -13,6 +13,13 @@ pub enum Address {
         /// Its port.
         port: u16,
     },
+    /// Over TCP and TLS.
+    Tls {
+        /// A name or an address; one of IPv6 without its brackets.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
     /// A unix socket.
     Unix(PathBuf),
 }
@@ -21,8 +28,10 @@ impl Address {
     /// What stands in the `Host` field of a request there.
     pub fn host(&self) -> String {
         match self {
-            Self::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-            Self::Tcp { host, port } => format!("{host}:{port}"),
+            Self::Tcp { host, port } | Self::Tls { host, port } => match host.contains(':') {
+                true => format!("[{host}]:{port}"),
+                false => format!("{host}:{port}"),
+            },
             Self::Unix(_) => "localhost".into(),
         }
     }
@@ -32,6 +41,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp { .. } => write!(f, "http://{}", self.host()),
+            Self::Tls { .. } => write!(f, "https://{}", self.host()),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }

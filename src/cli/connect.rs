@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use super::args::Invocation;
 use super::failure::Failure;
 use super::user_config::UserConfig;
-use crate::client::{Address, Server};
+use crate::client::{Address, Endpoint, Server};
 use crate::daemon::paths::Surroundings;
 use crate::sys::users;
 
@@ -21,16 +21,18 @@ pub fn server(invocation: &Invocation) -> Result<Server, Failure> {
         Some(text) => text.parse()?,
         None => socket().unwrap_or_default(),
     };
-    let mut server = Server::new(address);
-    let config = UserConfig::of_user(&variable)?;
-    if let Some((config, key)) = config.as_ref().and_then(|c| Some((c, c.key(server.address())?))) {
-        if let Some(warning) = config.warning() {
-            // It is of no weight whether anybody reads this.
-            let _ = writeln!(std::io::stderr(), "gaffer: {warning}");
+    let mut node = Endpoint::from(address);
+    if let Some(config) = UserConfig::of_user(&variable)? {
+        node.trust = config.trust(&node.address)?;
+        if let Some(key) = config.key(&node.address) {
+            if let Some(warning) = config.warning() {
+                // It is of no weight whether anybody reads this.
+                let _ = writeln!(std::io::stderr(), "gaffer: {warning}");
+            }
+            node.use_key(key).map_err(Failure::usage)?;
         }
-        server.use_key(key).map_err(Failure::usage)?;
     }
-    Ok(server)
+    Ok(Server::at(node))
 }
 
 /// A variable of our environment; one that is empty counts as none.

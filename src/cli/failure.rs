@@ -71,9 +71,9 @@ pub fn within(args: &str, words: &[String]) -> Result<(), Failure> {
 impl From<client::Error> for Failure {
     fn from(error: client::Error) -> Self {
         match error {
-            client::Error::NoNode { .. } | client::Error::Strange(_) => {
-                Self::NoNode(error.to_string())
-            }
+            client::Error::NoNode { .. }
+            | client::Error::Unsafe { .. }
+            | client::Error::Strange(_) => Self::NoNode(error.to_string()),
             client::Error::Address { .. } => Self::Usage(error.to_string()),
             client::Error::Broken(_) | client::Error::Refused { .. } => {
                 Self::Failed(error.to_string())

@@ -49,7 +49,7 @@ const fn takes(
 /// The flags that every command has.
 #[rustfmt::skip]
 pub const GLOBAL: &[Flag] = &[
-    takes(Some('g'), "gafferd-http-address", "URL", "the node: http://HOST:PORT or unix:PATH (default: $GAFFER_URL, the unix socket if it answers, else http://127.0.0.1:5000)"),
+    takes(Some('g'), "gafferd-http-address", "URL", "the node: http://HOST:PORT, https://HOST:PORT or unix:PATH (default: $GAFFER_URL, the unix socket if it answers, else http://127.0.0.1:5000)"),
     takes(Some('a'), "app", "NAME", "the application (default: the Procfile's folder, if there is one here)"),
     takes(Some('f'), "procfile", "FILE", "the Procfile (default: Procfile)"),
     takes(Some('d'), "root", "DIR", "the folder of the application (default: this one)"),

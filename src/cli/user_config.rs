@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 use crate::base::similar;
-use crate::client::Address;
+use crate::client::{Address, Trust};
 use crate::daemon::text_file::TextFile;
 use crate::wire::ini::{self, Section};
 
@@ -72,10 +72,35 @@ impl UserConfig {
         Ok(Self { path, nodes, open })
     }
 
+    /// What a section says of a node.
+    fn value(&self, address: &Address, key: &str) -> Option<&str> {
+        let (_, section) = self.nodes.iter().find(|(known, _)| known == address)?;
+        section.get(key).map(|entry| entry.value.as_str()).filter(|value| !value.is_empty())
+    }
+
     /// The key for a node.
     pub fn key(&self, address: &Address) -> Option<&str> {
-        let (_, section) = self.nodes.iter().find(|(known, _)| known == address)?;
-        section.get("key").map(|entry| entry.value.as_str()).filter(|key| !key.is_empty())
+        self.value(address, "key")
+    }
+
+    /// Who may vouch for a node, and as whom it is come to. Relative paths are meant from the file's folder.
+    ///
+    /// # Errors
+    /// A certificate has no key, or a key no certificate.
+    pub fn trust(&self, address: &Address) -> Result<Trust, Failure> {
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        let file = |key: &str| self.value(address, key).map(|path| folder.join(path));
+        let identity = match (file("certfile"), file("keyfile")) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => {
+                let path = self.path.display();
+                return Err(Failure::failed(format!(
+                    "{path}: certfile and keyfile of {address} belong together"
+                )));
+            }
+        };
+        Ok(Trust { authorities: file("cacert"), identity })
     }
 
     /// What is to be said if a key of it is used.
@@ -95,13 +120,17 @@ mod tests {
 
     #[test]
     fn a_node_is_found_however_its_address_is_written() {
-        let text = "[node \"http://127.0.0.1:5001\"]\nkey = one\n[node \"unix:/run/g\"]\nkey = two\n[node \"http://x\"]\ncacert = ca.pem\n";
+        let text = "[node \"http://127.0.0.1:5001\"]\nkey = one\n[node \"unix:/run/g\"]\nkey = two\n[node \"http://x\"]\ncacert = ca.pem\n[node \"http://half\"]\ncertfile = c.pem\n";
         let config = parse(text).expect("sound");
         let key = |url: &str| config.key(&url.parse().expect("an address")).map(str::to_owned);
         assert_eq!(key("127.0.0.1:5001").as_deref(), Some("one"));
         assert_eq!(key("http://127.0.0.1:5001/").as_deref(), Some("one"));
         assert_eq!(key("unix:/run/g").as_deref(), Some("two"));
         assert_eq!((key("http://x"), key("http://y")), (None, None));
+        let trust = |url: &str| config.trust(&url.parse().expect("an address"));
+        let authorities = trust("http://x").expect("sound").authorities;
+        assert_eq!(authorities, Some(PathBuf::from("ca.pem")));
+        assert!(trust("http://half").is_err(), "a certificate without its key");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Where a node is: `http://HOST:PORT`, `HOST:PORT` or `unix:PATH`.
+//! Where a node is: `http://HOST:PORT`, `https://HOST:PORT`, `HOST:PORT` or `unix:PATH`.
 
 use std::str::FromStr;
 
@@ -38,10 +38,13 @@ impl FromStr for Address {
             let why = "a node knows no users and passwords; leave out what stands before the @";
             return Err(Error::Address { text, why: why.into() });
         }
-        if text.starts_with("https:") {
-            return Err(bad("https is not spoken by this version"));
+        let (over_tls, rest) = match text.strip_prefix("https://") {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix("http://").unwrap_or(text)),
+        };
+        if over_tls && !cfg!(feature = "tls") {
+            return Err(bad("this build speaks no TLS"));
         }
-        let rest = text.strip_prefix("http://").unwrap_or(text);
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (host, port) = match rest.strip_prefix('[') {
             Some(rest) => {
@@ -54,14 +57,15 @@ impl FromStr for Address {
             },
         };
         if host.contains("://") || host.contains('/') || port.is_some_and(|p| p.contains('/')) {
-            return Err(bad("expected http://HOST:PORT or unix:PATH, without a path behind it"));
+            return Err(bad("expected http://HOST:PORT, https://HOST:PORT or unix:PATH, without a path behind it"));
         }
         let port = match port {
             None => DEFAULT_PORT,
             Some(port) => port.parse().map_err(|_| bad("its port is not one"))?,
         };
         let host = if host.is_empty() { "127.0.0.1" } else { host };
-        Ok(Self::Tcp { host: host.to_owned(), port })
+        let host = host.to_owned();
+        Ok(if over_tls { Self::Tls { host, port } } else { Self::Tcp { host, port } })
     }
 }
 
@@ -74,6 +78,8 @@ mod tests {
         for (text, shown) in [
             ("http://127.0.0.1:5001", "http://127.0.0.1:5001"),
             ("http://node.example/", "http://node.example:5000"),
+            #[cfg(feature = "tls")]
+            ("https://[::1]", "https://[::1]:5000"),
             ("localhost:7", "http://localhost:7"),
             (":7", "http://127.0.0.1:7"),
             ("http://[::1]:7", "http://[::1]:7"),
@@ -84,7 +90,7 @@ mod tests {
             let address: Address = text.parse().expect(text);
             assert_eq!(address.to_string(), shown);
         }
-        for bad in ["unix:", "https://x", "ftp://x", "http://x:y", "http://x:5000/jobs", "[::1"] {
+        for bad in ["unix:", "https://x:y", "ftp://x", "http://x:y", "http://x:5000/jobs", "[::1"] {
             assert!(bad.parse::<Address>().is_err(), "{bad}");
         }
         for (bad, shown) in [

@@ -7,13 +7,13 @@ use serde_json::{json, Map, Value};
 
 use super::address::Address;
 use super::channel::Channel;
+use super::endpoint::Endpoint;
 use super::error::Error;
 use super::http::{Body, Connection, Reply, PATIENCE, WRITE_PATIENCE};
 
 /// A node.
 pub struct Server {
-    address: Address,
-    key: Option<String>,
+    endpoint: Endpoint,
     connection: Option<Connection>,
 }
 
@@ -70,37 +70,28 @@ pub struct Process<'a> {
 impl Server {
     /// A node at this address. Nothing is sent before the first call.
     pub fn new(address: Address) -> Self {
-        Self { address, key: None, connection: None }
+        Self::at(address.into())
+    }
+
+    /// The same, with a key or with others to trust.
+    pub fn at(endpoint: Endpoint) -> Self {
+        Self { endpoint, connection: None }
     }
 
     /// The same node, over a connection of its own.
     #[must_use]
     pub fn another(&self) -> Self {
-        Self { key: self.key.clone(), ..Self::new(self.address.clone()) }
+        Self::at(self.endpoint.clone())
     }
 
-    /// Says this key with every request.
-    ///
-    /// # Errors
-    /// It cannot be sent: it has something else than visible ASCII in it.
-    pub fn use_key(&mut self, key: &str) -> Result<(), String> {
-        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("a key consists of visible ASCII".into());
-        }
-        self.key = Some(key.to_owned());
-        self.connection = None;
-        Ok(())
-    }
-
-    fn connect(&self) -> Result<Connection, Error> {
-        let mut connection = Connection::open(&self.address)?;
-        connection.use_key(self.key.clone());
-        Ok(connection)
+    /// How it is come to.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// Where it is.
     pub fn address(&self) -> &Address {
-        &self.address
+        &self.endpoint.address
     }
 
     /// Asks for anything; a path may have a query.
@@ -134,10 +125,10 @@ impl Server {
             }
             if method != "GET" {
                 // It may have been done all the same: look before asking twice.
-                self.connect()?.ask("GET", "/ping", b"")?;
+                Connection::open(&self.endpoint)?.ask("GET", "/ping", b"")?;
             }
         }
-        let mut connection = self.connect()?;
+        let mut connection = Connection::open(&self.endpoint)?;
         connection.set_patience(Some(patience))?;
         let reply = connection.ask(method, target, body)?;
         self.connection = Some(connection);
@@ -244,7 +235,7 @@ impl Server {
     /// # Errors
     /// As [`Channel::open`].
     pub fn channel(&self) -> Result<Channel, Error> {
-        Channel::open(&self.address)
+        Channel::open(&self.endpoint)
     }
 
     /// A body that goes on, over a connection of its own, such as `/watch?feed=continuous`.
@@ -252,7 +243,7 @@ impl Server {
     /// # Errors
     /// As [`Connection::follow`].
     pub fn follow(&self, target: &str) -> Result<Body, Error> {
-        self.connect()?.follow(target)
+        Connection::open(&self.endpoint)?.follow(target)
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{json, Map, Value};
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tungstenite::Message;
 
-use super::address::Address;
+use super::endpoint::Endpoint;
 use super::error::Error;
 use super::http::Connection;
 use super::stream::Stream;
@@ -23,13 +23,13 @@ pub(super) struct Socket {
 
 impl Socket {
     /// Opens a websocket at this target.
-    pub(super) fn open(address: &Address, target: &str) -> Result<Self, Error> {
+    pub(super) fn open(endpoint: &Endpoint, target: &str) -> Result<Self, Error> {
         let mut key = [0; 16];
         entropy::random_bytes(&mut key)
             .map_err(|errno| Error::Broken(std::io::Error::from_raw_os_error(errno.0)))?;
         let key = BASE64.encode(&key);
         let accept = accept_of(&key);
-        let (stream, ahead) = Connection::open(address)?.switch(target, (&key, &accept))?;
+        let (stream, ahead) = Connection::open(endpoint)?.switch(target, (&key, &accept))?;
         let config = WebSocketConfig::default().write_buffer_size(0);
         Ok(Self { ws: WebSocket::from_partially_read(stream, ahead, Role::Client, Some(config)) })
     }
@@ -128,8 +128,8 @@ impl Channel {
     ///
     /// # Errors
     /// Nobody answers there, or it refuses.
-    pub fn open(address: &Address) -> Result<Self, Error> {
-        let socket = Socket::open(address, "/channel/websocket")?;
+    pub fn open(endpoint: &Endpoint) -> Result<Self, Error> {
+        let socket = Socket::open(endpoint, "/channel/websocket")?;
         Ok(Self { socket, waiting: VecDeque::new(), commands: 0 })
     }
 

@@ -24,6 +24,13 @@ pub enum Error {
         /// What the system said.
         error: io::Error,
     },
+    /// Somebody answers there, but not over TLS as it should be.
+    Unsafe {
+        /// Where.
+        address: Address,
+        /// Why not.
+        reason: String,
+    },
     /// The connection broke, or took too long.
     Broken(io::Error),
     /// What came is not what a node says.
@@ -69,6 +76,9 @@ impl fmt::Display for Error {
             Self::Address { text, why } => write!(f, "{text:?} is not a node's address: {why}"),
             Self::NoNode { address, error } => {
                 write!(f, "no gafferd answers at {address} ({error}): start one with `gafferd`")
+            }
+            Self::Unsafe { address, reason } => {
+                write!(f, "no safe connection to {address}: {reason}")
             }
             Self::Broken(error) => write!(f, "the connection to the node broke: {error}"),
             Self::Strange(what) => write!(f, "what answers is no gafferd ({what})"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::address::Address;
+use super::endpoint::Endpoint;
 use super::error::Error;
 use super::stream::Stream;
 use crate::VERSION;
@@ -89,16 +90,11 @@ impl Connection {
     ///
     /// # Errors
     /// Nobody answers there.
-    pub fn open(address: &Address) -> Result<Self, Error> {
-        let stream = Stream::open(address)?;
+    pub fn open(endpoint: &Endpoint) -> Result<Self, Error> {
+        let stream = Stream::open(endpoint)?;
         stream.set_patience(Some(PATIENCE))?;
-        let (address, patience) = (address.clone(), Some(PATIENCE));
-        Ok(Self { stream, address, key: None, patience, ahead: Vec::new() })
-    }
-
-    /// The key to say with every request.
-    pub(super) fn use_key(&mut self, key: Option<String>) {
-        self.key = key;
+        let (address, key) = (endpoint.address.clone(), endpoint.key.clone());
+        Ok(Self { stream, address, key, patience: Some(PATIENCE), ahead: Vec::new() })
     }
 
     /// How long an answer may take; for ever without one.
@@ -146,21 +142,25 @@ impl Connection {
     }
 
     fn send(&mut self, method: &str, target: &str, body: &[u8]) -> Result<(), Error> {
-        let host = self.address.host();
-        let mut request = format!(
-            "{method} {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: gaffer/{VERSION}\r\n"
-        );
+        let mut request = self.beginning(method, target);
         if !body.is_empty() || matches!(method, "POST" | "PUT") {
             let length = body.len();
             request += &format!("Content-Type: application/json\r\nContent-Length: {length}\r\n");
-        }
-        if let Some(key) = &self.key {
-            request += &format!("X-Api-Key: {key}\r\n");
         }
         request += "\r\n";
         let mut bytes = request.into_bytes();
         bytes.extend_from_slice(body);
         Ok(self.stream.write_all(&bytes)?)
+    }
+
+    /// The first lines of a request.
+    fn beginning(&self, method: &str, target: &str) -> String {
+        let host = self.address.host();
+        let key = self.key.as_ref().map(|key| format!("X-Api-Key: {key}\r\n"));
+        format!(
+            "{method} {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: gaffer/{VERSION}\r\n{}",
+            key.unwrap_or_default()
+        )
     }
 
     /// Reads the head of an answer, behind any that only say that one is coming.
@@ -293,12 +293,9 @@ impl Connection {
         target: &str,
         (key, accept): (&str, &str),
     ) -> Result<(Stream, Vec<u8>), Error> {
-        let host = self.address.host();
-        let request = format!(
-            "GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: gaffer/{VERSION}\r\n\
-             Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: {key}\r\n\r\n"
-        );
+        let request = self.beginning("GET", target)
+            + "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            + &format!("Sec-WebSocket-Key: {key}\r\n\r\n");
         self.stream.write_all(request.as_bytes())?;
         let Head { status, mut rest, fields } = self.head("GET")?;
         if status == 101 && named(&fields, "sec-websocket-accept") != Some(accept) {

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use tungstenite::protocol::WebSocket;
 use tungstenite::Message;
 
-use super::address::Address;
 use super::channel::{self, Said, Socket};
+use super::endpoint::Endpoint;
 use super::error::Error;
 use super::stream::Stream;
 
@@ -34,8 +34,8 @@ impl Live {
     ///
     /// # Errors
     /// Nobody answers there, or it refuses.
-    pub fn open(address: &Address) -> Result<Self, Error> {
-        let ws = Socket::open(address, "/channel/websocket")?.into_inner();
+    pub fn open(endpoint: &Endpoint) -> Result<Self, Error> {
+        let ws = Socket::open(endpoint, "/channel/websocket")?.into_inner();
         ws.get_ref().set_waiting(false)?;
         Ok(Self { ws })
     }

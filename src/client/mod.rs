@@ -19,14 +19,18 @@
 mod address;
 mod api;
 mod channel;
+mod endpoint;
 mod error;
 mod http;
 mod live;
 mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use address::Address;
 pub use api::{Job, Logs, LogsWish, Process, Server, State};
 pub use channel::{Channel, Heard, Look, Said};
+pub use endpoint::{Endpoint, Trust};
 pub use error::Error;
 pub use http::{Body, Connection, Reply};
 pub use live::{Hearing, Live};

@@ -266,7 +266,7 @@ impl Said {
     fn lookupd(&mut self, word: &str) -> Result<(), String> {
         let address = match values::lookupd(word)? {
             Address::Unix(path) => Address::Unix(self.folder.join(path)),
-            tcp @ Address::Tcp { .. } => tcp,
+            far @ (Address::Tcp { .. } | Address::Tls { .. }) => far,
         };
         let all = self.lookupds.get_or_insert_default();
         if all.contains(&address) {

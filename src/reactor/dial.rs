@@ -168,6 +168,8 @@ impl<M: Machine> Reactor<M> {
                     self.machine.link_failed(link, &reason, now);
                 }
             },
+            // Those who ask for links read no such address.
+            Address::Tls { .. } => self.machine.link_failed(link, "links speak no TLS", now),
             Address::Tcp { host, port } => match host.parse::<IpAddr>() {
                 Ok(ip) => self.try_next(link, [SocketAddr::new(ip, port)].into(), "", now),
                 Err(_) => self.resolve(link, (host, port), now),

@@ -84,7 +84,7 @@ fn who_is_not_there_is_told_with_the_cure() {
     let address: Address = format!("http://127.0.0.1:{port}").parse().expect("an address");
     let error = Server::new(address.clone()).ping().expect_err("nobody");
     assert!(error.to_string().ends_with("start one with `gafferd`"), "{error}");
-    assert!(matches!(Channel::open(&address), Err(Error::NoNode { .. })));
+    assert!(matches!(Channel::open(&address.into()), Err(Error::NoNode { .. })));
     let unix: Address = "unix:/no/such".parse().expect("an address");
-    assert!(matches!(Connection::open(&unix), Err(Error::NoNode { .. })));
+    assert!(matches!(Connection::open(&unix.into()), Err(Error::NoNode { .. })));
 }

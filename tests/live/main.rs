@@ -28,6 +28,8 @@ mod reload;
 mod snapshots;
 mod state;
 mod terminal;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "top")]
 mod top;
 mod tree;

@@ -60,9 +60,8 @@ pub fn top(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), F
         color: terminal.has_color(),
         time: times::of_day,
     };
-    let address = server.address().clone();
-    let live = Live::open(&address)?;
-    let mut model = Model::new(address.to_string(), scope, look);
+    let live = Live::open(server.endpoint())?;
+    let mut model = Model::new(server.address().to_string(), scope, look);
     model.sort = sort;
-    Shell::new(model, address, live)?.run()
+    Shell::new(model, server.endpoint().clone(), live)?.run()
 }

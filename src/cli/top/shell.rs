@@ -18,7 +18,7 @@ use super::model::{Changed, Model, Wish};
 use super::screen::Screen;
 use crate::base::clock::Now;
 use crate::cli::failure::Failure;
-use crate::client::{Address, Error, Hearing, Live};
+use crate::client::{Endpoint, Error, Hearing, Live};
 use crate::reactor::clock::Clock;
 use crate::sys::terminal;
 
@@ -52,7 +52,7 @@ enum End {
 /// All that the loop has.
 pub struct Shell {
     model: Model,
-    address: Address,
+    node: Endpoint,
     screen: Screen,
     poll: Poll,
     signals: Signals,
@@ -76,7 +76,7 @@ impl Shell {
     ///
     /// # Errors
     /// The terminal, or a signal, is not to be had.
-    pub fn new(model: Model, address: Address, live: Live) -> io::Result<Self> {
+    pub fn new(model: Model, node: Endpoint, live: Live) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let mut signals =
@@ -88,7 +88,7 @@ impl Shell {
         let (opener, opened) = channel();
         let mut shell = Self {
             model,
-            address,
+            node,
             screen,
             poll,
             signals,
@@ -328,12 +328,12 @@ impl Shell {
     }
 
     fn connect(&mut self) {
-        let (address, sender) = (self.address.clone(), self.opener.clone());
+        let (node, sender) = (self.node.clone(), self.opener.clone());
         let waker = Arc::clone(&self.waker);
         #[expect(clippy::disallowed_methods, reason = "a connection may take long to come about")]
         std::thread::spawn(move || {
             // Where nobody waits for it any more, all is over.
-            let _ = sender.send(Live::open(&address));
+            let _ = sender.send(Live::open(&node));
             let _ = waker.wake();
         });
     }
@@ -366,8 +366,10 @@ fn end_of(heard: &[i32]) -> Option<End> {
 fn short(error: &Error) -> String {
     match error {
         Error::NoNode { error, .. } => error.to_string(),
-        Error::Address { .. } | Error::Broken(_) | Error::Strange(_) | Error::Refused { .. } => {
-            error.to_string()
-        }
+        Error::Address { .. }
+        | Error::Unsafe { .. }
+        | Error::Broken(_)
+        | Error::Strange(_)
+        | Error::Refused { .. } => error.to_string(),
     }
 }
