@@ -8,6 +8,7 @@ use serde_json::{json, Map, Value};
 use super::args::Invocation;
 use super::connect;
 use super::failure::Failure;
+use super::loading;
 use super::names::{self, Target};
 use super::parallel;
 use super::terminal::Terminal;
@@ -97,13 +98,23 @@ fn on_jobs(
     })
 }
 
+/// Names the jobs of `--from-file`, too.
+fn with_file(invocation: &mut Invocation) -> Result<(), Failure> {
+    let Some(file) = invocation.value("from-file") else { return Ok(()) };
+    let jobs = loading::of_file(file, &names::application(invocation))?;
+    invocation.words.extend(jobs.into_iter().map(|job| job.name.to_string()));
+    Ok(())
+}
+
 /// `gaffer unload`.
 pub fn unload(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
+    with_file(invocation)?;
     on_jobs(invocation, terminal, ("unload", "unloaded"), |mut job| job.unload())
 }
 
 /// `gaffer reload`.
 pub fn reload(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
+    with_file(invocation)?;
     on_jobs(invocation, terminal, ("reload", "reloaded"), |mut job| job.set(State::Reloaded))
 }
 

@@ -205,7 +205,11 @@ pub fn concurrency(invocation: &Invocation, kinds: &[String]) -> Result<Numbers,
 }
 
 /// The jobs of a file, or of standard input; those without a session are of this one.
-fn of_file(file: &str, session: &str) -> Result<Vec<JobEntry>, Failure> {
+/// The jobs of a JSON file; `-` reads it from standard input.
+///
+/// # Errors
+/// It cannot be read, or there are none in it.
+pub fn of_file(file: &str, session: &str) -> Result<Vec<JobEntry>, Failure> {
     let (path, text) = if file == "-" {
         let mut text = String::new();
         std::io::stdin().lock().read_to_string(&mut text)?;

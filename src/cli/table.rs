@@ -67,6 +67,9 @@ const NUMBERS: Flag = takes(
     "NAME=N",
     "how many of each process type, comma-separated; all=N for those not named (repeatable)",
 );
+const FROM_FILE: Flag = takes(None, "from-file", "FILE", "the jobs of this JSON file");
+const VERBOSE: Flag =
+    flag(Some('v'), "verbose", "for those who are used to it: output is always printed");
 const NO_WAIT: Flag = flag(None, "no-wait", "do not wait until it is done");
 const COMMIT_GRACE: Flag = takes(
     None,
@@ -83,14 +86,14 @@ const WATCH: Flag = flag(Some('w'), "watch", "show it again whenever it changes,
 pub const COMMANDS: &[Command] = &[
     Command { names: &["start", "up", "dev:start"], args: "[NAME...]", about: "run this folder's Procfile here, without a node, until ^C or until a process ends",
         flags: &[NUMBERS, takes(None, "only", "NAMES", "these process types only, comma-separated"), takes(Some('p'), "port", "PORT", "where the ports begin (default: PORT of .env or the environment, else 5000)"),
-            flag(None, "restart", "start again what ends"), flag(None, "exit-on-failure", "stop the others only when a process fails")], run: start::start },
-    Command { names: &["dev:run"], args: "CMD...", about: "run a command in the environment of this folder's application, in our place", flags: &[], run: one_off::here },
+            flag(None, "restart", "start again what ends"), flag(None, "exit-on-failure", "stop the others only when a process fails"), VERBOSE], run: start::start },
+    Command { names: &["dev:run"], args: "CMD...", about: "run a command in the environment of this folder's application, in our place", flags: &[VERBOSE], run: one_off::here },
     Command { names: &["check"], args: "[FILE...]", about: "tell what is wrong with Procfiles, .env, INI and JSON files (- reads stdin; default: the Procfile and the .env here)", flags: &[], run: check::check },
     Command { names: &["apps"], args: "", about: "list the applications of the node", flags: &[], run: ps::apps },
     Command { names: &["load"], args: "[FILE]", about: "load this folder's Procfile, or a JSON file of jobs (- reads it from stdin)",
         flags: &[NUMBERS, flag(None, "nostart", "load without starting")], run: loading::load },
-    Command { names: &["unload"], args: "[JOB...]", about: "unload jobs, or the application", flags: &[NO_WAIT], run: jobs::unload },
-    Command { names: &["reload"], args: "[JOB...]", about: "replace all processes of jobs, or of the application", flags: &[NO_WAIT], run: jobs::reload },
+    Command { names: &["unload"], args: "[JOB...]", about: "unload jobs, or the application", flags: &[NO_WAIT, FROM_FILE], run: jobs::unload },
+    Command { names: &["reload"], args: "[JOB...]", about: "replace all processes of jobs, or of the application", flags: &[NO_WAIT, FROM_FILE], run: jobs::reload },
     Command { names: &["ps"], args: "[JOB...]", about: "list instances, with why and what next",
         flags: &[takes(Some('o'), "output", "FORM", "wide, json, tsv or name"), takes(None, "sort", "COLUMN", "sort by app, job, state, up, restarts, cpu or mem"), WATCH], run: ps::ps },
     Command { names: &["stats"], args: "[JOB...]", about: "what processes use: CPU, memory, threads and descriptors of each with its group",
