@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use std::time::Instant;
 
 use super::failure::Failure;
-use crate::client::{Channel, Heard, Look};
+use crate::client::{Body, Channel, Heard, Look};
 use crate::sys::fds::{wait_for_input, Woken};
 
 /// What a wait ended with.
@@ -51,6 +51,23 @@ pub fn hear_until(channel: &mut Channel, deadline: Option<Instant>) -> Result<Ne
             Woken::Input => {}
             Woken::Unread => return Err(Failure::Gone),
             Woken::Time => return Ok(Next::Time),
+        }
+    }
+}
+
+/// The next bytes of what goes on; `None` at its end.
+///
+/// # Errors
+/// The connection broke, or nobody reads what is printed any more.
+pub fn read(body: &mut Body) -> Result<Option<Vec<u8>>, Failure> {
+    let stdout = io::stdout();
+    loop {
+        if let Some(next) = body.look()? {
+            return Ok(next);
+        }
+        match wait_for_input(body.as_fd(), stdout.as_fd(), None) {
+            Woken::Input | Woken::Time => {}
+            Woken::Unread => return Err(Failure::Gone),
         }
     }
 }

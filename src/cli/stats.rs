@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::args::Invocation;
-use super::connect;
 use super::failure::Failure;
 use super::names;
 use super::terminal::{size, Cell, Paint, Terminal};
+use super::{connect, hearing};
 use crate::client::Error;
 
 /// Longest line of the feed: ten thousand processes fit.
@@ -25,7 +25,7 @@ pub fn stats(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(),
     }
     let mut feed = server.follow("/stats?feed=continuous&interval=1")?;
     let mut ahead: Vec<u8> = Vec::new();
-    while let Some(bytes) = feed.read()? {
+    while let Some(bytes) = hearing::read(&mut feed)? {
         ahead.extend_from_slice(&bytes);
         while let Some(end) = ahead.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = ahead.drain(..=end).collect();

@@ -6,10 +6,10 @@ use std::sync::mpsc;
 use serde_json::Value;
 
 use super::args::Invocation;
-use super::connect;
 use super::failure::Failure;
 use super::names::{self, Target};
 use super::terminal::Terminal;
+use super::{connect, hearing};
 use crate::client::{Error, Server};
 
 /// The number of a process, which may stand as `PID` or `PID.STREAM`.
@@ -65,7 +65,7 @@ pub fn recv(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), 
         None => first_label(&mut server, pid)?,
     };
     let mut body = server.process(pid).read(&label, None)?;
-    while let Some(bytes) = body.read()? {
+    while let Some(bytes) = hearing::read(&mut body)? {
         terminal.bytes(&bytes)?;
     }
     Ok(())

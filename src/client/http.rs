@@ -1,6 +1,7 @@
 //! One HTTP/1.1 request after the other over one connection, and answers that go on.
 
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -137,7 +138,7 @@ impl Connection {
             }
             return Err(Error::of_answer(status, &body));
         }
-        self.stream.set_patience(None)?;
+        self.set_patience(None)?;
         Ok(Body { connection: self, rest })
     }
 
@@ -268,7 +269,8 @@ impl Connection {
                 Err(error)
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
                 {
-                    return Err(self.silent());
+                    // Without a limit it is that nobody wanted to wait.
+                    return Err(self.patience.map_or(Error::Broken(error), |_| self.silent()));
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -313,6 +315,13 @@ impl Connection {
     }
 }
 
+impl AsFd for Body {
+    /// For poll(2) only. What has been read of it already does not show there: [`Body::look`] first.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.connection.stream.as_fd()
+    }
+}
+
 impl Body {
     /// The next bytes; `None` at the end.
     ///
@@ -320,6 +329,20 @@ impl Body {
     /// The connection broke.
     pub fn read(&mut self) -> Result<Option<Vec<u8>>, Error> {
         self.connection.piece(&mut self.rest)
+    }
+
+    /// What [`Self::read`] gives, if that needs no waiting.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub fn look(&mut self) -> Result<Option<Option<Vec<u8>>>, Error> {
+        self.connection.stream.set_waiting(false)?;
+        let next = match self.read() {
+            Err(Error::Broken(error)) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            next => next.map(Some),
+        };
+        self.connection.stream.set_waiting(true)?;
+        next
     }
 }
 

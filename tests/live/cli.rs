@@ -477,3 +477,28 @@ fn a_signal_is_not_said_to_be_sent_to_nobody() {
     let said = does(&node, &site, &["scale", "web=3"]);
     assert_eq!(said, "Scaling site.web processes... done, 3 when it is started\n");
 }
+
+#[test]
+fn what_goes_on_ends_with_its_reader() {
+    let node = Folder::new().start();
+    let cmd = "read a; echo one; echo two; exec sleep 1000";
+    let job = json!({"name": "a", "cmd": cmd, "shell": true, "redirect_output": ["out"],
+        "redirect_input": true});
+    node.run_job(&job);
+    let counters = || node.get("/debug/counters")["feeds"].as_u64();
+    // Nothing is written any more when the reader is gone.
+    let shell = line(&node, "recv 1 | head -1");
+    let mut command = Command::new("sh");
+    command.args(["-c", &shell]).stdout(Stdio::piped());
+    #[expect(clippy::disallowed_methods, reason = "the program under test goes on beside us")]
+    let receiving = command.spawn().expect("it runs");
+    until("it listens", || counters() == Some(1));
+    does(&node, ".", &["send", "1", "go"]);
+    let output = receiving.wait_with_output().expect("ours");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "one\n");
+    until("nobody listens", || counters() == Some(0));
+    let shell = line(&node, "stats -w --json | head -1");
+    let output = Command::new("sh").args(["-c", &shell]).output().expect("it runs");
+    assert!(output.stdout.starts_with(b"[{"), "{output:?}");
+    until("nobody is told", || counters() == Some(0));
+}
