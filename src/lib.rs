@@ -19,6 +19,7 @@
 //! │ │   hub, feeds, history        who follows what           │ │
 //! │ │   lookups: links (front/)    what is told to lookupds   │ │
 //! │ │   outputs, stdins, stats, waits, state                  │ │
+//! │ │   door, guests               who is let in, and stays   │ │
 //! │ └─────────────────────────────────────────────────────────┘ │
 //! └─────────────────────────────────────────────────────────────┘
 //! ```
@@ -88,6 +89,14 @@
 //! that is ever queued is the difference to what is so: no lookupd is waited for, and none costs memory by
 //! being away. Where there is none there is no timer.
 //!
+//! # Who may do what
+//!
+//! The shell tells where a connection comes from ([`front::peer`]), [`front::access`] whether anybody from
+//! there may speak to us at all, and the door (`node/keys`) who it is: by a key, or as a user of this machine
+//! on the unix socket. That is found out once, for a request, a session or a websocket. What each route,
+//! command and topic needs stands in its table, and `node/permission.rs` holds one against the other, for
+//! every way in. Hashing a password is slow and is the worker's; its answer is a fact.
+//!
 //! # Links
 //!
 //! A machine reaches others by `Effect::Dial`: the reactor finds the address, on a worker of its own for
@@ -123,6 +132,7 @@
 //!   left, in the same method.
 //! - Nothing grows without a limit from [`base::limits`].
 //! - Nothing a web page can do reaches an endpoint: [`front::access`] is asked first.
+//! - Nobody does what his key does not permit: [`node::permission`] is asked before anything is done.
 //! - Only `converge` starts processes, and only `ending` stops them.
 //! - Nothing of an answer is sent before what it promises is written to the state directory, where it
 //!   outlives the daemon; the worker has it on the disk, where it outlives the machine, soon after.
@@ -131,9 +141,10 @@
 //!
 //! # Where to add
 //!
-//! - **an endpoint**: a function in `node/api_*.rs` and a line in [`node::routes::ROUTES`]
+//! - **an endpoint**: a function in `node/api_*.rs` and a line in [`node::routes::ROUTES`], which says what it
+//!   needs, and one in `tests/golden/permissions.table`
 //! - **a command of the channel**: a line in [`node::commands::COMMANDS`] and its function there
-//! - **a topic**: `node/topics.rs`, and how it is told in `node/hub.rs`
+//! - **a topic**: `node/topics.rs`, how it is told in `node/hub.rs`, what it needs in `node/permission.rs`
 //! - **a command of `gaffer`**: a line in [`cli::COMMANDS`] and its function in `cli/`
 //! - **a job option**: a line in [`supervisor::spec_keys::KEYS`], a field of
 //!   [`supervisor::JobSpec`], and its use in `supervisor/order.rs` or `restart.rs`

@@ -9,6 +9,42 @@ pub const SESSION_NAME: usize = 64;
 /// Longest job label.
 pub const JOB_LABEL: usize = 128;
 
+// --- keys and users -----------------------------------------------------------------------------
+
+/// Memory of one hash of a password, in KiB: seven MiB, the least that the OWASP's cheat sheet on
+/// password storage names for argon2id, as the host may have little more.
+pub const PASSWORD_MEMORY: u32 = 7168;
+/// How often that memory is gone through: what that sheet asks for with so little of it.
+pub const PASSWORD_PASSES: u32 = 5;
+/// Passwords that wait to be hashed, or are: each has its memory only while it is hashed, one at a time.
+pub const PASSWORDS_WAITING: usize = 32;
+/// Longest password.
+pub const PASSWORD: usize = 1024;
+/// Longest name of a user.
+pub const USER_NAME: usize = 64;
+/// Longest label of a key.
+pub const KEY_LABEL: usize = 256;
+/// Most keys, logins included: each is a few hundred bytes.
+pub const KEYS: usize = 10_000;
+/// Most users.
+pub const USERS: usize = 10_000;
+/// How deep keys may come from each other.
+pub const KEY_DEPTH: usize = 16;
+/// Permissions of a key on jobs and sessions, and what else is said of one: its whole JSON.
+pub const KEY_SIZE: usize = 16 * 1024;
+/// How long the key of a login is good: as long as people stay logged in elsewhere.
+pub const LOGIN_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Logins of one user that are good at a time; the oldest makes room.
+pub const LOGINS: usize = 16;
+/// Failed logins from one place or of one user before they are slowed down,
+pub const LOGIN_BURST: u32 = 10;
+/// and how long it takes until one more may be tried.
+pub const LOGIN_PAUSE: Duration = Duration::from_secs(6);
+/// Places and users whose failed logins are remembered.
+pub const LOGIN_SOURCES: usize = 4096;
+/// How long somebody on a websocket or a channel may take to say the key that is asked for.
+pub const AUTHENTICATE: Duration = Duration::from_secs(10);
+
 // --- jobs --------------------------------------------------------------------------------------
 
 /// Most instances of one job: what a small host can hold, and what a slip of the finger in a

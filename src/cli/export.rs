@@ -9,6 +9,8 @@ use super::connect;
 use super::failure::Failure;
 use super::names;
 use super::terminal::Terminal;
+use crate::client::{Error, Server};
+use crate::node::masking::MASK;
 
 /// `gaffer export`.
 pub fn export(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
@@ -23,8 +25,7 @@ pub fn export(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<()
     let mut server = connect::server(invocation)?;
     let mut jobs = Vec::new();
     for name in names::jobs(&mut server, invocation, &invocation.words)? {
-        let info = server.job(&name).info()?;
-        let config = info["config"].as_object().cloned().unwrap_or_default();
+        let config = configuration(&mut server, &name)?;
         jobs.push((name, config));
     }
     let text = if ini { as_ini(&jobs) } else { as_json(&jobs) };
@@ -33,6 +34,23 @@ pub fn export(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<()
             fs::write(path, text).map_err(|error| Failure::failed(format!("{path}: {error}")))
         }
         None => terminal.line(text.trim_end()),
+    }
+}
+
+/// A job's configuration, whole: it is to be one again.
+fn configuration(server: &mut Server, name: &str) -> Result<Map<String, Value>, Failure> {
+    let info = match server.job(name).info_with_secrets() {
+        Err(Error::Refused { status: 403, .. }) => server.job(name).info()?,
+        info => info?,
+    };
+    let config = info["config"].as_object().cloned().unwrap_or_default();
+    let env = config.get("env").and_then(Value::as_object);
+    match env.into_iter().flatten().find(|(_, value)| *value == MASK) {
+        None => Ok(config),
+        Some((variable, _)) => Err(Failure::failed(format!(
+            "{name}: the value of {variable} is told to administrators only; export it with the key \
+             of one"
+        ))),
     }
 }
 

@@ -379,6 +379,7 @@ impl Machine for Foreground {
                 Effect::Kernel(_)
                 | Effect::Sample { .. }
                 | Effect::StopSampling
+                | Effect::Hash { .. }
                 | Effect::Dial { .. }
                 | Effect::Climb { .. }
                 | Effect::Store { .. }

@@ -280,6 +280,14 @@ impl Job<'_> {
         self.get("")
     }
 
+    /// All that the node tells of it, with the values of its environment that look like secrets.
+    ///
+    /// # Errors
+    /// As [`Self::info`], and only an administrator is told.
+    pub fn info_with_secrets(&mut self) -> Result<Value, Error> {
+        self.get("?secrets=1")
+    }
+
     /// Its statistics.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use log::{info, warn};
 
 use super::config::{Config, Origins};
 use super::host;
+use super::keeping;
 use super::launch::{self, Traces};
 use super::legacy::StateDirectory;
 use super::options::Options;
@@ -18,6 +19,7 @@ use crate::base::limits;
 use crate::front::sockjs;
 use crate::node::console::{Console, Verbosity};
 use crate::node::gaffer::{Gaffer, Setup};
+use crate::node::machine::StateFile;
 use crate::reactor::files::Files;
 use crate::reactor::sockets::Listener;
 use crate::reactor::turn::{Parts, Reactor};
@@ -40,9 +42,15 @@ pub fn run(options: Options) -> Result<u8, String> {
     startup::close_inherited();
     let nofile = startup::raise_nofile();
     let state = StateDirectory::take(&settings.state_dir)?;
+    let keys = state.load_whole(StateFile::Keys)?.len();
+    let warning = keeping::check(&settings, keys)?;
     let sockets = settings.socket.as_slice();
     let listeners = launch::listen(&settings.binds, sockets, settings.backlog, "--socket PATH")?;
     let mut traces = Traces::of_sockets(sockets);
+    let (keeping, group) = keeping::of(&settings)?;
+    if let Some(path) = &settings.socket {
+        launch::share_socket(path, group, settings.socket_mode)?;
+    }
     let log = launch::open_log(settings.error_log.as_deref())?;
     let readiness = launch::go_to_background(settings.daemon)?;
     // From here on the process has the number that it keeps.
@@ -50,15 +58,15 @@ pub fn run(options: Options) -> Result<u8, String> {
     let log = log.install(settings.log_level)?;
     info!("gafferd {VERSION}, state in {}", settings.state_dir.display());
     state.sign();
-    for warning in &config.warnings {
+    for warning in config.warnings.iter().chain(&warning) {
         warn!("{warning}");
     }
     let boot_id = procfs::boot_id().unwrap_or_default();
-    let legacy = state.legacy(&boot_id, options.forget);
+    let legacy = state.legacy(&boot_id, options.forget)?;
     let port = launch::first_port(&listeners);
     let registration = registration::of(&settings.lookups, &settings.binds, port)?;
     let setup = setup(&settings, &options, &environ, state.node.clone(), boot_id)?;
-    let setup = Setup { registration, ..setup };
+    let setup = Setup { registration, keeping, ..setup };
     let spawner =
         Spawner::new(nofile).map_err(|errno| format!("cannot start processes: {errno}"))?;
     if let Err(errno) = reap::become_subreaper() {

@@ -24,8 +24,10 @@ pub fn environment() -> BTreeMap<String, String> {
 /// # Errors
 /// The kernel has no random numbers.
 pub fn setup(environ: BTreeMap<String, String>, node: String) -> Result<Setup, String> {
-    let mut seed = [0; 8];
-    entropy::random_bytes(&mut seed).map_err(|errno| format!("no random numbers: {errno}"))?;
+    let (mut seed, mut secret) = ([0; 8], [0; 32]);
+    entropy::random_bytes(&mut seed)
+        .and_then(|()| entropy::random_bytes(&mut secret))
+        .map_err(|errno| format!("no random numbers: {errno}"))?;
     Ok(Setup {
         host: Host { environ: Rc::new(environ), accounts: Rc::new(SystemAccounts), node },
         seed: u64::from_le_bytes(seed),
@@ -36,6 +38,8 @@ pub fn setup(environ: BTreeMap<String, String>, node: String) -> Result<Setup, S
         console: Default::default(),
         boot_id: String::new(),
         registration: Default::default(),
+        keeping: Default::default(),
+        secret,
     })
 }
 

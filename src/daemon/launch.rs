@@ -1,7 +1,9 @@
 //! What every daemon of ours needs before its machine runs: sockets to listen on, a log, the
 //! background, a pidfile. And what is taken away when it is gone.
 
+use std::fs::{self, Permissions};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use log::info;
@@ -48,6 +50,19 @@ pub(super) fn listen(
         ));
     }
     Ok(listeners)
+}
+
+/// Lets others than its owner come to a unix socket: a group, and whom its permissions say. Who they are
+/// the kernel tells, and what each may is asked at the door.
+///
+/// # Errors
+/// We may not.
+pub(super) fn share_socket(path: &Path, group: Option<u32>, mode: u32) -> Result<(), String> {
+    let fault = |error| format!("the unix socket {}: {}", path.display(), Errno::of(&error));
+    if let Some(gid) = group {
+        std::os::unix::fs::chown(path, None, Some(gid)).map_err(fault)?;
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(fault)
 }
 
 /// The port of the first of these that is one of TCP.
@@ -145,7 +160,7 @@ impl Drop for Traces {
     fn drop(&mut self) {
         for path in &self.sockets {
             // Somebody may have removed it already.
-            let _ = std::fs::remove_file(path);
+            let _ = fs::remove_file(path);
         }
         if let Some(pidfile) = self.pidfile.take() {
             pidfile.release();

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use log::{error, warn};
+use serde_json::Value;
 
 use crate::base::error::Errno;
 use crate::node::gaffer::Legacy;
@@ -80,7 +81,10 @@ impl StateDirectory {
 
     /// What the daemon before this one left. `forget` leaves its jobs behind, but never its
     /// processes.
-    pub fn legacy(&self, boot_id: &str, forget: bool) -> Legacy {
+    ///
+    /// # Errors
+    /// Keys or users cannot be read: nobody is let in or kept out by half of them.
+    pub fn legacy(&self, boot_id: &str, forget: bool) -> Result<Legacy, String> {
         let mut legacy = Legacy::default();
         if let Some(loaded) = self.load(StateFile::Jobs) {
             if forget {
@@ -89,6 +93,8 @@ impl StateDirectory {
                 legacy.jobs = loaded.entries;
             }
         }
+        legacy.keys = self.load_whole(StateFile::Keys)?;
+        legacy.users = self.load_whole(StateFile::Users)?;
         if let Some(loaded) = self.load(StateFile::Running) {
             let same_boot =
                 loaded.header.get("boot_id").and_then(|id| id.as_str()) == Some(boot_id);
@@ -112,7 +118,7 @@ impl StateDirectory {
         let strays = strays::of_earlier_lives(&self.family, &self.node);
         let strays: Vec<_> = strays.into_iter().filter(|stray| !known(stray)).collect();
         legacy.strays = strays;
-        legacy
+        Ok(legacy)
     }
 
     fn load(&self, file: StateFile) -> Option<Loaded> {
@@ -139,6 +145,43 @@ impl StateDirectory {
                 None
             }
         }
+    }
+
+    /// What is in a file of which nothing may be missing.
+    ///
+    /// # Errors
+    /// Something is, with what to do.
+    pub fn load_whole(&self, file: StateFile) -> Result<Vec<(String, Value)>, String> {
+        let path = self.path.join(file.name());
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(format!("{}: {}", path.display(), Errno::of(&error))),
+        };
+        let why = match Journal::load(file.name(), &bytes) {
+            Ok(loaded) if loaded.damage.is_empty() => return Ok(loaded.entries),
+            Ok(loaded) => {
+                // The last line of a machine that lost its power was never promised to anybody.
+                let torn = loaded.damage.len() == 1 && !bytes.ends_with(b"\n");
+                if torn {
+                    warn!("{}: its last line is half written, and is left out", path.display());
+                    return Ok(loaded.entries);
+                }
+                loaded.damage.join(", ")
+            }
+            Err(unreadable) => unreadable.to_string(),
+        };
+        let backup = self.path.join(format!("{}.bak", file.name()));
+        let cure = if backup.exists() {
+            format!("{} is how it was before: put that in its place", backup.display())
+        } else {
+            "put a backup in its place".to_owned()
+        };
+        let shown = path.display();
+        Err(format!(
+            "{shown} is damaged ({why}); {cure}, or move it away to begin without {}",
+            file.name()
+        ))
     }
 
     /// Keeps a damaged file under a name that nothing of ours will write over.

@@ -21,7 +21,7 @@ pub const OPTIONS: &[Opt] = &[
     flag(None, "forget", "start without the jobs that were loaded over the API before"),
     takes(None, "allowed-host", "NAME", "a further name under which clients may ask for this node; * for all (repeatable)"),
     takes(None, "origin", "URL", "a web page's origin that may use the API, e.g. https://example.org (repeatable)"),
-    flag(None, "require-key", "demand an API key (refused: this version has no keys yet)"),
+    flag(None, "require-key", "ask for an API key, on loopback addresses too (default elsewhere)"),
     flag(None, "daemon", "go to the background once everything is started"),
     takes(None, "pidfile", "FILE", "write the process id here; a second daemon with it is refused"),
     takes(None, "error-log", "FILE", "log here instead of to stderr (\"-\"); opened again on SIGUSR1"),

@@ -2,7 +2,6 @@
 //! defaults. Both go through one function that knows every key, so a fault in either is told alike,
 //! with its place.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -37,6 +36,12 @@ pub struct Settings {
     pub log_level: LevelFilter,
     /// Who may talk to it.
     pub access: Access,
+    /// Whether a key is asked for over TCP.
+    pub require_key: bool,
+    /// The group whose users need no key on the unix socket.
+    pub socket_group: Option<String>,
+    /// The permissions of the unix socket.
+    pub socket_mode: u32,
     /// Whether the ways of SockJS for old browsers are served.
     pub sockjs_legacy: bool,
     /// With whom it registers, and where it says that it is.
@@ -66,21 +71,21 @@ struct Said {
     error_log: Option<PathBuf>,
     log_level: Option<LevelFilter>,
     require_key: Option<bool>,
+    socket_group: Option<String>,
+    socket_mode: Option<u32>,
     hosts: Vec<String>,
     origins: Vec<String>,
     sockjs_legacy: Option<bool>,
     lookupds: Option<Vec<Address>>,
     broadcast_address: Option<String>,
     broadcast_port: Option<u16>,
-    /// Where it says what, by key: the option, or file and line.
-    places: BTreeMap<&'static str, String>,
     /// From where its relative paths are meant: the folder of the file, or for the command line where
     /// gafferd was started.
     folder: PathBuf,
 }
 
 /// The keys of `[gaffer]` that mean something, for suggestions and for the documentation.
-pub const KEYS: [&str; 17] = [
+pub const KEYS: [&str; 19] = [
     "bind",
     "socket",
     "backlog",
@@ -90,6 +95,8 @@ pub const KEYS: [&str; 17] = [
     "error_log",
     "log_level",
     "require_key",
+    "socket_group",
+    "socket_mode",
     "allowed_hosts",
     "origins",
     "sockjs_legacy",
@@ -119,14 +126,18 @@ impl Settings {
             Some(section) => Said::of_section(section, warnings)?,
             None => Said::default(),
         };
-        check_keys(&line, &file)?;
         let state_dir = match line.state_dir.or(file.state_dir) {
             Some(path) => path,
             None => surroundings.state_dir()?,
         };
         let default = || vec![SocketAddr::from(([127, 0, 0, 1], places::DEFAULT_PORT))];
         let binds = line.binds.or(file.binds).unwrap_or_else(default);
+        // Beyond this machine's own loopback a key is demanded, unless it is written down that none is.
+        let is_open = binds.iter().any(|bind: &SocketAddr| !bind.ip().is_loopback());
+        let require_key = line.require_key.or(file.require_key).unwrap_or(is_open);
         let socket = line.socket.or(file.socket);
+        let socket_group = file.socket_group;
+        let unsaid = if socket_group.is_some() { 0o660 } else { 0o600 };
         let origins = [file.origins, line.origins].concat();
         let error_log = line.error_log.or(file.error_log);
         Ok(Self {
@@ -148,6 +159,9 @@ impl Settings {
                 broadcast_address: line.broadcast_address.or(file.broadcast_address),
                 broadcast_port: line.broadcast_port.or(file.broadcast_port),
             },
+            require_key,
+            socket_mode: file.socket_mode.unwrap_or(unsaid),
+            socket_group,
             access: Access { hosts: [file.hosts, line.hosts].concat(), origins },
         })
     }
@@ -164,7 +178,6 @@ impl Said {
             require_key: options.require_key.then_some(true),
             ..Self::default()
         };
-        said.places.insert("require_key", "--require-key".into());
         let given: [(&str, &'static str, Vec<&String>); 8] = [
             ("bind", "bind", options.binds.iter().collect()),
             ("allowed-host", "allowed_hosts", options.allowed_hosts.iter().collect()),
@@ -178,7 +191,6 @@ impl Said {
         for (long, key, texts) in given {
             for text in texts {
                 said.take(key, text).map_err(|error| format!("--{long}: {error}"))?;
-                said.places.insert(key, format!("--{long}"));
             }
         }
         Ok(said)
@@ -202,7 +214,6 @@ impl Said {
             said.folder = entry.folder.to_path_buf();
             let taken = said.take(key, entry.value.trim());
             taken.map_err(|error| format!("{place}: {key}: {error}"))?;
-            said.places.insert(key, place.clone());
         }
         Ok(said)
     }
@@ -222,6 +233,8 @@ impl Said {
             "error_log" => self.error_log = Some(self.folder.join(text)),
             "log_level" => self.log_level = Some(values::log_level(text)?),
             "require_key" => self.require_key = Some(values::truth(text)?),
+            "socket_group" => self.socket_group = Some(text.to_owned()),
+            "socket_mode" => self.socket_mode = Some(values::mode(text)?),
             "allowed_hosts" => {
                 for word in words() {
                     self.hosts.push(values::host(word)?);
@@ -243,10 +256,6 @@ impl Said {
             other => return Err(format!("{other} is not handled")),
         }
         Ok(())
-    }
-
-    fn place<'a>(&'a self, key: &'a str) -> &'a str {
-        self.places.get(key).map_or(key, String::as_str)
     }
 
     fn bind(&mut self, word: &str) -> Result<(), String> {
@@ -285,31 +294,6 @@ impl Said {
             return Err(format!("there is one unix socket, and it is {other} already"));
         }
         Ok(())
-    }
-}
-
-/// Beyond this machine's own loopback a key is demanded, unless somebody has written down that none
-/// is. Keys do not exist yet, so where one would be demanded nothing is opened.
-fn check_keys(line: &Said, file: &Said) -> Result<(), String> {
-    for said in [line, file] {
-        if said.require_key == Some(true) {
-            return Err(format!(
-                "{}: this version has no API keys yet; leave require_key away and listen on a loopback \
-                 address or the unix socket",
-                said.place("require_key")
-            ));
-        }
-    }
-    let heard = if line.binds.is_some() { line } else { file };
-    let open = heard.binds.iter().flatten().find(|bind| !bind.ip().is_loopback());
-    match open.filter(|_| file.require_key.is_none()) {
-        None => Ok(()),
-        Some(open) => Err(format!(
-            "{}: {open} can be reached from other machines, and this version has no API keys yet: \
-             listen on a loopback address, or write require_key = false into [gaffer] to let \
-             everybody who reaches it start programs",
-            heard.place("bind")
-        )),
     }
 }
 
@@ -388,6 +372,33 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_asked_for_where_others_can_come_unless_it_is_written_down() {
+        for (line, file, required) in [
+            (&[][..], "", false),
+            (&["--require-key"], "", true),
+            (&["--require-key"], "require_key = false", true),
+            (&[], "require_key = true", true),
+            (&[], "bind = 0.0.0.0:1", true),
+            (&["--bind", "[::]:1"], "bind = :1", true),
+            (&["--bind", ":1"], "bind = 0.0.0.0:1", false),
+            (&[], "bind = 0.0.0.0:1\nrequire_key = false", false),
+        ] {
+            let said = settled(line, &format!("[gaffer]\n{file}\n")).expect("sound");
+            assert_eq!(said.require_key, required, "{line:?} {file}");
+        }
+    }
+
+    #[test]
+    fn the_socket_is_its_owners_or_a_groups() {
+        for (file, mode) in
+            [("", 0o600), ("socket_group = adm", 0o660), ("socket_mode = 666", 0o666)]
+        {
+            let said = settled(&[], &format!("[gaffer]\n{file}\n")).expect("sound");
+            assert_eq!(said.socket_mode, mode, "{file}");
+        }
+    }
+
+    #[test]
     fn one_address_may_be_named_twice_only_where_the_kernel_chooses_the_port() {
         let said = settled(&["--bind", ":0", "--bind", ":0"], "").expect("sound");
         assert_eq!(said.binds.len(), 2);
@@ -433,14 +444,10 @@ mod tests {
             ),
             (vec!["--broadcast-address=n:1"], "", "--broadcast-address: expected http://HOST:PORT"),
             (vec![], "broadcast_port = 0", "g.ini:2: broadcast_port: expected a port from 1"),
-            (vec![], "bind = 0.0.0.0:1", "g.ini:2: 0.0.0.0:1 can be reached from other machines"),
-            (vec!["--bind", "[::]:1"], "bind = :1", "--bind: [::]:1 can be reached"),
-            (vec![], "require_key = true", "g.ini:2: this version has no API keys"),
-            (vec!["--require-key"], "", "--require-key: this version has no API keys"),
+            (vec![], "socket_mode = 8", "g.ini:2: socket_mode: expected permissions such as 0660"),
         ] {
             let error = settled(&line, &format!("[gaffer]\n{file}\n")).err().unwrap_or_default();
             assert!(error.starts_with(message), "{error}");
         }
-        assert!(settled(&[], "[gaffer]\nbind = 0.0.0.0:1\nrequire_key = false\n").is_ok());
     }
 }

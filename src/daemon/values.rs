@@ -28,6 +28,15 @@ pub(super) fn log_level(text: &str) -> Result<LevelFilter, String> {
     logger::level(text).ok_or_else(|| expected(levels, text))
 }
 
+/// Permissions of a file, in octal digits.
+///
+/// # Errors
+/// They are none.
+pub(super) fn mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+    mode.ok_or_else(|| expected("permissions such as 0660", text))
+}
+
 /// A name under which clients may ask.
 ///
 /// # Errors

@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use log::warn;
 
 use super::config::{Config, Origins};
-use super::launch;
 use super::logger::{self, stamp, Logger};
 use super::options::Options;
 use super::registration;
 use super::settings::Settings;
+use super::{keeping, launch};
 use crate::base::clock::Now;
 use crate::node::machine::Configuration;
 use crate::reactor::turn::World;
@@ -56,10 +56,13 @@ impl World for Daemon {
         let lookups = &config.settings.lookups;
         self.settings.lookups = lookups.clone();
         let registration = registration::of(lookups, &self.settings.binds, self.port)?;
+        self.settings.require_key = config.settings.require_key;
+        self.settings.socket_group = config.settings.socket_group.clone();
         if config.settings != self.settings {
             warn!("what changed of the daemon's own settings takes effect at its next start");
         }
-        Ok(Configuration { jobs: config.jobs, registration })
+        let (keeping, _) = keeping::of(&config.settings)?;
+        Ok(Configuration { jobs: config.jobs, registration, keeping })
     }
 
     fn reopen_log(&mut self) -> Result<(), String> {

@@ -20,6 +20,8 @@ pub struct Client {
     pub peer: Peer,
     /// What the origin of the request being answered has to see with its answer.
     pub cors: CorsHeaders,
+    /// Who changes what with that request, for the audit.
+    pub audited: Option<String>,
 }
 
 /// All of them.
@@ -42,7 +44,8 @@ impl Clients {
         if self.arena.len() >= self.most {
             return None;
         }
-        let id = self.arena.insert(Client { conn: Conn::new(now), peer, cors: Vec::new() });
+        let (conn, cors, audited) = (Conn::new(now), Vec::new(), None);
+        let id = self.arena.insert(Client { conn, peer, cors, audited });
         self.touch(id);
         Some(id)
     }

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use serde_json::{json, Map, Value};
 
+use super::api_keys::{forbidden, includes};
 use super::api_pids::signal_in;
 use super::ctx::{Answer, Call, Ctx, Measure};
+use super::masking::{unmask, Sight};
 use super::reply::{self, bad_request, manager_error, no_such_job};
 use crate::base::limits;
 use crate::front::response::Response;
 use crate::supervisor::instance::Commit;
 use crate::supervisor::job::Origin;
 use crate::supervisor::name::JobName;
-use crate::supervisor::spec::{JobEntry, Place};
+use crate::supervisor::spec::{JobEntry, JobSpec, Place};
 use crate::supervisor::spec_read::{self, SpecError};
 use crate::supervisor::tables::Refusal;
 use crate::supervisor::verbs::Scale;
@@ -55,7 +57,8 @@ pub fn of_session(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response
 /// `POST /jobs/S`: loads a job and, unless told otherwise, starts it.
 pub fn load(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     let wish = call.wish()?;
-    let config = call.object()?;
+    let mut config = call.object()?;
+    unmask(&mut config, None).map_err(|error| bad_request(&error))?;
     let label = match config.get("name") {
         Some(Value::String(label)) => label,
         None | Some(Value::Null) => return Err(bad_request("name is missing")),
@@ -64,6 +67,7 @@ pub fn load(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     let name = JobName::new(call.session(), label);
     let name = name.map_err(|error| bad_request(&error.to_string()))?;
     let entry = entry(name.clone(), config).map_err(|error| bad_request(&error.to_string()))?;
+    check_user(ctx, &name, &entry.spec).map_err(forbidden)?;
     let loaded = ctx.supervisor.load(entry, Origin::Api, ctx.now);
     loaded.map_err(|refusal| manager_error(&refusal))?;
     Ok(wish.job(&name, reply::ok(200)))
@@ -86,15 +90,56 @@ fn loaded(ctx: &Ctx<'_>, call: &Call<'_>) -> Result<JobName, Refusal> {
 /// `GET /jobs/S/L`: one job.
 pub fn show(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     let name = loaded(ctx, call).map_err(|_| no_such_job())?;
+    let sight = sight(ctx, call, &name)?;
     let view = ctx.supervisor.view_job(&name, ctx.now).map_err(|_| no_such_job())?;
-    Ok(reply::value(&json!(view)).into())
+    let mut view = json!(view);
+    sight.mask(view.pointer_mut("/config/env"));
+    Ok(reply::value(&view).into())
+}
+
+/// How much of a job's environment is seen.
+pub(super) fn sight(ctx: &Ctx<'_>, call: &Call<'_>, job: &JobName) -> Result<Sight, Response> {
+    let secrets = includes(call, "secrets")?;
+    Sight::of(ctx.caller, job, secrets).map_err(forbidden)
+}
+
+/// What a job may be that somebody brings: who is no administrator chooses no user for it, and where
+/// gafferd is root it does not run as that.
+///
+/// # Errors
+/// It may not be so, in words.
+pub(super) fn check_user(
+    ctx: &Ctx<'_>,
+    name: &JobName,
+    spec: &JobSpec,
+) -> Result<(), &'static str> {
+    if ctx.caller.is_admin() {
+        return Ok(());
+    }
+    let known = ctx.supervisor.job_id(name).ok().and_then(|id| ctx.supervisor.job(id));
+    let same = known.is_some_and(|job| job.spec.uid == spec.uid && job.spec.gid == spec.gid);
+    let chosen = spec.uid.is_some() || spec.gid.is_some();
+    match (chosen, same) {
+        (true, false) => Err("uid and gid: only an administrator chooses who a job runs as"),
+        (false, _) if ctx.door.keeping.root => {
+            Err("gafferd is root, and so would be the job: only an administrator loads such a one")
+        }
+        (true, true) | (false, _) => Ok(()),
+    }
+}
+
+/// The configuration that a job has now.
+pub(super) fn known_config(ctx: &Ctx<'_>, name: &JobName) -> Option<Map<String, Value>> {
+    let job = ctx.supervisor.job_id(name).ok().and_then(|id| ctx.supervisor.job(id));
+    job.map(|job| job.spec.config.clone())
 }
 
 /// `PUT /jobs/S/L`: a new configuration; all processes stop and come back with it.
 pub fn update(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     let wish = call.wish()?;
     let name = loaded(ctx, call).map_err(|refusal| manager_error(&refusal))?;
-    let config = call.object()?;
+    let mut config = call.object()?;
+    unmask(&mut config, known_config(ctx, &name).as_ref()).map_err(|error| bad_request(&error))?;
     let same_name = match config.get("name") {
         None | Some(Value::Null) => true,
         Some(given) => given.as_str() == Some(name.label()),
@@ -106,6 +151,7 @@ pub fn update(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
         SpecError::Missing(_) => bad_request("invalid process config"),
         SpecError::Unknown { .. } | SpecError::Bad { .. } => bad_request(&error.to_string()),
     })?;
+    check_user(ctx, &name, &entry.spec).map_err(forbidden)?;
     ctx.supervisor.update(entry, ctx.now).map_err(|refusal| manager_error(&refusal))?;
     Ok(wish.job(&name, reply::ok(201)))
 }

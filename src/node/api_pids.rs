@@ -2,6 +2,7 @@
 
 use serde_json::{json, Map, Value};
 
+use super::api_jobs::sight;
 use super::ctx::{Answer, Call, Ctx, Measure};
 use super::reply::{self, manager_error};
 use crate::base::process::Signal;
@@ -20,8 +21,10 @@ pub fn all(ctx: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
 pub fn show(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     let pid = call.pid().map_err(|refusal| manager_error(&refusal))?;
     let view = ctx.supervisor.view_process(pid, ctx.now);
-    let view = view.map_err(|refusal| manager_error(&refusal))?;
-    Ok(reply::value(&json!(view)).into())
+    let mut view = json!(view.map_err(|refusal| manager_error(&refusal))?);
+    let job = job_of(ctx, pid).map_err(|refusal| manager_error(&refusal))?;
+    sight(ctx, call, &job)?.mask(view.get_mut("env"));
+    Ok(reply::value(&view).into())
 }
 
 /// `DELETE /P`: stops one process; a kept one is replaced.

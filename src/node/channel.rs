@@ -6,14 +6,18 @@ use std::rc::Rc;
 use log::debug;
 use serde_json::Value;
 
+use super::admission::{audit, Guest};
 use super::api_feeds::{checked_interval, interval_expected};
 use super::commands::{self, Failure, Outcome};
 use super::ctx::Ctx;
 use super::gaffer::Gaffer;
 use super::history::Record;
 use super::hub::{Chunk, EndOfOutput, Followable};
+use super::keys::caller::Caller;
+use super::keys::door::Refused;
 use super::measuring::measured_result;
 use super::outputs::Kept;
+use super::permission::World;
 use super::streams::{self, NoStream};
 use super::topics::{self, Watched, Written};
 use super::waits::Asker;
@@ -22,7 +26,7 @@ use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, Pid, SessionId, StreamNo};
 use crate::base::limits;
 use crate::front::outbox::Piece;
-use crate::front::sockjs::Happened;
+use crate::front::sockjs::{Happened, Opening};
 use crate::supervisor::Supervisor;
 use crate::wire::channel::{self, Command, Message, Subscription};
 
@@ -44,11 +48,14 @@ impl Gaffer {
             match happened {
                 Happened::Opened(session, opening) => {
                     debug!("{}: channel {session:?} opened", opening.peer);
+                    self.greet(session, &opening, now);
                 }
                 Happened::Said(session, text) => self.said(session, &text, now),
                 Happened::Closed(session) => {
                     debug!("channel {session:?} closed");
                     self.hub.forget(session);
+                    self.guests.go(Guest::Session(session));
+                    self.peers.remove(&session);
                     self.waits.forget_session(session);
                     self.forget_writers(
                         |writer| matches!(writer, Writer::Command(of, _) if *of == session),
@@ -59,21 +66,53 @@ impl Gaffer {
         busy
     }
 
+    /// A session begins: who it is its first request says, or else its first message has to.
+    fn greet(&mut self, session: SessionId, opening: &Opening, now: Now) {
+        let guest = Guest::Session(session);
+        self.peers.insert(session, opening.peer);
+        match self.caller(&opening.request, opening.peer, now) {
+            Ok(caller) => self.guests.come(guest, Some(caller), now),
+            Err(Refused::Nobody) => self.guests.come(guest, None, now),
+            Err(refused @ Refused::Stranger) => {
+                self.guests.come(guest, None, now);
+                self.demand_key(guest, refused, now);
+            }
+        }
+    }
+
+    /// The first message of somebody who has said no key yet: it is one, or he goes.
+    fn identify(&mut self, session: SessionId, text: &str, now: Now) {
+        let caller = match (text.strip_prefix("AUTH:"), self.peers.get(&session)) {
+            (Some(secret), Some(peer)) => self.door.caller(Some(secret), *peer, now.wall),
+            _ => Err(Refused::Nobody),
+        };
+        match caller {
+            Ok(caller) => self.guests.come(Guest::Session(session), Some(caller), now),
+            Err(refused) => self.demand_key(Guest::Session(session), refused, now),
+        }
+    }
+
     fn said(&mut self, session: SessionId, text: &str, now: Now) {
-        // A client says its key whether it is asked for or not.
+        let caller = match self.guests.get(Guest::Session(session)) {
+            Some(Some(caller)) => Rc::clone(caller),
+            Some(None) => return self.identify(session, text, now),
+            // He has been sent away.
+            None => return,
+        };
+        // A client says its key whether it is asked for or not; who it is stays as it was.
         if text.starts_with("AUTH:") {
             return;
         }
         match channel::parse(text) {
             Ok(Message::Nop) => {}
-            Ok(Message::Subscribe(subscription)) => self.subscribe(session, subscription, now),
+            Ok(Message::Subscribe(wish)) => self.subscribe(session, wish, &caller, now),
             Ok(Message::Unsubscribe(topic)) => {
                 if self.hub.unsubscribe(session, &topic) {
                     self.channel.forget_topic(session, &topic);
                 }
                 self.reply(session, channel::subscribed(&topic), now);
             }
-            Ok(Message::Command(command)) => self.command(session, command, now),
+            Ok(Message::Command(command)) => self.command(session, command, &caller, now),
             Err(invalid) => self.reply(session, channel::error(&invalid), now),
         }
     }
@@ -82,8 +121,8 @@ impl Gaffer {
         self.channel.send(session, Piece::Reply(text.into()), &mut self.clients, now);
     }
 
-    fn subscribe(&mut self, session: SessionId, wish: Subscription, now: Now) {
-        match self.follow_topic(session, &wish, now) {
+    fn subscribe(&mut self, session: SessionId, wish: Subscription, caller: &Caller, now: Now) {
+        match self.follow_topic(session, &wish, caller, now) {
             Ok(topic) => {
                 self.reply(session, channel::subscribed(&wish.topic), now);
                 if let Some(since) = wish.since {
@@ -100,6 +139,7 @@ impl Gaffer {
         &mut self,
         session: SessionId,
         wish: &Subscription,
+        caller: &Caller,
         now: Now,
     ) -> Result<Rc<str>, NotFollowed> {
         let refused = |reason, detail: String| NotFollowed { reason, detail };
@@ -112,6 +152,10 @@ impl Gaffer {
         }
         let topic = topics::parse(&wish.topic);
         let topic = topic.map_err(|invalid| refused("invalid_topic", invalid.0))?;
+        let world = World { supervisor: &self.supervisor, door: &self.door };
+        if !caller.may(&world.topic(&topic)) {
+            return Err(refused("forbidden", "the key does not permit this".into()));
+        }
         if let topics::Topic::Process(pid) = &topic {
             self.check_process(*pid)?;
         }
@@ -199,12 +243,14 @@ impl Gaffer {
         });
     }
 
-    fn command(&mut self, session: SessionId, command: Command, now: Now) {
+    fn command(&mut self, session: SessionId, command: Command, caller: &Caller, now: Now) {
         // What has ended in this turn is seen whole, with its last words.
         self.close_books(now);
         let degraded = self.state.is_degraded();
-        let mut ctx = Ctx { supervisor: &mut self.supervisor, now, degraded };
+        let (supervisor, door) = (&mut self.supervisor, &mut self.door);
+        let mut ctx = Ctx { supervisor, door, caller, now, degraded };
         let identity = command.identity.clone();
+        let audited = commands::audited(&command);
         let result = match commands::run(&mut ctx, &command) {
             Ok(Outcome::Done(result)) => Ok(result),
             Ok(Outcome::Measure(measure)) => {
@@ -223,6 +269,10 @@ impl Gaffer {
             }
             Err(failure) => Err(failure),
         };
+        if let (Some(what), Some(peer)) = (audited, self.peers.get(&session)) {
+            let status = result.as_ref().err().map_or(200, |failure| failure.errno);
+            audit(&format!("{} {what}", caller.who), *peer, status);
+        }
         self.end_command(session, &identity, result, now);
     }
 

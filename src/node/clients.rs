@@ -1,11 +1,17 @@
 //! The node and its clients: bytes to requests, requests to endpoints, answers to bytes.
 
+use std::rc::Rc;
+
 use log::debug;
 
+use super::admission::audit;
 use super::channel;
 use super::ctx::{Answer, Call, Ctx};
 use super::gaffer::Gaffer;
+use super::keys::caller::Caller;
+use super::keys::door::Refused;
 use super::measuring::measured_response;
+use super::permission::{Needs, World};
 use super::reply;
 use super::waits::Asker;
 use super::writers::{written_response, Writer};
@@ -19,6 +25,34 @@ use crate::front::response::Response;
 use crate::front::router::Found;
 use crate::wire::http::Method;
 
+/// What becomes of a request, and who sent it.
+struct Handled {
+    answer: Answer,
+    cors: CorsHeaders,
+    caller: Option<Rc<Caller>>,
+}
+
+impl From<Answer> for Handled {
+    fn from(answer: Answer) -> Self {
+        Self { answer, cors: Vec::new(), caller: None }
+    }
+}
+
+/// Whether a request may change something.
+fn changes(request: &Request) -> bool {
+    matches!(request.method, Method::Post | Method::Put | Method::Delete | Method::Patch)
+}
+
+/// The answer to somebody who has to say a key.
+fn demand(refused: Refused) -> Response {
+    match refused {
+        Refused::Nobody => Response::error(401, Some("a key is asked for: say it in X-Api-Key")),
+        Refused::Stranger => {
+            Response::error(403, Some("the key is not known, or not good any more"))
+        }
+    }
+}
+
 impl Gaffer {
     /// Serves whole requests of a connection, as long as each can be answered at once.
     pub(super) fn serve(&mut self, id: ConnId, now: Now) {
@@ -26,15 +60,19 @@ impl Gaffer {
             let Some(request) = client.conn.take_request() else { break };
             let peer = client.peer;
             debug!("{peer} {} {}", request.method.name(), request.path);
-            let (answer, cors) = match self.channel_rest(&request) {
+            let handled = match self.channel_rest(&request) {
                 Some(rest) => match self.access.admit(&request, peer) {
-                    Ok(cors) => (Answer::Channel(rest), cors),
-                    Err(refused) => (refused.into(), Vec::new()),
+                    Ok(cors) => Handled { cors, ..Answer::Channel(rest).into() },
+                    Err(refused) => Answer::from(refused).into(),
                 },
                 None => self.handle(&request, peer, now),
             };
+            let Handled { answer, cors, caller } = handled;
             if let Some(client) = self.clients.get_mut(id) {
                 client.cors = cors;
+                client.audited = caller.as_ref().filter(|_| changes(&request)).map(|caller| {
+                    format!("{} {} {}", caller.who, request.method.name(), request.path)
+                });
             }
             match answer {
                 Answer::Now(response) => self.give(id, response, now),
@@ -46,8 +84,13 @@ impl Gaffer {
                     Some(told) => self.give(id, measured_response(told), now),
                     None => break,
                 },
-                Answer::Follow(follow) => self.follow(id, follow, now),
+                Answer::Follow(follow) => self.follow(id, follow, caller, now),
                 Answer::Open(opening) => self.open(id, &request, opening, now),
+                Answer::Hash(hashing) => {
+                    if self.hash(id, hashing, now) {
+                        break;
+                    }
+                }
                 Answer::Write(writing) => match self.write(Writer::Conn(id), writing) {
                     Some(done) => self.give(id, written_response(done), now),
                     None => break,
@@ -94,31 +137,51 @@ impl Gaffer {
         leads.then(|| segments.split_off(1))
     }
 
-    fn handle(&mut self, request: &Request, peer: Peer, now: Now) -> (Answer, CorsHeaders) {
+    fn handle(&mut self, request: &Request, peer: Peer, now: Now) -> Handled {
         let cors = match self.access.check(request, peer) {
             Ok(cors) => cors,
-            Err(refused) => return (refused.into(), Vec::new()),
+            Err(refused) => return Answer::from(refused).into(),
         };
         // What has ended in this turn is seen whole, with its last words.
         self.close_books(now);
-        let answer = self.route(request, now).unwrap_or_else(Answer::from);
-        (answer, cors)
+        let mut caller = None;
+        let answer = self.route(request, peer, &mut caller, now).unwrap_or_else(Answer::from);
+        self.keep_door(now);
+        Handled { answer, cors, caller }
     }
 
-    fn route(&mut self, request: &Request, now: Now) -> Result<Answer, Response> {
+    fn route(
+        &mut self,
+        request: &Request,
+        peer: Peer,
+        asks: &mut Option<Rc<Caller>>,
+        now: Now,
+    ) -> Result<Answer, Response> {
         if request.method == Method::Options && request.path == "*" {
             return Ok(Response::empty(204).into());
         }
         let segments =
             request.segments().map_err(|error| reply::bad_request(&error.to_string()))?;
-        let (endpoint, open) = match self.routes.find(request.method, &segments) {
-            Found::Endpoint(endpoint, open) => (*endpoint, open),
+        let (route, open) = match self.routes.find(request.method, &segments) {
+            Found::Endpoint(route, open) => (*route, open),
             Found::WrongMethod(allowed) => return Err(wrong_method(request, &allowed)),
             Found::Nothing => return Err(Response::error(404, None)),
         };
+        let call = Call { request, peer, open };
+        let caller = match (self.caller(request, peer, now), route.needs) {
+            (Ok(caller), _) => caller,
+            (Err(_), Needs::Nothing | Needs::Within) => Caller::nobody(),
+            (Err(refused), _) => return Err(demand(refused)),
+        };
+        *asks = Some(Rc::clone(&caller));
+        let world = World { supervisor: &self.supervisor, door: &self.door };
+        if !world.permits(&caller, route.needs, &call)? {
+            return Err(Response::error(403, Some("the key does not permit this")));
+        }
         let degraded = self.state.is_degraded();
-        let mut ctx = Ctx { supervisor: &mut self.supervisor, now, degraded };
-        endpoint(&mut ctx, &Call { request, open })
+        let (supervisor, door) = (&mut self.supervisor, &mut self.door);
+        let mut ctx = Ctx { supervisor, door, caller: &caller, now, degraded };
+        (route.endpoint)(&mut ctx, &call)
     }
 
     /// Answers a parked request.
@@ -131,6 +194,9 @@ impl Gaffer {
     pub(super) fn give(&mut self, id: ConnId, mut response: Response, now: Now) {
         let Some(client) = self.clients.get_mut(id) else { return };
         response.headers.append(&mut client.cors);
+        if let Some(what) = client.audited.take() {
+            audit(&what, client.peer, response.status);
+        }
         client.conn.answer(response, now);
     }
 

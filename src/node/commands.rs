@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use serde_json::{json, Map, Value};
 
-use super::api_jobs::scale_of;
+use super::api_jobs::{check_user, known_config, scale_of};
 use super::ctx::{Ctx, Measure, Writing};
+use super::masking::{unmask, Sight};
+use super::permission::{Needs, Subject, World};
 use super::streams::{self, NoStream};
 use crate::base::ids::Pid;
 use crate::base::limits;
+use crate::front::rights::Right::{Manage, Read, Write};
 use crate::supervisor::instance::Commit;
 use crate::supervisor::job::Origin;
 use crate::supervisor::name::{JobName, DEFAULT_SESSION};
@@ -52,6 +55,8 @@ pub struct Known {
     positions: &'static [&'static str],
     /// The names of those that it takes only by name.
     names: &'static [&'static str],
+    /// What whoever says it has to have.
+    pub needs: Needs,
     run: Run,
 }
 
@@ -59,37 +64,38 @@ const fn known(
     name: &'static str,
     positions: &'static [&'static str],
     names: &'static [&'static str],
+    needs: Needs,
     run: Run,
 ) -> Known {
-    Known { name, positions, names, run }
+    Known { name, positions, names, needs, run }
 }
 
 /// Every command.
 #[rustfmt::skip]
 pub const COMMANDS: &[Known] = &[
-    known("sessions", &[], &[], sessions),
-    known("jobs", &["sessionid"], &[], jobs),
-    known("pids", &["name"], &["sessionid"], pids),
-    known("load", &["config"], &["sessionid", "start", "env"], load),
-    known("unload", &["name"], &["sessionid"], unload),
-    known("reload", &["name"], &["sessionid"], reload),
-    known("update", &["config"], &["sessionid", "start", "env"], update),
-    known("start_job", &["name"], &["sessionid"], start_job),
-    known("stop_job", &["name"], &["sessionid"], stop_job),
-    known("restart", &["name"], &["sessionid"], restart),
-    known("scale", &["name", "scale"], &["sessionid"], scale),
-    known("info", &["name"], &["sessionid"], info),
-    known("stats", &["name"], &["sessionid"], stats),
-    known("deaths", &["name"], &["sessionid"], deaths),
-    known("stopall", &["name"], &["sessionid"], stop_all),
-    known("killall", &["name", "signal"], &["sessionid"], kill_all),
-    known("commit", &["name", "graceful_timeout", "env"], &["sessionid"], commit),
-    known("process_info", &["pid"], &[], process_info),
-    known("process_stats", &["pid"], &[], process_stats),
-    known("stop_process", &["pid"], &[], stop_process),
-    known("send", &["pid", "data", "stream"], &[], send),
-    known("close_stdin", &["pid", "stream"], &[], close_stdin),
-    known("kill", &["pid", "signal"], &[], kill),
+    known("sessions", &[], &[], Needs::All(Manage), sessions),
+    known("jobs", &["sessionid"], &[], Needs::Session(Manage), jobs),
+    known("pids", &["name"], &["sessionid"], Needs::Job(Read), pids),
+    known("load", &["config"], &["sessionid", "start", "env"], Needs::Session(Manage), load),
+    known("unload", &["name"], &["sessionid"], Needs::Job(Manage), unload),
+    known("reload", &["name"], &["sessionid"], Needs::Job(Manage), reload),
+    known("update", &["config"], &["sessionid", "start", "env"], Needs::Job(Manage), update),
+    known("start_job", &["name"], &["sessionid"], Needs::Job(Manage), start_job),
+    known("stop_job", &["name"], &["sessionid"], Needs::Job(Manage), stop_job),
+    known("restart", &["name"], &["sessionid"], Needs::Job(Manage), restart),
+    known("scale", &["name", "scale"], &["sessionid"], Needs::Job(Manage), scale),
+    known("info", &["name"], &["sessionid", "secrets"], Needs::Job(Read), info),
+    known("stats", &["name"], &["sessionid"], Needs::Job(Read), stats),
+    known("deaths", &["name"], &["sessionid"], Needs::Job(Read), deaths),
+    known("stopall", &["name"], &["sessionid"], Needs::Job(Manage), stop_all),
+    known("killall", &["name", "signal"], &["sessionid"], Needs::Job(Manage), kill_all),
+    known("commit", &["name", "graceful_timeout", "env"], &["sessionid"], Needs::Job(Manage), commit),
+    known("process_info", &["pid"], &["secrets"], Needs::Process(Read), process_info),
+    known("process_stats", &["pid"], &[], Needs::Process(Read), process_stats),
+    known("stop_process", &["pid"], &[], Needs::Process(Manage), stop_process),
+    known("send", &["pid", "data", "stream"], &[], Needs::Process(Write), send),
+    known("close_stdin", &["pid", "stream"], &[], Needs::Process(Write), close_stdin),
+    known("kill", &["pid", "signal"], &[], Needs::Process(Manage), kill),
 ];
 
 /// Does a command, or begins to.
@@ -115,7 +121,38 @@ pub fn run(ctx: &mut Ctx<'_>, command: &Command) -> Result<Outcome, Failure> {
     if let Some(stranger) = stranger {
         return Err(bad(format!("{} takes no argument {stranger:?}", known.name)));
     }
-    (known.run)(ctx, &Args { known, command })
+    let args = Args { known, command };
+    let world = World { supervisor: ctx.supervisor, door: ctx.door };
+    match world.permits(ctx.caller, known.needs, &args) {
+        Ok(true) => (known.run)(ctx, &args),
+        Ok(false) => Err(failure(403, "forbidden", "the key does not permit this".into())),
+        // Of what a command needs, only a process may be missing.
+        Err(_) => Err(failed(&Refusal::NotFound)),
+    }
+}
+
+/// What a command changes, in words for the audit; `None` if it changes nothing, or only writes to a
+/// process.
+pub fn audited(command: &Command) -> Option<String> {
+    let known = COMMANDS.iter().find(|known| known.name == command.name)?;
+    let changes = match known.needs {
+        Needs::Session(right) | Needs::Job(right) | Needs::Process(right) => right == Manage,
+        Needs::All(_)
+        | Needs::Nothing
+        | Needs::Within
+        | Needs::Events
+        | Needs::Registry
+        | Needs::Keys
+        | Needs::OwnKey
+        | Needs::Users
+        | Needs::OwnUser => false,
+    };
+    let args = Args { known, command };
+    let what = Subject::job(&args).map(|job| job.to_string());
+    let what = what.or_else(|| Subject::pid(&args).map(|pid| pid.to_string()));
+    let what = what.or_else(|| Subject::session(&args)).unwrap_or_default();
+    // A list of names is nothing that changes.
+    (changes && known.name != "jobs").then(|| format!("{} {what}", known.name))
 }
 
 fn unknown(name: &str) -> Failure {
@@ -129,6 +166,32 @@ fn unknown(name: &str) -> Failure {
 struct Args<'a> {
     known: &'a Known,
     command: &'a Command,
+}
+
+impl Subject for Args<'_> {
+    fn session(&self) -> Option<String> {
+        let said = self.text("sessionid").ok().flatten().map(str::to_owned);
+        // What is loaded is loaded somewhere.
+        said.or_else(|| self.get("config").map(|_| DEFAULT_SESSION.to_owned()))
+    }
+
+    fn job(&self) -> Option<JobName> {
+        let Some(config) = self.get("config") else { return Args::job(self).ok() };
+        let session = self.text("sessionid").ok()?.unwrap_or(DEFAULT_SESSION);
+        JobName::new(session, config.get("name")?.as_str()?).ok()
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        Args::pid(self).ok()
+    }
+
+    fn events(&self) -> String {
+        String::new()
+    }
+
+    fn entry(&self) -> &str {
+        ""
+    }
 }
 
 impl Args<'_> {
@@ -160,6 +223,12 @@ impl Args<'_> {
         }
     }
 
+    /// How much of a job's environment is seen.
+    fn sight(&self, ctx: &Ctx<'_>, job: &JobName) -> Result<Sight, Failure> {
+        let secrets = self.flag("secrets", false)?;
+        Sight::of(ctx.caller, job, secrets).map_err(|why| failure(403, "forbidden", why.into()))
+    }
+
     /// A job: `S.L`, or a label with its session beside it.
     fn job(&self) -> Result<JobName, Failure> {
         self.need("name")?;
@@ -188,7 +257,7 @@ impl Args<'_> {
     }
 
     /// A job's configuration, with the session and the environment beside it.
-    fn entry(&self) -> Result<JobEntry, Failure> {
+    fn entry(&self, ctx: &Ctx<'_>) -> Result<JobEntry, Failure> {
         let Some(value) = self.get("config") else {
             return Err(failure(
                 400,
@@ -205,6 +274,7 @@ impl Args<'_> {
         let label = label.ok_or_else(|| invalid("name is missing".into()))?.to_owned();
         let session = self.text("sessionid")?.unwrap_or(DEFAULT_SESSION);
         let name = JobName::new(session, &label).map_err(|error| invalid(error.to_string()))?;
+        unmask(&mut config, known_config(ctx, &name).as_ref()).map_err(invalid)?;
         let extra = self.env()?;
         if !extra.is_empty() {
             let env = config.entry("env").or_insert_with(|| json!({}));
@@ -213,6 +283,7 @@ impl Args<'_> {
             env.extend(extra.into_iter().map(|(name, value)| (name, Value::from(value))));
         }
         let spec = spec_read::read(&config).map_err(|error| invalid(error.to_string()))?;
+        check_user(ctx, &name, &spec).map_err(|why| failure(403, "forbidden", why.into()))?;
         let (spec, start) = (Rc::new(spec), self.flag("start", true)?);
         Ok(JobEntry { name, spec, start, place: Place::default() })
     }
@@ -273,13 +344,13 @@ fn pids(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
 }
 
 fn load(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
-    let entry = args.entry()?;
+    let entry = args.entry(ctx)?;
     done(ctx.supervisor.load(entry, Origin::Api, ctx.now))
 }
 
 fn update(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
     let start = args.flag("start", false)?;
-    let entry = JobEntry { start, ..args.entry()? };
+    let entry = JobEntry { start, ..args.entry(ctx)? };
     done(ctx.supervisor.update(entry, ctx.now))
 }
 
@@ -315,8 +386,10 @@ fn scale(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
 }
 
 fn info(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
-    let view = ctx.supervisor.view_job(&args.job()?, ctx.now);
-    let view = view.map_err(|refusal| failed(&refusal))?;
+    let name = args.job()?;
+    let view = ctx.supervisor.view_job(&name, ctx.now);
+    let mut view = json!(view.map_err(|refusal| failed(&refusal))?);
+    args.sight(ctx, &name)?.mask(view.pointer_mut("/config/env"));
     Ok(Outcome::Done(json!({"info": view})))
 }
 
@@ -371,8 +444,12 @@ fn commit(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
 }
 
 fn process_info(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
-    let view = ctx.supervisor.view_process(args.pid()?, ctx.now);
-    let view = view.map_err(|refusal| failed(&refusal))?;
+    let pid = args.pid()?;
+    let view = ctx.supervisor.view_process(pid, ctx.now);
+    let mut view = json!(view.map_err(|refusal| failed(&refusal))?);
+    let world = World { supervisor: ctx.supervisor, door: ctx.door };
+    let job = world.job_of(pid).ok_or_else(|| failed(&Refusal::NotFound))?;
+    args.sight(ctx, &job)?.mask(view.get_mut("env"));
     Ok(Outcome::Done(json!({"info": view})))
 }
 

@@ -8,10 +8,15 @@ use serde_json::{Map, Value};
 use super::api_logs::LogsWish;
 use super::body;
 use super::feeds::{Channel, Form, Source};
+use super::keys::caller::Caller;
+use super::keys::door::{Door, Then};
+use super::permission::Subject;
 use super::reply;
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, Pid, StreamNo};
 use crate::base::limits;
+use crate::front::passwords::Task;
+use crate::front::peer::Peer;
 use crate::front::request::Request;
 use crate::front::response::Response;
 use crate::supervisor::name::JobName;
@@ -26,6 +31,10 @@ pub type Endpoint = fn(&mut Ctx<'_>, &Call<'_>) -> Result<Answer, Response>;
 pub struct Ctx<'a> {
     /// All jobs and processes.
     pub supervisor: &'a mut Supervisor,
+    /// All keys and users.
+    pub door: &'a mut Door,
+    /// Who asks. What he needs to ask this he has.
+    pub caller: &'a Caller,
     /// What time it is.
     pub now: Now,
     /// Whether the node can keep its state on disk at present.
@@ -34,8 +43,10 @@ pub struct Ctx<'a> {
 
 /// One request to an endpoint.
 pub struct Call<'a> {
-    /// As it came.
+    /// As it came,
     pub request: &'a Request,
+    /// and from where.
+    pub peer: Peer,
     /// What the route's pattern left open, in order.
     pub open: Vec<String>,
 }
@@ -54,6 +65,8 @@ pub enum Answer {
     Open(Opening),
     /// `{"ok": true}`, once this is in the queue of a process.
     Write(Writing),
+    /// This, once a password is hashed.
+    Hash(Hashing),
     /// What the channel says to this rest of the path.
     Channel(Vec<String>),
     /// How it stands with each lookupd.
@@ -102,6 +115,14 @@ pub struct Writing {
     pub close: bool,
 }
 
+/// A password that is to be hashed, or held against its hash.
+pub struct Hashing {
+    /// Which, and what with.
+    pub task: Task,
+    /// What is done then.
+    pub then: Then,
+}
+
 /// Something waited for.
 pub struct Wait {
     /// What.
@@ -137,6 +158,28 @@ pub enum Measure {
 impl From<Response> for Answer {
     fn from(response: Response) -> Self {
         Self::Now(response)
+    }
+}
+
+impl Subject for Call<'_> {
+    fn session(&self) -> Option<String> {
+        self.open.first().cloned()
+    }
+
+    fn job(&self) -> Option<JobName> {
+        Call::job(self).ok()
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        Call::pid(self).ok()
+    }
+
+    fn events(&self) -> String {
+        self.open.join(".")
+    }
+
+    fn entry(&self) -> &str {
+        self.part(0)
     }
 }
 

@@ -146,6 +146,13 @@ impl Feeds {
         self.feeds.insert(conn, feed);
     }
 
+    /// A feed that followed nothing follows a stream from now on.
+    pub fn listen(&mut self, conn: ConnId, to: Channel) {
+        let Some(feed) = self.feeds.get_mut(&conn) else { return };
+        self.outputs.entry(to.pid).or_default().insert(conn);
+        feed.source = Source::Output(to);
+    }
+
     /// Follows no more; what it followed is told, for whoever measures for it.
     pub fn remove(&mut self, conn: ConnId) -> Option<Feed> {
         let feed = self.feeds.remove(&conn)?;

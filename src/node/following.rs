@@ -1,11 +1,17 @@
 //! Clients that follow: how a request becomes a feed, how what happens reaches the feeds, and how a
 //! process's websocket is served.
 
+use std::rc::Rc;
+
 use serde_json::{json, Value};
 
+use super::admission::{said_key, Guest};
 use super::ctx::{Follow, Opening, Writing};
 use super::feeds::{Channel, End, Form, Source, LOST_FIELD};
 use super::gaffer::Gaffer;
+use super::keys::caller::Caller;
+use super::keys::door::Refused;
+use super::permission::World;
 use super::streams::{self, NoStream};
 use super::watches::Watcher;
 use super::writers::Writer;
@@ -27,9 +33,23 @@ pub(super) struct Inlet {
     form: Form,
 }
 
+/// Why a websocket to a process opens nothing.
+enum SocketFault {
+    /// There is nothing.
+    None(NoStream),
+    /// Its client may not.
+    Forbidden,
+}
+
 impl Gaffer {
     /// Makes a feed of a request.
-    pub(super) fn follow(&mut self, conn: ConnId, follow: Follow, now: Now) {
+    pub(super) fn follow(
+        &mut self,
+        conn: ConnId,
+        follow: Follow,
+        caller: Option<Rc<Caller>>,
+        now: Now,
+    ) {
         let Follow { source, form, heartbeat, since } = follow;
         let Some(client) = self.clients.get_mut(conn) else { return };
         let mut head = feed_head(&source, form);
@@ -39,6 +59,7 @@ impl Gaffer {
             return;
         }
         self.begin_feed(conn, source, form, (heartbeat, since), now);
+        self.guests.come(Guest::Conn(conn), caller, now);
         self.flush_feed(conn, now);
     }
 
@@ -100,7 +121,8 @@ impl Gaffer {
         self.outputs.position(id, stream) - waiting
     }
 
-    /// Makes a websocket of a request, and a feed of that.
+    /// Makes a websocket of a request, and a feed of that. Who has said no key with the request says it
+    /// there.
     pub(super) fn open(&mut self, conn: ConnId, request: &Request, opening: Opening, now: Now) {
         let accept = match ws::handshake(request.method, request.version, &request.headers) {
             Ok(accept) => accept,
@@ -108,44 +130,92 @@ impl Gaffer {
         };
         let Some(client) = self.clients.get_mut(conn) else { return };
         let headers = std::mem::take(&mut client.cors);
+        let caller = self.door.caller(said_key(request), client.peer, now.wall);
         let longest = limits::WS_MESSAGE;
         self.clients.change(conn, |conn| conn.upgrade(&accept, &headers, longest, now));
-        let Opening { form, pid, label, read, write } = opening;
-        let outlet = streams::output(&self.supervisor, pid, label.as_deref());
-        let inlet = streams::input(&self.supervisor, pid, label.as_deref());
-        let fault = match (&outlet, &inlet) {
-            (Err(NoStream::Process), _) => Some(NoStream::Process),
-            (Err(none), _) if read => Some(none.clone()),
-            // Who wants both gets what there is: the original's own client asks for both always.
-            (_, Err(none)) if write && !read => Some(none.clone()),
-            _ => None,
-        };
-        let source = match (&fault, outlet, &inlet) {
-            (None, Ok(channel), _) if read => Source::Output(channel),
-            // It only writes, and is told of the process's end all the same.
-            (None, _, Ok((id, _))) => {
-                let (stream, label) = (StreamNo(u16::MAX), String::new());
-                Source::Output(Channel { id: *id, pid, stream, label })
+        let (pid, form) = (opening.pid, opening.form);
+        self.begin_feed(conn, Source::Nothing, form, (None, None), now);
+        self.inlets.insert(conn, Inlet { to: None, pid, form });
+        match caller {
+            Ok(caller) => {
+                self.guests.come(Guest::Conn(conn), Some(Rc::clone(&caller)), now);
+                self.open_streams(conn, &opening, &caller);
             }
-            _ => Source::Nothing,
-        };
-        self.begin_feed(conn, source, form, (None, None), now);
-        if let Some(fault) = fault {
-            self.refuse_socket(conn, &fault);
-        } else {
-            let to = if write { inlet.ok() } else { None };
-            self.inlets.insert(conn, Inlet { to, pid, form });
+            // Only in frames there is a word for it.
+            Err(Refused::Nobody) if form == Form::Frames => {
+                self.guests.come(Guest::Conn(conn), None, now);
+                self.strangers.insert(conn, opening);
+            }
+            Err(refused) => self.demand_key(Guest::Conn(conn), refused, now),
         }
         self.hear_socket(conn, now);
     }
 
-    fn refuse_socket(&mut self, conn: ConnId, fault: &NoStream) {
+    /// Opens what is wished for on a websocket, as far as its client may.
+    fn open_streams(&mut self, conn: ConnId, opening: &Opening, caller: &Caller) {
+        let Opening { form, pid, label, read, write } = opening;
+        let (form, pid, read, write) = (*form, *pid, *read, *write);
+        let outlet = streams::output(&self.supervisor, pid, label.as_deref());
+        let inlet = streams::input(&self.supervisor, pid, label.as_deref());
+        let world = World { supervisor: &self.supervisor, door: &self.door };
+        let (may_read, may_write) = world.socket(caller, pid);
+        let fault = match (&outlet, &inlet) {
+            (Err(NoStream::Process), _) => Some(SocketFault::None(NoStream::Process)),
+            _ if read && !may_read || write && !read && !may_write => Some(SocketFault::Forbidden),
+            (Err(none), _) if read => Some(SocketFault::None(none.clone())),
+            // Who wants both gets what there is: the original's own client asks for both always.
+            (_, Err(none)) if write && !read => Some(SocketFault::None(none.clone())),
+            _ => None,
+        };
+        if let Some(fault) = fault {
+            self.inlets.remove(&conn);
+            return self.refuse_socket(conn, &fault);
+        }
+        match (outlet, &inlet) {
+            (Ok(channel), _) if read => self.feeds.listen(conn, channel),
+            // It only writes, and is told of the process's end all the same.
+            (_, Ok((id, _))) => {
+                let (stream, label) = (StreamNo(u16::MAX), String::new());
+                self.feeds.listen(conn, Channel { id: *id, pid, stream, label });
+            }
+            _ => {}
+        }
+        let to = if write && may_write { inlet.ok() } else { None };
+        self.inlets.insert(conn, Inlet { to, pid, form });
+    }
+
+    /// The first message of somebody who has said no key yet: it is one, or he goes.
+    fn take_key(&mut self, conn: ConnId, id: &str, body: &[u8], now: Now) {
+        let said = std::str::from_utf8(body).ok().and_then(|text| text.strip_prefix("AUTH:"));
+        let peer = self.clients.get(conn).map(|client| client.peer);
+        let caller = match (said, peer) {
+            (Some(secret), Some(peer)) => self.door.caller(Some(secret), peer, now.wall),
+            _ => Err(Refused::Nobody),
+        };
+        let opening = self.strangers.remove(&conn);
+        match (caller, opening) {
+            (Ok(caller), Some(opening)) => {
+                self.feeds.reply(conn, Kind::Response, id, "OK");
+                self.guests.come(Guest::Conn(conn), Some(Rc::clone(&caller)), now);
+                self.open_streams(conn, &opening, &caller);
+            }
+            (Err(refused), _) => self.demand_key(Guest::Conn(conn), refused, now),
+            (Ok(_), None) => {}
+        }
+    }
+
+    fn refuse_socket(&mut self, conn: ConnId, fault: &SocketFault) {
         let (error, errno, reason) = match fault {
-            NoStream::Process => ("not_found", 404, "no such process".to_owned()),
-            NoStream::NotRedirected => {
+            SocketFault::Forbidden => ("FORBIDDEN", 403, "the key does not permit this".to_owned()),
+            SocketFault::None(NoStream::Process) => {
+                ("not_found", 404, "no such process".to_owned())
+            }
+            SocketFault::None(NoStream::NotRedirected) => {
                 ("EPERM", 403, "the job does not redirect this stream".to_owned())
             }
-            NoStream::Label(label) => ("ENOENT", 404, format!("there is no stream {label:?}")),
+            SocketFault::None(NoStream::Label(label)) => {
+                ("ENOENT", 404, format!("there is no stream {label:?}"))
+            }
         };
         let body = json!({"error": error, "errno": errno, "reason": reason});
         self.feeds.reply(conn, Kind::Error, "gaffer_error", &json::text(&body));
@@ -163,7 +233,7 @@ impl Gaffer {
                 Heard::Close | Heard::Over => break,
             };
             let Some(inlet) = self.inlets.get(&conn).copied() else { continue };
-            if !self.take_message(conn, inlet, bytes) {
+            if !self.take_message(conn, inlet, bytes, now) {
                 break;
             }
         }
@@ -171,7 +241,7 @@ impl Gaffer {
     }
 
     /// Does what a message wants; whether further ones may be heard.
-    fn take_message(&mut self, conn: ConnId, inlet: Inlet, bytes: Vec<u8>) -> bool {
+    fn take_message(&mut self, conn: ConnId, inlet: Inlet, bytes: Vec<u8>, now: Now) -> bool {
         let (id, body) = if inlet.form == Form::Frames {
             match frame::parse(&bytes) {
                 Ok(frame) => (frame.id.to_owned(), frame.body.to_vec()),
@@ -184,6 +254,10 @@ impl Gaffer {
         } else {
             (String::new(), bytes)
         };
+        if self.strangers.contains_key(&conn) {
+            self.take_key(conn, &id, &body, now);
+            return true;
+        }
         if inlet.form == Form::Frames && body.starts_with(b"AUTH:") {
             // A client says its key whether it is asked for or not; it is not for the process.
             self.feeds.reply(conn, Kind::Response, &id, "OK");
@@ -272,6 +346,8 @@ impl Gaffer {
     /// Forgets a feed, and whatever was done for it.
     pub(super) fn drop_feed(&mut self, conn: ConnId) {
         self.inlets.remove(&conn);
+        self.strangers.remove(&conn);
+        self.guests.go(Guest::Conn(conn));
         self.forget_writers(|writer| matches!(writer, Writer::Socket(at, _) if *at == conn));
         let Some(feed) = self.feeds.remove(conn) else { return };
         if let Source::Stats(watched, interval) = &feed.source {

@@ -8,17 +8,19 @@ use std::time::Instant;
 use log::{debug, error, info, warn};
 use serde_json::{json, Map, Value};
 
+use super::admission::{Guest, Guests};
 use super::aligned::Aligned;
 use super::console::{self, Console};
-use super::ctx::Endpoint;
+use super::ctx::Opening;
 use super::feeds::Feeds;
 use super::following::Inlet;
 use super::history::History;
 use super::hub::Hub;
+use super::keys::door::{Door, Keeping};
 use super::lookups::{Lookups, Registration};
 use super::machine::{Effect, StateFile};
 use super::outputs::Outputs;
-use super::routes;
+use super::routes::{self, Route};
 use super::state::{State, StoredJob};
 use super::stats::Stats;
 use super::stdins::Stdins;
@@ -31,6 +33,7 @@ use crate::base::process::Signal;
 use crate::front::access::Access;
 use crate::front::clients::Clients;
 use crate::front::links::Links;
+use crate::front::peer::Peer;
 use crate::front::router::Router;
 use crate::front::sockjs::{Options, Service};
 use crate::supervisor::effect::{Ask, Effect as Asked, Running};
@@ -54,17 +57,25 @@ pub struct Gaffer {
     pub(super) channel: Service,
     /// Who follows what there.
     pub(super) hub: Hub,
+    /// Where the sessions come from.
+    pub(super) peers: BTreeMap<SessionId, Peer>,
     /// Connections that follow one thing.
     pub(super) feeds: Feeds,
     /// Where what is written on the websockets of processes goes.
     pub(super) inlets: BTreeMap<ConnId, Inlet>,
+    /// What those wish for who have not said their key yet.
+    pub(super) strangers: BTreeMap<ConnId, Opening>,
     pub(super) writers: Writers,
     pub(super) history: History,
     pub(super) aligned: Aligned,
     /// Runs that are over, and whose followers are still to be told.
     over: Vec<Pid>,
     pub(super) access: Access,
-    pub(super) routes: Router<Endpoint>,
+    pub(super) routes: Router<&'static Route>,
+    /// Who is let in, as whom,
+    pub(super) door: Door,
+    /// and who stays.
+    pub(super) guests: Guests,
     pub(super) waits: Waits,
     pub(super) state: State,
     pub(super) console: Console,
@@ -112,6 +123,10 @@ pub struct Setup {
     pub boot_id: String,
     /// With whom it registers.
     pub registration: Registration,
+    /// Who is let in.
+    pub keeping: Keeping,
+    /// Makes keys, and is as secret as they are.
+    pub secret: [u8; 32],
 }
 
 /// What the daemon before this one left.
@@ -123,6 +138,10 @@ pub struct Legacy {
     pub running: Vec<Running>,
     /// Processes that carry this node's mark, but are on no record.
     pub strays: Vec<Stray>,
+    /// Keys: ids and values of the state file.
+    pub keys: Vec<(String, Value)>,
+    /// Users: names and values of the state file.
+    pub users: Vec<(String, Value)>,
 }
 
 impl Gaffer {
@@ -139,14 +158,18 @@ impl Gaffer {
             clients: Clients::new(setup.clients),
             channel: Service::new("/channel", channel, setup.seed),
             hub: Hub::default(),
+            peers: BTreeMap::new(),
             feeds: Feeds::default(),
             inlets: BTreeMap::new(),
+            strangers: BTreeMap::new(),
             writers: Writers::default(),
             history: History::default(),
             aligned: Aligned::default(),
             over: Vec::new(),
             access: setup.access,
             routes: routes::router(),
+            door: Door::new(setup.keeping, setup.secret),
+            guests: Guests::default(),
             waits: Waits::default(),
             state: State::new(header),
             console: setup.console,
@@ -171,6 +194,16 @@ impl Gaffer {
         }
         for (key, value) in &legacy.jobs {
             self.state.restore_job(key.clone(), value.clone());
+        }
+        for (id, value) in legacy.keys {
+            if self.door.restore_key(&value) {
+                self.state.restore_key(id, value);
+            }
+        }
+        for (name, value) in legacy.users {
+            if self.door.restore_user(&name, &value) {
+                self.state.restore_user(name, value);
+            }
         }
         self.state.begin(&mut self.effects);
         for running in legacy.running {
@@ -441,6 +474,7 @@ impl Gaffer {
             self.state.deadline(),
             self.links.deadline(),
             self.lookups.deadline(),
+            self.guests.deadline(),
         ];
         all.into_iter().flatten().min()
     }
@@ -472,6 +506,10 @@ impl Gaffer {
         self.feeds.sweep(&self.clients)?;
         self.links.sweep(|link| self.lookups.owns(link))?;
         self.lookups.sweep(&self.supervisor)?;
+        self.guests.sweep(|guest| match guest {
+            Guest::Session(session) => self.channel.ids().contains(&session),
+            Guest::Conn(conn) => self.feeds.get(conn).is_some(),
+        })?;
         self.sweep_followers()
     }
 
@@ -520,6 +558,7 @@ impl Gaffer {
             "feeds": feeds,
             "stats_watches": self.hub.watches.len(),
             "waits": self.waits.len(),
+            "passwords": self.door.waiting(),
             "writers": self.writers.len(),
             "queued_bytes": channel.queued + feed_bytes + self.links.owed_in_all(),
             "input_streams": stdins.streams,

@@ -12,6 +12,7 @@ use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
 use crate::base::process::Signal;
 use crate::front::clients::Clients;
+use crate::front::passwords::Outcome;
 use crate::supervisor::effect::Start;
 use crate::supervisor::facts::{Exit, Stray};
 
@@ -138,10 +139,15 @@ impl Machine for Gaffer {
         self.note_stored(file, result, now);
     }
 
+    fn hashed(&mut self, ticket: u64, outcome: Outcome, now: Now) {
+        self.note_hashed(ticket, outcome, now);
+    }
+
     fn reconfigured(&mut self, read: Result<Configuration, String>, now: Now) {
         let taken = read.and_then(|read| {
             self.take_configuration(read.jobs, now)?;
             self.register(read.registration, now);
+            self.door.keeping = read.keeping;
             Ok(())
         });
         if let Err(reason) = taken {
@@ -175,6 +181,7 @@ impl Machine for Gaffer {
         self.state.on_time(now, &mut self.effects);
         self.supervisor.on_time(now);
         self.pass_lookup_time(now);
+        self.pass_guests_time(now);
     }
 
     fn settle(&mut self, now: Now) {
@@ -235,6 +242,8 @@ mod tests {
             console: Default::default(),
             boot_id: "boot".into(),
             registration: Default::default(),
+            keeping: Default::default(),
+            secret: [0; 32],
         });
         let config = json!({"cmd": "cat", "redirect_input": true});
         let spec = spec_read::read(config.as_object().expect("an object")).expect("valid");

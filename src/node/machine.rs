@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use super::keys::door::Keeping;
 use super::lookups::Registration;
 use crate::base::address::Address;
 use crate::base::clock::Now;
@@ -12,6 +13,7 @@ use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
 use crate::base::process::Signal;
 use crate::front::clients::Clients;
+use crate::front::passwords::{Outcome, Task};
 use crate::front::peer::Peer;
 use crate::supervisor::effect::{Ask, Start};
 use crate::supervisor::facts::{Exit, Stray};
@@ -48,6 +50,13 @@ pub enum Effect {
         file: StateFile,
         /// What to do with it.
         write: Write,
+    },
+    /// Hash a password, or hold one against its hash; answered by `hashed`.
+    Hash {
+        /// Comes back with the answer.
+        ticket: u64,
+        /// Which.
+        task: Task,
     },
     /// Connect to this address; answered by `link_opened` or `link_failed`. What takes too long the
     /// machine gives up by itself.
@@ -92,6 +101,10 @@ pub enum StateFile {
     Jobs,
     /// Processes that run.
     Running,
+    /// Keys.
+    Keys,
+    /// Users.
+    Users,
 }
 
 impl StateFile {
@@ -100,6 +113,8 @@ impl StateFile {
         match self {
             Self::Jobs => "jobs",
             Self::Running => "running",
+            Self::Keys => "keys",
+            Self::Users => "users",
         }
     }
 }
@@ -137,6 +152,8 @@ pub struct Configuration {
     pub jobs: Vec<JobEntry>,
     /// With whom the node registers.
     pub registration: Registration,
+    /// Who is let in.
+    pub keeping: Keeping,
 }
 
 /// A pure machine inside the shell. Every method takes facts in; none waits. What is told of processes
@@ -258,6 +275,8 @@ pub trait Machine {
     fn climbed(&mut self, _ticket: u64, _tree: Vec<Branch>, _now: Now) {}
     /// A state file was replaced whole, or a write of it failed. An append that went well is not told.
     fn stored(&mut self, _file: StateFile, _result: Result<(), Errno>, _now: Now) {}
+    /// What came of a password.
+    fn hashed(&mut self, _ticket: u64, _outcome: Outcome, _now: Now) {}
     /// The configuration, read again, or what is wrong with it.
     fn reconfigured(&mut self, _read: Result<Configuration, String>, _now: Now) {}
     /// Nobody reads what was to be printed.

@@ -6,13 +6,18 @@
 //! `logs`, `stats`, `waits` and `state`. What is followed: `topics`, `history`, `hub` and `channel` (sessions),
 //! `feeds`, `following` and `api_feeds` (single connections), `watches` and `measuring` (statistics),
 //! `commands`, `stdins` and `writers` (what clients do and write). What others are told: `lookups`, `registering`.
+//! Who may do what, and see: `masking`, `keys`, `permission`, `admission`, `api_auth`, `api_keys`, `api_users`.
 
+mod admission;
 pub mod aligned;
+pub mod api_auth;
 pub mod api_feeds;
 pub mod api_jobs;
+pub mod api_keys;
 pub mod api_logs;
 pub mod api_misc;
 pub mod api_pids;
+pub mod api_users;
 pub mod body;
 pub mod channel;
 mod clients;
@@ -26,11 +31,14 @@ pub mod history;
 pub mod hub;
 mod inputs;
 pub mod journal;
+pub mod keys;
 mod logs;
 pub mod lookups;
 pub mod machine;
+pub mod masking;
 pub mod measuring;
 pub mod outputs;
+pub mod permission;
 mod registering;
 pub mod reply;
 pub mod routes;

@@ -1,9 +1,12 @@
-//! The built-in endpoints in one table: method, pattern, endpoint. The router, the documentation's
+//! The built-in endpoints in one table: method, pattern, what it needs, endpoint. The router, the documentation's
 //! test and `OPTIONS` all read this.
 
 use super::api_pids as pids;
 use super::ctx::Endpoint;
+use super::permission::Needs;
+use super::{api_auth as auth, api_keys as keys, api_users as users};
 use super::{api_feeds as feeds, api_jobs as jobs, api_logs as logs, api_misc as misc};
+use crate::front::rights::Right::{Manage, Read, Write};
 use crate::front::router::Router;
 use crate::wire::http::Method;
 
@@ -13,67 +16,82 @@ pub struct Route {
     pub method: Method,
     /// The path, with `:name` for a segment and `#name` for a number.
     pub pattern: &'static str,
-    endpoint: Endpoint,
+    /// What whoever asks has to have.
+    pub needs: Needs,
+    /// What answers.
+    pub(super) endpoint: Endpoint,
 }
 
-const fn route(method: Method, pattern: &'static str, endpoint: Endpoint) -> Route {
-    Route { method, pattern, endpoint }
+const fn route(method: Method, pattern: &'static str, needs: Needs, endpoint: Endpoint) -> Route {
+    Route { method, pattern, needs, endpoint }
 }
 
 /// Every built-in endpoint.
 #[rustfmt::skip]
 pub const ROUTES: &[Route] = &[
-    route(Method::Get, "/", misc::welcome),
-    route(Method::Get, "/ping", misc::ping),
-    route(Method::Get, "/version", misc::version),
-    route(Method::Get, "/debug/counters", misc::counters),
-    route(Method::Get, "/lookupds", misc::lookupds),
-    route(Method::Get, "/sessions", jobs::sessions),
-    route(Method::Get, "/jobs", jobs::all),
-    route(Method::Get, "/jobs/:session", jobs::of_session),
-    route(Method::Post, "/jobs/:session", jobs::load),
-    route(Method::Get, "/jobs/:session/:job", jobs::show),
-    route(Method::Put, "/jobs/:session/:job", jobs::update),
-    route(Method::Delete, "/jobs/:session/:job", jobs::unload),
-    route(Method::Get, "/jobs/:session/:job/stats", jobs::stats),
-    route(Method::Get, "/jobs/:session/:job/numprocesses", jobs::number),
-    route(Method::Post, "/jobs/:session/:job/numprocesses", jobs::scale),
-    route(Method::Get, "/jobs/:session/:job/state", jobs::state),
-    route(Method::Post, "/jobs/:session/:job/state", jobs::set_state),
-    route(Method::Get, "/jobs/:session/:job/pids", jobs::pids),
-    route(Method::Get, "/jobs/:session/:job/deaths", jobs::deaths),
-    route(Method::Post, "/jobs/:session/:job/signal", jobs::signal),
-    route(Method::Post, "/jobs/:session/:job/commit", jobs::commit),
-    route(Method::Post, "/jobs/:session/:job/restart", jobs::restart),
-    route(Method::Get, "/pids", pids::all),
-    route(Method::Get, "/#pid", pids::show),
-    route(Method::Delete, "/#pid", pids::stop),
-    route(Method::Post, "/#pid/signal", pids::signal),
-    route(Method::Get, "/#pid/stats", pids::stats),
-    route(Method::Get, "/#pid/tree", pids::tree),
-    route(Method::Get, "/#pid/channel", feeds::process),
-    route(Method::Get, "/#pid/channel/:label", feeds::process),
-    route(Method::Get, "/wstreams/#pid", feeds::socket),
-    route(Method::Get, "/streams/#pid/:label", feeds::stream),
-    route(Method::Post, "/streams/#pid/:label", feeds::write),
-    route(Method::Get, "/logs/:session/:job", logs::logs),
-    route(Method::Get, "/logs/:session/:job/#instance", logs::logs),
-    route(Method::Get, "/stats", feeds::all_stats),
-    route(Method::Get, "/stats/:session/:job", feeds::job_stats),
-    route(Method::Get, "/watch", feeds::watch),
-    route(Method::Get, "/watch/:part", feeds::watch),
-    route(Method::Get, "/watch/:part/:part", feeds::watch),
-    route(Method::Get, "/watch/:part/:part/:part", feeds::watch),
-    route(Method::Get, "/watch/:part/:part/:part/:part", feeds::watch),
+    route(Method::Get, "/", Needs::Nothing, misc::welcome),
+    route(Method::Get, "/ping", Needs::Nothing, misc::ping),
+    route(Method::Get, "/version", Needs::Nothing, misc::version),
+    route(Method::Get, "/debug/counters", Needs::All(Manage), misc::counters),
+    route(Method::Get, "/lookupds", Needs::All(Manage), misc::lookupds),
+    route(Method::Get, "/auth", Needs::Nothing, auth::login),
+    route(Method::Get, "/keys", Needs::Registry, keys::all),
+    route(Method::Post, "/keys", Needs::Keys, keys::create),
+    route(Method::Get, "/keys/:key", Needs::OwnKey, keys::show),
+    route(Method::Delete, "/keys/:key", Needs::Keys, keys::delete),
+    route(Method::Get, "/users", Needs::Registry, users::all),
+    route(Method::Post, "/users", Needs::Users, users::create),
+    route(Method::Get, "/users/:user", Needs::OwnUser, users::show),
+    route(Method::Put, "/users/:user", Needs::Users, users::replace),
+    route(Method::Delete, "/users/:user", Needs::Users, users::delete),
+    route(Method::Put, "/users/:user/password", Needs::OwnUser, users::set_password),
+    route(Method::Put, "/users/:user/key", Needs::Users, users::set_key),
+    route(Method::Get, "/sessions", Needs::All(Manage), jobs::sessions),
+    route(Method::Get, "/jobs", Needs::All(Manage), jobs::all),
+    route(Method::Get, "/jobs/:session", Needs::Session(Manage), jobs::of_session),
+    route(Method::Post, "/jobs/:session", Needs::Session(Manage), jobs::load),
+    route(Method::Get, "/jobs/:session/:job", Needs::Job(Read), jobs::show),
+    route(Method::Put, "/jobs/:session/:job", Needs::Job(Manage), jobs::update),
+    route(Method::Delete, "/jobs/:session/:job", Needs::Job(Manage), jobs::unload),
+    route(Method::Get, "/jobs/:session/:job/stats", Needs::Job(Read), jobs::stats),
+    route(Method::Get, "/jobs/:session/:job/numprocesses", Needs::Job(Read), jobs::number),
+    route(Method::Post, "/jobs/:session/:job/numprocesses", Needs::Job(Manage), jobs::scale),
+    route(Method::Get, "/jobs/:session/:job/state", Needs::Job(Read), jobs::state),
+    route(Method::Post, "/jobs/:session/:job/state", Needs::Job(Manage), jobs::set_state),
+    route(Method::Get, "/jobs/:session/:job/pids", Needs::Job(Read), jobs::pids),
+    route(Method::Get, "/jobs/:session/:job/deaths", Needs::Job(Read), jobs::deaths),
+    route(Method::Post, "/jobs/:session/:job/signal", Needs::Job(Manage), jobs::signal),
+    route(Method::Post, "/jobs/:session/:job/commit", Needs::Job(Manage), jobs::commit),
+    route(Method::Post, "/jobs/:session/:job/restart", Needs::Job(Manage), jobs::restart),
+    route(Method::Get, "/pids", Needs::All(Manage), pids::all),
+    route(Method::Get, "/#pid", Needs::Process(Read), pids::show),
+    route(Method::Delete, "/#pid", Needs::Process(Manage), pids::stop),
+    route(Method::Post, "/#pid/signal", Needs::Process(Manage), pids::signal),
+    route(Method::Get, "/#pid/stats", Needs::Process(Read), pids::stats),
+    route(Method::Get, "/#pid/tree", Needs::Process(Read), pids::tree),
+    route(Method::Get, "/#pid/channel", Needs::Within, feeds::process),
+    route(Method::Get, "/#pid/channel/:label", Needs::Within, feeds::process),
+    route(Method::Get, "/wstreams/#pid", Needs::Within, feeds::socket),
+    route(Method::Get, "/streams/#pid/:label", Needs::Process(Read), feeds::stream),
+    route(Method::Post, "/streams/#pid/:label", Needs::Process(Write), feeds::write),
+    route(Method::Get, "/logs/:session/:job", Needs::Job(Read), logs::logs),
+    route(Method::Get, "/logs/:session/:job/#instance", Needs::Job(Read), logs::logs),
+    route(Method::Get, "/stats", Needs::All(Read), feeds::all_stats),
+    route(Method::Get, "/stats/:session/:job", Needs::Job(Read), feeds::job_stats),
+    route(Method::Get, "/watch", Needs::Events, feeds::watch),
+    route(Method::Get, "/watch/:part", Needs::Events, feeds::watch),
+    route(Method::Get, "/watch/:part/:part", Needs::Events, feeds::watch),
+    route(Method::Get, "/watch/:part/:part/:part", Needs::Events, feeds::watch),
+    route(Method::Get, "/watch/:part/:part/:part/:part", Needs::Events, feeds::watch),
 ];
 
 /// The router of the built-in endpoints.
-pub fn router() -> Router<Endpoint> {
+pub fn router() -> Router<&'static Route> {
     let mut router = Router::default();
     for route in ROUTES {
-        router.add(route.method, route.pattern, route.endpoint);
+        router.add(route.method, route.pattern, route);
         if route.method == Method::Get {
-            router.add(Method::Head, route.pattern, route.endpoint);
+            router.add(Method::Head, route.pattern, route);
         }
     }
     router

@@ -1,5 +1,5 @@
-//! What this node writes down: the jobs that were loaded over the API, with their intent, and the
-//! processes that run. Both are journals; what cannot be written now is written when it can be,
+//! What this node writes down: the jobs that were loaded over the API, with their intent, the processes
+//! that run, keys and users. All are journals; what cannot be written now is written when it can be,
 //! and supervision never waits for it.
 
 use std::time::{Duration, Instant};
@@ -83,10 +83,12 @@ pub fn running_from_value(key: &str, value: &Value) -> Option<Running> {
     })
 }
 
-/// The two journals and how well their files take them.
+/// The journals and how well their files take them.
 pub struct State {
     jobs: Kept,
     running: Kept,
+    keys: Kept,
+    users: Kept,
 }
 
 struct Kept {
@@ -113,6 +115,8 @@ impl State {
         Self {
             jobs: kept(StateFile::Jobs, Map::new()),
             running: kept(StateFile::Running, running_header),
+            keys: kept(StateFile::Keys, Map::new()),
+            users: kept(StateFile::Users, Map::new()),
         }
     }
 
@@ -127,27 +131,40 @@ impl State {
         self.running.journal.restore(key, running_to_value(running));
     }
 
-    /// Writes both files whole, at the start.
+    /// Takes a key over that the last daemon kept.
+    pub fn restore_key(&mut self, id: String, value: Value) {
+        self.keys.journal.restore(id, value);
+    }
+
+    /// Takes a user over that the last daemon kept.
+    pub fn restore_user(&mut self, name: String, value: Value) {
+        self.users.journal.restore(name, value);
+    }
+
+    /// Writes all files whole, at the start.
     pub fn begin(&mut self, effects: &mut Vec<Effect>) {
-        self.jobs.replace(effects);
-        self.running.replace(effects);
+        for kept in self.all() {
+            kept.replace(effects);
+        }
+    }
+
+    fn all(&mut self) -> [&mut Kept; 4] {
+        [&mut self.jobs, &mut self.running, &mut self.keys, &mut self.users]
+    }
+
+    /// Notes what is kept of a key now, `None` if it is gone.
+    pub fn key(&mut self, id: &str, value: Option<Value>, effects: &mut Vec<Effect>) {
+        self.keys.note(id, value, effects);
+    }
+
+    /// Notes what is kept of a user now, `None` if he is gone.
+    pub fn user(&mut self, name: &str, value: Option<Value>, effects: &mut Vec<Effect>) {
+        self.users.note(name, value, effects);
     }
 
     /// Notes what a job is now, `None` if it is not kept any more.
     pub fn job(&mut self, name: &JobName, job: Option<&StoredJob>, effects: &mut Vec<Effect>) {
-        let key = name.to_string();
-        match job.map(StoredJob::to_value) {
-            Some(value) if self.jobs.journal.get(&key) == Some(&value) => {}
-            Some(value) => {
-                let line = self.jobs.journal.put(&key, value);
-                self.jobs.append(line, effects);
-            }
-            None => {
-                if let Some(line) = self.jobs.journal.remove(&key) {
-                    self.jobs.append(line, effects);
-                }
-            }
-        }
+        self.jobs.note(&name.to_string(), job.map(StoredJob::to_value), effects);
     }
 
     /// Notes that a process was started or is gone.
@@ -202,22 +219,25 @@ impl State {
         match file {
             StateFile::Jobs => &mut self.jobs,
             StateFile::Running => &mut self.running,
+            StateFile::Keys => &mut self.keys,
+            StateFile::Users => &mut self.users,
         }
     }
 
     /// Whether a file does not hold what it should.
     pub fn is_degraded(&self) -> bool {
-        self.jobs.failed || self.running.failed
+        [&self.jobs, &self.running, &self.keys, &self.users].iter().any(|kept| kept.failed)
     }
 
     /// When to try again.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.jobs.retry_at, self.running.retry_at].into_iter().flatten().min()
+        let all = [&self.jobs, &self.running, &self.keys, &self.users];
+        all.into_iter().filter_map(|kept| kept.retry_at).min()
     }
 
     /// Tries again what failed and is due.
     pub fn on_time(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        for kept in [&mut self.jobs, &mut self.running] {
+        for kept in self.all() {
             if kept.retry_at.is_some_and(|at| at <= now.mono) {
                 kept.retry_at = None;
                 kept.replace(effects);
@@ -227,6 +247,17 @@ impl State {
 }
 
 impl Kept {
+    fn note(&mut self, key: &str, value: Option<Value>, effects: &mut Vec<Effect>) {
+        let line = match value {
+            Some(value) if self.journal.get(key) == Some(&value) => return,
+            Some(value) => Some(self.journal.put(key, value)),
+            None => self.journal.remove(key),
+        };
+        if let Some(line) = line {
+            self.append(line, effects);
+        }
+    }
+
     fn append(&mut self, line: Vec<u8>, effects: &mut Vec<Effect>) {
         if self.failed {
             // The whole file is written when it can be.

@@ -120,7 +120,11 @@ impl Files {
 
     /// Lets a complete file take the old one's name.
     fn take_over(&mut self, file: StateFile, fresh: File) -> io::Result<()> {
-        fs::rename(self.beside(file), self.directory.join(file.name()))?;
+        let path = self.directory.join(file.name());
+        if matches!(file, StateFile::Keys | StateFile::Users) {
+            back_up(&path, &self.directory.join(format!("{}.bak", file.name())))?;
+        }
+        fs::rename(self.beside(file), path)?;
         let open = Open {
             file: fresh,
             replacing: None,
@@ -169,7 +173,7 @@ impl Files {
                 result.err().map(|errno| (file, Err(errno)))
             }
             // That is no file's.
-            Done::Resolved(..) => None,
+            Done::Resolved(..) | Done::Hashed(..) => None,
         }
     }
 
@@ -222,9 +226,19 @@ impl Open {
 /// Whether a file means something after the machine has lost its power. What ran then, runs no more.
 fn needs_disk(file: StateFile) -> bool {
     match file {
-        StateFile::Jobs => true,
+        StateFile::Jobs | StateFile::Keys | StateFile::Users => true,
         StateFile::Running => false,
     }
+}
+
+/// Keeps a file as it is under another name, too, until the next time.
+fn back_up(path: &Path, backup: &Path) -> io::Result<()> {
+    let absent_is_well = |result: io::Result<()>| match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    };
+    absent_is_well(fs::remove_file(backup))?;
+    absent_is_well(fs::hard_link(path, backup))
 }
 
 fn create(path: &Path) -> io::Result<File> {

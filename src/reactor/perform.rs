@@ -6,10 +6,12 @@ use log::{error, warn};
 use super::children::Adopted;
 use super::strays;
 use super::turn::{Farewell, Reactor};
+use super::work::Work;
 use crate::base::clock::Now;
 use crate::base::ids::OsPid;
 use crate::base::limits;
 use crate::base::process::ExitStatus;
+use crate::front::passwords::Outcome;
 use crate::node::machine::{Branch, Effect, Machine};
 use crate::supervisor::effect::{Ask, Start};
 use crate::supervisor::facts::Exit;
@@ -63,6 +65,7 @@ impl<M: Machine> Reactor<M> {
                 | Effect::Sample { .. }
                 | Effect::StopSampling
                 | Effect::Climb { .. }
+                | Effect::Hash { .. }
                 | Effect::Dial { .. }
                 | Effect::Search
                 | Effect::ReadConfig
@@ -86,6 +89,12 @@ impl<M: Machine> Reactor<M> {
             Effect::Store { file, write } => {
                 if let Some(result) = self.files.write(file, write, &mut self.worker) {
                     self.machine.stored(file, result, now);
+                }
+            }
+            Effect::Hash { ticket, task } => {
+                if let Err(error) = self.hasher.give(Work::Hash { ticket, task }) {
+                    let failed = Outcome::Failed(format!("no password can be checked: {error}"));
+                    self.machine.hashed(ticket, failed, now);
                 }
             }
             Effect::Dial { link, address } => self.dial(link, address, now),

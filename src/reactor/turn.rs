@@ -59,6 +59,8 @@ pub struct Reactor<M: Machine> {
     pub(super) worker: Worker,
     /// Finds the addresses of names.
     pub(super) names: Worker,
+    /// Hashes passwords.
+    pub(super) hasher: Worker,
     pub(super) world: Box<dyn World>,
     /// Asked for and not performed yet.
     pub(super) effects: VecDeque<Effect>,
@@ -140,7 +142,8 @@ impl<M: Machine> Reactor<M> {
             children: Children::new(parts.spawner),
             files: parts.files,
             worker: Worker::new(Arc::clone(&waker)),
-            names: Worker::new(waker),
+            names: Worker::new(Arc::clone(&waker)),
+            hasher: Worker::new(waker),
             world: parts.world,
             effects: VecDeque::new(),
             spawns_left: limits::SPAWN_SHARE,
@@ -301,7 +304,12 @@ impl<M: Machine> Reactor<M> {
         for done in self.names.take_done() {
             match done {
                 Done::Resolved(name, found) => self.resolved(name, found, now),
-                Done::Written(..) | Done::Synced(..) => {}
+                Done::Written(..) | Done::Synced(..) | Done::Hashed(..) => {}
+            }
+        }
+        for done in self.hasher.take_done() {
+            if let Done::Hashed(ticket, outcome) = done {
+                self.machine.hashed(ticket, outcome, now);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A worker thread for what would make the loop wait: writing through to the disk, or asking for the
-//! addresses of a name. It is started when there is something for it, and its results come back as an
+//! addresses of a name, or hashing a password. It is started when there is something for it, and its results come back as an
 //! input of the loop. Names have a worker of their own: a name server that does not answer holds no
-//! disk up, and nobody waits for it at the end.
+//! disk up, and nobody waits for it at the end; nor does one who tries many passwords.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -15,6 +15,7 @@ use mio::Waker;
 
 use crate::base::error::Errno;
 use crate::base::limits;
+use crate::front::passwords::{self, Outcome, Task};
 use crate::node::machine::StateFile;
 
 /// Something slow to do.
@@ -44,6 +45,13 @@ pub enum Work {
         /// Comes back in each address.
         port: u16,
     },
+    /// Hash a password, or hold one against its hash.
+    Hash {
+        /// Comes back with the result.
+        ticket: u64,
+        /// Which.
+        task: Task,
+    },
 }
 
 /// Something slow that was done.
@@ -54,6 +62,8 @@ pub enum Done {
     Synced(StateFile, Result<(), Errno>),
     /// The addresses of a host, or why there are none.
     Resolved((String, u16), Result<Vec<SocketAddr>, String>),
+    /// What came of a password.
+    Hashed(u64, Outcome),
 }
 
 /// The worker.
@@ -133,6 +143,7 @@ fn perform(work: Work) -> Option<Done> {
             let found = resolve(&host, port);
             Some(Done::Resolved((host, port), found))
         }
+        Work::Hash { ticket, task } => Some(Done::Hashed(ticket, passwords::perform(&task))),
     }
 }
 

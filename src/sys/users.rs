@@ -139,6 +139,17 @@ impl Tables {
         Err(format!("{key}: only a daemon of root may run a job as another user or group"))
     }
 
+    /// All users of a group, a name or else a number: those whom it lists, and those whose own group it
+    /// is.
+    ///
+    /// # Errors
+    /// A text for people: there is no such group.
+    pub fn members(&self, group: &str) -> Result<(u32, Vec<u32>), String> {
+        let found = self.group(group).ok_or_else(|| format!("there is no group {group:?}"))?;
+        let is_in = |user: &&User| user.gid == found.gid || found.members.contains(&user.name);
+        Ok((found.gid, self.users.iter().filter(is_in).map(|user| user.uid).collect()))
+    }
+
     fn user(&self, text: &str) -> Option<&User> {
         let numbered = |uid| self.users.iter().find(|user| user.uid == uid);
         self.users.iter().find(|user| user.name == text).or_else(|| numbered(number(text)?))
@@ -230,6 +241,15 @@ logs:x:5:web,web,other
 
     fn identity(uid: u32, gid: u32, groups: &[u32]) -> Result<Option<Identity>, String> {
         Ok(Some(Identity { uid, gid, groups: groups.to_vec() }))
+    }
+
+    #[test]
+    fn a_group_has_those_whom_it_lists_and_those_whose_own_it_is() {
+        let members = |group: &str| Tables::parse(USERS, GROUPS).members(group);
+        assert_eq!(members("www"), Ok((33, vec![100])));
+        assert_eq!(members("4"), Ok((4, vec![0, 100])));
+        assert_eq!(members("root"), Ok((0, vec![0])));
+        assert_eq!(members("nobody"), Err("there is no group \"nobody\"".into()));
     }
 
     #[test]

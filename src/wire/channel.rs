@@ -58,6 +58,15 @@ fn invalid(reason: &'static str, detail: impl Into<String>) -> Invalid {
     Invalid { reason, detail: detail.into() }
 }
 
+/// What somebody is told who has to say a key first, or said one that is `wrong`. The reason is JSON
+/// within JSON, as it is of the original.
+pub fn auth_required(wrong: bool) -> String {
+    let (error, errno) = if wrong { ("forbidden", 403) } else { ("unauthorized", 401) };
+    let reason = json::text(&json!({"error": error, "errno": errno}));
+    let data = json!({"error": "AUTH_REQUIRED", "reason": reason});
+    json::text(&json!({"event": "gaffer:error", "data": data}))
+}
+
 /// Reads a client's message.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ mod deaths;
 mod dev;
 mod ending;
 mod http;
+mod keys;
 mod lookupd;
 mod node;
 mod numbers;

@@ -105,8 +105,10 @@ fn a_pipe_in_the_place_of_a_file_makes_nobody_wait() {
 
 #[test]
 fn other_machines_are_let_in_only_by_a_written_word() {
-    let open = folder().args(&["--bind", "0.0.0.0:0"]);
-    refuses(&open, 1, "require_key = false");
+    let open = folder().args(&["--bind", "0.0.0.0:0", "--socket", "none"]);
+    refuses(&open, 1, "0.0.0.0:0 can be reached from other machines, and there is no key");
+    let asked = folder().args(&["--require-key", "--socket", "none"]);
+    refuses(&asked, 1, "a key is asked for, and there is no key");
     let node = Folder::new();
     node.write("open.ini", "[gaffer]\nrequire_key = false\n");
     // The loopback comes first, so that it is what the log names first.

@@ -26,7 +26,7 @@
 //! - `deaf`, `hearing`: processes ignore all but KILL, or end with TERM and INT
 //! - `spawns fail exec 2`, `spawns work`; `stores fail 28`, `stores work`
 //! - `signal TERM`: the daemon gets a signal
-//! - at the top: `host NAME`, `origin URL`: who may ask; `file NAME CONFIG`: a job of a file
+//! - at the top: `host NAME`, `origin URL`: who may ask; `require-key`: a key is asked for; `file NAME CONFIG`: a job of a file
 //!
 //! and what comes of it, which `GOLDEN_WRITE=1` writes anew; read the difference before you keep it:
 //!
@@ -57,6 +57,7 @@ use gaffer::front::access::Access;
 use gaffer::front::peer::Peer;
 use gaffer::node::console::Console;
 use gaffer::node::gaffer::Legacy;
+use gaffer::node::keys::door::Keeping;
 use gaffer::node::machine::Machine as _;
 use gaffer::node::routes::ROUTES;
 use gaffer::supervisor::name::JobName;
@@ -65,7 +66,7 @@ use gaffer::supervisor::spec_read;
 
 use crate::driven::Driven;
 use crate::fake_link::End;
-use crate::fake_node::FakeNode;
+use crate::fake_node::{FakeNode, OWNERS};
 use crate::http_traces::unescape;
 use crate::registration::registration;
 use crate::trace_client::{Asked, Client};
@@ -211,8 +212,10 @@ pub(crate) fn replay(text: &str, piece: &mut dyn FnMut() -> usize) -> Replay {
             _ => {}
         }
     }
+    let require_key = text.lines().any(|line| line == "require-key");
+    let keeping = Keeping { require_key, owners: OWNERS.into(), root: false };
     let (console, legacy) = (Console::default(), Legacy::default());
-    let node = FakeNode::registered(access, console, legacy, files, registration(&lookups));
+    let node = FakeNode::begun(access, console, legacy, files, (registration(&lookups), keeping));
     let mut player = Player {
         node,
         clients: Vec::new(),
@@ -225,7 +228,7 @@ pub(crate) fn replay(text: &str, piece: &mut dyn FnMut() -> usize) -> Replay {
         out: String::new(),
         served: Vec::new(),
     };
-    player.turn_to("1", false);
+    player.turn_to("1", None);
     let mut lines = text.lines().peekable();
     let mut raw = Vec::new();
     let mut files_left = text.lines().filter(|line| line.starts_with("file ")).count();
@@ -273,15 +276,14 @@ impl Player<'_> {
         &mut self.clients[self.current]
     }
 
-    fn turn_to(&mut self, name: &str, unix: bool) {
+    fn turn_to(&mut self, name: &str, uid: Option<u32>) {
         if let Some(known) = self.clients.iter().position(|client| client.name == name) {
             self.current = known;
             return;
         }
-        let conn = if unix {
-            self.node.connect(Peer::Unix { uid: Some(1000) })
-        } else {
-            self.node.connect_tcp()
+        let conn = match uid {
+            Some(_) => self.node.connect(Peer::Unix { uid }),
+            None => self.node.connect_tcp(),
         };
         self.clients.push(Client::new(name, conn));
         self.current = self.clients.len() - 1;
@@ -290,14 +292,15 @@ impl Player<'_> {
     fn step(&mut self, word: &str, rest: &str) {
         let words: Vec<&str> = rest.split(' ').collect();
         match (word, words.as_slice()) {
-            ("" | "#" | "host" | "origin" | "file" | "lookupd", _) => {}
+            ("" | "#" | "host" | "origin" | "file" | "lookupd" | "require-key", _) => {}
             ("link", [number, what, ..]) => {
                 let text = rest.splitn(3, ' ').nth(2).unwrap_or_default();
                 self.link(number.parse().expect("a number"), what, text);
             }
             ("with", _) => self.headers.push(rest.to_owned()),
-            ("conn", [name]) => self.turn_to(name, false),
-            ("conn", [name, "unix"]) => self.turn_to(name, true),
+            ("conn", [name]) => self.turn_to(name, None),
+            ("conn", [name, "unix"]) => self.turn_to(name, Some(1000)),
+            ("conn", [name, "unix", uid]) => self.turn_to(name, uid.parse().ok()),
             ("advance", [time]) => {
                 let millis = time.strip_suffix("ms").and_then(|text| text.parse().ok());
                 self.node.advance(Duration::from_millis(millis.expect("milliseconds")));

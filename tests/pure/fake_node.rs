@@ -13,9 +13,11 @@ use gaffer::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
 use gaffer::base::order::Identity;
 use gaffer::base::process::{ExitStatus, Signal};
 use gaffer::front::access::Access;
+use gaffer::front::passwords::{self, Outcome};
 use gaffer::front::peer::Peer;
 use gaffer::node::console::Console;
 use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
+use gaffer::node::keys::door::Keeping;
 use gaffer::node::lookups::Registration;
 use gaffer::node::machine::{Branch, Configuration, Effect, Machine, StateFile, Usage, Write};
 use gaffer::supervisor::effect::{Ask, Start, Whom};
@@ -27,6 +29,8 @@ use crate::driven::Driven;
 
 /// Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110.
 const WALL: Duration = Duration::from_secs(784_111_777);
+/// The users who need no key on the unix socket.
+pub(crate) const OWNERS: [u32; 3] = [0, 7, 1000];
 /// Rounds of effects after one input: more would be a circle.
 const ROUNDS: usize = 100;
 
@@ -57,6 +61,8 @@ pub(crate) struct FakeNode {
     pub(crate) dialled: Vec<(LinkId, Address)>,
     /// With whom it is to register at the next reading of the configuration.
     pub(crate) registration: Registration,
+    /// How its door is kept from then on.
+    pub(crate) keeping: Keeping,
 }
 
 struct Process {
@@ -73,6 +79,7 @@ enum Fact {
     Sampled(u64, Vec<Option<Usage>>),
     Climbed(u64, Vec<Branch>),
     Stored(StateFile, Result<(), Errno>),
+    Hashed(u64, Outcome),
 }
 
 /// A system with one user, who is called www.
@@ -133,17 +140,33 @@ impl FakeNode {
         legacy: Legacy,
         files: Vec<JobEntry>,
     ) -> Self {
-        Self::registered(access, console, legacy, files, Registration::default())
+        Self::begun(access, console, legacy, files, (Registration::default(), open()))
+    }
+
+    /// One whose door is kept like this.
+    pub(crate) fn kept(access: Access, legacy: Legacy, keeping: Keeping) -> Self {
+        let registration = Registration::default();
+        Self::begun(access, Console::default(), legacy, Vec::new(), (registration, keeping))
     }
 
     /// One that registers with lookupds.
-    #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
     pub(crate) fn registered(
         access: Access,
         console: Console,
         legacy: Legacy,
         files: Vec<JobEntry>,
         registration: Registration,
+    ) -> Self {
+        Self::begun(access, console, legacy, files, (registration, open()))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+    pub(crate) fn begun(
+        access: Access,
+        console: Console,
+        legacy: Legacy,
+        files: Vec<JobEntry>,
+        (registration, keeping): (Registration, Keeping),
     ) -> Self {
         let environ = BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]);
         let host =
@@ -158,6 +181,8 @@ impl FakeNode {
             channel: Default::default(),
             boot_id: "boot".into(),
             registration: registration.clone(),
+            keeping: keeping.clone(),
+            secret: [7; 32],
         };
         let now = Now { mono: Instant::now(), wall: UNIX_EPOCH + WALL };
         let mut node = Self {
@@ -176,6 +201,7 @@ impl FakeNode {
             facts: VecDeque::new(),
             dialled: Vec::new(),
             registration,
+            keeping,
         };
         node.gaffer.begin(legacy, files, now);
         node.settle();
@@ -264,7 +290,9 @@ impl FakeNode {
     /// The configuration is read again, and these are the jobs in it.
     pub(crate) fn reconfigure(&mut self, files: Vec<JobEntry>) {
         let registration = self.registration.clone();
-        self.gaffer.reconfigured(Ok(Configuration { jobs: files, registration }), self.now);
+        let keeping = self.keeping.clone();
+        let read = Configuration { jobs: files, registration, keeping };
+        self.gaffer.reconfigured(Ok(read), self.now);
         self.settle();
     }
 
@@ -302,6 +330,7 @@ impl FakeNode {
             Fact::Sampled(ticket, usages) => self.gaffer.sampled(ticket, usages, now),
             Fact::Climbed(ticket, tree) => self.gaffer.climbed(ticket, tree, now),
             Fact::Stored(file, result) => self.gaffer.stored(file, result, now),
+            Fact::Hashed(ticket, outcome) => self.gaffer.hashed(ticket, outcome, now),
         }
     }
 
@@ -390,6 +419,9 @@ impl FakeNode {
                 }
                 self.stored.push((file, write));
             }
+            Effect::Hash { ticket, task } => {
+                self.facts.push_back(Fact::Hashed(ticket, passwords::perform(&task)));
+            }
             Effect::Dial { link, address } => {
                 self.asked.push(format!("dial {}: {address}", link.0));
                 self.dialled.push((link, address));
@@ -428,6 +460,11 @@ impl FakeNode {
             self.facts.push_back(Fact::Exited(id, exit));
         }
     }
+}
+
+/// A door at which no key is asked for.
+fn open() -> Keeping {
+    Keeping { require_key: false, owners: OWNERS.into(), root: false }
 }
 
 /// What every process uses.

@@ -22,6 +22,7 @@ mod lookup_traces;
 mod node_lives;
 mod node_simulation;
 mod old_client;
+mod permissions;
 mod registration;
 mod registration_simulation;
 mod scenarios;

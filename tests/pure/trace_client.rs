@@ -261,13 +261,16 @@ impl<'a> Answer<'a> {
             }
             return out;
         }
+        // What a secret is told in nobody keeps.
+        let secret = self.header("X-Api-Key").is_some();
         for (name, value) in ALWAYS {
+            let value = if secret && name == "Cache-Control" { "no-store" } else { value };
             assert_eq!(self.header(name), Some(value), "{} {}", asked.method, asked.path);
         }
         let reads = ["GET", "HEAD"].contains(&asked.method.as_str());
-        let tagged = reads && matches!(self.status, 200 | 304);
+        let tagged = reads && !secret && matches!(self.status, 200 | 304);
         assert_eq!(self.header("ETag").is_some(), tagged, "{} {}", asked.method, asked.path);
-        if asked.method == "GET" && self.status == 200 {
+        if asked.method == "GET" && self.status == 200 && !secret {
             let digest = sha1_smol::Sha1::from(body.as_bytes()).digest();
             assert_eq!(self.header("ETag"), Some(format!("\"{digest}\"").as_str()));
         }

@@ -16,6 +16,7 @@ use gaffer::front::sockjs::Options;
 use gaffer::node::console::{Console, Verbosity};
 use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::journal::Journal;
+use gaffer::node::keys::door::Keeping;
 use gaffer::node::machine::{Configuration, Effect, Machine, StateFile, Usage, Write};
 use gaffer::node::state::{running_from_value, StoredJob};
 use gaffer::supervisor::facts::Stray;
@@ -26,6 +27,7 @@ use gaffer::supervisor::spec::JobEntry;
 use super::clients::{Client, Fate};
 use super::followers::Live;
 use super::words::Written;
+use crate::fake_node::OWNERS;
 use crate::simulation::kernel::{Fact, FakeKernel};
 use crate::simulation::world::entry;
 
@@ -142,7 +144,13 @@ fn gaffer(life: u32, seed: u64) -> Gaffer {
         console: Console::new(Verbosity::Output),
         boot_id: "boot".into(),
         registration: Default::default(),
+        keeping: keeping(),
+        secret: [0; 32],
     })
+}
+
+fn keeping() -> Keeping {
+    Keeping { require_key: false, owners: OWNERS.into(), root: false }
 }
 
 /// The jobs of files, which every life has.
@@ -338,8 +346,11 @@ impl World {
                     1 => Ok(files()),
                     _ => Ok(files().into_iter().take(1).collect()),
                 };
-                let registration = Default::default();
-                let read = jobs.map(|jobs| Configuration { jobs, registration });
+                let read = jobs.map(|jobs| Configuration {
+                    jobs,
+                    keeping: keeping(),
+                    ..Default::default()
+                });
                 self.node.reconfigured(read, self.now);
                 return;
             }
@@ -348,6 +359,7 @@ impl World {
                 return;
             }
             Effect::Dial { .. } => panic!("it registers with nobody"),
+            Effect::Hash { .. } => panic!("it has no users"),
             Effect::Print(_) | Effect::ReopenLog | Effect::StopSampling => return,
         };
         for fact in self.kernel.perform(&ask, self.now) {
@@ -473,6 +485,8 @@ impl World {
             jobs: self.disk.load(StateFile::Jobs),
             strays: strays.map(stray).collect(),
             running,
+            keys: self.disk.load(StateFile::Keys),
+            users: self.disk.load(StateFile::Users),
         }
     }
 

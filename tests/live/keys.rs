@@ -1,0 +1,107 @@
+//! Keys and users of a real gafferd: asked for, kept, told in the log, and never seen there.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use data_encoding::BASE64;
+use serde_json::{json, Value};
+
+use super::http::{Answer, Client};
+use super::node::{Folder, Node};
+
+/// A node that asks for keys.
+fn node() -> Node {
+    Folder::new().args(&["--require-key"]).start()
+}
+
+/// Asks over the unix socket, where the one who runs the tests needs no key.
+fn owner(node: &Node, method: &str, target: &str, body: &Value) -> Value {
+    let mut client = Client::unix(&node.path("s")).expect("a socket");
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let answer = client.request(method, target, &body).expect("answered");
+    assert_eq!(answer.status, 200, "{method} {target}: {}", answer.text());
+    answer.json()
+}
+
+/// Asks over TCP with a header more.
+fn with(node: &Node, header: &str, target: &str) -> Answer {
+    let mut client = Client::tcp(node.port).expect("it listens");
+    client.request_with("GET", target, &format!("{header}\r\n"), "").expect("answered")
+}
+
+fn minted(node: &Node, permissions: Value) -> String {
+    let made = owner(node, "POST", "/keys", &json!({"permissions": permissions}));
+    made["api_key"].as_str().expect("a key").to_owned()
+}
+
+#[test]
+fn a_key_is_asked_for_and_outlives_the_daemon() {
+    let mut node = node();
+    assert_eq!(node.ask("GET", "/jobs", "").status, 401);
+    let key = minted(&node, json!({"manage": ["*"]}));
+    let said = format!("X-Api-Key: {key}");
+    assert_eq!(with(&node, &said, "/jobs").status, 200);
+    for file in ["keys", "users"] {
+        let mode = fs::metadata(node.path("state").join(file)).expect("kept").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    node.stop();
+    node.start_again();
+    assert_eq!(with(&node, &said, "/jobs").status, 200);
+    assert_eq!(with(&node, "X-Api-Key: other", "/jobs").status, 403);
+    // Only its hash is anywhere.
+    for kept in [node.path("state/keys"), node.path("log")] {
+        let text = fs::read_to_string(&kept).expect("readable");
+        assert!(!text.contains(&key), "{}", kept.display());
+    }
+    assert!(node.log().contains("audit: uid "), "{}", node.log());
+}
+
+#[test]
+fn a_damaged_file_of_keys_lets_nobody_in_by_half() {
+    let mut node = node();
+    minted(&node, json!({"admin": true}));
+    minted(&node, json!({"manage": ["*"]}));
+    node.stop();
+    node.start_again();
+    node.stop();
+    let path = node.path("state/keys");
+    let text = fs::read_to_string(&path).expect("kept");
+    fs::write(&path, text.replacen("admin", "Admin", 1)).expect("ours");
+    let refused = node.folder().run();
+    assert_eq!(refused.code, Some(1), "{}", refused.said);
+    for part in ["state/keys is damaged (line 2 is damaged)", "keys.bak"] {
+        assert!(refused.said.contains(part), "{}", refused.said);
+    }
+}
+
+#[test]
+fn users_log_in_with_their_passwords() {
+    let node = node();
+    let made = owner(&node, "POST", "/keys", &json!({"permissions": {"read": ["*"]}}));
+    let user = json!({"username": "joe", "password": "s:cret", "key": made["id"]});
+    owner(&node, "POST", "/users", &user);
+    let basic = |text: &str| format!("Authorization: Basic {}", BASE64.encode(text.as_bytes()));
+    let answer = with(&node, &basic("joe:s:cret"), "/auth");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let key = answer.json()["api_key"].as_str().expect("a key").to_owned();
+    assert_eq!(with(&node, &format!("X-Api-Key: {key}"), "/stats").status, 200);
+    assert_eq!(with(&node, &format!("X-Api-Key: {key}"), "/jobs").status, 403);
+    assert_eq!(with(&node, &basic("joe:wrong"), "/auth").status, 401);
+    assert_eq!(with(&node, &basic("nobody:wrong"), "/auth").status, 401);
+    let kept = fs::read_to_string(node.path("state/users")).expect("kept");
+    assert!(kept.contains("$argon2id$") && !kept.contains("s:cret"), "{kept}");
+}
+
+#[test]
+fn the_socket_is_shared_as_it_is_said() {
+    let folder = Folder::new();
+    folder.write("g.ini", "[gaffer]\nsocket_group = root\n");
+    let node = folder.args(&["-c", "@g.ini"]).start();
+    let mode = fs::metadata(node.path("s")).expect("a socket").permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    let folder = Folder::new();
+    folder.write("g.ini", "[gaffer]\nsocket_group = nobody-has-this\n");
+    let refused = folder.args(&["-c", "@g.ini"]).run();
+    assert!(refused.said.contains("socket_group: there is no group"), "{}", refused.said);
+}
