@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use gaffer::daemon::options::{help, parse, Command};
-use gaffer::{daemon::boot, VERSION};
+use gaffer::daemon::{admin, boot};
+use gaffer::VERSION;
 
 /// The command line is wrong.
 const USAGE: u8 = 2;
@@ -20,6 +21,13 @@ fn main() -> ExitCode {
             print!("{}", help());
             ExitCode::SUCCESS
         }
+        Ok(Command::Admin(options)) => match admin::run(&options, &options.admin) {
+            Ok(text) => {
+                print!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(reason) => fail(&reason, FAILED),
+        },
         Ok(Command::Run(options)) => match boot::run(*options) {
             Ok(code) => ExitCode::from(code),
             Err(reason) => fail(&reason, FAILED),

@@ -1,6 +1,7 @@
 //! Floor 6: assembly. What the operator says, on the command line and in files, becomes a machine
 //! in its shell.
 
+pub mod admin;
 pub mod boot;
 pub mod command_line;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod logger;
 pub mod lookupd;
 pub mod lookupd_options;
 pub mod options;
+pub mod passwords;
 pub mod paths;
 pub mod places;
 mod registration;

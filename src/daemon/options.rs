@@ -22,6 +22,11 @@ pub const OPTIONS: &[Opt] = &[
     takes(None, "allowed-host", "NAME", "a further name under which clients may ask for this node; * for all (repeatable)"),
     takes(None, "origin", "URL", "a web page's origin that may use the API, e.g. https://example.org (repeatable)"),
     flag(None, "require-key", "ask for an API key, on loopback addresses too (default elsewhere)"),
+    flag(None, "create-admin-user", "make an administrator with a key of his own, print that, and exit"),
+    takes(None, "username", "NAME", "his name (asked for without it)"),
+    takes(None, "password-file", "FILE", "the first line is his password; - is stdin (asked for without it)"),
+    takes(None, "password", "TEXT", "his password, which everybody sees who lists processes"),
+    flag(None, "list-admins", "print the administrators with the ids of their keys, and exit"),
     flag(None, "daemon", "go to the background once everything is started"),
     takes(None, "pidfile", "FILE", "write the process id here; a second daemon with it is refused"),
     takes(None, "error-log", "FILE", "log here instead of to stderr (\"-\"); opened again on SIGUSR1"),
@@ -62,6 +67,8 @@ pub struct Options {
     pub origins: Vec<String>,
     /// `--require-key`.
     pub require_key: bool,
+    /// `--create-admin-user`, `--list-admins`, and what belongs to them.
+    pub admin: Admin,
     /// `--daemon`.
     pub daemon: bool,
     /// `--pidfile`.
@@ -74,11 +81,28 @@ pub struct Options {
     pub verbose: u8,
 }
 
+/// What is asked for of administrators.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admin {
+    /// One is to be made.
+    pub create: bool,
+    /// They are to be listed.
+    pub list: bool,
+    /// His name.
+    pub username: Option<String>,
+    /// Where his password stands.
+    pub password_file: Option<String>,
+    /// His password.
+    pub password: Option<String>,
+}
+
 /// What a command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command {
     /// To run.
     Run(Box<Options>),
+    /// To make or list administrators.
+    Admin(Box<Options>),
     /// The version.
     Version,
     /// The help.
@@ -95,6 +119,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String
     Ok(match command_line::parse("gafferd", OPTIONS, args, set)? {
         Wish::Version => Command::Version,
         Wish::Help => Command::Help,
+        Wish::Run if options.admin.create || options.admin.list => {
+            Command::Admin(Box::new(options))
+        }
         Wish::Run => Command::Run(Box::new(options)),
     })
 }
@@ -117,6 +144,11 @@ impl Options {
             "allowed-host" => self.allowed_hosts.push(text(value)?),
             "origin" => self.origins.push(text(value)?),
             "require-key" => self.require_key = true,
+            "create-admin-user" => self.admin.create = true,
+            "list-admins" => self.admin.list = true,
+            "username" => self.admin.username = Some(text(value)?),
+            "password-file" => self.admin.password_file = Some(text(value)?),
+            "password" => self.admin.password = Some(text(value)?),
             "daemon" => self.daemon = true,
             "pidfile" => self.pidfile = Some(value.into()),
             "error-log" => self.error_log = Some(value.into()),

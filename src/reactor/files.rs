@@ -84,6 +84,19 @@ impl Files {
         written.and_then(|()| open.sync_soon(file, worker))
     }
 
+    /// Writes a whole file through to the disk, while there is no loop that could not wait for it.
+    ///
+    /// # Errors
+    /// The file is as it was before.
+    pub fn write_at_once(&mut self, file: StateFile, bytes: &[u8]) -> io::Result<()> {
+        let mut fresh = create(&self.beside(file))?;
+        fresh.write_all(bytes)?;
+        fresh.sync_all()?;
+        self.take_over(file, fresh)?;
+        // What is appended from now on is only found under the new file's name.
+        sync_directory(&self.directory)
+    }
+
     /// True when it is complete at once.
     fn replace(
         &mut self,
@@ -96,23 +109,22 @@ impl Files {
             open.outdated_by = Some(bytes);
             return Ok(false);
         }
-        let mut fresh = create(&self.beside(file))?;
+        let path = self.beside(file);
         match self.open.get_mut(&file) {
             Some(open) if needs_disk(file) => {
+                let fresh = create(&path)?;
                 worker.give(Work::Write { file, into: fresh, bytes })?;
                 open.replacing = Some(Vec::new());
                 Ok(false)
             }
+            Some(_) | None if needs_disk(file) => {
+                self.write_at_once(file, &bytes)?;
+                Ok(true)
+            }
             Some(_) | None => {
+                let mut fresh = create(&path)?;
                 fresh.write_all(&bytes)?;
-                if needs_disk(file) {
-                    fresh.sync_all()?;
-                }
                 self.take_over(file, fresh)?;
-                if needs_disk(file) {
-                    // What is appended from now on is only found under the new file's name.
-                    sync_directory(&self.directory)?;
-                }
                 Ok(true)
             }
         }

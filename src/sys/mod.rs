@@ -14,6 +14,7 @@ pub mod lock;
 pub mod ports;
 pub mod procfs;
 mod program;
+pub mod prompt;
 pub mod reap;
 pub mod sockets;
 pub mod spawn;

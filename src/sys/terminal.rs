@@ -102,6 +102,15 @@ impl Modes {
         Self(modes)
     }
 
+    /// The same, but nothing of a line is shown while it is typed.
+    #[must_use]
+    pub fn without_echo(&self) -> Self {
+        let mut modes = self.0;
+        modes.c_lflag &= !(libc::ECHO | libc::ECHONL);
+        modes.c_lflag |= libc::ICANON;
+        Self(modes)
+    }
+
     /// Puts a terminal into these modes, at once. Who has no right to it, being in the background, is
     /// stopped with SIGTTOU.
     ///

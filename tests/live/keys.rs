@@ -105,3 +105,38 @@ fn the_socket_is_shared_as_it_is_said() {
     let refused = folder.args(&["-c", "@g.ini"]).run();
     assert!(refused.said.contains("socket_group: there is no group"), "{}", refused.said);
 }
+
+#[test]
+fn an_administrator_is_made_before_the_first_start() {
+    let folder = Folder::new();
+    folder.write("password", "s3cret\n");
+    let make = |name: &str| {
+        Folder::of_state(&folder).args(&[
+            "--create-admin-user",
+            "--username",
+            name,
+            "--password-file",
+            "@password",
+        ])
+    };
+    let admin = make("boss");
+    admin.write("password", "s3cret\n");
+    let made = admin.run();
+    assert_eq!(made.code, Some(0), "{}", made.said);
+    let told = admin.read("out");
+    let key = told.trim().rsplit(' ').next().expect("a key").to_owned();
+    assert_eq!(told, format!("User 'boss' created.\nAPI Key: {key}\n"));
+    let again = make("boss");
+    again.write("password", "s3cret\n");
+    let refused = again.run();
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.said.contains("username 'boss' already exists"), "{}", refused.said);
+    let list = Folder::of_state(&folder).args(&["--list-admins"]);
+    assert_eq!(list.run().code, Some(0));
+    assert!(list.read("out").starts_with("boss - ") && !list.read("out").contains(&key));
+    // Now others may come, even without a socket.
+    let node = folder.args(&["--require-key", "--socket", "none"]).start();
+    assert_eq!(with(&node, &format!("X-Api-Key: {key}"), "/keys").status, 200);
+    let basic = format!("Authorization: Basic {}", BASE64.encode(b"boss:s3cret"));
+    assert_eq!(with(&node, &basic, "/auth").status, 200);
+}

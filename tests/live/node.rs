@@ -57,6 +57,12 @@ impl Folder {
         Self { dir, program, args, env: Vec::new(), before: String::new(), unread: false }
     }
 
+    /// One in a folder of its own, with the state of another.
+    pub(crate) fn of_state(other: &Self) -> Self {
+        let folder = Self::new();
+        folder.args(&["--state-dir", &other.text("state")])
+    }
+
     /// One for a `gaffer_lookupd`, which is a node to these tests, without jobs.
     pub(crate) fn of_lookupd() -> Self {
         let args = ["--bind", "127.0.0.1:0"].map(str::to_owned).to_vec();
