@@ -367,6 +367,7 @@ fn short(error: &Error) -> String {
     match error {
         Error::NoNode { error, .. } => error.to_string(),
         Error::Address { .. }
+        | Error::NoLookupd(_)
         | Error::Unsafe { .. }
         | Error::Broken(_)
         | Error::Strange(_)
