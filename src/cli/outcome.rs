@@ -63,6 +63,21 @@ impl Outcome {
         if sites.are_named() {
             terminal.remark(&self.summary(sites));
         }
+        self.as_result(sites)
+    }
+
+    /// The same for what changes nothing: that all went well is not worth a word.
+    ///
+    /// # Errors
+    /// As [`Self::end`].
+    pub fn end_quietly(&self, sites: &Sites, terminal: &mut Terminal) -> Result<(), Failure> {
+        if sites.are_named() && !self.failed.is_empty() {
+            terminal.remark(&self.summary(sites));
+        }
+        self.as_result(sites)
+    }
+
+    fn as_result(&self, sites: &Sites) -> Result<(), Failure> {
         match self.code(sites.len()) {
             0 => Ok(()),
             code => Err(Failure::Code(code)),
