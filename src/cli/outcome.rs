@@ -50,6 +50,11 @@ impl Outcome {
         self.failed.contains_key(&site)
     }
 
+    /// Whether it went wrong on any.
+    pub fn has_any_failed(&self) -> bool {
+        !self.failed.is_empty()
+    }
+
     /// Nothing was done from this node on.
     pub fn stopped_before(&mut self, site: usize) {
         self.untouched = Some(site);

@@ -119,14 +119,14 @@ fn once(
             Next::Over => break,
         }
     }
+    if !any && !outcome.has_any_failed() && !names::means_everything(invocation) {
+        let app = names::application(invocation);
+        return Err(Failure::failed(format!("'{app}' not loaded: no job of it is on any node")));
+    }
     if !picture.is_empty() || picture.form == Form::Json {
         picture.show(terminal)?;
     }
     outcome.end_quietly(&picture.sites, terminal)?;
-    if !any && !names::means_everything(invocation) {
-        let app = names::application(invocation);
-        return Err(Failure::failed(format!("'{app}' not loaded: no job of it is on any node")));
-    }
     match well {
         true => Ok(()),
         false => Err(Failure::NotRunning),

@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::terminal::{size, span, Cell, Paint};
 
 /// One instance as it is shown.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
     /// What its node is called, where there may be several.
     pub node: Option<String>,

@@ -346,7 +346,8 @@ fn by_session(jobs: Vec<LocatedJob>) -> Vec<LocatedSession> {
 
 /// A job's name as `session.label`.
 pub(super) fn whole(name: &str) -> String {
-    JobName::parse(name).map_or_else(|_| name.to_owned(), |name| name.to_string())
+    let plain = || name.chars().filter(|c| !c.is_control()).collect();
+    JobName::parse(name).map_or_else(|_| plain(), |name| name.to_string())
 }
 
 fn get(server: &mut Server, target: &str) -> Result<Value, Error> {
@@ -374,7 +375,12 @@ fn of_jobs(answer: &Value) -> Result<Vec<(String, Source)>, Error> {
 
 /// A node, as a lookupd tells of it.
 pub(super) fn node(value: &Value) -> Result<Node, Error> {
-    let text = |key: &str| value[key].as_str().map(str::to_owned).ok_or_else(|| strange(key));
+    // It goes to terminals.
+    let is_plain = |text: &&str| !text.chars().any(char::is_control);
+    let text = |key: &str| {
+        let text = value[key].as_str().filter(is_plain).map(str::to_owned);
+        text.ok_or_else(|| strange(key))
+    };
     Ok(Node {
         name: text("name")?,
         origin: text("origin")?,
