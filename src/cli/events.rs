@@ -5,6 +5,7 @@ use serde_json::{json, Map, Value};
 use super::args::Invocation;
 use super::failure::Failure;
 use super::gather::{Gathering, Next};
+use super::hearing;
 use super::outcome::Outcome;
 use super::sites::{Sites, Wanted};
 use super::terminal::{Paint, Terminal};
@@ -37,7 +38,7 @@ pub fn events(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<()
         let mut listen = || -> Result<(), Failure> {
             let mut channel = server.channel()?;
             channel.subscribe(&topic, &wishes)?;
-            while let Some(heard) = channel.hear()? {
+            while let Some(heard) = channel.hear().map_err(hearing::lost)? {
                 if !teller.tell(Ok(heard)) {
                     break;
                 }

@@ -126,7 +126,7 @@ impl Wish {
         let source = Source { places, seen, begun: Begun::new() };
         teller.tell(Told::Past(source, lines));
         let Some(mut channel) = channel else { return Ok(()) };
-        while let Some(heard) = channel.hear()? {
+        while let Some(heard) = channel.hear().map_err(hearing::lost)? {
             if !teller.tell(Told::Heard(heard)) {
                 return Ok(());
             }

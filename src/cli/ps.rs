@@ -119,7 +119,8 @@ fn once(
             Next::Over => break,
         }
     }
-    if !any && !outcome.has_any_failed() && !names::means_everything(invocation) {
+    let of_application = invocation.words.is_empty() && !names::means_everything(invocation);
+    if of_application && !any && !outcome.has_any_failed() {
         let app = names::application(invocation);
         return Err(Failure::failed(format!("'{app}' not loaded: no job of it is on any node")));
     }
