@@ -219,7 +219,7 @@ fn on_jobs(
     }
     for site in work.all() {
         if !work.outcome.has_failed(site) {
-            each(terminal, (&mut work, site..site + 1), (done, done), &act)?;
+            each(terminal, (&mut work, site..site + 1), (done, done), act)?;
         }
         if work.outcome.has_failed(site) {
             work.outcome.stopped_before(site + 1);

@@ -1,5 +1,5 @@
 //! Several lookupds, followed at once: their connections, and what they say as a topology. Nothing here
-//! waits but [`Follow::next`]; a connection comes about in a thread of its own, for that may wait.
+//! waits but [`Follow::hear`]; a connection comes about in a thread of its own, for that may wait.
 
 use std::collections::VecDeque;
 use std::io;
@@ -107,7 +107,7 @@ impl Follow {
     ///
     /// # Errors
     /// The system does not let us wait.
-    pub fn next(&mut self) -> Result<Change, Error> {
+    pub fn hear(&mut self) -> Result<Change, Error> {
         loop {
             if let Some(change) = self.look()? {
                 return Ok(change);
@@ -131,7 +131,7 @@ impl Follow {
             while let Ok((index, result)) = self.opened.try_recv() {
                 self.take(index, result);
             }
-            if !self.hear() && self.told.is_empty() {
+            if !self.listen() && self.told.is_empty() {
                 return Ok(None);
             }
         }
@@ -217,7 +217,7 @@ impl Follow {
     }
 
     /// Hears a share of each that has something to say; whether there is more.
-    fn hear(&mut self) -> bool {
+    fn listen(&mut self) -> bool {
         let mut any = false;
         for index in 0..self.links.len() {
             for _ in 0..SHARE {

@@ -211,7 +211,7 @@ impl Lookup {
     /// let lookup = Lookup::new([Lookup::address("http://l1:5010")?]);
     /// let mut topology = lookup.follow()?;
     /// loop {
-    ///     match topology.next()? {
+    ///     match topology.hear()? {
     ///         Change::AddProcess(node, job, pid) => println!("{job} runs on {} as {pid}", node.origin),
     ///         Change::Lost(silent) => eprintln!("{silent}"),
     ///         change => println!("{change:?}"),

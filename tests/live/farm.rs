@@ -117,9 +117,10 @@ impl Farm {
         let out = self.does(&[line, &["--json"]].concat());
         let mut values = Vec::new();
         for line in out.lines() {
-            match serde_json::from_str(line).expect(line) {
-                Value::Array(all) => values.extend(all),
-                value => values.push(value),
+            let mut value: Value = serde_json::from_str(line).expect(line);
+            match value.as_array_mut() {
+                Some(all) => values.append(all),
+                None => values.push(value),
             }
         }
         values.into_iter().map(|value| (self.node_of(&value), value)).collect()
