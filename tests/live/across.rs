@@ -13,6 +13,7 @@ use super::node::{Folder, KILL};
 use super::procs;
 #[cfg(feature = "top")]
 use super::pty::Pty;
+use super::terminal::OnTerminal;
 use super::until::{until, until_some};
 
 const STOP: i32 = 19;
@@ -384,4 +385,18 @@ fn watched_rows_are_those_of_all_nodes() {
     procs::kill(farm.nodes[0].os_pid, KILL);
     let lost = format!("gaffer: {} | ", farm.label(0));
     until("one that is lost is told", || ps.err().contains(&lost));
+}
+
+#[test]
+fn what_is_asked_names_the_nodes() {
+    let farm = Farm::new(2, &jobs());
+    let line = format!("{} {} stop -a site", env!("CARGO_BIN_EXE_gaffer"), farm.flags().join(" "));
+    let mut stop = OnTerminal::start(&line, |command| {
+        command.current_dir(&farm.folder).env("HOME", &farm.folder);
+    });
+    let nodes = format!("{}, {}", farm.label(0), farm.label(1));
+    stop.shows(&format!("Do you want to stop all jobs of 'site' on {nodes} [y]|n: "));
+    stop.types("n\n");
+    assert!(stop.ends().0.success());
+    farm.until_runs("site/web", &[1, 1]);
 }
