@@ -77,8 +77,10 @@ pub fn sessions(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<
 pub fn job(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
     let word = invocation.only("the job")?.to_owned();
     let lookup = lookup(invocation)?;
-    // Asked first, so that one that does not answer is told once.
-    told(lookup.nodes()?, terminal);
+    // Asked first, so that one that does not answer is told once, and waited for once.
+    let answer = lookup.nodes()?;
+    let lookup = lookup.without(&answer.silent);
+    told(answer, terminal);
     let app = names::application(invocation);
     let words = [word];
     let all = located(&lookup, &app, &words)?;

@@ -10,6 +10,8 @@ use crate::client::Server;
 
 /// Most at a time on a node: enough that nobody waits for each in turn, and few enough for any node.
 const AT_ONCE: usize = 16;
+/// Most at a time on all nodes together, but one on each.
+const AT_ONCE_IN_ALL: usize = 512;
 
 /// Does something to each item of each node, several at a time, and hands each result on with the node's
 /// number: those of a node in the order of its items, those of different nodes as they come.
@@ -21,11 +23,12 @@ pub fn each<T: Sync, R: Send>(
     act: impl Fn(&mut Server, &T) -> R + Sync,
     mut tell: impl FnMut(usize, &T, R) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    let at_once = (AT_ONCE_IN_ALL / work.len().max(1)).clamp(1, AT_ONCE);
     let next: Vec<AtomicUsize> = work.iter().map(|_| AtomicUsize::new(0)).collect();
     let (done, results) = mpsc::channel();
     std::thread::scope(|scope| {
         for ((site, (server, items)), next) in work.iter().enumerate().zip(&next) {
-            for _ in 0..items.len().min(AT_ONCE) {
+            for _ in 0..items.len().min(at_once) {
                 let (done, mut server) = (done.clone(), server.another());
                 let act = &act;
                 scope.spawn(move || {

@@ -93,7 +93,9 @@ impl Sites {
         }
         let config = UserConfig::of_user(&connect::variable)?;
         let lookup = connect::lookup(invocation, config.as_ref())?;
-        let nodes = told(lookup.nodes()?, terminal);
+        let answer = lookup.nodes()?;
+        let lookup = lookup.without(&answer.silent);
+        let nodes = told(answer, terminal);
         let labels = labels(&nodes);
         let mut chosen = chosen(&nodes, &labels, invocation.values("node"))?;
         if chosen.is_empty() {

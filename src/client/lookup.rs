@@ -129,6 +129,14 @@ impl Lookup {
         &self.lookupds
     }
 
+    /// The same without those that did not answer: who asks once more need not wait for them again.
+    #[must_use]
+    pub fn without(&self, silent: &[Silent]) -> Self {
+        let is_silent = |one: &&Endpoint| silent.iter().any(|known| known.address == one.address);
+        let others = self.lookupds.iter().filter(|one| !is_silent(one));
+        Self { lookupds: others.cloned().collect() }
+    }
+
     /// All nodes, by their names.
     ///
     /// # Errors
@@ -476,7 +484,11 @@ mod tests {
         let none = Lookup::new(Vec::<Endpoint>::new()).nodes().expect_err("none");
         assert_eq!(none.to_string(), "no lookupd is named");
         let all = ["unix:/none/a", "unix:/none/b"].map(|text| Lookup::address(text).expect("one"));
-        let error = Lookup::new(all).nodes().expect_err("nobody is there").to_string();
+        let lookup = Lookup::new(all);
+        let error = lookup.nodes().expect_err("nobody is there");
+        let Error::NoLookupd(silent) = &error else { panic!("{error}") };
+        assert_eq!(lookup.without(&silent[..1]).endpoints().len(), 1);
+        let error = error.to_string();
         let both = ["no lookupd answers at unix:/none/a", "; no lookupd answers at unix:/none/b"];
         assert!(both.iter().all(|part| error.contains(part)), "{error}");
     }
