@@ -89,6 +89,11 @@
 //! that is ever queued is the difference to what is so: no lookupd is waited for, and none costs memory by
 //! being away. Where there is none there is no timer.
 //!
+//! A client asks any number of lookupds as one ([`client::Lookup`]): answers are merged, and what is followed
+//! is told once for all of them, by a state machine without I/O. `gaffer` works on a set of nodes, which has
+//! one without a name where no lookupd is asked (`cli/sites.rs`); what is done on many is done in a thread for
+//! each, and told in one place (`cli/parallel.rs`, `cli/gather.rs`).
+//!
 //! # Who may do what
 //!
 //! The shell tells where a connection comes from ([`front::peer`]), [`front::access`] whether anybody from

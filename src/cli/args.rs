@@ -20,7 +20,7 @@ pub enum Parsed {
 }
 
 /// A command with what was said to it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Invocation {
     /// Flags with their values, by their long names.
     said: BTreeMap<&'static str, Vec<String>>,

@@ -1,11 +1,13 @@
-//! `gaffer events`: what happens, as it happens.
+//! `gaffer events`: what happens, as it happens, on one node or on many.
 
 use serde_json::{json, Map, Value};
 
 use super::args::Invocation;
-use super::connect;
 use super::failure::Failure;
+use super::gather::{Gathering, Next};
 use super::hearing;
+use super::outcome::Outcome;
+use super::sites::{Sites, Wanted};
 use super::terminal::{Paint, Terminal};
 use super::times;
 use crate::base::similar;
@@ -26,27 +28,66 @@ pub fn events(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<()
     if let Some(since) = invocation.number("since")? {
         wishes.insert("since".into(), json!(since));
     }
-    let mut channel = connect::server(invocation)?.channel()?;
-    channel.subscribe(&topic, &wishes)?;
-    while let Some(heard) = hearing::hear(&mut channel)? {
+    let sites = Sites::of(invocation, terminal, Wanted::All)?;
+    if sites.len() > 1 && wishes.get("since").is_some_and(|since| *since != json!(0)) {
+        return Err(Failure::usage(
+            "--since: each node numbers its events by itself; 0 is for all that are kept",
+        ));
+    }
+    let mut gathering = Gathering::begin(&sites, move |server, teller| {
+        let mut listen = || -> Result<(), Failure> {
+            let mut channel = server.channel()?;
+            channel.subscribe(&topic, &wishes)?;
+            while let Some(heard) = channel.hear().map_err(hearing::lost)? {
+                if !teller.tell(Ok(heard)) {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        let ended = listen().err().map_or(Ok(()), Err);
+        teller.tell(Err(ended));
+    })?;
+    let mut outcome = Outcome::default();
+    while let Next::Told(site, told) = gathering.next(None)? {
+        let heard = match told {
+            Ok(heard) => heard,
+            Err(Err(failure)) => {
+                outcome.fail((&sites, site), failure, terminal)?;
+                continue;
+            }
+            Err(Ok(())) if !sites.are_named() => continue,
+            Err(Ok(())) => {
+                let ended = Failure::NoNode("the node has ended".into());
+                outcome.fail((&sites, site), ended, terminal)?;
+                continue;
+            }
+        };
         match heard {
             Heard::Lagged { lost, .. } => {
-                terminal.remark(&format!("{lost} events are lost: read too slowly"));
+                let front = sites.in_front(site);
+                terminal.remark(&format!("{front}{lost} events are lost: read too slowly"));
             }
             // Each is told under its plain name, and again under those of its job and process.
             Heard::Event { data, .. } if all && is_again(&data) => {}
-            Heard::Event { data, .. } if terminal.is_json() => terminal.json(&data)?,
+            Heard::Event { mut data, .. } if terminal.is_json() => {
+                if let Some(label) = sites.label(site) {
+                    data.insert("node".into(), json!(label));
+                }
+                terminal.json(&data)?;
+            }
             Heard::Event { data, .. } => {
-                let line = told(&data);
+                let line = self::told(&data);
                 let paint =
                     if data.contains_key("exit_status") { Paint::Warn } else { Paint::Plain };
                 let line = terminal.painted(&line, paint);
                 let stamp = terminal.painted(&stamp(&data), Paint::Dim);
-                terminal.line(&format!("{stamp} {line}"))?;
+                let prefix = sites.prefix(site, terminal.has_color());
+                terminal.line(&format!("{prefix}{stamp} {line}"))?;
             }
         }
     }
-    Ok(())
+    outcome.end_quietly(&sites, terminal)
 }
 
 /// A prefix with which the name of some event begins.

@@ -72,6 +72,7 @@ impl From<client::Error> for Failure {
     fn from(error: client::Error) -> Self {
         match error {
             client::Error::NoNode { .. }
+            | client::Error::NoLookupd(_)
             | client::Error::Unsafe { .. }
             | client::Error::Strange(_) => Self::NoNode(error.to_string()),
             client::Error::Address { .. } => Self::Usage(error.to_string()),

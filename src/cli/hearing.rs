@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use std::time::Instant;
 
 use super::failure::Failure;
-use crate::client::{Body, Channel, Heard, Look};
+use crate::client::{Body, Channel, Error, Heard, Look};
 use crate::sys::fds::{wait_for_input, Woken};
 
 /// What a wait ended with.
@@ -41,7 +41,7 @@ pub fn hear(channel: &mut Channel) -> Result<Option<Heard>, Failure> {
 pub fn hear_until(channel: &mut Channel, deadline: Option<Instant>) -> Result<Next, Failure> {
     let stdout = io::stdout();
     loop {
-        match channel.look()? {
+        match channel.look().map_err(lost)? {
             Look::Heard(heard) => return Ok(Next::Heard(heard)),
             Look::Ended => return Ok(Next::Ended),
             Look::Nothing => {}
@@ -52,6 +52,15 @@ pub fn hear_until(channel: &mut Channel, deadline: Option<Instant>) -> Result<Ne
             Woken::Unread => return Err(Failure::Gone),
             Woken::Time => return Ok(Next::Time),
         }
+    }
+}
+
+/// Why what is followed does not go on. A node to which the connection broke is gone.
+pub fn lost(error: Error) -> Failure {
+    if matches!(error, Error::Broken(_)) {
+        Failure::NoNode(error.to_string())
+    } else {
+        error.into()
     }
 }
 

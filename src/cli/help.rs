@@ -2,7 +2,7 @@
 
 use super::args::Invocation;
 use super::failure::Failure;
-use super::table::{self, Command, Flag, COMMANDS, GLOBAL};
+use super::table::{self, Command, Flag, On, COMMANDS, GLOBAL};
 use super::terminal::{Cell, Paint, Terminal};
 use crate::VERSION;
 
@@ -49,8 +49,8 @@ fn overview(terminal: &mut Terminal) -> Result<(), Failure> {
         "gaffer help COMMAND tells more. A job is JOB, APP.JOB, APP/JOB or a pattern with *.",
     )?;
     terminal
-        .line("Exit codes: 0 all well, 1 refused or failed, 2 usage, 3 not running, 4 no node;")?;
-    terminal.line("of start and dev:run, that of what they run.")
+        .line("Exit codes: 0 all well, 1 refused or failed, 2 usage, 3 not running, 4 no node,")?;
+    terminal.line("5 well on some nodes only; of start and dev:run, that of what they run.")
 }
 
 fn of_command(command: &Command, terminal: &mut Terminal) -> Result<(), Failure> {
@@ -63,6 +63,11 @@ fn of_command(command: &Command, terminal: &mut Terminal) -> Result<(), Failure>
         if !others.is_empty() {
             terminal.line(&format!("  also: {}", others.join(", ")))?;
         }
+    }
+    match command.on {
+        On::Nodes => terminal
+            .line("  with -L or --node: on all nodes that lookupds know and that have it")?,
+        On::Here | On::Node | On::Lookupds => {}
     }
     if !command.flags.is_empty() {
         terminal.line("")?;

@@ -12,6 +12,7 @@ pub mod events;
 pub mod export;
 pub mod failure;
 pub mod foreground;
+pub mod gather;
 pub mod hearing;
 pub mod help;
 pub mod jobs;
@@ -19,13 +20,16 @@ pub mod layout;
 pub mod lines;
 pub mod loading;
 pub mod logs;
+pub mod lookups;
 pub mod names;
 pub mod one_off;
+pub mod outcome;
 pub mod parallel;
 pub mod printable;
 pub mod ps;
 pub mod rows;
 pub mod screen;
+pub mod sites;
 pub mod start;
 pub mod stats;
 pub mod status;
@@ -44,7 +48,7 @@ use std::process::ExitCode;
 use args::Parsed;
 use terminal::Terminal;
 
-pub use table::{Command, Flag, COMMANDS, GLOBAL};
+pub use table::{Command, Flag, On, COMMANDS, GLOBAL};
 
 /// Runs the command line: `words` without the program's name.
 pub fn run(words: Vec<OsString>) -> ExitCode {
@@ -56,6 +60,7 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
         Ok(Parsed::Run(command, mut invocation)) => {
             terminal.obey(&invocation);
             failure::within(command.args, &invocation.words)
+                .and_then(|()| sites::within(command, &invocation))
                 .and_then(|()| (command.run)(&mut invocation, &mut terminal))
         }
     };

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::args::Invocation;
 use super::failure::Failure;
+use super::sites;
 use crate::base::similar;
 use crate::client::{Error, Server};
 
@@ -95,21 +96,54 @@ pub fn places(
     let all = server.jobs()?;
     let app = application(invocation);
     if words.is_empty() {
-        let prefix = format!("{app}.");
-        let own = all.into_iter().filter(|name| name.starts_with(&prefix));
-        let own: Vec<Place> = own.map(|job| Place { job, instance: None }).collect();
+        let own = of_application(&app, &all);
         return if own.is_empty() {
             Err(Failure::failed(format!("'{app}' not loaded: no job of it is on the node")))
         } else {
             Ok(own)
         };
     }
+    let missing = if sites::is_across(invocation) { Missing::IsElsewhere } else { Missing::Fails };
+    among(&all, &app, words, missing)
+}
+
+/// All jobs of an application.
+pub fn of_application(app: &str, all: &[String]) -> Vec<Place> {
+    let prefix = format!("{app}.");
+    let own = all.iter().filter(|name| name.starts_with(&prefix));
+    own.map(|job| Place { job: job.clone(), instance: None }).collect()
+}
+
+/// What a word means that means no job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// A mistake.
+    Fails,
+    /// Nothing here, where another node has what it means, unless that is all.
+    IsElsewhere,
+}
+
+/// The jobs and instances among these that words mean, each once, in the order of the words.
+///
+/// # Errors
+/// A word means none.
+pub fn among(
+    all: &[String],
+    app: &str,
+    words: &[String],
+    missing: Missing,
+) -> Result<Vec<Place>, Failure> {
     let mut found: Vec<Place> = Vec::new();
+    let mut lacking = None;
     for word in words {
-        let pattern = whole(word, &app);
-        let meant = meant(&pattern, &app, word, &all);
+        let pattern = whole(word, app);
+        let meant = meant(&pattern, app, word, all);
         if meant.is_empty() {
-            return Err(not_found(word, &pattern, &all));
+            let why = not_found(word, &pattern, all);
+            if missing == Missing::Fails {
+                return Err(why);
+            }
+            lacking = lacking.or(Some(why));
         }
         for place in meant {
             if !found.contains(&place) {
@@ -117,7 +151,10 @@ pub fn places(
             }
         }
     }
-    Ok(found)
+    match lacking {
+        Some(why) if found.is_empty() => Err(why),
+        Some(_) | None => Ok(found),
+    }
 }
 
 /// What a word means: jobs whose names fit, or else, with a number at its end, instances of such jobs.
@@ -157,10 +194,8 @@ pub fn targets(
     invocation: &Invocation,
     words: &[String],
 ) -> Result<Vec<Target>, Failure> {
-    let is_pid =
-        |word: &&String| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
     let mut targets = Vec::new();
-    for word in words.iter().filter(is_pid) {
+    for word in words.iter().filter(|word| is_pid(word)) {
         let pid = word.parse();
         let pid = pid.map_err(|_| Failure::failed(format!("process '{word}' not found")))?;
         targets.push(Target::Process(pid));
@@ -175,6 +210,11 @@ pub fn targets(
         }
     }
     Ok(targets)
+}
+
+/// Whether a word is the number of a process.
+pub fn is_pid(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The number of the process of an instance.

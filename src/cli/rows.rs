@@ -10,8 +10,10 @@ use super::failure::Failure;
 use super::terminal::{size, span, Cell, Paint};
 
 /// One instance as it is shown.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
+    /// What its node is called, where there may be several.
+    pub node: Option<String>,
     /// The application.
     pub app: String,
     /// The job's own name.
@@ -116,6 +118,7 @@ pub fn of_job(name: &str, info: &Value, measured: impl Fn(u64) -> Measured, now:
         let state = instance["state"].as_str().unwrap_or_default().to_owned();
         let pid = instance["pid"].as_u64();
         Row {
+            node: None,
             app: app.to_owned(),
             job: job.to_owned(),
             number: instance["instance"].as_u64(),
@@ -141,6 +144,7 @@ pub fn of_job(name: &str, info: &Value, measured: impl Fn(u64) -> Measured, now:
 /// The row of a job that has no kept instance.
 fn without_instance(app: &str, job: &str, info: &Value) -> Row {
     Row {
+        node: None,
         app: app.to_owned(),
         job: job.to_owned(),
         number: None,
@@ -221,13 +225,14 @@ impl Row {
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         let number = |value: Option<u64>| or_none(value.map(|value| value.to_string()));
         let state = Cell { text: self.state.clone(), paint: Paint::of_state(&self.state) };
-        let mut cells: Vec<Cell> = vec![
+        let mut cells: Vec<Cell> = self.node.iter().map(|node| node.clone().into()).collect();
+        cells.extend::<[Cell; 5]>([
             self.app.clone().into(),
             self.job.clone().into(),
             or_none(self.number.map(|number| self.numbered(number))).into(),
             state,
             number(self.pid).into(),
-        ];
+        ]);
         if wide {
             cells.push(number(self.os_pid).into());
         }
@@ -248,10 +253,14 @@ impl Row {
 
     /// It for programs.
     pub fn json(&self) -> Value {
-        json!({
+        let mut value = json!({
             "app": self.app, "job": self.job, "instance": self.number, "once": self.once,
             "state": self.state, "pid": self.pid, "os_pid": self.os_pid, "uptime": self.up, "restarts": self.restarts,
             "cpu": self.measured.cpu, "rss": self.measured.rss, "note": self.note,
-        })
+        });
+        if let (Some(node), Some(members)) = (&self.node, value.as_object_mut()) {
+            members.insert("node".into(), json!(node));
+        }
+        value
     }
 }

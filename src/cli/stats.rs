@@ -1,44 +1,110 @@
-//! `gaffer stats`: what processes use, as the node measures it.
+//! `gaffer stats`: what processes use, as the node measures it, or as many nodes do.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{json, Value};
 
 use super::args::Invocation;
 use super::failure::Failure;
+use super::gather::{Gathering, Next, Teller};
+use super::hearing;
 use super::names;
+use super::outcome::Outcome;
+use super::sites::{Sites, Wanted};
 use super::terminal::{size, Cell, Paint, Terminal};
-use super::{connect, hearing};
-use crate::client::Error;
+use crate::client::{Error, Server};
 
 /// Longest line of the feed: ten thousand processes fit.
 const LINE: usize = 16 * 1024 * 1024;
 
+/// What is watched of several nodes within this time is shown at once.
+const TOGETHER: Duration = Duration::from_millis(300);
+
+/// What a node tells: its jobs as far as they are meant, and at last that it failed.
+type Told = Result<Vec<Value>, Failure>;
+
 /// `gaffer stats`.
 pub fn stats(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
-    let mut server = connect::server(invocation)?;
+    let wanted = match names::means_everything(invocation) {
+        true => Wanted::All,
+        false => Wanted::WithJobs(&invocation.words),
+    };
+    let sites = Sites::of(invocation, terminal, wanted)?;
+    let (wish, watches) = (invocation.clone(), invocation.has("watch"));
+    let mut gathering = Gathering::begin(&sites, move |mut server, teller| {
+        if let Err(failure) = tell(&mut server, &wish, teller) {
+            teller.tell(Err(failure));
+        }
+    })?;
+    let mut outcome = Outcome::default();
+    let mut parts: BTreeMap<usize, Vec<Value>> = BTreeMap::new();
+    let mut due = None;
+    loop {
+        match gathering.next(due)? {
+            Next::Told(site, Ok(jobs)) => {
+                parts.insert(site, jobs);
+                if watches {
+                    let together = if sites.len() > 1 { TOGETHER } else { Duration::ZERO };
+                    due = due.or(Some(hearing::now() + together));
+                }
+            }
+            Next::Told(site, Err(failure)) => {
+                parts.remove(&site);
+                outcome.fail((&sites, site), failure, terminal)?;
+            }
+            Next::Over if watches => return outcome.end_quietly(&sites, terminal),
+            Next::Over => {
+                if !parts.is_empty() {
+                    show(&parts, &sites, terminal)?;
+                }
+                return outcome.end_quietly(&sites, terminal);
+            }
+            Next::Time if terminal.has_frames() => {
+                due = None;
+                terminal.draw(|terminal| show(&parts, &sites, terminal))?;
+            }
+            Next::Time => {
+                due = None;
+                show(&parts, &sites, terminal)?;
+                if !terminal.is_json() {
+                    terminal.line("")?;
+                }
+            }
+        }
+    }
+}
+
+/// Tells what processes of a node use, once or for as long as it goes on.
+fn tell(
+    server: &mut Server,
+    invocation: &Invocation,
+    teller: &mut Teller<Told>,
+) -> Result<(), Failure> {
     let meant = if names::means_everything(invocation) {
         None
     } else {
-        Some(names::jobs(&mut server, invocation, &invocation.words)?)
+        Some(names::jobs(server, invocation, &invocation.words)?)
     };
+    let is_meant = |job: &Value| {
+        meant.as_ref().is_none_or(|names| names.iter().any(|name| job["name"] == name.as_str()))
+    };
+    let fitting = |jobs: Vec<Value>| jobs.into_iter().filter(is_meant).collect::<Vec<_>>();
     if !invocation.has("watch") {
-        return show(&server.stats()?, meant.as_deref(), terminal);
+        teller.tell(Ok(fitting(server.stats()?)));
+        return Ok(());
     }
     let mut feed = server.follow("/stats?feed=continuous&interval=1")?;
     let mut ahead: Vec<u8> = Vec::new();
-    while let Some(bytes) = hearing::read(&mut feed)? {
+    while let Some(bytes) = feed.read()? {
         ahead.extend_from_slice(&bytes);
         while let Some(end) = ahead.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = ahead.drain(..=end).collect();
             let told: Value = serde_json::from_slice(&line)
                 .map_err(|error| Failure::from(Error::Strange(error.to_string())))?;
             let jobs = told["jobs"].as_array().cloned().unwrap_or_default();
-            if terminal.has_frames() {
-                terminal.draw(|terminal| show(&jobs, meant.as_deref(), terminal))?;
-                continue;
-            }
-            show(&jobs, meant.as_deref(), terminal)?;
-            if !terminal.is_json() {
-                terminal.line("")?;
+            if !teller.tell(Ok(fitting(jobs))) {
+                return Ok(());
             }
         }
         if ahead.len() > LINE {
@@ -48,23 +114,38 @@ pub fn stats(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(),
     Ok(())
 }
 
-fn show(jobs: &[Value], meant: Option<&[String]>, terminal: &mut Terminal) -> Result<(), Failure> {
-    let is_meant = |job: &&Value| {
-        meant.is_none_or(|names| names.iter().any(|name| job["name"] == name.as_str()))
-    };
-    let jobs: Vec<&Value> = jobs.iter().filter(is_meant).collect();
+fn show(
+    parts: &BTreeMap<usize, Vec<Value>>,
+    sites: &Sites,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
     if terminal.is_json() {
-        return terminal.json(&jobs);
+        let mut all: Vec<Value> = Vec::new();
+        for (site, jobs) in parts {
+            for mut job in jobs.iter().cloned() {
+                if let (Some(label), Some(members)) = (sites.label(*site), job.as_object_mut()) {
+                    members.insert("node".into(), json!(label));
+                }
+                all.push(job);
+            }
+        }
+        return terminal.json(&all);
     }
     let heads =
         ["JOB", "PID", "OS-PID", "CPU%", "MEM%", "RSS", "VMS", "TIME", "THREADS", "FDS", "PROCS"];
-    let head = |text: &&str| Cell { text: (*text).to_owned(), paint: Paint::Dim };
-    let mut lines = vec![heads.iter().map(head).collect::<Vec<Cell>>()];
-    for job in jobs {
-        let processes = job["stats"].as_array().into_iter().flatten();
-        lines.extend(processes.map(|one| row(job["name"].as_str().unwrap_or_default(), one)));
+    let head = |text: &str| Cell { text: text.to_owned(), paint: Paint::Dim };
+    let first = sites.are_named().then(|| head("NODE"));
+    let mut lines = vec![first.into_iter().chain(heads.map(head)).collect::<Vec<Cell>>()];
+    for (site, jobs) in parts {
+        for job in jobs {
+            let name = job["name"].as_str().unwrap_or_default();
+            let node = || sites.label(*site).map(Cell::from).into_iter();
+            let processes = job["stats"].as_array().into_iter().flatten();
+            lines.extend(processes.map(|one| node().chain(row(name, one)).collect()));
+        }
     }
-    let right: Vec<usize> = (1..heads.len()).collect();
+    let names = 1 + usize::from(sites.are_named());
+    let right: Vec<usize> = (names..names + heads.len() - 1).collect();
     terminal.table(&lines, &right)
 }
 
@@ -94,7 +175,6 @@ fn row(job: &str, one: &Value) -> Vec<Cell> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn what_could_not_be_measured_is_a_dash() {

@@ -4,7 +4,8 @@ use super::args::Invocation;
 use super::failure::Failure;
 use super::terminal::Terminal;
 use super::{
-    check, events, export, help, jobs, loading, logs, one_off, ps, start, stats, status, streams,
+    check, events, export, help, jobs, loading, logs, lookups, one_off, ps, start, stats, status,
+    streams,
 };
 
 /// A flag.
@@ -19,6 +20,19 @@ pub struct Flag {
     pub help: &'static str,
 }
 
+/// What a command works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// This machine.
+    Here,
+    /// One node.
+    Node,
+    /// One node, or with lookupds all that they know.
+    Nodes,
+    /// Lookupds themselves.
+    Lookupds,
+}
+
 /// A command.
 pub struct Command {
     /// Its names: the one that is listed, then those that mean the same.
@@ -29,6 +43,8 @@ pub struct Command {
     pub about: &'static str,
     /// Its own flags.
     pub flags: &'static [Flag],
+    /// What it works on.
+    pub on: On,
     /// Does it.
     pub run: fn(&mut Invocation, &mut Terminal) -> Result<(), Failure>,
 }
@@ -50,6 +66,8 @@ const fn takes(
 #[rustfmt::skip]
 pub const GLOBAL: &[Flag] = &[
     takes(Some('g'), "gafferd-http-address", "URL", "the node: http://HOST:PORT, https://HOST:PORT or unix:PATH (default: $GAFFER_URL, the unix socket if it answers, else http://127.0.0.1:5000)"),
+    takes(Some('L'), "lookupd-address", "URL", "all nodes that this gaffer_lookupd knows, instead of one: http://HOST:PORT, https://HOST:PORT or unix:PATH (repeatable; for lookup commands and --node: $GAFFER_LOOKUPD, or lookupd_address in gaffer.ini)"),
+    takes(None, "node", "NAME", "of these nodes only those of this name or origin, or that fit a pattern with * and ? (repeatable)"),
     takes(Some('a'), "app", "NAME", "the application (default: the Procfile's folder, if there is one here)"),
     takes(Some('f'), "procfile", "FILE", "the Procfile (default: Procfile)"),
     takes(Some('d'), "root", "DIR", "the folder of the application (default: this one)"),
@@ -86,47 +104,53 @@ const WATCH: Flag = flag(Some('w'), "watch", "show it again whenever it changes,
 pub const COMMANDS: &[Command] = &[
     Command { names: &["start", "up", "dev:start"], args: "[NAME...]", about: "run this folder's Procfile here, without a node, until ^C or until a process ends",
         flags: &[NUMBERS, takes(None, "only", "NAMES", "these process types only, comma-separated"), takes(Some('p'), "port", "PORT", "where the ports begin (default: PORT of .env or the environment, else 5000)"),
-            flag(None, "restart", "start again what ends"), flag(None, "exit-on-failure", "stop the others only when a process fails"), VERBOSE], run: start::start },
-    Command { names: &["dev:run"], args: "CMD...", about: "run a command in the environment of this folder's application, in our place", flags: &[VERBOSE], run: one_off::here },
-    Command { names: &["check"], args: "[FILE...]", about: "tell what is wrong with Procfiles, .env, INI and JSON files (- reads stdin; default: the Procfile and the .env here)", flags: &[], run: check::check },
-    Command { names: &["apps"], args: "", about: "list the applications of the node", flags: &[], run: ps::apps },
+            flag(None, "restart", "start again what ends"), flag(None, "exit-on-failure", "stop the others only when a process fails"), VERBOSE], on: On::Here, run: start::start },
+    Command { names: &["dev:run"], args: "CMD...", about: "run a command in the environment of this folder's application, in our place", flags: &[VERBOSE], on: On::Here, run: one_off::here },
+    Command { names: &["check"], args: "[FILE...]", about: "tell what is wrong with Procfiles, .env, INI and JSON files (- reads stdin; default: the Procfile and the .env here)", flags: &[], on: On::Here, run: check::check },
+    Command { names: &["apps"], args: "", about: "list the applications of the node", flags: &[], on: On::Node, run: ps::apps },
     Command { names: &["load"], args: "[FILE]", about: "load this folder's Procfile, or a JSON file of jobs (- reads it from stdin)",
-        flags: &[NUMBERS, flag(None, "nostart", "load without starting")], run: loading::load },
-    Command { names: &["unload"], args: "[JOB...]", about: "unload jobs, or the application", flags: &[NO_WAIT, FROM_FILE], run: jobs::unload },
-    Command { names: &["reload"], args: "[JOB...]", about: "replace all processes of jobs, or of the application", flags: &[NO_WAIT, FROM_FILE], run: jobs::reload },
+        flags: &[NUMBERS, flag(None, "nostart", "load without starting")], on: On::Node, run: loading::load },
+    Command { names: &["unload"], args: "[JOB...]", about: "unload jobs, or the application", flags: &[NO_WAIT, FROM_FILE], on: On::Node, run: jobs::unload },
+    Command { names: &["reload"], args: "[JOB...]", about: "replace all processes of jobs, or of the application", flags: &[NO_WAIT, FROM_FILE], on: On::Nodes, run: jobs::reload },
     Command { names: &["ps"], args: "[JOB...]", about: "list instances, with why and what next",
-        flags: &[takes(Some('o'), "output", "FORM", "wide, json, tsv or name"), takes(None, "sort", "COLUMN", "sort by app, job, state, up, restarts, cpu or mem"), WATCH], run: ps::ps },
+        flags: &[takes(Some('o'), "output", "FORM", "wide, json, tsv or name"), takes(None, "sort", "COLUMN", "sort by app, job, state, up, restarts, cpu or mem"), WATCH], on: On::Nodes, run: ps::ps },
     Command { names: &["stats"], args: "[JOB...]", about: "what processes use: CPU, memory, threads and descriptors of each with its group",
-        flags: &[flag(Some('w'), "watch", "show it again every second, until ^C")], run: stats::stats },
+        flags: &[flag(Some('w'), "watch", "show it again every second, until ^C")], on: On::Nodes, run: stats::stats },
     #[cfg(feature = "top")]
     Command { names: &["top"], args: "[JOB...]", about: "the node on all of the terminal, as it is: ? tells the keys (after kill -9, reset puts the terminal right)",
-        flags: &[takes(None, "sort", "COLUMN", "sort by app, job, state, up, restarts, cpu or mem")], run: super::top::top },
-    Command { names: &["ps:info", "info"], args: "JOB|PID", about: "everything the node tells of a job or a process", flags: &[], run: status::info },
-    Command { names: &["status"], args: "JOB", about: "state, instances and last deaths of a job, with their last lines", flags: &[], run: status::status },
-    Command { names: &["why"], args: "JOB", about: "why a job is in the state it is in", flags: &[], run: status::why },
-    Command { names: &["ps:scale", "scale"], args: "NAME=N|NAME+N|NAME-N...", about: "change how many instances run", flags: &[], run: jobs::scale },
-    Command { names: &["ps:start", "start-job"], args: "[JOB...]", about: "start jobs, or the application", flags: &[NO_WAIT], run: jobs::start },
-    Command { names: &["ps:stop", "stop"], args: "[JOB|PID...]", about: "stop jobs or processes, or the application", flags: &[NO_WAIT], run: jobs::stop },
-    Command { names: &["ps:kill", "kill"], args: "JOB|PID SIGNAL", about: "send a signal to a process, or to all of a job", flags: &[], run: jobs::kill },
-    Command { names: &["ps:restart", "restart"], args: "[JOB...]", about: "restart instances one after the other", flags: &[NO_WAIT], run: jobs::restart },
-    Command { names: &["run"], args: "JOB|CMD...", about: "start a process more of a job of the node, not kept alive; or, if it has no such job, run a command here as dev:run does", flags: &[COMMIT_GRACE, COMMIT_ENV], run: one_off::run },
-    Command { names: &["commit"], args: "JOB", about: "start a process more of a job, not kept alive", flags: &[COMMIT_GRACE, COMMIT_ENV], run: jobs::commit },
+        flags: &[takes(None, "sort", "COLUMN", "sort by app, job, state, up, restarts, cpu or mem")], on: On::Nodes, run: super::top::top },
+    Command { names: &["ps:info", "info"], args: "JOB|PID", about: "everything the node tells of a job or a process", flags: &[], on: On::Node, run: status::info },
+    Command { names: &["status"], args: "JOB", about: "state, instances and last deaths of a job, with their last lines", flags: &[], on: On::Node, run: status::status },
+    Command { names: &["why"], args: "JOB", about: "why a job is in the state it is in", flags: &[], on: On::Node, run: status::why },
+    Command { names: &["ps:scale", "scale"], args: "NAME=N|NAME+N|NAME-N...", about: "change how many instances run", flags: &[], on: On::Nodes, run: jobs::scale },
+    Command { names: &["ps:start", "start-job"], args: "[JOB...]", about: "start jobs, or the application", flags: &[NO_WAIT], on: On::Nodes, run: jobs::start },
+    Command { names: &["ps:stop", "stop"], args: "[JOB|PID...]", about: "stop jobs or processes, or the application", flags: &[NO_WAIT], on: On::Nodes, run: jobs::stop },
+    Command { names: &["ps:kill", "kill"], args: "JOB|PID SIGNAL", about: "send a signal to a process, or to all of a job", flags: &[], on: On::Nodes, run: jobs::kill },
+    Command { names: &["ps:restart", "restart"], args: "[JOB...]", about: "restart instances one after the other", flags: &[NO_WAIT, flag(None, "rolling", "one node after the other, up to the first on which they do not come back")], on: On::Nodes, run: jobs::restart },
+    Command { names: &["run"], args: "JOB|CMD...", about: "start a process more of a job of the node, not kept alive; or, if it has no such job, run a command here as dev:run does", flags: &[COMMIT_GRACE, COMMIT_ENV], on: On::Node, run: one_off::run },
+    Command { names: &["commit"], args: "JOB", about: "start a process more of a job, not kept alive", flags: &[COMMIT_GRACE, COMMIT_ENV], on: On::Node, run: jobs::commit },
     Command { names: &["logs"], args: "[JOB...]", about: "what processes wrote, as far as it is kept, and with -f what they write",
         flags: &[flag(Some('f'), "follow", "go on until ^C"), takes(Some('n'), "lines", "N", "the last N lines (default 100)"), takes(None, "since", "TIME", "not older than this: 90s, 10m, 1h30m"),
-            takes(None, "grep", "RE", "lines that match this regular expression"), flag(None, "err", "stderr only"), flag(Some('t'), "timestamps", "the time in front of each line")], run: logs::logs },
+            takes(None, "grep", "RE", "lines that match this regular expression"), flag(None, "err", "stderr only"), flag(Some('t'), "timestamps", "the time in front of each line")], on: On::Nodes, run: logs::logs },
     Command { names: &["send"], args: "PID [DATA...]", about: "write a line to a process (- copies stdin)",
-        flags: &[takes(Some('s'), "stream", "LABEL", "to this stream (default: stdin)"), flag(None, "close", "and tell it that no more will come")], run: streams::send },
-    Command { names: &["recv"], args: "PID [STREAM]", about: "print what a process writes, until it ends or ^C", flags: &[], run: streams::recv },
-    Command { names: &["attach"], args: "PID|JOB", about: "be the terminal of a process, both ways, until it ends or ^C", flags: &[], run: streams::attach },
+        flags: &[takes(Some('s'), "stream", "LABEL", "to this stream (default: stdin)"), flag(None, "close", "and tell it that no more will come")], on: On::Node, run: streams::send },
+    Command { names: &["recv"], args: "PID [STREAM]", about: "print what a process writes, until it ends or ^C", flags: &[], on: On::Node, run: streams::recv },
+    Command { names: &["attach"], args: "PID|JOB", about: "be the terminal of a process, both ways, until it ends or ^C", flags: &[], on: On::Node, run: streams::attach },
     Command { names: &["export"], args: "[JOB...]", about: "print jobs as configuration",
-        flags: &[takes(None, "format", "FORM", "ini (default) or json"), takes(None, "out", "FILE", "write it there")], run: export::export },
+        flags: &[takes(None, "format", "FORM", "ini (default) or json"), takes(None, "out", "FILE", "write it there")], on: On::Node, run: export::export },
     Command { names: &["events"], args: "[PREFIX]", about: "print what happens, until ^C",
-        flags: &[takes(None, "since", "SEQ", "begin behind this event; 0 for all that are kept")], run: events::events },
-    Command { names: &["ping"], args: "", about: "whether a node answers", flags: &[], run: status::ping },
-    Command { names: &["version"], args: "", about: "the versions of this program and of the node", flags: &[], run: status::version },
-    Command { names: &["completion"], args: "bash|zsh|fish", about: "print the completions of a shell", flags: &[], run: help::completion },
+        flags: &[takes(None, "since", "SEQ", "begin behind this event; 0 for all that are kept")], on: On::Nodes, run: events::events },
+    Command { names: &["lookup"], args: "", about: "print what changes on the nodes that lookupds know, until ^C, beginning with all that is", flags: &[], on: On::Lookupds, run: lookups::follow },
+    Command { names: &["lookup:nodes"], args: "", about: "list the nodes that lookupds know", flags: &[], on: On::Lookupds, run: lookups::nodes },
+    Command { names: &["lookup:jobs"], args: "", about: "list all jobs, and which nodes have them", flags: &[], on: On::Lookupds, run: lookups::jobs },
+    Command { names: &["lookup:job"], args: "JOB", about: "which nodes have a job, with its processes there", flags: &[], on: On::Lookupds, run: lookups::job },
+    Command { names: &["lookup:sessions"], args: "[NODE]", about: "list all sessions with their jobs, or those on nodes of this name", flags: &[], on: On::Lookupds, run: lookups::sessions },
+    Command { names: &["lookup:session"], args: "SESSION", about: "list the jobs of a session, and which nodes have them", flags: &[], on: On::Lookupds, run: lookups::session },
+    Command { names: &["ping"], args: "", about: "whether a node answers", flags: &[], on: On::Node, run: status::ping },
+    Command { names: &["version"], args: "", about: "the versions of this program and of the node", flags: &[], on: On::Node, run: status::version },
+    Command { names: &["completion"], args: "bash|zsh|fish", about: "print the completions of a shell", flags: &[], on: On::Here, run: help::completion },
     Command { names: &["help"], args: "[COMMAND]", about: "print this, or help for a command (--man prints a manual page)",
-        flags: &[flag(None, "man", "as a manual page")], run: help::command },
+        flags: &[flag(None, "man", "as a manual page")], on: On::Here, run: help::command },
 ];
 
 /// The command of this name.

@@ -1,25 +1,40 @@
-//! What a user keeps about nodes: `$GAFFER_CONFIG`, else `~/.gaffer/gaffer.ini`, with a section for each.
+//! What a user keeps about nodes and lookupds: `$GAFFER_CONFIG`, else `~/.gaffer/gaffer.ini`, with a section
+//! for each.
 //!
 //! ```ini
+//! [gaffer]
+//! lookupd_address = https://l1:5010, http://l2:5010
+//!
 //! [node "http://127.0.0.1:5001"]
 //! key = the-key-for-that-node
+//!
+//! [lookupd "https://l1:5010"]
+//! cacert = authority.pem
 //! ```
 
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 use crate::base::similar;
-use crate::client::{Address, Trust};
+use crate::client::{Address, Error, Lookup, Trust};
 use crate::daemon::text_file::TextFile;
 use crate::wire::ini::{self, Section};
 
-/// The keys of a section. Those about certificates are the original's.
+/// The keys of a node's section. Those about certificates are the original's.
 const KEYS: [&str; 4] = ["key", "certfile", "keyfile", "cacert"];
+/// Those of a lookupd's, which knows no keys of users.
+const LOOKUPD_KEYS: [&str; 3] = ["certfile", "keyfile", "cacert"];
+/// Those of `[gaffer]`.
+const OWN_KEYS: [&str; 1] = ["lookupd_address"];
 
 /// The user's file.
+#[derive(Default)]
 pub struct UserConfig {
     path: PathBuf,
     nodes: Vec<(Address, Section)>,
+    lookupds: Vec<(Address, Section)>,
+    /// The lookupds that are asked where none is named.
+    addresses: Vec<Address>,
     /// Whether it may be read by others.
     open: bool,
 }
@@ -46,41 +61,48 @@ impl UserConfig {
         let shown = path.display();
         let ini = ini::parse(text)
             .map_err(|error| format!("{shown}:{}: {}", error.line, error.message))?;
-        let mut nodes = Vec::new();
+        let mut config = Self { path, open, ..Self::default() };
         for section in ini.sections {
-            let line = section.line;
-            let url = section.name.strip_prefix("node").map(str::trim);
-            let url =
-                url.and_then(|url| url.strip_prefix('"')).and_then(|url| url.strip_suffix('"'));
-            let url = url.ok_or_else(|| {
-                format!("{shown}:{line}: [{}] is not [node \"URL\"]", section.name)
-            })?;
-            let address = url.parse().map_err(|error| format!("{shown}:{line}: {error}"))?;
-            let mut own = section.entries.iter().filter(|entry| !entry.inherited);
-            if let Some(entry) = own.find(|entry| !KEYS.contains(&entry.key.as_str())) {
-                let meant = similar::nearest(&entry.key, KEYS);
-                let meant = meant.map(|meant| format!("; did you mean {meant}?"));
-                return Err(format!(
-                    "{shown}:{}: {} is no key of a node{}",
-                    entry.line,
-                    entry.raw_key,
-                    meant.unwrap_or_default()
-                ));
-            }
-            nodes.push((address, section));
+            config.take(section)?;
         }
-        Ok(Self { path, nodes, open })
+        Ok(config)
     }
 
-    /// What a section says of a node.
-    fn value(&self, address: &Address, key: &str) -> Option<&str> {
-        let (_, section) = self.nodes.iter().find(|(known, _)| known == address)?;
-        section.get(key).map(|entry| entry.value.as_str()).filter(|value| !value.is_empty())
+    fn take(&mut self, section: Section) -> Result<(), String> {
+        let (shown, line) = (self.path.display().to_string(), section.line);
+        let at = |error: Error| format!("{shown}:{line}: {error}");
+        if section.name == "gaffer" {
+            known(&shown, &section, &OWN_KEYS, "no key of [gaffer]")?;
+            let Some(entry) = section.get("lookupd_address") else { return Ok(()) };
+            let urls = entry.value.split([',', ' ', '\t', '\n']).filter(|url| !url.is_empty());
+            let addresses: Result<Vec<Address>, Error> = urls.map(Lookup::address).collect();
+            let line = entry.line;
+            let addresses = addresses.map_err(|error| format!("{shown}:{line}: {error}"))?;
+            self.addresses.extend(addresses);
+            return Ok(());
+        }
+        if let Some(url) = url_of(&section, "lookupd") {
+            known(&shown, &section, &LOOKUPD_KEYS, "no key of a lookupd")?;
+            let address = Lookup::address(url).map_err(at)?;
+            self.lookupds.push((address, section));
+            return Ok(());
+        }
+        let url = url_of(&section, "node")
+            .ok_or_else(|| format!("{shown}:{line}: [{}] is not [node \"URL\"]", section.name))?;
+        let address = url.parse().map_err(at)?;
+        known(&shown, &section, &KEYS, "no key of a node")?;
+        self.nodes.push((address, section));
+        Ok(())
+    }
+
+    /// The lookupds that are asked where none is named.
+    pub fn lookupds(&self) -> &[Address] {
+        &self.addresses
     }
 
     /// The key for a node.
     pub fn key(&self, address: &Address) -> Option<&str> {
-        self.value(address, "key")
+        value(&self.nodes, address, "key")
     }
 
     /// Who may vouch for a node, and as whom it is come to. Relative paths are meant from the file's folder.
@@ -88,8 +110,20 @@ impl UserConfig {
     /// # Errors
     /// A certificate has no key, or a key no certificate.
     pub fn trust(&self, address: &Address) -> Result<Trust, Failure> {
+        self.trust_of(&self.nodes, address)
+    }
+
+    /// The same of a lookupd.
+    ///
+    /// # Errors
+    /// As [`Self::trust`].
+    pub fn trust_of_lookupd(&self, address: &Address) -> Result<Trust, Failure> {
+        self.trust_of(&self.lookupds, address)
+    }
+
+    fn trust_of(&self, all: &[(Address, Section)], address: &Address) -> Result<Trust, Failure> {
         let folder = self.path.parent().unwrap_or(Path::new(""));
-        let file = |key: &str| self.value(address, key).map(|path| folder.join(path));
+        let file = |key: &str| value(all, address, key).map(|path| folder.join(path));
         let identity = match (file("certfile"), file("keyfile")) {
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,
@@ -108,6 +142,29 @@ impl UserConfig {
         let path = self.path.display();
         self.open.then(|| format!("{path} holds a key and can be read by others: chmod 600 {path}"))
     }
+}
+
+/// What a section says of an address.
+fn value<'a>(all: &'a [(Address, Section)], address: &Address, key: &str) -> Option<&'a str> {
+    let (_, section) = all.iter().find(|(known, _)| known == address)?;
+    section.get(key).map(|entry| entry.value.as_str()).filter(|value| !value.is_empty())
+}
+
+/// The address in a section's name.
+fn url_of<'a>(section: &'a Section, of: &str) -> Option<&'a str> {
+    let url = section.name.strip_prefix(of)?.trim();
+    url.strip_prefix('"')?.strip_suffix('"')
+}
+
+/// Refuses a section with other keys than these.
+fn known(shown: &str, section: &Section, keys: &[&str], what: &str) -> Result<(), String> {
+    let mut own = section.entries.iter().filter(|entry| !entry.inherited);
+    let Some(entry) = own.find(|entry| !keys.contains(&entry.key.as_str())) else {
+        return Ok(());
+    };
+    let meant = similar::nearest(&entry.key, keys.iter().copied());
+    let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+    Err(format!("{shown}:{}: {} is {what}{meant}", entry.line, entry.raw_key))
 }
 
 #[cfg(test)]
@@ -134,6 +191,17 @@ mod tests {
     }
 
     #[test]
+    fn lookupds_have_their_own_sections_and_a_list() {
+        let text = "[gaffer]\nlookupd_address = http://l1, https://l2:7 unix:/l\n[lookupd \"https://l2:7\"]\ncacert = ca.pem\n[node \"https://l2:7\"]\nkey = one\n";
+        let config = parse(text).expect("sound");
+        let shown: Vec<String> = config.lookupds().iter().map(Address::to_string).collect();
+        assert_eq!(shown, ["http://l1:5010", "https://l2:7", "unix:/l"]);
+        let trust = config.trust_of_lookupd(&config.lookupds()[1]).expect("sound");
+        assert_eq!(trust.authorities, Some(PathBuf::from("ca.pem")));
+        assert_eq!(config.trust(&config.lookupds()[1]).expect("sound"), Trust::default());
+    }
+
+    #[test]
     fn faults_are_told_with_their_place() {
         for (text, start) in [
             (
@@ -142,6 +210,15 @@ mod tests {
             ),
             ("[http://x]\nkey = 1\n", "gaffer.ini:1: [http://x] is not [node \"URL\"]"),
             ("[node \"ftp://x\"]\n", "gaffer.ini:1: "),
+            (
+                "[gaffer]\nlookup_address = l\n",
+                "gaffer.ini:2: lookup_address is no key of [gaffer]; did you mean lookupd_address?",
+            ),
+            (
+                "[gaffer]\n\nlookupd_address = ftp://l\n",
+                "gaffer.ini:3: \"ftp://l\" is not a lookupd's",
+            ),
+            ("[lookupd \"l\"]\nkey = k\n", "gaffer.ini:2: key is no key of a lookupd"),
             ("key = 1\n", "gaffer.ini:1"),
         ] {
             let said = parse(text).err().expect(text);

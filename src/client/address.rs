@@ -1,4 +1,4 @@
-//! Where a node is: `http://HOST:PORT`, `https://HOST:PORT`, `HOST:PORT` or `unix:PATH`.
+//! Where a node is, or a lookupd: `http://HOST:PORT`, `https://HOST:PORT`, `HOST:PORT` or `unix:PATH`.
 
 use std::str::FromStr;
 
@@ -18,55 +18,63 @@ impl FromStr for Address {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let bad = |why: &str| Error::Address { text: text.to_owned(), why: why.to_owned() };
-        if let Some(path) = text.strip_prefix("unix:") {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            return if path.is_empty() {
-                Err(bad("a path has to follow unix:"))
-            } else {
-                Ok(Self::Unix(path.into()))
-            };
-        }
-        if let Some((before, host)) = text.rsplit_once('@') {
-            // What stands there may be a password, and is not told again.
-            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
-            let text = if scheme.is_empty() {
-                format!("…@{host}")
-            } else {
-                format!("{scheme}://…@{host}")
-            };
-            let why = "a node knows no users and passwords; leave out what stands before the @";
-            return Err(Error::Address { text, why: why.into() });
-        }
-        let (over_tls, rest) = match text.strip_prefix("https://") {
-            Some(rest) => (true, rest),
-            None => (false, text.strip_prefix("http://").unwrap_or(text)),
-        };
-        if over_tls && !cfg!(feature = "tls") {
-            return Err(bad("this build speaks no TLS"));
-        }
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let (host, port) = match rest.strip_prefix('[') {
-            Some(rest) => {
-                let (host, behind) = rest.split_once(']').ok_or_else(|| bad("] is missing"))?;
-                (host, behind.strip_prefix(':'))
-            }
-            None => match rest.rsplit_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (rest, None),
-            },
-        };
-        if host.contains("://") || host.contains('/') || port.is_some_and(|p| p.contains('/')) {
-            return Err(bad("expected http://HOST:PORT, https://HOST:PORT or unix:PATH, without a path behind it"));
-        }
-        let port = match port {
-            None => DEFAULT_PORT,
-            Some(port) => port.parse().map_err(|_| bad("its port is not one"))?,
-        };
-        let host = if host.is_empty() { "127.0.0.1" } else { host };
-        let host = host.to_owned();
-        Ok(if over_tls { Self::Tls { host, port } } else { Self::Tcp { host, port } })
+        read(text, "node", DEFAULT_PORT)
     }
+}
+
+/// Reads an address of a node or of another that has this port where none is named.
+pub(super) fn read(text: &str, of: &'static str, default_port: u16) -> Result<Address, Error> {
+    let bad = |why: &str| Error::Address { of, text: text.to_owned(), why: why.to_owned() };
+    if let Some(path) = text.strip_prefix("unix:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        return if path.is_empty() {
+            Err(bad("a path has to follow unix:"))
+        } else {
+            Ok(Address::Unix(path.into()))
+        };
+    }
+    if let Some((before, host)) = text.rsplit_once('@') {
+        // What stands there may be a password, and is not told again.
+        let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+        let text = if scheme.is_empty() {
+            format!("…@{host}")
+        } else {
+            format!("{scheme}://…@{host}")
+        };
+        let why =
+            format!("a {of} knows no users and passwords; leave out what stands before the @");
+        return Err(Error::Address { of, text, why });
+    }
+    let (over_tls, rest) = match text.strip_prefix("https://") {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix("http://").unwrap_or(text)),
+    };
+    if over_tls && !cfg!(feature = "tls") {
+        return Err(bad("this build speaks no TLS"));
+    }
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let (host, port) = match rest.strip_prefix('[') {
+        Some(rest) => {
+            let (host, behind) = rest.split_once(']').ok_or_else(|| bad("] is missing"))?;
+            (host, behind.strip_prefix(':'))
+        }
+        None => match rest.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (rest, None),
+        },
+    };
+    if host.contains("://") || host.contains('/') || port.is_some_and(|p| p.contains('/')) {
+        return Err(bad(
+            "expected http://HOST:PORT, https://HOST:PORT or unix:PATH, without a path behind it",
+        ));
+    }
+    let port = match port {
+        None => default_port,
+        Some(port) => port.parse().map_err(|_| bad("its port is not one"))?,
+    };
+    let host = if host.is_empty() { "127.0.0.1" } else { host };
+    let host = host.to_owned();
+    Ok(if over_tls { Address::Tls { host, port } } else { Address::Tcp { host, port } })
 }
 
 #[cfg(test)]

@@ -478,7 +478,7 @@ fn texts(value: &Value) -> Vec<String> {
 }
 
 /// A segment of a path, with everything but letters, digits and `-._~` encoded (RFC 3986).
-fn encoded(segment: &str) -> String {
+pub(super) fn encoded(segment: &str) -> String {
     let mut out = String::with_capacity(segment.len());
     for byte in segment.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -71,11 +71,16 @@ impl Socket {
 }
 
 pub(super) fn broken(error: tungstenite::Error) -> Error {
+    use tungstenite::error::ProtocolError::ResetWithoutClosingHandshake;
     if let tungstenite::Error::Io(error) = error {
-        Error::Broken(error)
-    } else {
-        Error::Strange(error.to_string())
+        return Error::Broken(error);
     }
+    // So it is when the other end was killed.
+    if matches!(error, tungstenite::Error::Protocol(ResetWithoutClosingHandshake)) {
+        let what = "it was closed without a word";
+        return Error::Broken(std::io::Error::new(ErrorKind::UnexpectedEof, what));
+    }
+    Error::Strange(error.to_string())
 }
 
 /// A conversation on the channel.

@@ -32,6 +32,11 @@ impl From<Address> for Endpoint {
 }
 
 impl Endpoint {
+    /// Whether a key is said with every request.
+    pub fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// Says this key with every request.
     ///
     /// # Errors

@@ -6,12 +6,15 @@ use std::io;
 use serde_json::Value;
 
 use super::address::Address;
+use super::lookup::Silent;
 
 /// Why a call failed.
 #[derive(Debug)]
 pub enum Error {
     /// This is no address.
     Address {
+        /// Of what: a node or a lookupd.
+        of: &'static str,
         /// As it was written.
         text: String,
         /// Why not.
@@ -31,6 +34,8 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// Of several lookupds none answered.
+    NoLookupd(Vec<Silent>),
     /// The connection broke, or took too long.
     Broken(io::Error),
     /// What came is not what a node says.
@@ -73,12 +78,17 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address { text, why } => write!(f, "{text:?} is not a node's address: {why}"),
+            Self::Address { of, text, why } => write!(f, "{text:?} is not a {of}'s address: {why}"),
             Self::NoNode { address, error } => {
                 write!(f, "no gafferd answers at {address} ({error}): start one with `gafferd`")
             }
             Self::Unsafe { address, reason } => {
                 write!(f, "no safe connection to {address}: {reason}")
+            }
+            Self::NoLookupd(silent) if silent.is_empty() => f.write_str("no lookupd is named"),
+            Self::NoLookupd(silent) => {
+                let told: Vec<String> = silent.iter().map(Silent::to_string).collect();
+                f.write_str(&told.join("; "))
             }
             Self::Broken(error) => write!(f, "the connection to the node broke: {error}"),
             Self::Strange(what) => write!(f, "what answers is no gafferd ({what})"),

@@ -114,7 +114,7 @@ impl AsFd for Live {
 }
 
 /// Whether there is nothing wrong but the moment.
-fn is_later(error: &tungstenite::Error) -> bool {
+pub(super) fn is_later(error: &tungstenite::Error) -> bool {
     let kinds = [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted];
     matches!(error, tungstenite::Error::Io(error) if kinds.contains(&error.kind()))
 }

@@ -3,7 +3,8 @@
 //!
 //! Read in this order: `address` (where a node is), `error`, `http` (one request after the other),
 //! `channel` (events, output and commands over a websocket), `live` (the same for an event loop), `api`
-//! (a node, its jobs and processes).
+//! (a node, its jobs and processes), `lookup` (which of many nodes runs what, by several lookupds), with
+//! `topology` and `following` (the same as it changes).
 //!
 //! ```no_run
 //! use gaffer::client::{Address, Server};
@@ -21,16 +22,22 @@ mod api;
 mod channel;
 mod endpoint;
 mod error;
+mod following;
 mod http;
 mod live;
+mod lookup;
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;
+mod topology;
 
 pub use address::Address;
 pub use api::{Job, Logs, LogsWish, Process, Server, State};
 pub use channel::{Channel, Heard, Look, Said};
 pub use endpoint::{Endpoint, Trust};
 pub use error::Error;
+pub use following::Follow;
 pub use http::{Body, Connection, Reply};
 pub use live::{Hearing, Live};
+pub use lookup::{Answer, LocatedJob, LocatedSession, Lookup, Node, Silent, Source};
+pub use topology::Change;

@@ -2,6 +2,7 @@
 //! real sockets. Few tests, each with its own folder and port 0; nothing here waits for time to pass, only
 //! for conditions, with a deadline. Where that nothing happens is the promise, it is looked at for a while.
 
+mod across;
 mod background;
 mod cli;
 mod cli_errors;
@@ -12,8 +13,10 @@ mod crash;
 mod deaths;
 mod dev;
 mod ending;
+mod farm;
 mod http;
 mod keys;
+mod lookup_client;
 mod lookupd;
 mod node;
 mod numbers;

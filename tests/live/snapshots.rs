@@ -17,7 +17,9 @@ use std::process::{Command, Stdio};
 
 use gaffer::cli::COMMANDS;
 use regex_lite::Regex;
+use serde_json::json;
 
+use super::farm::Farm;
 use super::node::{Folder, Node};
 use super::until::until;
 
@@ -55,8 +57,14 @@ const MASKS: &[(&str, &str)] = &[
     (r"(backoff|stopped) +- +(- +)?- +(\d+) +- +- +", "$1 - - $3 - - "),
 ];
 
-fn masked(text: &str, folder: &str) -> String {
+/// What else differs, where there are several nodes: the name of this host, and ports.
+type More = Vec<(Regex, String)>;
+
+fn masked(text: &str, folder: &str, more: &More) -> String {
     let mut text = text.replace(folder, "FOLDER");
+    for (pattern, instead) in more {
+        text = pattern.replace_all(&text, instead).into_owned();
+    }
     for (pattern, instead) in MASKS {
         let pattern = Regex::new(pattern).expect(pattern);
         text = pattern.replace_all(&text, *instead).into_owned();
@@ -65,7 +73,12 @@ fn masked(text: &str, folder: &str) -> String {
 }
 
 /// Runs the lines of a file, and gives it with what came of them.
-fn replay(script: &str, node: &Node, folder: &Path) -> String {
+fn replay(
+    script: &str,
+    node: &Node,
+    folder: &Path,
+    (env, more): (&[(&str, String)], &More),
+) -> String {
     let mut seen = String::new();
     for line in script.lines().filter(|line| line.starts_with(['$', '#'])) {
         seen += &format!("{line}\n");
@@ -85,13 +98,14 @@ fn replay(script: &str, node: &Node, folder: &Path) -> String {
             .env("PATH", path);
         command.env("GAFFER_URL", format!("http://127.0.0.1:{}", node.port));
         command.env("GAFFER_CONFIG", "").env("HOME", folder);
+        command.envs(env.iter().map(|(name, value)| (*name, value)));
         let output = command.output().expect("it runs");
         let root = node.folder().text("");
         for (sign, bytes) in [('>', &output.stdout), ('!', &output.stderr)] {
             let text = String::from_utf8_lossy(bytes);
             let lines =
                 text.lines().map(|line| format!("{sign} {line}").trim_end().to_owned() + "\n");
-            seen += &masked(&lines.collect::<String>(), root.trim_end_matches('/'));
+            seen += &masked(&lines.collect::<String>(), root.trim_end_matches('/'), more);
         }
         match output.status.code() {
             Some(0) => {}
@@ -103,13 +117,17 @@ fn replay(script: &str, node: &Node, folder: &Path) -> String {
 }
 
 fn compare(name: &str, prepare: impl FnOnce(&Path)) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cli").join(name);
-    let expected = fs::read_to_string(&path).expect("it is there");
     let node = Folder::new().start();
     let folder = node.path("site");
     fs::create_dir(&folder).expect("a folder");
     prepare(&folder);
-    let seen = replay(&expected, &node, &folder);
+    compare_on(name, &node, &folder, (&[], &More::new()));
+}
+
+fn compare_on(name: &str, node: &Node, folder: &Path, how: (&[(&str, String)], &More)) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cli").join(name);
+    let expected = fs::read_to_string(&path).expect("it is there");
+    let seen = replay(&expected, node, folder, how);
     if std::env::var_os("GOLDEN_WRITE").is_some() {
         fs::write(&path, seen).expect("written");
         return;
@@ -145,8 +163,34 @@ fn commands_without_a_node_print_what_they_printed() {
 }
 
 #[test]
+fn commands_on_many_nodes_print_what_they_printed() {
+    let web = json!({"name": "site.web", "cmd": "sh", "args": ["-c", "echo hello; exec sleep 1001"],
+        "redirect_output": ["out", "err"]});
+    let farm = Farm::new(2, &json!([web, {"name": "site.db", "cmd": "sleep 1001"}]));
+    let at = |lookupd: &Node| format!("127.0.0.1:{}", lookupd.port);
+    let (l1, l2) = (at(&farm.lookupds[0]), at(&farm.lookupds[1]));
+    let env = [("L1", l1), ("L2", l2), ("GAFFER_LOOKUPD", String::new())];
+    // Columns are as wide as the name of this host and the numbers of ports.
+    let short = farm.host.split('.').next().expect("a name");
+    let mut more = More::new();
+    let mut add = |pattern: String, instead: &str| {
+        more.push((Regex::new(&pattern).expect(&pattern), instead.to_owned()));
+    };
+    for (number, node) in ["1", "2"].iter().zip(&farm.nodes) {
+        add(format!(r"127\.0\.0\.1:{}\b", node.port), &format!("ADDRESS:{number}"));
+        add(format!(r"\b{short}:{} +", node.port), &format!("HOST:{number} "));
+        add(format!(r"\b{short}:{}\b", node.port), &format!("HOST:{number}"));
+    }
+    add(format!(r"\b{}\b", farm.host.replace('.', r"\.")), "HOST");
+    add(format!(r"\b{short}\b"), "HOST");
+    add(r"NODE +".into(), "NODE ");
+    add(r#""last_seen":( ?)[\d.]+"#.into(), "\"last_seen\":${1}N");
+    compare_on("across.trace", &farm.nodes[0], Path::new(&farm.folder), (&env, &more));
+}
+
+#[test]
 fn every_command_is_in_a_file() {
-    let files = ["node.trace", "here.trace"].map(|name| {
+    let files = ["node.trace", "here.trace", "across.trace"].map(|name| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cli").join(name);
         fs::read_to_string(path).expect("it is there")
     });

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use gaffer::client::{Address, Endpoint, Hearing, Live, Said, Server, Trust};
+use gaffer::client::{Address, Change, Endpoint, Hearing, Live, Lookup, Said, Server, Trust};
 use rustix::event::{poll, PollFd, PollFlags};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
@@ -208,4 +208,37 @@ fn the_library_follows_a_node_over_tls_without_waiting() {
         }
     });
     assert!(loaded && event.contains("\"load\""), "{event}");
+}
+
+#[test]
+fn a_lookupd_behind_tls_is_asked_and_followed() {
+    let lookupd = Folder::of_lookupd().start();
+    let address = front(&lookupd, true);
+    let pair = format!(
+        "certfile = {}\nkeyfile = {}\n",
+        file("client.pem").display(),
+        file("client.key").display()
+    );
+    let config = lookupd.path("gaffer.ini");
+    let run = |says: &str| {
+        let url = format!("https://{address}");
+        let text = format!("[gaffer]\nlookupd_address = {url}\n[lookupd \"{url}\"]\n{says}");
+        fs::write(&config, text).expect("written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gaffer"));
+        command.arg("lookup:nodes").env("GAFFER_CONFIG", &config).env_remove("SSL_CERT_FILE");
+        said(&command.output().expect("it runs"))
+    };
+    let (code, out, err) = run(&(trusted() + &pair));
+    assert_eq!((code, out.as_str()), (Some(0), "0 node(s) found\n"), "{err}");
+    let (code, _, err) = run(&pair);
+    assert_eq!(code, Some(4), "{err}");
+    assert!(err.contains(&format!("no safe connection to https://{address}")), "{err}");
+    let address = Lookup::address(&format!("https://{address}")).expect("an address");
+    let mut endpoint = Endpoint::from(address.clone());
+    let authorities = Some(file("authority.pem"));
+    endpoint.trust =
+        Trust { authorities, identity: Some((file("client.pem"), file("client.key"))) };
+    let mut follow = Lookup::new([endpoint]).follow().expect("it can be followed");
+    let first = follow.hear().expect("it goes on");
+    assert!(matches!(&first, Change::Whole(whole) if *whole == address), "{first:?}");
 }

@@ -34,6 +34,8 @@ struct Stage {
     jobs: Vec<Value>,
     /// What was wanted besides commands about jobs.
     wished: Vec<Wish>,
+    /// The nodes that were told to do something, by their numbers.
+    acted: Vec<usize>,
     /// Commands are refused with these words.
     refuses: Option<&'static str>,
 }
@@ -76,9 +78,11 @@ impl Stage {
     fn new(jobs: Vec<Value>, look: Look) -> Self {
         let wall = UNIX_EPOCH + Duration::from_secs(BEGIN);
         let now = Now { mono: Instant::now(), wall };
-        let model = Model::new("http://127.0.0.1:5000".into(), Scope::default(), look);
-        let mut stage = Self { model, now, jobs, wished: Vec::new(), refuses: None };
-        stage.model.connected(stage.now);
+        let nodes = vec![(None, "http://127.0.0.1:5000".into())];
+        let model = Model::new(nodes, &Scope::default(), look);
+        let mut stage =
+            Self { model, now, jobs, wished: Vec::new(), acted: Vec::new(), refuses: None };
+        stage.model.connected(0, stage.now);
         stage.settle();
         stage
     }
@@ -93,9 +97,9 @@ impl Stage {
             if wishes.is_empty() {
                 return;
             }
-            for wish in wishes {
+            for (node, wish) in wishes {
                 if let Wish::Command(id, name, args) = wish {
-                    self.answer(id, name, &args);
+                    self.answer(node, id, name, &args);
                 } else {
                     self.wished.push(wish);
                 }
@@ -103,7 +107,7 @@ impl Stage {
         }
     }
 
-    fn answer(&mut self, id: String, name: &'static str, args: &[Value]) {
+    fn answer(&mut self, node: usize, id: String, name: &'static str, args: &[Value]) {
         let of = |job: &&Value| Some(&job["name"]) == args.first();
         let result = match name {
             "jobs" => {
@@ -117,6 +121,7 @@ impl Stage {
                 "ran": 0.002, "reason": "exited with code 3", "planned": false,
                 "last_lines": ["going down", "\u{1b}[2Jbye"]}]})),
             _ => {
+                self.acted.push(node);
                 self.wished.push(Wish::Command(String::new(), name, args.to_vec()));
                 match self.refuses {
                     Some(reason) => Err((409, reason)),
@@ -129,7 +134,7 @@ impl Stage {
             word: String::new(),
             reason: reason.to_owned(),
         };
-        self.model.heard(Said::Answer { id, result: result.map_err(refused) }, self.now);
+        self.model.heard(node, Said::Answer { id, result: result.map_err(refused) }, self.now);
     }
 
     /// The first instance of `site.web` writes something, by this process and to this descriptor.
@@ -140,8 +145,8 @@ impl Stage {
 
     fn told(&mut self, topic: &str, data: Value) {
         let data = data.as_object().cloned().expect("an object");
-        self.model.alive(self.now);
-        self.model.heard(Said::Heard(Heard::Event { topic: topic.to_owned(), data }), self.now);
+        self.model.alive(0, self.now);
+        self.model.heard(0, Said::Heard(Heard::Event { topic: topic.to_owned(), data }), self.now);
         self.settle();
     }
 
@@ -421,7 +426,7 @@ fn a_lost_node_is_told_instead_of_old_numbers_and_comes_back_with_what_was_misse
     let mut stage = stage(LOOK);
     stage.shows("GET / 200");
     stage.took();
-    stage.model.lost("the connection to the node broke", stage.now);
+    stage.model.lost(0, "the connection to the node broke", stage.now);
     stage.shows("disconnected since 14:13:28, trying again");
     stage.shows("http://127.0.0.1:5000: the connection to the node broke");
     stage.shows("? unknown");
@@ -435,13 +440,13 @@ fn a_lost_node_is_told_instead_of_old_numbers_and_comes_back_with_what_was_misse
         stage.pass(SECOND);
         if stage.took().contains(&Wish::Connect) {
             tries += 1;
-            stage.model.lost("refused", stage.now);
+            stage.model.lost(0, "refused", stage.now);
         }
     }
     assert!((5..=8).contains(&tries), "{tries}");
     stage.shows("disconnected since 14:13:28, trying again");
     stage.shows("http://127.0.0.1:5000: refused");
-    stage.model.connected(stage.now);
+    stage.model.connected(0, stage.now);
     stage.settle();
     let said = |wish: &Wish| {
         let Wish::Subscribe(topic, wishes) = wish else { return None };
@@ -475,14 +480,14 @@ fn what_is_lost_of_events_is_asked_for() {
     stage.jobs.push(job("new.one", vec![]));
     stage.lacks("new.one");
     let lagged = Heard::Lagged { topic: "EVENTS".into(), lost: 3 };
-    stage.model.heard(Said::Heard(lagged), stage.now);
+    stage.model.heard(0, Said::Heard(lagged), stage.now);
     stage.settle();
     stage.shows("new.one");
     let lagged = Heard::Lagged { topic: "LOGS:site.web:1".into(), lost: 3 };
-    stage.model.heard(Said::Heard(lagged), stage.now);
+    stage.model.heard(0, Said::Heard(lagged), stage.now);
     stage.shows("some of it is not kept");
     let result = Err(Error::Refused { status: 404, word: String::new(), reason: "no more".into() });
-    stage.model.heard(Said::Followed { topic: "LOGS:site.web:1".into(), result }, stage.now);
+    stage.model.heard(0, Said::Followed { topic: "LOGS:site.web:1".into(), result }, stage.now);
     stage.shows("- no more");
 }
 
@@ -522,24 +527,24 @@ fn only_so_many_jobs_are_asked_about_at_a_time() {
     let count = limits::TOP_ASKED + 1;
     let names: Vec<String> = (0..count).map(|n| format!("a.j{n}")).collect();
     let mut stage = Stage::new(vec![], LOOK);
-    stage.model.lost("", stage.now);
-    stage.model.connected(stage.now);
-    let asked = |wishes: &[Wish]| {
-        wishes.iter().filter(|wish| matches!(wish, Wish::Command(_, "info", _))).count()
+    stage.model.lost(0, "", stage.now);
+    stage.model.connected(0, stage.now);
+    let asked = |wishes: &[(usize, Wish)]| {
+        wishes.iter().filter(|(_, wish)| matches!(wish, Wish::Command(_, "info", _))).count()
     };
     let wishes = stage.model.take_wishes();
-    let id = wishes.iter().find_map(|wish| {
+    let id = wishes.iter().find_map(|(_, wish)| {
         let Wish::Command(id, "jobs", _) = wish else { return None };
         Some(id.clone())
     });
     let id = id.expect("it asks for the jobs");
-    stage.model.heard(Said::Answer { id, result: Ok(json!({"jobs": names})) }, stage.now);
+    stage.model.heard(0, Said::Answer { id, result: Ok(json!({"jobs": names})) }, stage.now);
     stage.model.tick(stage.now);
     let wishes = stage.model.take_wishes();
     assert_eq!(asked(&wishes), limits::TOP_ASKED);
-    let Some(Wish::Command(id, ..)) = wishes.first().cloned() else { panic!("{wishes:?}") };
+    let Some((_, Wish::Command(id, ..))) = wishes.first().cloned() else { panic!("{wishes:?}") };
     let info = json!({"info": job("a.j0", vec![])});
-    stage.model.heard(Said::Answer { id, result: Ok(info) }, stage.now);
+    stage.model.heard(0, Said::Answer { id, result: Ok(info) }, stage.now);
     stage.model.tick(stage.now);
     assert_eq!(asked(&stage.model.take_wishes()), 1);
 }
@@ -550,11 +555,11 @@ fn what_is_remembered_is_bounded() {
     for n in 0..=limits::TOP_EVENTS {
         stage.told("EVENTS", json!({"event": "update", "name": "x.y", "seq": n + 1, "ts": BEGIN}));
     }
-    assert_eq!(stage.model.facts.happened().len(), limits::TOP_EVENTS);
+    assert_eq!(stage.model.nodes[0].facts.happened().len(), limits::TOP_EVENTS);
     for n in 0..=limits::TOP_SAMPLES {
         stage.stat(1, f64::from(u32::try_from(n).expect("small")), 1);
     }
-    let used = stage.model.facts.used(1).expect("measured");
+    let used = stage.model.nodes[0].facts.used(1).expect("measured");
     let first = used.cpu.last(usize::MAX).next();
     assert_eq!((used.cpu.last(usize::MAX).count(), first), (limits::TOP_SAMPLES, Some(1.0)));
 }
@@ -563,9 +568,9 @@ fn what_is_remembered_is_bounded() {
 fn only_the_jobs_that_are_meant_are_shown() {
     let mut stage = Stage::new(vec![], LOOK);
     let scope = Scope { patterns: vec!["shop.*".into(), "site.worker".into()] };
-    stage.model = Model::new("unix:/s".into(), scope, LOOK);
+    stage.model = Model::new(vec![(None, "unix:/s".into())], &scope, LOOK);
     stage.jobs = site();
-    stage.model.connected(stage.now);
+    stage.model.connected(0, stage.now);
     stage.settle();
     stage.stat(1, 50.0, 1 << 30);
     stage.stat(9, 1.0, 1 << 20);
@@ -574,4 +579,83 @@ fn only_the_jobs_that_are_meant_are_shown() {
     stage.lacks("1G");
     stage.told("EVENTS", json!({"event": "load", "name": "site.other", "seq": 1, "ts": BEGIN}));
     stage.shows("3 jobs");
+}
+
+/// Three nodes with the same jobs, of which the last was never there.
+fn three() -> Stage {
+    let mut stage = Stage::new(site(), LOOK);
+    let node = |name: &str| (Some(name.to_owned()), format!("http://{name}:5000"));
+    stage.model = Model::new(["n1", "n2", "n3"].map(node).into(), &Scope::default(), LOOK);
+    for number in 0..3 {
+        stage.model.begins(number, stage.now);
+    }
+    stage.settle();
+    stage.model.connected(0, stage.now);
+    stage.model.connected(1, stage.now);
+    stage.model.lost(2, "connection refused", stage.now);
+    stage.settle();
+    stage.took();
+    stage
+}
+
+#[test]
+fn many_nodes_are_on_one_screen_and_keys_act_on_that_of_the_row() {
+    let mut stage = three();
+    stage.shows("3 nodes, 1 lost  8 jobs: 2 backoff, 2 exited, 6 running");
+    stage.shows(">n1   site.web.1    ● running");
+    stage.shows(" n2   site.web.1    ● running");
+    stage.shows(" n3                 ? lost");
+    stage.pass(SECOND * 3);
+    stage.shows("lost 3.0s ago: connection refused");
+    stage.press("/n2\n");
+    stage.lacks("n1 ");
+    stage.press("r");
+    stage.shows("n2: Restart site.web, one instance after the other?");
+    stage.press("y");
+    assert_eq!(stage.acted, [1]);
+    stage.shows("n2: site.web restarts");
+    stage.press("i");
+    stage.shows("n2: what the node tells of site.web");
+    stage.press("⎋⎋/n3\n");
+    stage.press("ry");
+    assert_eq!(stage.acted, [1], "there is nothing to act on");
+}
+
+#[test]
+fn a_node_that_is_lost_stays_with_its_age_and_what_it_says_again() {
+    let mut stage = three();
+    stage.model.lost(0, "it broke", stage.now);
+    stage.pass(SECOND * 5);
+    stage.shows("3 nodes, 2 lost");
+    stage.shows("n1   site.web.1    ? lost      lost 5.0s ago: it broke");
+    stage.shows("n2   site.web.1    ● running");
+    stage.press("r");
+    stage.shows("n1: Restart site.web");
+    stage.press("y");
+    stage.shows("! n1: not done: the node is not there");
+    assert!(stage.acted.is_empty());
+    stage.model.connected(0, stage.now);
+    stage.settle();
+    stage.shows("n1   site.web.1    ● running");
+    let subscribed = stage.took().into_iter();
+    let subscribed =
+        subscribed.filter(|wish| matches!(wish, Wish::Subscribe(topic, _) if topic == "EVENTS"));
+    assert_eq!(subscribed.count(), 1, "of this node alone");
+}
+
+#[test]
+fn output_is_that_of_the_node_of_the_row() {
+    let mut stage = three();
+    stage.frame((80, 24));
+    stage.pass(SECOND);
+    let log = |text: &str| {
+        let data = json!({"event": "log", "name": "site.web", "pid": 1, "fd": 1, "data": text});
+        let data = data.as_object().cloned().expect("an object");
+        Said::Heard(Heard::Event { topic: "LOGS:site.web:1".into(), data })
+    };
+    stage.model.heard(0, log("of the first\n"), stage.now);
+    stage.model.heard(1, log("of the second\n"), stage.now);
+    stage.shows("n1: output of site.web.1");
+    stage.shows("of the first");
+    stage.lacks("of the second");
 }

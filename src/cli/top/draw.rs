@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 
 use super::canvas::{wrapped, Canvas};
 use super::dialog::{Mode, Page, What, SIGNALS};
-use super::facts::Shown;
+use super::facts::{History, Shown, Totals};
 use super::follow::From;
 use super::listing;
 use super::model::{Bad, Link, Model, Pane};
@@ -31,7 +31,7 @@ pub fn draw(model: &mut Model, now: Now) -> Buffer {
         canvas.put((0, 0), model.size.0, "too small", Paint::Plain);
         return canvas.cells;
     }
-    let all = model.facts.rows(now);
+    let all = model.all_rows(now);
     let rows = model.shown(all.clone());
     let last = canvas.rows() - 1;
     if let Mode::Page(page) = &model.mode {
@@ -63,28 +63,39 @@ fn parts(model: &Model, rows: &[Shown], height: u16) -> (u16, u16) {
 fn draw_head(canvas: &mut Canvas, model: &Model, rows: &[Shown]) -> u16 {
     let columns = canvas.columns();
     let x = canvas.put((0, 0), columns, "gaffer top", Paint::Bold) + 2;
-    match &model.link {
-        Link::Down { since, why } => {
+    match model.nodes.first().map(|node| (node, &node.link)) {
+        Some((node, Link::Down { since, why })) if !model.is_of_many() => {
             let since = (model.look.time)(*since);
             let text = format!("disconnected since {since}, trying again");
             canvas.put((x, 0), columns, &text, Paint::Bad);
             if model.size.1 >= TOTALS_FROM {
-                let text = format!("{}: {why}", model.address);
+                let text = format!("{}: {why}", node.address);
                 canvas.put((0, 1), columns, &text, Paint::Bad);
             }
         }
-        Link::Up => {
+        Some((node, _)) if !model.is_of_many() => {
             let x = match columns {
-                ADDRESS_FROM.. => canvas.put((x, 0), columns, &model.address, Paint::Plain) + 2,
+                ADDRESS_FROM.. => canvas.put((x, 0), columns, &node.address, Paint::Plain) + 2,
                 _ => x,
             };
+            canvas.put((x, 0), columns, &counts(model, rows), Paint::Plain);
+        }
+        Some(_) | None => {
+            let count = model.nodes.len();
+            let lost = (0..count).filter(|node| !model.is_up(*node)).count();
+            let plural = if count == 1 { "" } else { "s" };
+            let mut x = canvas.put((x, 0), columns, &format!("{count} node{plural}"), Paint::Plain);
+            if lost > 0 {
+                x = canvas.put((x, 0), columns, &format!(", {lost} lost"), Paint::Bad);
+            }
+            let x = x + 2;
             canvas.put((x, 0), columns, &counts(model, rows), Paint::Plain);
         }
     }
     if model.size.1 < TOTALS_FROM {
         return 1;
     }
-    if model.link != Link::Up {
+    if !model.is_of_many() && !model.is_up(0) {
         return 2;
     }
     let x = draw_totals(canvas, model, rows) + 2;
@@ -105,7 +116,7 @@ fn counts(model: &Model, rows: &[Shown]) -> String {
     for shown in rows.iter().filter(|shown| shown.row.number.is_some()) {
         *states.entry(&shown.row.state).or_default() += 1;
     }
-    let jobs = model.facts.count();
+    let jobs: usize = model.nodes.iter().map(|node| node.facts.count()).sum();
     let plural = if jobs == 1 { "" } else { "s" };
     let each: Vec<String> =
         states.iter().map(|(state, count)| format!("{count} {state}")).collect();
@@ -116,17 +127,17 @@ fn counts(model: &Model, rows: &[Shown]) -> String {
 fn draw_totals(canvas: &mut Canvas, model: &Model, rows: &[Shown]) -> u16 {
     let columns = canvas.columns();
     let bars = (columns / 8).min(TOTAL_BARS);
-    let totals = model.facts.totals();
-    let (cpu, rss) = model.facts.sums();
+    let sums = model.nodes.iter().map(|node| node.facts.sums());
+    let (cpu, rss) = sums.fold((0.0, 0.0), |(cpu, rss), (c, r)| (cpu + c, rss + r));
     let x = canvas.put((0, 1), columns, "cpu ", Paint::Dim);
-    let values = totals.cpu.last(usize::from(bars));
-    let full = values.clone().fold(100.0, f64::max);
-    canvas.put_bars((x, 1), values, full, Paint::Busy);
+    let values = together(model, usize::from(bars), |totals| &totals.cpu);
+    let full = values.iter().copied().fold(100.0, f64::max);
+    canvas.put_bars((x, 1), values.into_iter(), full, Paint::Busy);
     canvas.put_right((x + bars, 1), 7, &format!("{}%", listing::percent(cpu)), Paint::Plain);
     let x = canvas.put((x + bars + 9, 1), columns, "mem ", Paint::Dim);
-    let values = totals.rss.last(usize::from(bars));
-    let full = values.clone().fold(0.0, f64::max) * 2.0;
-    canvas.put_bars((x, 1), values, full, Paint::Busy);
+    let values = together(model, usize::from(bars), |totals| &totals.rss);
+    let full = values.iter().copied().fold(0.0, f64::max) * 2.0;
+    canvas.put_bars((x, 1), values.into_iter(), full, Paint::Busy);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
     let bytes = rss as u64;
     canvas.put_right((x + bars, 1), 6, &size(bytes), Paint::Plain);
@@ -134,21 +145,51 @@ fn draw_totals(canvas: &mut Canvas, model: &Model, rows: &[Shown]) -> u16 {
     canvas.put((x + bars + 8, 1), columns, &format!("restarts {restarts}"), Paint::Plain)
 }
 
+/// What the processes of all nodes used, the last so many measurements.
+fn together(model: &Model, count: usize, of: fn(&Totals) -> &History) -> Vec<f64> {
+    let mut sums: Vec<f64> = Vec::new();
+    for node in &model.nodes {
+        let values: Vec<f64> = of(node.facts.totals()).last(count).collect();
+        while sums.len() < values.len() {
+            sums.insert(0, 0.0);
+        }
+        // The last of each are of now.
+        for (sum, value) in sums.iter_mut().rev().zip(values.iter().rev()) {
+            *sum += value;
+        }
+    }
+    sums
+}
+
+/// What happened on all nodes, in the order of its time.
+fn happened(model: &Model) -> Vec<(f64, String)> {
+    let mut all = Vec::new();
+    for (index, node) in model.nodes.iter().enumerate() {
+        let front = model.in_front(index);
+        all.extend(node.facts.happened().map(|(at, text)| (at, format!("{front}{text}"))));
+    }
+    if model.nodes.len() > 1 {
+        all.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    }
+    all
+}
+
 /// Draws the lower part: a title, and lines below it.
 fn draw_pane(canvas: &mut Canvas, model: &Model, rows: &[Shown], (y, height): (u16, u16)) {
     if model.pane == Pane::Events {
         canvas.rule(y, "events");
-        let happened = model.facts.happened();
+        let happened = happened(model);
         let skip = happened.len().saturating_sub(usize::from(height));
-        for ((at, text), y) in happened.skip(skip).zip(y + 1..) {
-            let x = canvas.put((0, y), 9, &(model.look.time)(at), Paint::Dim) + 1;
+        for ((at, text), y) in happened.iter().skip(skip).zip(y + 1..) {
+            let x = canvas.put((0, y), 9, &(model.look.time)(*at), Paint::Dim) + 1;
             canvas.put((x, y), canvas.columns(), text, Paint::Plain);
         }
         return;
     }
     let Some(wanted) = model.follow.wanted() else { return canvas.rule(y, "output") };
     let what = if model.only_err { "errors" } else { "output" };
-    canvas.rule(y, &format!("{what} of {}", wanted.shown()));
+    let front = model.in_front(wanted.node);
+    canvas.rule(y, &format!("{front}{what} of {}", wanted.shown()));
     let lines = output(model, None, height, model.wraps, canvas);
     if lines.is_empty() {
         let none = match model.selected_row(rows).and_then(|shown| shown.row.pid) {
@@ -201,7 +242,11 @@ fn draw_output(canvas: &mut Canvas, lines: &[(From, String)], y: u16) {
 }
 
 fn draw_page(canvas: &mut Canvas, model: &Model, page: &Page) {
-    canvas.rule(0, &page.title());
+    let front = match page.what {
+        What::Help => String::new(),
+        What::Log(_) | What::Deaths(_) | What::Info(_) => model.in_front(model.about),
+    };
+    canvas.rule(0, &format!("{front}{}", page.title()));
     let height = canvas.rows() - super::pages::AROUND;
     if matches!(page.what, What::Log(_)) {
         let before = (!page.follows).then_some(page.at);
@@ -219,7 +264,8 @@ fn draw_foot(canvas: &mut Canvas, model: &Model, y: u16) {
     let columns = canvas.columns();
     match &model.mode {
         Mode::Ask(act) => {
-            let lines = vec![act.question(), act.answers().to_owned()];
+            let question = format!("{}{}", model.in_front(model.about), act.question());
+            let lines = vec![question, act.answers().to_owned()];
             draw_question(canvas, &lines, y);
         }
         Mode::Signals(menu) => {
@@ -232,8 +278,13 @@ fn draw_foot(canvas: &mut Canvas, model: &Model, y: u16) {
                 super::dialog::Target::Process(pid, what) => format!("process {pid} of {what}"),
                 super::dialog::Target::Job(name) => format!("all processes of {name}"),
             };
+            let front = model.in_front(model.about);
             let keys = "Left Right choose  Enter takes it  a process or all  Esc leave";
-            draw_question(canvas, &[format!("Signal to {target}:"), signals, keys.into()], y);
+            draw_question(
+                canvas,
+                &[format!("{front}Signal to {target}:"), signals, keys.into()],
+                y,
+            );
         }
         Mode::Filter(_) => {
             canvas.clear(y);

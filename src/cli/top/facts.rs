@@ -83,6 +83,8 @@ pub struct Totals {
 /// A row, and what is told with it.
 #[derive(Clone, Debug)]
 pub struct Shown {
+    /// The node on which it is, by its number.
+    pub node: usize,
     /// What is shown.
     pub row: Row,
     /// The whole name of its job.
@@ -288,7 +290,7 @@ impl Facts {
             for mut row in rows {
                 row.up = row.up.map(|up| up + since);
                 let wanted = info["max_processes"].as_u64().unwrap_or(0);
-                shown.push(Shown { name: name.clone(), wanted, row });
+                shown.push(Shown { node: 0, name: name.clone(), wanted, row });
             }
         }
         shown

@@ -16,6 +16,8 @@ const SETTLES: Duration = Duration::from_millis(150);
 /// An instance: its job and its place, or its process if it has none of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
+    /// The node on which it is, by its number.
+    pub node: usize,
     /// The whole name of the job.
     pub name: String,
     /// Its place there.
@@ -71,10 +73,10 @@ pub struct Follow {
 /// What is to be followed no more, and from now on.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Change {
-    /// This no more.
-    pub leave: Option<String>,
+    /// This topic of this node no more.
+    pub leave: Option<(usize, String)>,
     /// This from now on.
-    pub join: Option<String>,
+    pub join: Option<(usize, String)>,
 }
 
 impl Follow {
@@ -101,36 +103,40 @@ impl Follow {
             return Change::default();
         }
         self.settles_at = None;
-        let leave = self.followed.take().map(|(_, topic)| topic);
+        let leave = self.followed.take().map(|(place, topic)| (place.node, topic));
         let topic = |place: Place| {
             let topic = format!("LOGS:{}:{}", place.name, place.number?);
             Some((place, topic))
         };
         self.followed = self.wanted.clone().and_then(topic);
-        Change { leave, join: self.followed.as_ref().map(|(_, topic)| topic.clone()) }
+        let join = self.followed.as_ref().map(|(place, topic)| (place.node, topic.clone()));
+        Change { leave, join }
     }
 
-    /// Nothing is followed any more, since the connection is lost; all of it is wanted again.
-    pub fn lose(&mut self, now: Now) {
-        self.followed = None;
-        self.open.clear();
-        if self.wanted.is_some() {
+    /// Nothing of a node is followed any more, since its connection is lost; all of it is wanted again.
+    pub fn lose(&mut self, node: usize, now: Now) {
+        if self.followed.as_ref().is_some_and(|(place, _)| place.node == node) {
+            self.followed = None;
+        }
+        if self.wanted.as_ref().is_some_and(|place| place.node == node) {
+            self.open.clear();
             self.lines.clear();
             self.settles_at = Some(now.mono);
         }
     }
 
-    /// Whether this topic is ours.
-    pub fn has(&self, topic: &str) -> bool {
-        self.followed.as_ref().is_some_and(|(_, followed)| followed == topic)
+    /// Whether this topic of a node is ours.
+    pub fn has(&self, (node, topic): (usize, &str)) -> bool {
+        let is_it = |(place, followed): &(Place, String)| place.node == node && followed == topic;
+        self.followed.as_ref().is_some_and(is_it)
     }
 
     /// A part of a topic came.
-    pub fn heard(&mut self, topic: &str, data: &Map<String, Value>) {
-        let Some((place, _)) = self.followed.as_ref().filter(|(_, followed)| followed == topic)
-        else {
+    pub fn heard(&mut self, topic: (usize, &str), data: &Map<String, Value>) {
+        if !self.has(topic) {
             return;
-        };
+        }
+        let Some((place, _)) = &self.followed else { return };
         let number = |key: &str| data.get(key).and_then(Value::as_u64).unwrap_or(0);
         let (pid, fd) = (number("pid"), number("fd"));
         // A one-off has the number of a kept instance, and its output that topic.
@@ -176,14 +182,14 @@ impl Follow {
     }
 
     /// So much of a topic is lost.
-    pub fn lost(&mut self, topic: &str) {
+    pub fn lost(&mut self, topic: (usize, &str)) {
         if self.has(topic) {
             self.say("some of it is not kept".into());
         }
     }
 
     /// A topic is not to be had.
-    pub fn refused(&mut self, topic: &str, why: &str) {
+    pub fn refused(&mut self, topic: (usize, &str), why: &str) {
         if self.has(topic) {
             self.followed = None;
             self.say(why.to_owned());
@@ -230,7 +236,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     fn wanted(number: u64, once: Option<u64>) -> Option<Place> {
-        Some(Place { name: "a.b".into(), number: Some(number), once })
+        Some(Place { node: 0, name: "a.b".into(), number: Some(number), once })
     }
 
     fn told(pid: u64, fd: u64, text: &str) -> Map<String, Value> {
@@ -259,7 +265,7 @@ mod tests {
         follow.want(wanted(2, None), now.plus(SETTLES / 2));
         assert_eq!(follow.take_change(now.plus(SETTLES)), Change::default());
         let later = now.plus(SETTLES * 2);
-        let topic = Some("LOGS:a.b:2".to_owned());
+        let topic = Some((0, "LOGS:a.b:2".to_owned()));
         assert_eq!(follow.take_change(later), Change { leave: None, join: topic.clone() });
         assert_eq!(follow.take_change(later), Change::default(), "once");
         follow.want(None, later);
@@ -270,20 +276,20 @@ mod tests {
     #[test]
     fn lines_are_put_together_and_survive_a_restart() {
         let (mut follow, now) = following(wanted(1, None));
-        follow.heard("LOGS:a.b:1", &told(7, 1, "one\ntw"));
-        follow.heard("LOGS:a.b:1", &told(7, 2, "oops\nno end"));
-        follow.heard("LOGS:a.b:1", &told(7, 1, "o\nth"));
-        follow.heard("LOGS:a.b:2", &told(8, 1, "not ours\n"));
+        follow.heard((0, "LOGS:a.b:1"), &told(7, 1, "one\ntw"));
+        follow.heard((0, "LOGS:a.b:1"), &told(7, 2, "oops\nno end"));
+        follow.heard((0, "LOGS:a.b:1"), &told(7, 1, "o\nth"));
+        follow.heard((0, "LOGS:a.b:2"), &told(8, 1, "not ours\n"));
         assert_eq!(texts(&follow), ["one", "oops", "two", "th", "no end"]);
         let end = json!({"event": "log_end", "pid": 7}).as_object().cloned().expect("an object");
-        follow.heard("LOGS:a.b:1", &end);
-        follow.heard("LOGS:a.b:1", &told(9, 1, "again\n"));
+        follow.heard((0, "LOGS:a.b:1"), &end);
+        follow.heard((0, "LOGS:a.b:1"), &told(9, 1, "again\n"));
         let all = ["one", "oops", "two", "th", "no end", "process 7 is over", "again"];
         assert_eq!(texts(&follow), all);
         let errors = follow.lines().filter(|(from, _)| *from == From::Err).count();
         assert_eq!(errors, 2);
-        follow.lost("LOGS:a.b:1");
-        follow.refused("LOGS:a.b:1", "there is no such job");
+        follow.lost((0, "LOGS:a.b:1"));
+        follow.refused((0, "LOGS:a.b:1"), "there is no such job");
         assert_eq!(texts(&follow).len(), 9);
         follow.want(wanted(2, None), now);
         assert_eq!(texts(&follow), Vec::<String>::new(), "another one's");
@@ -295,8 +301,8 @@ mod tests {
         once.insert("once".into(), json!(true));
         for (place, text) in [(wanted(1, None), "kept"), (wanted(1, Some(9)), "once")] {
             let (mut follow, _) = following(place);
-            follow.heard("LOGS:a.b:1", &told(7, 1, "kept\n"));
-            follow.heard("LOGS:a.b:1", &once);
+            follow.heard((0, "LOGS:a.b:1"), &told(7, 1, "kept\n"));
+            follow.heard((0, "LOGS:a.b:1"), &once);
             assert_eq!(texts(&follow), [text]);
         }
     }
@@ -304,13 +310,13 @@ mod tests {
     #[test]
     fn lines_are_bounded_in_number_and_length() {
         let (mut follow, _) = following(wanted(1, None));
-        follow.heard("LOGS:a.b:1", &told(7, 1, &"ä".repeat(limits::TOP_LINE - 1)));
-        follow.heard("LOGS:a.b:1", &told(7, 1, "äb\n"));
+        follow.heard((0, "LOGS:a.b:1"), &told(7, 1, &"ä".repeat(limits::TOP_LINE - 1)));
+        follow.heard((0, "LOGS:a.b:1"), &told(7, 1, "äb\n"));
         let lengths: Vec<usize> = follow.lines().map(|(_, text)| text.chars().count()).collect();
         assert_eq!(lengths, [limits::TOP_LINE, 1]);
-        follow.heard("LOGS:a.b:1", &told(7, 1, &"x\n".repeat(limits::TOP_LINES - 2)));
+        follow.heard((0, "LOGS:a.b:1"), &told(7, 1, &"x\n".repeat(limits::TOP_LINES - 2)));
         assert_eq!((follow.lines().count(), follow.numbers(false)[0]), (limits::TOP_LINES, 0));
-        follow.heard("LOGS:a.b:1", &told(7, 1, "x\n"));
+        follow.heard((0, "LOGS:a.b:1"), &told(7, 1, "x\n"));
         assert_eq!((follow.lines().count(), follow.numbers(false)[0]), (limits::TOP_LINES, 1));
     }
 }

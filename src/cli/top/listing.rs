@@ -2,12 +2,14 @@
 
 use super::canvas::{width_of, Canvas};
 use super::facts::Shown;
-use super::model::{Link, Model};
+use super::model::Model;
 use crate::cli::rows::{Column, Row};
 use crate::cli::terminal::{size, span, Paint};
 
 /// Columns of a state: its symbol, and its longest word.
 const STATE: u16 = 10;
+/// Most columns of a node's name.
+const NODE: u16 = 16;
 /// From so many columns on, numbers are shown,
 const NUMBERS_FROM: u16 = 56;
 /// bars beside them,
@@ -17,6 +19,8 @@ const LONG_BARS_FROM: u16 = 110;
 
 /// Where what stands.
 struct Places {
+    /// Of the node, if there are several; blanks behind it included.
+    node: u16,
     name: u16,
     state: u16,
     restarts: u16,
@@ -30,7 +34,8 @@ struct Places {
 }
 
 impl Places {
-    fn of(columns: u16, longest: u16) -> Self {
+    fn of(columns: u16, longest: u16, node: u16) -> Self {
+        let columns = columns.saturating_sub(node);
         let bars = match columns {
             LONG_BARS_FROM.. => 12,
             BARS_FROM.. => 6,
@@ -40,44 +45,57 @@ impl Places {
         let most = if numbers { columns / 4 } else { columns.saturating_sub(STATE + 2) };
         let name = longest.clamp(4, most.max(8));
         let bar = if bars > 0 { bars + 1 } else { 0 };
-        let state = 1 + name + 1;
+        let state = 1 + node + name + 1;
         let restarts = state + STATE + 1;
         let cpu = restarts + 5;
         let mem = cpu + 6 + bar;
         let up = mem + 6 + bar;
         let note = if numbers { up + 8 } else { restarts };
-        Self { name, state, restarts, cpu, mem, up, note, bars, numbers }
+        Self { node, name, state, restarts, cpu, mem, up, note, bars, numbers }
     }
 }
 
 /// Draws the rows from this line on, with a head above them.
 pub fn draw(canvas: &mut Canvas, model: &Model, rows: &[Shown], y: u16, height: u16) {
-    let one_app = rows.iter().all(|shown| rows.first().is_some_and(|f| f.row.app == shown.row.app));
+    let mut of_jobs = rows.iter().filter(|shown| !shown.name.is_empty());
+    let first = of_jobs.next();
+    let one_app = of_jobs.all(|shown| first.is_some_and(|first| first.row.app == shown.row.app));
     let name = |row: &Row| {
         let name = row.name();
         let own = name.strip_prefix(&row.app).and_then(|rest| rest.strip_prefix('.'));
         own.filter(|_| one_app).map_or(name.clone(), str::to_owned)
     };
     let longest = rows.iter().map(|shown| width_of(&name(&shown.row))).max().unwrap_or(0);
-    let places = Places::of(canvas.columns(), longest);
+    let nodes = model.nodes.iter().filter_map(|node| node.label.as_deref());
+    let node = nodes.map(|label| width_of(label).clamp(4, NODE) + 1).max().unwrap_or(0);
+    let places = Places::of(canvas.columns(), longest, node);
     heads(canvas, model, &places, y);
     let seen = rows.iter().enumerate().skip(model.first).take(usize::from(height));
     for ((index, shown), y) in seen.zip(y + 1..) {
         let is_selected = index == model.index;
         let marker = if is_selected { ">" } else { " " };
         canvas.put((0, y), 1, marker, Paint::Plain);
-        canvas.put((1, y), places.name, &name(&shown.row), Paint::Plain);
-        if model.link == Link::Up {
+        if places.node > 0 {
+            let label = shown.row.node.as_deref().unwrap_or_default();
+            canvas.put((1, y), places.node - 1, label, Paint::Plain);
+        }
+        let name = if shown.name.is_empty() { String::new() } else { name(&shown.row) };
+        canvas.put((1 + places.node, y), places.name, &name, Paint::Plain);
+        if model.is_up(shown.node) {
             row(canvas, model, &places, shown, y);
-        } else {
+        } else if places.node == 0 {
             canvas.put((places.state, y), STATE, "? unknown", Paint::Dim);
+        } else {
+            canvas.put((places.state, y), STATE, "? lost", Paint::Bad);
+            canvas.put((places.restarts + 1, y), canvas.columns(), &shown.row.note, Paint::Bad);
         }
         if is_selected {
             canvas.reverse(y);
         }
     }
     if rows.is_empty() {
-        let none = match (model.filter.is_empty(), model.facts.count()) {
+        let count: usize = model.nodes.iter().map(|node| node.facts.count()).sum();
+        let none = match (model.filter.is_empty(), count) {
             (false, 1..) => "no row has the filter in it; Esc ends that",
             _ => "no jobs",
         };
@@ -87,7 +105,11 @@ pub fn draw(canvas: &mut Canvas, model: &Model, rows: &[Shown], y: u16, height: 
 
 fn heads(canvas: &mut Canvas, model: &Model, places: &Places, y: u16) {
     let sorted = |column: Column| if model.sort == Some(column) { "*" } else { "" };
-    canvas.put((1, y), places.name, &format!("JOB{}", sorted(Column::Job)), Paint::Dim);
+    if places.node > 0 {
+        canvas.put((1, y), places.node - 1, "NODE", Paint::Dim);
+    }
+    let job = format!("JOB{}", sorted(Column::Job));
+    canvas.put((1 + places.node, y), places.name, &job, Paint::Dim);
     canvas.put((places.state, y), STATE, &format!("STATE{}", sorted(Column::State)), Paint::Dim);
     if !places.numbers {
         return;
@@ -121,7 +143,8 @@ fn row(canvas: &mut Canvas, model: &Model, places: &Places, shown: &Shown, y: u1
     if let Some(rss) = row.measured.rss {
         canvas.put_right((places.mem, y), 5, &size(rss), Paint::Plain);
     }
-    if let Some(used) = model.facts.used(pid) {
+    let node = model.nodes.get(shown.node);
+    if let Some(used) = node.and_then(|node| node.facts.used(pid)) {
         let bars = usize::from(places.bars);
         let cpu = used.cpu.last(bars);
         let full = cpu.clone().fold(100.0, f64::max);

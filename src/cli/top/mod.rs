@@ -1,4 +1,4 @@
-//! `gaffer top`: the node as it is, on all of the terminal.
+//! `gaffer top`: the node as it is, on all of the terminal, or many nodes.
 //!
 //! Read in this order: `model` (facts, keys and time in; wishes out), with `facts` (what the node said),
 //! `follow` (the output of one process), `dialog` and `pressed` (what keys lead to) and `keys` (bytes to
@@ -21,11 +21,11 @@ pub mod shell;
 use std::io::{self, IsTerminal as _};
 
 use super::args::Invocation;
-use super::connect;
 use super::failure::Failure;
 use super::names;
 use super::printable;
 use super::rows::Column;
+use super::sites::{Sites, Wanted};
 use super::terminal::Terminal;
 use super::times;
 use crate::client::Live;
@@ -43,7 +43,7 @@ pub fn top(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), F
         ));
     }
     let sort = Column::of_flag(invocation)?;
-    let server = connect::server(invocation)?;
+    let sites = Sites::of(invocation, terminal, Wanted::WithJobsOrAll(&invocation.words))?;
     let scope = if names::means_everything(invocation) {
         Scope::default()
     } else {
@@ -60,8 +60,18 @@ pub fn top(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), F
         color: terminal.has_color(),
         time: times::of_day,
     };
-    let live = Live::open(server.endpoint())?;
-    let mut model = Model::new(server.address().to_string(), scope, look);
+    let (mut named, mut nodes) = (Vec::new(), Vec::new());
+    for site in sites.all() {
+        let endpoint = site.server.endpoint().clone();
+        // Of many nodes one that is not there is shown as that; a single one is an error.
+        let live = match site.label {
+            None => Some(Live::open(&endpoint)?),
+            Some(_) => None,
+        };
+        named.push((site.label.clone(), site.server.address().to_string()));
+        nodes.push((endpoint, live));
+    }
+    let mut model = Model::new(named, &scope, look);
     model.sort = sort;
-    Shell::new(model, server.endpoint().clone(), live)?.run()
+    Shell::new(model, nodes)?.run()
 }

@@ -1,5 +1,5 @@
-//! All of `top` but the terminal and the connection: what the node says, keys and time come in, and what
-//! is to be shown and to be said to the node goes out. It reads no clock and waits for nothing.
+//! All of `top` but the terminal and the connections: what nodes say, keys and time come in, and what is to
+//! be shown and to be said to them goes out. It reads no clock and waits for nothing.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use super::facts::{Facts, Scope, Shown};
 use super::follow::{Follow, Place};
 use super::pages;
 use crate::base::clock::Now;
-use crate::cli::rows::{self, Column};
+use crate::cli::rows::{self, Column, Row};
+use crate::cli::terminal::span;
 use crate::client::{Error, Heard, Said};
 
 /// How often statistics come, and whatever moves is looked at.
@@ -36,10 +37,10 @@ pub struct Look {
     pub time: fn(f64) -> String,
 }
 
-/// What the model wants.
+/// What the model wants of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Wish {
-    /// Connect to the node again.
+    /// Connect to it again.
     Connect,
     /// Follow a topic.
     Subscribe(String, Map<String, Value>),
@@ -95,18 +96,32 @@ pub(super) enum Purpose {
     Act(Act),
 }
 
+/// A node, as far as it is known.
+pub struct NodeView {
+    /// What it is called, where there may be several.
+    pub label: Option<String>,
+    /// Where it is.
+    pub address: String,
+    /// Whether it is there.
+    pub link: Link,
+    /// What it said.
+    pub facts: Facts,
+    /// When it said something last.
+    heard_at: Option<Instant>,
+    retry_at: Option<Instant>,
+    retry_after: Duration,
+}
+
 /// All of it.
 pub struct Model {
     /// How things are shown.
     pub look: Look,
-    /// Where the node is.
-    pub address: String,
+    /// The nodes.
+    pub nodes: Vec<NodeView>,
+    /// The node that a question, a menu or a page is about.
+    pub about: usize,
     /// Columns and rows of the terminal.
     pub size: (u16, u16),
-    /// Whether the node is there.
-    pub link: Link,
-    /// What it said.
-    pub facts: Facts,
     /// The output that is followed.
     pub follow: Follow,
     /// What keys mean.
@@ -130,14 +145,10 @@ pub struct Model {
     /// What came of the last act, and whether that is bad.
     pub message: Option<(String, Bad)>,
     message_until: Option<Instant>,
-    purposes: BTreeMap<String, Purpose>,
+    purposes: BTreeMap<String, (usize, Purpose)>,
     commands: u64,
-    pub(super) wishes: Vec<Wish>,
-    /// When the node said something last.
-    heard_at: Option<Instant>,
+    pub(super) wishes: Vec<(usize, Wish)>,
     beat_at: Option<Instant>,
-    retry_at: Option<Instant>,
-    retry_after: Duration,
     changed: Option<Changed>,
     pub(super) over: bool,
 }
@@ -152,14 +163,22 @@ pub enum Changed {
 }
 
 impl Model {
-    /// Of a node at this address, which is not connected yet.
-    pub fn new(address: String, scope: Scope, look: Look) -> Self {
+    /// Of nodes, each with what it is called and its address, none of which is connected yet.
+    pub fn new(nodes: Vec<(Option<String>, String)>, scope: &Scope, look: Look) -> Self {
+        let node = |(label, address): (Option<String>, String)| NodeView {
+            label,
+            address,
+            link: Link::Down { since: 0.0, why: String::new() },
+            facts: Facts::new(scope.clone()),
+            heard_at: None,
+            retry_at: None,
+            retry_after: RETRY.0,
+        };
         Self {
             look,
-            address,
+            nodes: nodes.into_iter().map(node).collect(),
+            about: 0,
             size: (80, 24),
-            link: Link::Down { since: 0.0, why: String::new() },
-            facts: Facts::new(scope),
             follow: Follow::default(),
             mode: Mode::Table,
             pane: Pane::Output,
@@ -175,10 +194,7 @@ impl Model {
             purposes: BTreeMap::new(),
             commands: 0,
             wishes: Vec::new(),
-            heard_at: None,
             beat_at: None,
-            retry_at: None,
-            retry_after: RETRY.0,
             changed: Some(Changed::Now),
             over: false,
         }
@@ -190,111 +206,142 @@ impl Model {
         self.change(Changed::Now);
     }
 
-    /// The connection is there.
-    pub fn connected(&mut self, now: Now) {
-        self.link = Link::Up;
-        (self.retry_at, self.retry_after) = (None, RETRY.0);
-        self.heard_at = Some(now.mono);
-        self.beat_at = Some(now.mono + BEAT);
-        let since = self.facts.last_event;
+    /// Whether there are several nodes, so that each is named.
+    pub fn is_of_many(&self) -> bool {
+        self.nodes.iter().any(|node| node.label.is_some())
+    }
+
+    /// Whether a node is there.
+    pub fn is_up(&self, node: usize) -> bool {
+        self.nodes.get(node).is_some_and(|node| node.link == Link::Up)
+    }
+
+    /// A connection is tried for the first time.
+    pub fn begins(&mut self, node: usize, now: Now) {
+        if let Some(view) = self.nodes.get_mut(node) {
+            view.link = Link::Down { since: now.epoch_seconds(), why: "not connected yet".into() };
+            self.beat_at = self.beat_at.or(Some(now.mono + BEAT));
+            self.wishes.push((node, Wish::Connect));
+        }
+    }
+
+    /// The connection to a node is there.
+    pub fn connected(&mut self, node: usize, now: Now) {
+        let Some(view) = self.nodes.get_mut(node) else { return };
+        view.link = Link::Up;
+        (view.retry_at, view.retry_after) = (None, RETRY.0);
+        view.heard_at = Some(now.mono);
+        let since = view.facts.last_event;
+        self.beat_at = self.beat_at.or(Some(now.mono + BEAT));
         let since = since.map(|since| Map::from_iter([("since".to_owned(), json!(since))]));
-        self.wishes.push(Wish::Subscribe("EVENTS".into(), since.unwrap_or_default()));
+        let events = Wish::Subscribe("EVENTS".into(), since.unwrap_or_default());
         let interval = Map::from_iter([("interval".to_owned(), json!(BEAT.as_secs_f64()))]);
-        self.wishes.push(Wish::Subscribe("STATS".into(), interval));
-        self.order("jobs", Vec::new(), Purpose::Jobs);
+        let stats = Wish::Subscribe("STATS".into(), interval);
+        self.wishes.extend([(node, events), (node, stats)]);
+        self.order(node, "jobs", Vec::new(), Purpose::Jobs);
         self.change(Changed::Now);
     }
 
-    /// The connection is lost, or did not come about.
-    pub fn lost(&mut self, why: &str, now: Now) {
-        self.retry_at = Some(now.mono + self.retry_after);
-        self.retry_after = (self.retry_after * 2).min(RETRY.1);
-        let silent = self.heard_at.map(|at| now.mono.saturating_duration_since(at));
-        let since = match &self.link {
+    /// The connection to a node is lost, or did not come about.
+    pub fn lost(&mut self, node: usize, why: &str, now: Now) {
+        let Some(view) = self.nodes.get_mut(node) else { return };
+        view.retry_at = Some(now.mono + view.retry_after);
+        view.retry_after = (view.retry_after * 2).min(RETRY.1);
+        let silent = view.heard_at.map(|at| now.mono.saturating_duration_since(at));
+        let since = match &view.link {
             Link::Up => now.epoch_seconds() - silent.unwrap_or_default().as_secs_f64(),
             Link::Down { since, .. } => *since,
         };
-        self.link = Link::Down { since, why: why.to_owned() };
-        self.wishes.clear();
-        self.purposes.clear();
-        (self.heard_at, self.beat_at) = (None, None);
-        self.facts.lose();
-        self.follow.lose(now);
+        view.link = Link::Down { since, why: why.to_owned() };
+        view.heard_at = None;
+        view.facts.lose();
+        self.wishes.retain(|(of, wish)| *of != node || *wish == Wish::Repaint);
+        self.purposes.retain(|_, (of, _)| *of != node);
+        // Of many, how long a node is lost is shown.
+        if !self.is_of_many() {
+            self.beat_at = None;
+        }
+        self.follow.lose(node, now);
         self.change(Changed::Now);
     }
 
-    /// The node is alive.
-    pub fn alive(&mut self, now: Now) {
-        self.heard_at = Some(now.mono);
+    /// A node is alive.
+    pub fn alive(&mut self, node: usize, now: Now) {
+        if let Some(view) = self.nodes.get_mut(node) {
+            view.heard_at = Some(now.mono);
+        }
     }
 
-    /// The node said something.
-    pub fn heard(&mut self, said: Said, now: Now) {
+    /// A node said something.
+    pub fn heard(&mut self, node: usize, said: Said, now: Now) {
+        let Some(view) = self.nodes.get_mut(node) else { return };
         match said {
             Said::Heard(Heard::Event { topic, data }) if topic == "EVENTS" => {
-                if self.facts.event(&data) {
+                if view.facts.event(&data) {
                     self.change(Changed::Soon);
                 }
             }
             Said::Heard(Heard::Event { topic, data }) if topic == "STATS" => {
-                self.facts.stat(&data, now);
+                view.facts.stat(&data, now);
                 self.change(Changed::Soon);
             }
             Said::Heard(Heard::Event { topic, data }) => {
-                self.follow.heard(&topic, &data);
+                self.follow.heard((node, &topic), &data);
                 self.change(Changed::Soon);
             }
             // What was lost may have been about any job.
             Said::Heard(Heard::Lagged { topic, .. }) if topic == "EVENTS" => {
-                self.order("jobs", Vec::new(), Purpose::Jobs);
+                self.order(node, "jobs", Vec::new(), Purpose::Jobs);
             }
-            Said::Heard(Heard::Lagged { topic, .. }) => self.follow.lost(&topic),
+            Said::Heard(Heard::Lagged { topic, .. }) => self.follow.lost((node, &topic)),
             Said::Followed { result: Ok(()), .. } => {}
-            Said::Followed { topic, result: Err(error) } if self.follow.has(&topic) => {
-                self.follow.refused(&topic, &error.to_string());
+            Said::Followed { topic, result: Err(error) } if self.follow.has((node, &topic)) => {
+                self.follow.refused((node, &topic), &error.to_string());
                 self.change(Changed::Soon);
             }
             Said::Followed { topic, result: Err(error) } => {
-                self.tell(format!("{topic}: {error}"), Bad::Yes, now);
+                self.tell_of(node, &format!("{topic}: {error}"), Bad::Yes, now);
             }
             Said::Answer { id, result } => self.answered(&id, result, now),
         }
     }
 
     fn answered(&mut self, id: &str, result: Result<Value, Error>, now: Now) {
-        let Some(purpose) = self.purposes.remove(id) else { return };
+        let Some((node, purpose)) = self.purposes.remove(id) else { return };
         self.change(Changed::Soon);
+        let is_about = self.about == node;
+        let Some(view) = self.nodes.get_mut(node) else { return };
         match (purpose, result) {
             (Purpose::Jobs, Ok(value)) => {
                 let names = value["jobs"].as_array().into_iter().flatten();
                 let names = names.filter_map(Value::as_str).map(str::to_owned);
-                self.facts.jobs(names.collect());
+                view.facts.jobs(names.collect());
             }
             (Purpose::Info(name), Ok(mut value)) => {
                 let info = value["info"].take();
                 if let Mode::Page(Page { what: What::Info(of), lines, .. }) = &mut self.mode {
-                    if *of == name {
+                    if *of == name && is_about {
                         *lines = pages::info(&info);
                     }
                 }
-                self.facts.info(&name, Some(info), now);
+                view.facts.info(&name, Some(info), now);
             }
             (Purpose::Info(name), Err(error)) => {
-                self.facts.info(&name, None, now);
+                view.facts.info(&name, None, now);
                 if !error.is_not_found() {
-                    self.tell(format!("{name}: {error}"), Bad::Yes, now);
+                    self.tell_of(node, &format!("{name}: {error}"), Bad::Yes, now);
                 }
             }
             (Purpose::Deaths(name), Ok(value)) => {
                 if let Mode::Page(Page { what: What::Deaths(of), lines, .. }) = &mut self.mode {
-                    if *of == name {
+                    if *of == name && is_about {
                         *lines = pages::deaths(&value["deaths"], self.look.time);
                     }
                 }
             }
-            (Purpose::Act(act), Ok(_)) => self.tell(act.done(), Bad::No, now),
+            (Purpose::Act(act), Ok(_)) => self.tell_of(node, &act.done(), Bad::No, now),
             (Purpose::Act(_) | Purpose::Jobs | Purpose::Deaths(_), Err(error)) => {
-                self.tell(error.to_string(), Bad::Yes, now);
+                self.tell_of(node, &error.to_string(), Bad::Yes, now);
             }
         }
     }
@@ -306,6 +353,18 @@ impl Model {
         self.change(Changed::Now);
     }
 
+    /// The same of a node.
+    pub(super) fn tell_of(&mut self, node: usize, text: &str, bad: Bad, now: Now) {
+        let text = format!("{}{text}", self.in_front(node));
+        self.tell(text, bad, now);
+    }
+
+    /// What stands in front of what is said of a node, where there are several.
+    pub fn in_front(&self, node: usize) -> String {
+        let label = self.nodes.get(node).and_then(|node| node.label.as_ref());
+        label.map(|label| format!("{label}: ")).unwrap_or_default()
+    }
+
     /// Time passes.
     pub fn tick(&mut self, now: Now) {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now.mono);
@@ -313,25 +372,16 @@ impl Model {
             (self.message, self.message_until) = (None, None);
             self.change(Changed::Now);
         }
-        if is_due(self.retry_at) {
-            self.retry_at = None;
-            self.wishes.push(Wish::Connect);
-        }
         if is_due(self.beat_at) {
-            self.beat_at = Some(now.mono + BEAT);
-            self.facts.touch_moving();
+            let is_any_up = (0..self.nodes.len()).any(|node| self.is_up(node));
+            let goes_on = is_any_up || self.is_of_many();
+            self.beat_at = goes_on.then_some(now.mono + BEAT);
+            self.nodes.iter_mut().for_each(|node| node.facts.touch_moving());
             // Times pass.
             self.change(Changed::Soon);
         }
-        if self.heard_at.is_some_and(|at| at + self.patience() <= now.mono) {
-            self.lost(&format!("it said nothing for {} seconds", self.patience().as_secs()), now);
-            self.wishes.push(Wish::HangUp);
-        }
-        if self.link != Link::Up {
-            return;
-        }
-        while let Some(name) = self.facts.take_stale() {
-            self.order("info", vec![json!(name)], Purpose::Info(name));
+        for node in 0..self.nodes.len() {
+            self.tick_node(node, now);
         }
         let follows = self.follow.deadline().is_some_and(|at| at <= now.mono);
         if self.changed.is_some() || follows {
@@ -339,33 +389,55 @@ impl Model {
         }
     }
 
-    fn patience(&self) -> Duration {
-        if self.facts.has_processes() {
-            SILENCE
-        } else {
-            LONG_SILENCE
+    fn tick_node(&mut self, node: usize, now: Now) {
+        let Some(view) = self.nodes.get_mut(node) else { return };
+        if view.retry_at.is_some_and(|at| at <= now.mono) {
+            view.retry_at = None;
+            self.wishes.push((node, Wish::Connect));
+        }
+        let patience = view.patience();
+        if view.heard_at.is_some_and(|at| at + patience <= now.mono) {
+            let why = format!("it said nothing for {} seconds", patience.as_secs());
+            self.lost(node, &why, now);
+            self.wishes.push((node, Wish::HangUp));
+        }
+        while self.is_up(node) {
+            let view = self.nodes.get_mut(node);
+            let Some(name) = view.and_then(|view| view.facts.take_stale()) else { break };
+            self.order(node, "info", vec![json!(name)], Purpose::Info(name));
         }
     }
 
     fn follow_selected(&mut self, now: Now) {
         let selected = self.selected_row(&self.rows(now));
+        let selected = selected.filter(|shown| self.is_up(shown.node));
+        if selected.is_none() && !(0..self.nodes.len()).any(|node| self.is_up(node)) {
+            return;
+        }
         self.follow.want(selected.map(|shown| Place::of(&shown)), now);
         let change = self.follow.take_change(now);
-        self.wishes.extend(change.leave.map(Wish::Unsubscribe));
+        let leave = change.leave.map(|(node, topic)| (node, Wish::Unsubscribe(topic)));
+        self.wishes.extend(leave.filter(|(node, _)| self.is_up(*node)));
         let since = Map::from_iter([("since".to_owned(), json!(0))]);
-        self.wishes.extend(change.join.map(|topic| Wish::Subscribe(topic, since)));
+        let join = change.join.map(|(node, topic)| (node, Wish::Subscribe(topic, since)));
+        self.wishes.extend(join);
     }
 
     /// When time is to pass.
     pub fn deadline(&self) -> Option<Instant> {
-        let silence = self.heard_at.map(|at| at + self.patience());
-        let follow = self.follow.deadline().filter(|_| self.link == Link::Up);
-        let all = [self.message_until, self.retry_at, self.beat_at, silence, follow];
+        let follow = self.follow.deadline();
+        let follow = follow.filter(|_| (0..self.nodes.len()).any(|node| self.is_up(node)));
+        let of_node = |node: &NodeView| {
+            let silence = node.heard_at.map(|at| at + node.patience());
+            [node.retry_at, silence].into_iter().flatten().min()
+        };
+        let nodes = self.nodes.iter().filter_map(of_node).min();
+        let all = [self.message_until, self.beat_at, nodes, follow];
         all.into_iter().flatten().min()
     }
 
-    /// What is to be said to the node, and done.
-    pub fn take_wishes(&mut self) -> Vec<Wish> {
+    /// What is to be said to nodes, each by its number, and done.
+    pub fn take_wishes(&mut self) -> Vec<(usize, Wish)> {
         std::mem::take(&mut self.wishes)
     }
 
@@ -383,16 +455,46 @@ impl Model {
         self.changed = self.changed.max(Some(how));
     }
 
-    pub(super) fn order(&mut self, name: &'static str, args: Vec<Value>, purpose: Purpose) {
+    pub(super) fn order(
+        &mut self,
+        node: usize,
+        name: &'static str,
+        args: Vec<Value>,
+        purpose: Purpose,
+    ) {
         self.commands += 1;
         let id = self.commands.to_string();
-        self.purposes.insert(id.clone(), purpose);
-        self.wishes.push(Wish::Command(id, name, args));
+        self.purposes.insert(id.clone(), (node, purpose));
+        self.wishes.push((node, Wish::Command(id, name, args)));
+    }
+
+    /// All rows, of one node after the other. Of many, one that is lost says so, even if it has none.
+    pub fn all_rows(&self, now: Now) -> Vec<Shown> {
+        let mut all = Vec::new();
+        for (index, node) in self.nodes.iter().enumerate() {
+            let before = all.len();
+            all.extend(node.facts.rows(now).into_iter().map(|mut shown| {
+                shown.node = index;
+                shown.row.node.clone_from(&node.label);
+                shown
+            }));
+            let (Some(label), Link::Down { since, why }) = (&node.label, &node.link) else {
+                continue;
+            };
+            let note = format!("lost {} ago: {why}", span((now.epoch_seconds() - since).max(0.0)));
+            if all.len() == before {
+                all.push(without_job(index, label));
+            }
+            for shown in all.iter_mut().skip(before) {
+                shown.row.note.clone_from(&note);
+            }
+        }
+        all
     }
 
     /// The rows that are shown, sorted.
     pub fn rows(&self, now: Now) -> Vec<Shown> {
-        self.shown(self.facts.rows(now))
+        self.shown(self.all_rows(now))
     }
 
     /// Of all rows those that are shown, sorted.
@@ -402,7 +504,8 @@ impl Model {
         if !filter.is_empty() {
             shown.retain(|one| {
                 let row = &one.row;
-                let text = format!("{} {} {}", row.name(), row.state, row.note);
+                let node = row.node.as_deref().unwrap_or_default();
+                let text = format!("{node} {} {} {}", row.name(), row.state, row.note);
                 text.to_lowercase().contains(&filter)
             });
         }
@@ -433,11 +536,28 @@ impl Model {
     }
 }
 
+impl NodeView {
+    fn patience(&self) -> Duration {
+        if self.facts.has_processes() {
+            SILENCE
+        } else {
+            LONG_SILENCE
+        }
+    }
+}
+
+/// The row of a node of which no job is known.
+fn without_job(node: usize, label: &str) -> Shown {
+    let row = Row { node: Some(label.to_owned()), ..Row::default() };
+    Shown { node, name: String::new(), wanted: 0, row }
+}
+
 impl Place {
     /// That of a row.
     pub fn of(shown: &Shown) -> Self {
         let row = &shown.row;
-        Self { name: shown.name.clone(), number: row.number, once: row.pid.filter(|_| row.once) }
+        let once = row.pid.filter(|_| row.once);
+        Self { node: shown.node, name: shown.name.clone(), number: row.number, once }
     }
 
     /// It as it is shown.

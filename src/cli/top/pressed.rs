@@ -6,7 +6,7 @@ use super::dialog::{Act, Choice, Menu, Mode, Page, What};
 use super::facts::Shown;
 use super::follow::Place;
 use super::keys::Key;
-use super::model::{Bad, Changed, Link, Model, Pane, Purpose, Wish};
+use super::model::{Bad, Changed, Model, Pane, Purpose, Wish};
 use super::pages;
 use crate::base::clock::Now;
 use crate::base::limits;
@@ -17,7 +17,7 @@ impl Model {
     pub fn key(&mut self, key: &Key, now: Now) {
         self.change(Changed::Now);
         if *key == Key::Ctrl('l') {
-            return self.wishes.push(Wish::Repaint);
+            return self.wishes.push((0, Wish::Repaint));
         }
         match std::mem::replace(&mut self.mode, Mode::Table) {
             Mode::Table => self.table_key(key, now),
@@ -37,11 +37,12 @@ impl Model {
     }
 
     fn act(&mut self, act: Act, now: Now) {
-        if self.link != Link::Up {
-            return self.tell("not done: the node is not there".into(), Bad::Yes, now);
+        let node = self.about;
+        if !self.is_up(node) {
+            return self.tell_of(node, "not done: the node is not there", Bad::Yes, now);
         }
         let (name, args) = act.command();
-        self.order(name, args, Purpose::Act(act));
+        self.order(node, name, args, Purpose::Act(act));
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "most keys mean nothing here")]
@@ -98,7 +99,12 @@ impl Model {
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "most keys mean nothing here")]
     fn row_key(&mut self, key: &Key, shown: Shown) {
-        let Shown { name, wanted, row } = &shown;
+        let Shown { node, name, wanted, row } = &shown;
+        if name.is_empty() {
+            // A node of which nothing is known.
+            return;
+        }
+        self.about = *node;
         let name = name.clone();
         let act = match key {
             Key::Enter => return self.open(What::Log(Place::of(&shown))),
@@ -137,12 +143,14 @@ impl Model {
             What::Log(_) => {}
             What::Deaths(name) => {
                 let name = name.clone();
-                if self.link == Link::Up {
-                    self.order("deaths", vec![json!(name)], Purpose::Deaths(name));
+                if self.is_up(self.about) {
+                    self.order(self.about, "deaths", vec![json!(name)], Purpose::Deaths(name));
                 }
             }
             What::Info(name) => {
-                page.lines = self.facts.info_of(name).map(pages::info).unwrap_or_default()
+                let node = self.nodes.get(self.about);
+                let info = node.and_then(|node| node.facts.info_of(name));
+                page.lines = info.map(pages::info).unwrap_or_default();
             }
         }
         self.mode = Mode::Page(page);

@@ -1,5 +1,5 @@
-//! The loop: keys of the terminal, words of the node, signals and time go into the model, and what it
-//! wants is done. One thread; only a connection that is lost comes about in another, for that may wait.
+//! The loop: keys of the terminal, words of nodes, signals and time go into the model, and what it wants is
+//! done. One thread; only a connection that is lost comes about in another, for that may wait.
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -24,8 +24,9 @@ use crate::sys::terminal;
 
 const TERMINAL: Token = Token(0);
 const SIGNALS: Token = Token(1);
-const NODE: Token = Token(2);
-const WAKER: Token = Token(3);
+const WAKER: Token = Token(2);
+/// Of the first node; the others follow.
+const NODES: usize = 3;
 
 /// How long the rest of a key's bytes may take.
 const KEY: Duration = Duration::from_millis(50);
@@ -36,8 +37,16 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// What is heard of the node before keys and signals are looked at again.
 const SHARE: usize = 500;
 
-/// A connection that came about, or why it did not.
-type Opened = Result<Live, Error>;
+/// A connection to a node that came about, or why it did not.
+type Opened = (usize, Result<Live, Error>);
+
+/// The way to a node.
+struct Way {
+    endpoint: Endpoint,
+    live: Option<Live>,
+    /// It has said more than was heard.
+    more: bool,
+}
 
 /// How it ends.
 enum End {
@@ -52,7 +61,7 @@ enum End {
 /// All that the loop has.
 pub struct Shell {
     model: Model,
-    node: Endpoint,
+    ways: Vec<Way>,
     screen: Screen,
     poll: Poll,
     signals: Signals,
@@ -60,9 +69,6 @@ pub struct Shell {
     keys: Keys,
     /// When the last bytes of a key came that is not whole.
     key_at: Option<Instant>,
-    live: Option<Live>,
-    /// The node has said more than was heard.
-    more: bool,
     /// Where connections come in, and how.
     opener: Sender<Opened>,
     opened: Receiver<Opened>,
@@ -72,11 +78,12 @@ pub struct Shell {
 }
 
 impl Shell {
-    /// A loop for a model whose node is connected, which takes the terminal.
+    /// A loop for a model of these nodes, which takes the terminal. Those that are not connected yet come
+    /// about while it turns.
     ///
     /// # Errors
     /// The terminal, or a signal, is not to be had.
-    pub fn new(model: Model, node: Endpoint, live: Live) -> io::Result<Self> {
+    pub fn new(model: Model, nodes: Vec<(Endpoint, Option<Live>)>) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let mut signals =
@@ -86,17 +93,17 @@ impl Shell {
         let both = Interest::READABLE | Interest::WRITABLE;
         poll.registry().register(&mut SourceFd(&screen.as_raw_fd()), TERMINAL, both)?;
         let (opener, opened) = channel();
+        let (endpoints, lives): (Vec<Endpoint>, Vec<Option<Live>>) = nodes.into_iter().unzip();
+        let way = |endpoint| Way { endpoint, live: None, more: false };
         let mut shell = Self {
             model,
-            node,
+            ways: endpoints.into_iter().map(way).collect(),
             screen,
             poll,
             signals,
             clock: Clock::default(),
             keys: Keys::default(),
             key_at: None,
-            live: None,
-            more: false,
             opener,
             opened,
             waker,
@@ -104,7 +111,12 @@ impl Shell {
             draw_at: None,
         };
         let now = shell.clock.tick();
-        shell.take_live(Ok(live), now);
+        for (node, live) in lives.into_iter().enumerate() {
+            match live {
+                Some(live) => shell.take_live(node, Ok(live), now),
+                None => shell.model.begins(node, now),
+            }
+        }
         shell.model.resize(shell.screen.size());
         Ok(shell)
     }
@@ -153,18 +165,21 @@ impl Shell {
             }
             self.press_keys(now);
             if has(WAKER) {
-                while let Ok(result) = self.opened.try_recv() {
-                    self.take_live(result, now);
+                while let Ok((node, result)) = self.opened.try_recv() {
+                    self.take_live(node, result, now);
                 }
             }
-            if has(NODE) || self.more {
-                self.hear(now);
+            for node in 0..self.ways.len() {
+                let more = self.ways.get(node).is_some_and(|way| way.more);
+                if more || has(Token(NODES + node)) {
+                    self.hear(node, now);
+                }
             }
         }
     }
 
     fn timeout(&self, now: Now) -> Option<Duration> {
-        if self.more {
+        if self.ways.iter().any(|way| way.more) {
             return Some(Duration::ZERO);
         }
         // A terminal that takes nothing is not drawn for.
@@ -240,9 +255,11 @@ impl Shell {
         }
         self.screen.take_again()?;
         self.model.resize(self.screen.size());
-        if self.live.is_some() {
+        for (node, way) in self.ways.iter().enumerate() {
             // What the node said meanwhile is still to be heard.
-            self.model.alive(now);
+            if way.live.is_some() {
+                self.model.alive(node, now);
+            }
         }
         Ok(None)
     }
@@ -278,37 +295,39 @@ impl Shell {
         }
     }
 
-    fn hear(&mut self, now: Now) {
-        self.more = false;
-        let Some(mut live) = self.live.take() else { return };
-        self.model.alive(now);
+    fn hear(&mut self, node: usize, now: Now) {
+        let Some(way) = self.ways.get_mut(node) else { return };
+        way.more = false;
+        let Some(mut live) = way.live.take() else { return };
+        self.model.alive(node, now);
         let lost = 'heard: {
             for _ in 0..SHARE {
                 match live.hear() {
-                    Ok(Hearing::Said(said)) => self.model.heard(said, now),
+                    Ok(Hearing::Said(said)) => self.model.heard(node, said, now),
                     Ok(Hearing::Nothing) => break 'heard live.flush().err().map(|e| e.to_string()),
                     Ok(Hearing::Over) => break 'heard Some("the node ended it".to_owned()),
                     Err(error) => break 'heard Some(error.to_string()),
                 }
             }
-            self.more = true;
+            way.more = true;
             None
         };
         match lost {
-            None => self.live = Some(live),
-            Some(why) => self.model.lost(&why, now),
+            None => way.live = Some(live),
+            Some(why) => self.model.lost(node, &why, now),
         }
     }
 
     fn grant_wishes(&mut self, now: Now) {
-        for wish in self.model.take_wishes() {
-            let said = match (wish, &mut self.live) {
+        for (node, wish) in self.model.take_wishes() {
+            let Some(way) = self.ways.get_mut(node) else { continue };
+            let said = match (wish, &mut way.live) {
                 (Wish::Repaint, _) => {
                     self.screen.forget();
                     Ok(())
                 }
                 (Wish::Connect, _) => {
-                    self.connect();
+                    self.connect(node);
                     Ok(())
                 }
                 (Wish::HangUp, live) => {
@@ -321,37 +340,41 @@ impl Shell {
                 (Wish::Subscribe(..) | Wish::Unsubscribe(_) | Wish::Command(..), None) => Ok(()),
             };
             if let Err(error) = said {
-                self.live = None;
-                return self.model.lost(&error.to_string(), now);
+                if let Some(way) = self.ways.get_mut(node) {
+                    way.live = None;
+                }
+                self.model.lost(node, &error.to_string(), now);
             }
         }
     }
 
-    fn connect(&mut self) {
-        let (node, sender) = (self.node.clone(), self.opener.clone());
+    fn connect(&mut self, node: usize) {
+        let Some(way) = self.ways.get(node) else { return };
+        let (endpoint, sender) = (way.endpoint.clone(), self.opener.clone());
         let waker = Arc::clone(&self.waker);
         #[expect(clippy::disallowed_methods, reason = "a connection may take long to come about")]
         std::thread::spawn(move || {
             // Where nobody waits for it any more, all is over.
-            let _ = sender.send(Live::open(&node));
+            let _ = sender.send((node, Live::open(&endpoint)));
             let _ = waker.wake();
         });
     }
 
-    fn take_live(&mut self, result: Result<Live, Error>, now: Now) {
+    fn take_live(&mut self, node: usize, result: Result<Live, Error>, now: Now) {
         let both = Interest::READABLE | Interest::WRITABLE;
         let watched = result.and_then(|live| {
             let fd = live.as_fd().as_raw_fd();
-            self.poll.registry().register(&mut SourceFd(&fd), NODE, both)?;
+            self.poll.registry().register(&mut SourceFd(&fd), Token(NODES + node), both)?;
             Ok(live)
         });
         match watched {
             Ok(live) => {
-                self.live = Some(live);
-                self.more = true;
-                self.model.connected(now);
+                if let Some(way) = self.ways.get_mut(node) {
+                    (way.live, way.more) = (Some(live), true);
+                }
+                self.model.connected(node, now);
             }
-            Err(error) => self.model.lost(&short(&error), now),
+            Err(error) => self.model.lost(node, &short(&error), now),
         }
     }
 }
@@ -367,6 +390,7 @@ fn short(error: &Error) -> String {
     match error {
         Error::NoNode { error, .. } => error.to_string(),
         Error::Address { .. }
+        | Error::NoLookupd(_)
         | Error::Unsafe { .. }
         | Error::Broken(_)
         | Error::Strange(_)
