@@ -16,6 +16,7 @@ pub mod gather;
 pub mod hearing;
 pub mod help;
 pub mod jobs;
+pub mod keys;
 pub mod layout;
 pub mod lines;
 pub mod loading;
@@ -40,6 +41,7 @@ pub mod times;
 #[cfg(feature = "top")]
 pub mod top;
 pub mod user_config;
+pub mod users;
 
 use std::ffi::OsString;
 use std::io::Write as _;

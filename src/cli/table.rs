@@ -3,10 +3,7 @@
 use super::args::Invocation;
 use super::failure::Failure;
 use super::terminal::Terminal;
-use super::{
-    check, events, export, help, jobs, loading, logs, lookups, one_off, ps, start, stats, status,
-    streams,
-};
+use super::{check, events, export, help, jobs, keys, loading, logs, lookups, one_off, ps, start, stats, status, streams, users};
 
 /// A flag.
 pub struct Flag {
@@ -97,6 +94,15 @@ const COMMIT_GRACE: Flag = takes(
 );
 const COMMIT_ENV: Flag =
     takes(Some('p'), "param", "NAME=VALUE", "of a job: a variable of its environment (repeatable)");
+const PASSWORD_FILE: Flag = takes(
+    None,
+    "password-file",
+    "FILE",
+    "the first line is the password; - is stdin (asked for without it)",
+);
+const PASSWORD: Flag =
+    takes(Some('p'), "password", "TEXT", "the password, which everybody sees who lists processes");
+const KEY: Flag = takes(Some('k'), "key", "KEY", "whose rights the user gets");
 const WATCH: Flag = flag(Some('w'), "watch", "show it again whenever it changes, until ^C");
 
 /// Every command.
@@ -146,6 +152,19 @@ pub const COMMANDS: &[Command] = &[
     Command { names: &["lookup:job"], args: "JOB", about: "which nodes have a job, with its processes there", flags: &[], on: On::Lookupds, run: lookups::job },
     Command { names: &["lookup:sessions"], args: "[NODE]", about: "list all sessions with their jobs, or those on nodes of this name", flags: &[], on: On::Lookupds, run: lookups::sessions },
     Command { names: &["lookup:session"], args: "SESSION", about: "list the jobs of a session, and which nodes have them", flags: &[], on: On::Lookupds, run: lookups::session },
+    Command { names: &["login"], args: "[USER]", about: "keep a key for this node, got for a name and a password; or make its first administrator, over the unix socket",
+        flags: &[PASSWORD_FILE, PASSWORD, flag(None, "print", "print the key instead of keeping it"), flag(None, "bootstrap", "make an administrator USER and print his key")], on: On::Node, run: users::login },
+    Command { names: &["logout"], args: "", about: "the key that is kept for this node is good no more", flags: &[], on: On::Node, run: users::logout },
+    Command { names: &["key"], args: "[KEY]", about: "list keys, or tell what one permits", flags: &[], on: On::Node, run: keys::key },
+    Command { names: &["key:create"], args: "PERM...", about: "make a key: +a (admin), +u (create users), +k (create keys), +m, +w, +r (on all jobs), SESSION+rwm, SESSION.JOB+r",
+        flags: &[takes(Some('l'), "label", "TEXT", "what people call it"), takes(None, "expires", "SPAN", "it is good for so long: 12h, 30d"), takes(None, "parent", "KEY", "with this key it goes"), takes(None, "certificate", "FILE", "this client certificate stands for it")], on: On::Node, run: keys::create },
+    Command { names: &["key:delete"], args: "KEY", about: "a key, and those that came from it, are good no more", flags: &[], on: On::Node, run: keys::delete },
+    Command { names: &["user"], args: "[USER]", about: "list users, or show one", flags: &[], on: On::Node, run: users::user },
+    Command { names: &["user:add"], args: "[USER]", about: "make a user", flags: &[PASSWORD_FILE, PASSWORD, KEY, takes(Some('t'), "type", "N", "0 is an administrator, 1 an application (default)")], on: On::Node, run: users::add },
+    Command { names: &["user:del"], args: "USER", about: "a user is gone, and his logins with him", flags: &[], on: On::Node, run: users::delete },
+    Command { names: &["user:setpassword"], args: "USER", about: "give a user another password", flags: &[PASSWORD_FILE, PASSWORD], on: On::Node, run: users::set_password },
+    Command { names: &["user:setkey"], args: "USER", about: "give a user another key, or none", flags: &[KEY], on: On::Node, run: users::set_key },
+    Command { names: &["user:import"], args: "FILE", about: "take users of the original over, with the hashes of their passwords (a JSON list)", flags: &[], on: On::Node, run: users::import },
     Command { names: &["ping"], args: "", about: "whether a node answers", flags: &[], on: On::Node, run: status::ping },
     Command { names: &["version"], args: "", about: "the versions of this program and of the node", flags: &[], on: On::Node, run: status::version },
     Command { names: &["completion"], args: "bash|zsh|fish", about: "print the completions of a shell", flags: &[], on: On::Here, run: help::completion },

@@ -24,7 +24,8 @@ pub fn ago(text: &str) -> Result<f64, Failure> {
     Ok((now() - length).max(0.0))
 }
 
-fn length(text: &str) -> Option<f64> {
+/// A length of time in seconds: `90`, `10m`, `1h30m`, `2d`; `None` if the text is none.
+pub fn length(text: &str) -> Option<f64> {
     let mut seconds = 0.0;
     let mut rest = text;
     while !rest.is_empty() {

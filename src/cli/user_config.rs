@@ -12,8 +12,12 @@
 //! cacert = authority.pem
 //! ```
 
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use super::connect;
 use super::failure::Failure;
 use crate::base::similar;
 use crate::client::{Address, Error, Lookup, Trust};
@@ -144,6 +148,83 @@ impl UserConfig {
     }
 }
 
+/// The file in which keys are kept.
+fn path_of_user() -> Result<PathBuf, Failure> {
+    let home = || connect::variable("HOME").map(|home| Path::new(&home).join(".gaffer/gaffer.ini"));
+    let path = connect::variable("GAFFER_CONFIG").map(PathBuf::from).or_else(home);
+    path.ok_or_else(|| Failure::failed("$HOME is not set, so there is nowhere to keep a key"))
+}
+
+/// The key that is kept for a node.
+///
+/// # Errors
+/// The user's file is damaged.
+pub fn kept_key(address: &Address) -> Result<Option<String>, Failure> {
+    let config = UserConfig::of_user(&connect::variable)?;
+    Ok(config.and_then(|config| config.key(address).map(str::to_owned)))
+}
+
+/// Keeps a key for a node, or none any more; gives the file. Whatever else stands there stays, and only
+/// its owner may read it from then on.
+///
+/// # Errors
+/// The file cannot be read or written.
+pub fn keep_key(url: &str, key: Option<&str>) -> Result<PathBuf, Failure> {
+    let path = path_of_user()?;
+    let fault = |error: io::Error| Failure::failed(format!("{}: {error}", path.display()));
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(fault(error)),
+    };
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fault)?;
+    }
+    let beside = path.with_extension("ini.new");
+    // Whatever lies there is a rest of ours or a trap: never written through.
+    let _ = fs::remove_file(&beside);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    let written = options.open(&beside).and_then(|mut file| {
+        file.write_all(with_key(&text, url, key).as_bytes())?;
+        file.sync_all()
+    });
+    written.and_then(|()| fs::rename(&beside, &path)).map_err(fault)?;
+    Ok(path)
+}
+
+/// The text of a file in which a node has this key.
+fn with_key(text: &str, url: &str, key: Option<&str>) -> String {
+    let wanted: Option<Address> = url.parse().ok();
+    let is_ours = |line: &str| {
+        let name = line.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let quoted = name.and_then(|name| name.strip_prefix("node")).map(str::trim);
+        let own = quoted.and_then(|url| url.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
+        own.is_some() && own == wanted
+    };
+    let is_key = |line: &str| {
+        let name = line.split(['=', ':']).next().unwrap_or_default().trim();
+        !line.starts_with([' ', '\t']) && name.eq_ignore_ascii_case("key")
+    };
+    let (mut lines, mut inside, mut put) = (Vec::new(), false, false);
+    for line in text.lines() {
+        if line.trim_start().starts_with('[') {
+            inside = is_ours(line);
+        } else if inside && is_key(line) {
+            continue;
+        }
+        lines.push(line.to_owned());
+        if let Some(key) = key.filter(|_| inside && !put && is_ours(line)) {
+            lines.push(format!("key = {key}"));
+            put = true;
+        }
+    }
+    if let Some(key) = key.filter(|_| !put) {
+        lines.extend([format!("[node \"{url}\"]"), format!("key = {key}")]);
+    }
+    lines.join("\n") + "\n"
+}
+
 /// What a section says of an address.
 fn value<'a>(all: &'a [(Address, Section)], address: &Address, key: &str) -> Option<&'a str> {
     let (_, section) = all.iter().find(|(known, _)| known == address)?;
@@ -188,6 +269,20 @@ mod tests {
         let authorities = trust("http://x").expect("sound").authorities;
         assert_eq!(authorities, Some(PathBuf::from("ca.pem")));
         assert!(trust("http://half").is_err(), "a certificate without its key");
+    }
+
+    #[test]
+    fn a_key_is_kept_and_nothing_else_is_changed() {
+        let text = "# mine\n[gaffer]\nlookupd_address = l\n[node \"http://127.0.0.1:5001\"]\ncacert = c\nkey = old\n[node \"unix:/x\"]\nkey = other\n";
+        let kept = with_key(text, "http://127.0.0.1:5001", Some("new"));
+        assert_eq!(kept, text.replace("cacert = c\nkey = old", "key = new\ncacert = c"));
+        let gone = with_key(&kept, "127.0.0.1:5001", None);
+        assert_eq!(gone, text.replace("key = old\n", ""));
+        let more = with_key(text, "http://n:1", Some("k"));
+        assert_eq!(more, format!("{text}[node \"http://n:1\"]\nkey = k\n"));
+        assert_eq!(with_key("", "http://n:1", Some("k")), "[node \"http://n:1\"]\nkey = k\n");
+        let config = parse(&more).expect("sound");
+        assert_eq!(config.key(&"http://n:1".parse().expect("an address")), Some("k"));
     }
 
     #[test]

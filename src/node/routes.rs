@@ -38,7 +38,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::Get, "/keys", Needs::Registry, keys::all),
     route(Method::Post, "/keys", Needs::Keys, keys::create),
     route(Method::Get, "/keys/:key", Needs::OwnKey, keys::show),
-    route(Method::Delete, "/keys/:key", Needs::Keys, keys::delete),
+    route(Method::Delete, "/keys/:key", Needs::OwnKey, keys::delete),
     route(Method::Get, "/users", Needs::Registry, users::all),
     route(Method::Post, "/users", Needs::Users, users::create),
     route(Method::Get, "/users/:user", Needs::OwnUser, users::show),
