@@ -145,6 +145,17 @@ impl FakeNode {
         files: Vec<JobEntry>,
         registration: Registration,
     ) -> Self {
+        let now = Now { mono: Instant::now(), wall: UNIX_EPOCH + WALL };
+        Self::begun((access, console, legacy), files, registration, now)
+    }
+
+    /// One that begins at this time.
+    pub(crate) fn begun(
+        (access, console, legacy): (Access, Console, Legacy),
+        files: Vec<JobEntry>,
+        registration: Registration,
+        now: Now,
+    ) -> Self {
         let environ = BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]);
         let host =
             Host { environ: Rc::new(environ), accounts: Rc::new(OneUser), node: "node".into() };
@@ -159,7 +170,6 @@ impl FakeNode {
             boot_id: "boot".into(),
             registration: registration.clone(),
         };
-        let now = Now { mono: Instant::now(), wall: UNIX_EPOCH + WALL };
         let mut node = Self {
             gaffer: Gaffer::new(setup),
             now,
@@ -204,44 +214,6 @@ impl FakeNode {
         let id = self.instance(os_pid);
         self.gaffer.input_taken(id, StreamNo::STDIN, count, self.now);
         self.settle();
-    }
-
-    /// A connection of its own is there.
-    pub(crate) fn link_opened(&mut self, link: LinkId) {
-        self.gaffer.link_opened(link, self.now);
-        self.settle();
-    }
-
-    /// A connection of its own does not come about.
-    pub(crate) fn link_failed(&mut self, link: LinkId, reason: &str) {
-        self.gaffer.link_failed(link, reason, self.now);
-        self.settle();
-    }
-
-    /// The far end of a connection of its own sends bytes.
-    pub(crate) fn link_received(&mut self, link: LinkId, bytes: &[u8]) {
-        self.gaffer.link_received(link, bytes, self.now);
-        self.settle();
-    }
-
-    /// A connection of its own is no more.
-    pub(crate) fn link_closed(&mut self, link: LinkId) {
-        self.gaffer.link_closed(link, self.now);
-        self.settle();
-    }
-
-    /// Takes what a connection of its own is owed, up to so much.
-    pub(crate) fn take_link_output(&mut self, link: LinkId, most: usize) -> Vec<u8> {
-        let owed = self.gaffer.link_owed(link);
-        let bytes = owed[..owed.len().min(most)].to_vec();
-        self.gaffer.link_sent(link, bytes.len(), self.now);
-        self.settle();
-        bytes
-    }
-
-    /// Whether it wants a connection of its own no more.
-    pub(crate) fn link_is_over(&self, link: LinkId) -> bool {
-        self.gaffer.link_is_finished(link) && self.gaffer.link_owed(link).is_empty()
     }
 
     /// A request on a connection of its own, and its answer, which is a good one.
