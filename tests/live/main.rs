@@ -12,6 +12,7 @@ mod crash;
 mod deaths;
 mod dev;
 mod ending;
+mod etcd;
 mod http;
 mod lookupd;
 mod node;
