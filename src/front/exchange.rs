@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::links::Links;
 use crate::base::clock::Now;
 use crate::base::ids::LinkId;
-use crate::wire::http::AnswerReader;
+use crate::wire::http::{AnswerReader, Broken};
 use crate::VERSION;
 
 /// A connection.
@@ -115,6 +115,8 @@ impl Exchange {
     ) {
         self.ask((target, body), patience, links, now);
         if let State::Asked(asked) = &mut self.state {
+            // However much it is in all: each line of it has its length.
+            asked.reader = AnswerReader::new("POST", usize::MAX);
             asked.goes_on = true;
         }
     }
@@ -150,13 +152,16 @@ impl Exchange {
                     asked.status = Some(head.status);
                     if asked.goes_on && head.status == 200 {
                         self.due = None;
-                        let reader = AnswerReader::new("POST", usize::MAX);
-                        let reader = std::mem::replace(&mut asked.reader, reader);
+                        let next = AnswerReader::new("POST", self.longest);
+                        let reader = std::mem::replace(&mut asked.reader, next);
                         self.state = State::Lines(reader, Vec::new());
                         return self.received(&[]);
                     }
                 }
                 let done = asked.reader.body(&mut self.input, &mut asked.body).map_err(unread)?;
+                if asked.body.len() > self.longest {
+                    return Err(unread(Broken::BodyLong(self.longest)));
+                }
                 if !done {
                     return Ok(Came::Nothing);
                 }
@@ -181,7 +186,7 @@ impl Exchange {
     }
 }
 
-fn unread(broken: crate::wire::http::Broken) -> String {
+fn unread(broken: Broken) -> String {
     format!("its answer cannot be read: {broken}")
 }
 
@@ -264,5 +269,8 @@ mod tests {
         let refused = b"HTTP/1.1 500 x\r\nContent-Length: 2\r\n\r\nno";
         let whole = Came::Whole(Reply { status: 500, body: b"no".to_vec() });
         assert_eq!(exchange.received(refused), Ok(whole));
+        exchange.follow(("/w", "{}"), Duration::from_secs(5), &mut links, now);
+        let long = b"HTTP/1.1 500 x\r\nContent-Length: 99\r\n\r\n123456789012345678901";
+        assert!(exchange.received(long).is_err_and(|why| why.contains("more than 20 bytes")));
     }
 }

@@ -151,10 +151,7 @@ impl Lookupd {
     /// How much of everything there is.
     pub(super) fn counters(&self) -> Value {
         let (counts, stream) = (self.registry.counts(), self.stream.counts());
-        let store = self.store.as_ref().map(Store::counters);
-        json!({
-            "store": store,
-            "links": self.dials.len(),
+        let mut counters = json!({
             "connections": self.clients.len(),
             "unidentified": self.links.unidentified(),
             "nodes": counts.nodes,
@@ -168,7 +165,12 @@ impl Lookupd {
             "session_receivers": stream.receivers,
             "session_timers": stream.timers,
             "queued_bytes": stream.queued,
-        })
+        });
+        if let Some(store) = &self.store {
+            counters["store"] = store.counters();
+            counters["links"] = self.dials.len().into();
+        }
+        counters
     }
 
     /// Checks what is always so between two inputs.
