@@ -321,6 +321,24 @@ fn a_watch_that_stops_without_a_word_is_noticed_by_two_looks() {
 }
 
 #[test]
+fn an_etcd_that_went_back_without_a_word_is_listed_again() {
+    let mut world = World::new(0, 1);
+    let own = "g/nodes/x@http:%2F%2Fx:1";
+    world.etcd.put(own, r#"{"name": "x", "origin": "http://x:1", "version": "0.1"}"#);
+    world.etcd.put(&format!("{own}/s.a"), r#"{"pids": [1]}"#);
+    let backup = world.etcd.revision();
+    world.etcd.put(&format!("{own}/s.a"), r#"{"pids": [2]}"#);
+    world.pass(Duration::from_secs(1));
+    let pids = |world: &mut World| world.known(0).map(|known| known["x"]["s.a"].clone());
+    assert_eq!(pids(&mut world), Some(BTreeSet::from([2])));
+    world.stop_etcd(true);
+    world.etcd.go_back(backup);
+    world.up = true;
+    world.pass(limits::LOOKUP_HEARTBEAT + 2 * limits::ETCD_PATIENCE + Duration::from_secs(5));
+    assert_eq!(pids(&mut world), Some(BTreeSet::from([1])), "as many keys, and none is newer");
+}
+
+#[test]
 fn a_log_that_is_compacted_has_everything_listed_again() {
     let mut world = settled(1, 1);
     load(world.node(0), "a", 1);

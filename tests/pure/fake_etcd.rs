@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use data_encoding::BASE64;
 use serde_json::{json, Value};
 
+use gaffer::wire::topology::Span;
+
 /// An etcd.
 pub(crate) struct FakeEtcd {
     pub(crate) now: Instant,
@@ -48,7 +50,7 @@ struct Conn {
     input: Vec<u8>,
     out: Vec<u8>,
     /// The range that is watched, and how much of the log was told.
-    watch: Option<((Vec<u8>, Vec<u8>), i64)>,
+    watch: Option<(Span, i64)>,
 }
 
 /// A refusal: its status, number and words.
@@ -178,9 +180,10 @@ impl Data {
                 return Err(NO_LEASE);
             }
         }
-        let writes = ops.iter().any(|op| match &op["request_delete_range"] {
-            Value::Null => !op["request_put"].is_null(),
-            delete => self.keys.contains_key(&bytes(&delete["key"])),
+        let writes = ops.iter().any(|op| {
+            let delete = &op["request_delete_range"]["key"];
+            !op["request_put"].is_null()
+                || !delete.is_null() && self.keys.contains_key(&bytes(delete))
         });
         self.revision += i64::from(writes);
         let mut responses = Vec::new();

@@ -219,14 +219,11 @@ impl Follow {
     ) -> Result<(), String> {
         let ranged: Ranged =
             etcd::read(reply.status, &reply.body).map_err(|fault| fault.to_string())?;
-        let (mut exchange, mut pages) = match std::mem::replace(&mut self.state, State::Down) {
-            State::Listing(exchange, pages) => (exchange, pages),
-            other => {
-                // It is lost, and with it the connection.
-                self.state = other;
-                return Err("it answers what was not asked".into());
-            }
-        };
+        if !matches!(self.state, State::Listing(..)) {
+            return Err("it does not tell what changes".into());
+        }
+        let listing = std::mem::replace(&mut self.state, State::Down);
+        let State::Listing(mut exchange, mut pages) = listing else { return Ok(()) };
         for item in &ranged.kvs {
             picture.listed(keys, item, hands);
             pages.seen += 1;

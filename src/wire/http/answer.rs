@@ -165,9 +165,9 @@ impl AnswerReader {
     }
 
     fn broken(&self, refusal: Refusal) -> Broken {
-        match refusal {
-            Refusal::BodyLong => Broken::BodyLong(self.most),
-            other => Broken::Chunks(other),
+        match refusal == Refusal::BodyLong {
+            true => Broken::BodyLong(self.most),
+            false => Broken::Chunks(refusal),
         }
     }
 }
