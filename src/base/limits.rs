@@ -249,8 +249,9 @@ pub const ETCD_PATIENCE: Duration = Duration::from_secs(10);
 /// Longest answer of an etcd, and longest line of what it tells: a value of 1.5 MiB, which is the largest
 /// that one takes, has two of them in base64.
 pub const ETCD_ANSWER: usize = 4 * 1024 * 1024;
-/// Keys of one page of a listing. Where a page is too long it has half of them, down to one.
-pub const ETCD_PAGE: u64 = 500;
+/// Keys of one page of a listing: an etcd counts all that are left for each, and some hundred bytes are told
+/// of a key. Where a page is too long it has half of them, down to one.
+pub const ETCD_PAGE: u64 = 2_000;
 /// Operations of one transaction: half of what an etcd takes unless it is told otherwise,
 pub const ETCD_OPS: usize = 64;
 /// and bytes of their values, of which it takes 1.5 MiB. A single value may have more.

@@ -237,6 +237,8 @@ impl Follow {
             self.list(exchange, (next, pages), keys, hands);
             return Ok(());
         }
+        // They were short enough, and may be longer the next time.
+        self.page = self.page.saturating_mul(2).min(limits::ETCD_PAGE);
         let header = etcd::Header { revision: pages.revision, ..ranged.header };
         picture.end_listing(pages.seen, header, hands);
         let from = pages.revision + 1;
