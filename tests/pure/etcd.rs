@@ -77,6 +77,22 @@ fn only_what_is_so_in_the_end_is_written() {
 }
 
 #[test]
+fn while_nothing_changes_there_are_heartbeats_and_looks_and_nothing_is_written() {
+    let mut world = settled(1, 1);
+    load(world.node(0), "a", 1);
+    world.pass(Duration::from_secs(1));
+    let (before, revision) = (world.etcd.asked.clone(), world.etcd.revision());
+    world.pass(4 * limits::LOOKUP_HEARTBEAT);
+    let more = world.etcd.asked.iter().map(|(target, count)| {
+        (target.as_str(), count - before.get(target).copied().unwrap_or_default())
+    });
+    let more: BTreeMap<&str, u64> = more.filter(|(_, count)| *count > 0).collect();
+    let expected =
+        BTreeMap::from([("/v3/kv/range", 4), ("/v3/kv/txn", 4), ("/v3/lease/keepalive", 4)]);
+    assert_eq!((more, world.etcd.revision()), (expected, revision));
+}
+
+#[test]
 fn what_is_on_a_dead_node_goes_with_its_lease() {
     let mut world = settled(2, 2);
     load(world.node(0), "a", 2);
