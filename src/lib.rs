@@ -17,7 +17,8 @@
 //! │ │   clients: Conn (front/)     bytes ↔ requests           │ │
 //! │ │   channel: Service (front/)  sessions over SockJS       │ │
 //! │ │   hub, feeds, history        who follows what           │ │
-//! │ │   lookups: links (front/)    what is told to lookupds   │ │
+//! │ │   lookups: links (front/)    what lookupds and etcds    │ │
+//! │ │                              are told                   │ │
 //! │ │   outputs, stdins, stats, waits, state                  │ │
 //! │ │   door, guests               who is let in, and stays   │ │
 //! │ └─────────────────────────────────────────────────────────┘ │
@@ -89,6 +90,13 @@
 //! that is ever queued is the difference to what is so: no lookupd is waited for, and none costs memory by
 //! being away. Where there is none there is no timer.
 //!
+//! Nodes and lookupds can also meet in an etcd. What stands there is written down in [`wire::topology`]: one
+//! key a node and one a job, all of a node's on one lease, so that they go with it. A node
+//! (`node/lookups/etcd.rs`) claims its own key after every connection, and whatever it writes stands under
+//! the condition that this is as it claimed it. A lookupd (`lookup/store`) lists the keys into its registry
+//! and then follows a watch; when that is lost it lists again, marks what is there, and takes away what is
+//! not, so that those who follow are told the difference. It writes nothing.
+//!
 //! A client asks any number of lookupds as one ([`client::Lookup`]): answers are merged, and what is followed
 //! is told once for all of them, by a state machine without I/O. `gaffer` works on a set of nodes, which has
 //! one without a name where no lookupd is asked (`cli/sites.rs`); what is done on many is done in a thread for
@@ -108,6 +116,8 @@
 //! names, and connects (`reactor/dial.rs`). What came of it, and what the other end says, are facts;
 //! what a link is owed is pulled, as with clients ([`front::links`]). A link carries bytes and knows no
 //! protocol, and all patience is the machine's: what takes too long it forgets, and the reactor closes it.
+//! Over some links HTTP is asked, one request at a time ([`front::exchange`]); when what was lost is tried
+//! again is decided in one place ([`front::retry`]).
 //!
 //! # The floors
 //!
@@ -117,7 +127,7 @@
 //! |---|---|
 //! | 0 [`base`] | words every floor speaks: ids, arena, timers, limits, errors |
 //! | 0 [`sys`] | the kernel, and the only unsafe code |
-//! | 1 [`wire`] | bytes ↔ messages: HTTP, websockets, SockJS, JSON, INI, Procfile, .env |
+//! | 1 [`wire`] | bytes ↔ messages: HTTP, websockets, SockJS, etcd, JSON, INI, Procfile, .env |
 //! | 2 [`supervisor`] | pure decisions about jobs |
 //! | 3 [`front`] | connections without sockets: requests, answers, routes, who may ask, sessions |
 //! | 4 [`node`] | the machine: endpoints, outputs, statistics, state |
@@ -159,8 +169,10 @@
 //!   [`wire::lookup`] and `lookup/nodes.rs`; **an option of lookupd**: `daemon/lookupd_options.rs`
 //! - **something the kernel is asked for**: an [`node::machine::Effect`], performed in
 //!   `reactor/perform.rs`, answered by a method of [`node::machine::Machine`]
-//! - **somebody to whom the node connects**: a link of [`front::links`], a client side in `wire/`, and who
-//!   owns it beside `node/lookups`, in `node/registering.rs`
+//! - **somebody to whom the node connects**: a link of [`front::links`], with an [`front::exchange`] if HTTP is
+//!   spoken there, a client side in `wire/`, and who owns it beside `node/lookups`, in `node/registering.rs`
+//! - **a place where it is kept what runs where**: a [`base::address::Directory`], a party of
+//!   `node/lookups` and a store beside `lookup/store`
 //! - **a `SockJS` transport**: its name and envelope in `wire/sockjs.rs`, its way in
 //!   `front/sockjs/serve.rs`, and a trace in `tests/golden/sockjs`
 //! - **a limit**: [`base::limits`], with its reason, and a test at it and one beyond

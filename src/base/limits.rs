@@ -275,6 +275,30 @@ pub const LOOKUPD_STABLE: Duration = Duration::from_secs(30);
 pub const LOOKUPD_WINDOW: usize = 64;
 /// Longest message of a lookupd.
 pub const LOOKUPD_MESSAGE: usize = 64 * 1024;
+// --- etcd ----------------------------------------------------------------------------------------
+
+/// How long a node's keys outlive its last sign of life, in seconds: three heartbeats, as with lookupds.
+pub const ETCD_TTL: u64 = 45;
+/// How long an etcd may take to be connected to, and again to answer: longer than it takes to agree on
+/// another leader.
+pub const ETCD_PATIENCE: Duration = Duration::from_secs(10);
+/// Longest answer of an etcd, and longest line of what it tells: a value of 1.5 MiB, which is the largest
+/// that one takes, has two of them in base64.
+pub const ETCD_ANSWER: usize = 4 * 1024 * 1024;
+/// Keys of one page of a listing: an etcd counts all that are left for each, and some hundred bytes are told
+/// of a key. Where a page is too long it has half of them, down to one.
+pub const ETCD_PAGE: u64 = 2_000;
+/// Operations of one transaction: half of what an etcd takes unless it is told otherwise,
+pub const ETCD_OPS: usize = 64;
+/// and bytes of their values, of which it takes 1.5 MiB. A single value may have more.
+pub const ETCD_VALUES: usize = 256 * 1024;
+/// How long the end of a node may take to give its lease back. Without that its keys are gone when the
+/// lease runs out.
+pub const ETCD_FAREWELL: Duration = Duration::from_secs(1);
+/// Most members of an etcd that are named: more than any has.
+pub const ETCD_MEMBERS: usize = 16;
+/// Longest prefix of our keys there.
+pub const ETCD_PREFIX: usize = 128;
 // --- the kernel --------------------------------------------------------------------------------
 
 /// Most that is read of a process's environment, in bytes: the kernel itself takes no more for

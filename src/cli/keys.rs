@@ -74,7 +74,11 @@ fn permits(permissions: &Value) -> String {
             target => format!("{target}+{letter}"),
         }));
     }
-    if words.is_empty() { "-".into() } else { words.join(" ") }
+    if words.is_empty() {
+        "-".into()
+    } else {
+        words.join(" ")
+    }
 }
 
 /// `gaffer key:create PERM...`: a new one, told once.
@@ -88,7 +92,9 @@ pub fn create(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<()
     }
     if let Some(said) = invocation.value("expires") {
         let seconds = times::length(said).ok_or_else(|| {
-            Failure::usage(format!("--expires: {said:?} is no length of time such as 90s, 12h or 30d"))
+            Failure::usage(format!(
+                "--expires: {said:?} is no length of time such as 90s, 12h or 30d"
+            ))
         })?;
         body.insert("expires_in".into(), json!(seconds));
     }
@@ -188,7 +194,11 @@ pub(super) fn found(reply: Reply, what: &str, name: &str) -> Result<Value, Failu
 pub(super) fn in_path(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let encode = |byte: u8| {
-        if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+        if plain(byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
     };
     name.bytes().map(encode).collect()
 }

@@ -3,7 +3,10 @@
 use super::args::Invocation;
 use super::failure::Failure;
 use super::terminal::Terminal;
-use super::{check, events, export, help, jobs, keys, loading, logs, lookups, one_off, ps, start, stats, status, streams, users};
+use super::{
+    check, events, export, help, jobs, keys, loading, logs, lookups, one_off, ps, start, stats,
+    status, streams, users,
+};
 
 /// A flag.
 pub struct Flag {

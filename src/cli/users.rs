@@ -52,7 +52,8 @@ fn target(name: &str, rest: &str) -> String {
 
 /// Somebody to ask, where that may be.
 fn prompt(invocation: &Invocation, what: &str) -> Result<Prompt, Failure> {
-    let missing = || Failure::usage(format!("{what} is missing, and there is no terminal to ask on"));
+    let missing =
+        || Failure::usage(format!("{what} is missing, and there is no terminal to ask on"));
     if invocation.has("no-input") {
         return Err(missing());
     }
@@ -86,7 +87,7 @@ pub fn add(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), F
     let name = name(invocation)?;
     let asks = invocation.words.is_empty();
     let password = password(invocation, terminal)?;
-    let mut said = |flag: &str, question: &str| -> Result<Option<String>, Failure> {
+    let said = |flag: &str, question: &str| -> Result<Option<String>, Failure> {
         match invocation.value(flag) {
             Some(said) => Ok(Some(said.to_owned())),
             None if asks => {
@@ -121,7 +122,8 @@ pub fn add(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), F
 /// `gaffer user:import FILE`: users of the original, with the hashes of their passwords.
 pub fn import(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
     let path = invocation.only("FILE")?.to_owned();
-    let file = fs::read_to_string(&path).map_err(|error| Failure::failed(format!("{path}: {error}")))?;
+    let file =
+        fs::read_to_string(&path).map_err(|error| Failure::failed(format!("{path}: {error}")))?;
     let users: Vec<Value> = match serde_json::from_str(&file) {
         Ok(Value::Array(users)) => users,
         Ok(one @ Value::Object(_)) => vec![one],
@@ -132,7 +134,9 @@ pub fn import(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<()
     let mut server = connect::server(invocation)?;
     let mut done = 0;
     for (number, user) in (1..).zip(&users) {
-        let at = |why: String| Failure::failed(format!("{path}: user {number}: {why} ({done} imported)"));
+        let at = |why: String| {
+            Failure::failed(format!("{path}: user {number}: {why} ({done} imported)"))
+        };
         let body = imported(user).map_err(at)?;
         let reply = server.ask("POST", "/users", body.to_string().as_bytes())?;
         reply.json().map_err(|error| at(error.to_string()))?;
@@ -186,7 +190,9 @@ pub fn set_key(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(
     let mut server = connect::server(invocation)?;
     let key = match invocation.value("key") {
         Some(key) => key.to_owned(),
-        None => answered(prompt(invocation, "--key")?.line("api key: ")).map_err(Failure::Failed)?,
+        None => {
+            answered(prompt(invocation, "--key")?.line("api key: ")).map_err(Failure::Failed)?
+        }
     };
     let body = json!({"key": Some(key).filter(|key| !key.is_empty())}).to_string();
     found(server.ask("PUT", &target(&name, "/key"), body.as_bytes())?, "user", &name)?;
@@ -202,7 +208,8 @@ pub fn login(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(),
         let password = password(invocation, terminal)?;
         let key = json!({"label": "admin key", "permissions": {"admin": true}}).to_string();
         let made = server.ask("POST", "/keys", key.as_bytes())?.json()?;
-        let user = json!({"username": name, "password": password, "user_type": 0, "key": made["id"]});
+        let user =
+            json!({"username": name, "password": password, "user_type": 0, "key": made["id"]});
         let reply = server.ask("POST", "/users", user.to_string().as_bytes())?;
         if reply.status != 200 {
             // A key of nobody would open the door to whoever finds it.
@@ -215,7 +222,8 @@ pub fn login(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(),
     let password = match invocation.value("password-file") {
         Some(path) => from_file(path).map_err(Failure::Failed)?,
         None => {
-            let mut prompt = prompt(invocation, "the password (--password-file FILE, - for stdin)")?;
+            let mut prompt =
+                prompt(invocation, "the password (--password-file FILE, - for stdin)")?;
             answered(prompt.secret("password: ")).map_err(Failure::Failed)?
         }
     };
@@ -227,7 +235,8 @@ pub fn login(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(),
     }
     let address = server.address().to_string();
     let path = user_config::keep_key(&address, Some(&key))?;
-    terminal.line(&format!("'{name}' is logged in at {address}; the key is kept in {}", path.display()))
+    terminal
+        .line(&format!("'{name}' is logged in at {address}; the key is kept in {}", path.display()))
 }
 
 /// `gaffer logout`: the key that is kept for this node is good no more, and kept no more.

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use data_encoding::BASE64;
 use serde_json::{json, Map, Value};
 
 use super::address::Address;
@@ -100,6 +101,22 @@ impl Server {
     /// The node does not answer. A refusal is an answer.
     pub fn ask(&mut self, method: &str, target: &str, body: &[u8]) -> Result<Reply, Error> {
         self.ask_within(PATIENCE, (method, target, body))
+    }
+
+    /// Gets a key for a user's name and password; `None` if the user has none. It is good for some weeks.
+    ///
+    /// # Errors
+    /// The node does not answer, asks for no keys (404), or knows no such user or another password (401).
+    pub fn login(&self, name: &str, password: &str) -> Result<Option<String>, Error> {
+        let basic = BASE64.encode(format!("{name}:{password}").as_bytes());
+        let endpoint = Endpoint { basic: Some(basic), key: None, ..self.endpoint.clone() };
+        let answer = Self::at(endpoint).ask("GET", "/auth", b"")?.json()?;
+        let key = answer["api_key"].as_str().map(str::to_owned);
+        // It goes into headers and files.
+        if key.as_deref().is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
+            return Err(Error::Strange("a key that is none".into()));
+        }
+        Ok(key)
     }
 
     /// The same for an answer that may take so long.

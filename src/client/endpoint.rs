@@ -11,6 +11,9 @@ pub struct Endpoint {
     pub address: Address,
     /// What is said with every request to be let in.
     pub(super) key: Option<String>,
+    /// A user's name and password, in the form of basic authentication (RFC 7617), for the one request that
+    /// asks for a key.
+    pub(super) basic: Option<String>,
     /// Whom to trust over TLS.
     pub trust: Trust,
 }
@@ -27,7 +30,7 @@ pub struct Trust {
 
 impl From<Address> for Endpoint {
     fn from(address: Address) -> Self {
-        Self { address, key: None, trust: Trust::default() }
+        Self { address, key: None, basic: None, trust: Trust::default() }
     }
 }
 

@@ -10,14 +10,13 @@ use super::address::Address;
 use super::endpoint::Endpoint;
 use super::error::Error;
 use super::stream::Stream;
+use crate::wire::http::{AnswerHead, AnswerReader, Broken, Headers};
 use crate::VERSION;
 
 /// How long an answer may take, unless the request itself says that it waits for longer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long one may take to a write, which is answered when the process has room for it.
 pub(super) const WRITE_PATIENCE: Duration = Duration::from_secs(75);
-/// Largest head of an answer.
-const HEAD: usize = 64 * 1024;
 /// Largest whole answer: ten thousand jobs' configurations fit.
 const BODY: usize = 256 * 1024 * 1024;
 
@@ -26,6 +25,7 @@ pub struct Connection {
     stream: Stream,
     address: Address,
     key: Option<String>,
+    basic: Option<String>,
     /// How long a read may take.
     patience: Option<Duration>,
     /// Read, and not used yet.
@@ -37,8 +37,8 @@ pub struct Connection {
 pub struct Reply {
     /// Its status.
     pub status: u16,
-    /// Its header fields, in their order.
-    fields: Vec<(String, String)>,
+    /// Its header fields.
+    headers: Headers,
     /// Its body.
     pub body: Vec<u8>,
 }
@@ -46,32 +46,13 @@ pub struct Reply {
 /// The body of an answer that goes on.
 pub struct Body {
     connection: Connection,
-    rest: Rest,
-}
-
-/// The head of an answer.
-struct Head {
-    status: u16,
-    rest: Rest,
-    fields: Vec<(String, String)>,
-}
-
-/// How the rest of a body is found.
-enum Rest {
-    /// So many bytes.
-    Length(usize),
-    /// In chunks; so many bytes of the present one.
-    Chunks(usize),
-    /// Up to the end of the connection.
-    Close,
-    /// There is none.
-    Over,
+    answer: AnswerReader,
 }
 
 impl Reply {
     /// The first header field of this name, whichever case it is written in.
     pub fn field(&self, name: &str) -> Option<&str> {
-        named(&self.fields, name)
+        self.headers.get(name)
     }
 
     /// The body as JSON.
@@ -95,7 +76,8 @@ impl Connection {
         let stream = Stream::open(endpoint)?;
         stream.set_patience(Some(PATIENCE))?;
         let (address, key) = (endpoint.address.clone(), endpoint.key.clone());
-        Ok(Self { stream, address, key, patience: Some(PATIENCE), ahead: Vec::new() })
+        let basic = endpoint.basic.clone();
+        Ok(Self { stream, address, key, basic, patience: Some(PATIENCE), ahead: Vec::new() })
     }
 
     /// How long an answer may take; for ever without one.
@@ -113,15 +95,10 @@ impl Connection {
     /// The connection broke, or what came is no answer. A refusal is an answer.
     pub fn ask(&mut self, method: &str, target: &str, body: &[u8]) -> Result<Reply, Error> {
         self.send(method, target, body)?;
-        let Head { status, mut rest, fields } = self.head(method)?;
-        let mut body = Vec::new();
-        while let Some(piece) = self.piece(&mut rest)? {
-            body.extend_from_slice(&piece);
-            if body.len() > BODY {
-                return Err(Error::Strange(format!("an answer of more than {BODY} bytes")));
-            }
-        }
-        Ok(Reply { status, fields, body })
+        let mut answer = AnswerReader::new(method, BODY);
+        let AnswerHead { status, headers, .. } = self.head(&mut answer)?;
+        let body = self.whole(&mut answer)?;
+        Ok(Reply { status, headers, body })
     }
 
     /// Asks for what goes on, and gives its body piece by piece, for which it waits for ever.
@@ -130,16 +107,13 @@ impl Connection {
     /// The connection broke, or the node refused.
     pub fn follow(mut self, target: &str) -> Result<Body, Error> {
         self.send("GET", target, b"")?;
-        let Head { status, mut rest, .. } = self.head("GET")?;
+        let mut answer = AnswerReader::new("GET", usize::MAX);
+        let status = self.head(&mut answer)?.status;
         if status != 200 {
-            let mut body = Vec::new();
-            while let Some(piece) = self.piece(&mut rest)? {
-                body.extend_from_slice(&piece);
-            }
-            return Err(Error::of_answer(status, &body));
+            return Err(Error::of_answer(status, &self.whole(&mut answer)?));
         }
         self.set_patience(None)?;
-        Ok(Body { connection: self, rest })
+        Ok(Body { connection: self, answer })
     }
 
     fn send(&mut self, method: &str, target: &str, body: &[u8]) -> Result<(), Error> {
@@ -158,94 +132,48 @@ impl Connection {
     fn beginning(&self, method: &str, target: &str) -> String {
         let host = self.address.host();
         let key = self.key.as_ref().map(|key| format!("X-Api-Key: {key}\r\n"));
+        let basic = self.basic.as_ref().map(|basic| format!("Authorization: Basic {basic}\r\n"));
         format!(
-            "{method} {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: gaffer/{VERSION}\r\n{}",
-            key.unwrap_or_default()
+            "{method} {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: gaffer/{VERSION}\r\n{}{}",
+            key.unwrap_or_default(),
+            basic.unwrap_or_default()
         )
     }
 
     /// Reads the head of an answer, behind any that only say that one is coming.
-    fn head(&mut self, method: &str) -> Result<Head, Error> {
+    fn head(&mut self, answer: &mut AnswerReader) -> Result<AnswerHead, Error> {
         loop {
-            let mut fields = [httparse::EMPTY_HEADER; 64];
-            let mut response = httparse::Response::new(&mut fields);
-            let parsed = response.parse(&self.ahead);
-            let parsed = parsed.map_err(|error| Error::Strange(error.to_string()))?;
-            let httparse::Status::Complete(used) = parsed else {
-                if self.ahead.len() > HEAD {
-                    return Err(Error::Strange("an endless head".into()));
-                }
-                self.read_on()?;
-                continue;
-            };
-            let status = response.code.unwrap_or_default();
-            let rest = rest_of(method, status, response.headers)?;
-            let text = |bytes| String::from_utf8_lossy(bytes).trim().to_owned();
-            let fields = response.headers.iter();
-            let fields = fields.map(|field| (field.name.to_owned(), text(field.value))).collect();
-            self.ahead.drain(..used);
-            if status >= 200 || status == 101 {
-                return Ok(Head { status, rest, fields });
+            if let Some(head) = answer.head(&mut self.ahead).map_err(strange)? {
+                return Ok(head);
             }
+            self.read_on()?;
         }
+    }
+
+    /// The rest of a body.
+    fn whole(&mut self, answer: &mut AnswerReader) -> Result<Vec<u8>, Error> {
+        let mut body = Vec::new();
+        while let Some(piece) = self.piece(answer)? {
+            body.extend_from_slice(&piece);
+        }
+        Ok(body)
     }
 
     /// The next piece of a body; `None` at its end.
-    fn piece(&mut self, rest: &mut Rest) -> Result<Option<Vec<u8>>, Error> {
+    fn piece(&mut self, answer: &mut AnswerReader) -> Result<Option<Vec<u8>>, Error> {
+        let mut piece = Vec::new();
         loop {
-            match rest {
-                Rest::Over | Rest::Length(0) => return Ok(None),
-                Rest::Length(left) | Rest::Chunks(left @ 1..) => {
-                    if self.ahead.is_empty() {
-                        self.read_on()?;
-                    }
-                    let count = self.ahead.len().min(*left);
-                    *left -= count;
-                    return Ok(Some(self.ahead.drain(..count).collect()));
-                }
-                Rest::Close => {
-                    if self.ahead.is_empty() && !self.read_some()? {
-                        *rest = Rest::Over;
-                        return Ok(None);
-                    }
-                    return Ok(Some(std::mem::take(&mut self.ahead)));
-                }
-                Rest::Chunks(0) => match self.chunk_size()? {
-                    0 => {
-                        self.trailers()?;
-                        *rest = Rest::Over;
-                    }
-                    size => *rest = Rest::Chunks(size),
-                },
+            let done = answer.body(&mut self.ahead, &mut piece).map_err(strange)?;
+            if !piece.is_empty() {
+                return Ok(Some(piece));
             }
-        }
-    }
-
-    /// The size of the next chunk, behind the line end of the one before.
-    fn chunk_size(&mut self) -> Result<usize, Error> {
-        loop {
-            let line = self.line()?;
-            let size = line.split(';').next().unwrap_or_default().trim();
-            if size.is_empty() {
-                continue;
+            if done {
+                return Ok(None);
             }
-            return usize::from_str_radix(size, 16)
-                .map_err(|_| Error::Strange(format!("a chunk of size {size:?}")));
-        }
-    }
-
-    fn trailers(&mut self) -> Result<(), Error> {
-        while !self.line()?.is_empty() {}
-        Ok(())
-    }
-
-    fn line(&mut self) -> Result<String, Error> {
-        loop {
-            if let Some(end) = self.ahead.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.ahead.drain(..=end).collect();
-                return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
+            if !self.read_some()? {
+                let cut = |_| Error::Broken(ErrorKind::UnexpectedEof.into());
+                answer.ended().map_err(cut)?;
             }
-            self.read_on()?;
         }
     }
 
@@ -299,19 +227,16 @@ impl Connection {
             + "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
             + &format!("Sec-WebSocket-Key: {key}\r\n\r\n");
         self.stream.write_all(request.as_bytes())?;
-        let Head { status, mut rest, fields } = self.head("GET")?;
-        if status == 101 && named(&fields, "sec-websocket-accept") != Some(accept) {
+        let mut answer = AnswerReader::new("GET", BODY);
+        let AnswerHead { status, headers, .. } = self.head(&mut answer)?;
+        if status == 101 && headers.get("sec-websocket-accept") != Some(accept) {
             return Err(Error::Strange("a websocket that was not asked for".into()));
         }
         if status == 101 {
             self.stream.set_patience(None)?;
             return Ok((self.stream, self.ahead));
         }
-        let mut body = Vec::new();
-        while let Some(piece) = self.piece(&mut rest)? {
-            body.extend_from_slice(&piece);
-        }
-        Err(Error::of_answer(status, &body))
+        Err(Error::of_answer(status, &self.whole(&mut answer)?))
     }
 }
 
@@ -328,7 +253,7 @@ impl Body {
     /// # Errors
     /// The connection broke.
     pub fn read(&mut self) -> Result<Option<Vec<u8>>, Error> {
-        self.connection.piece(&mut self.rest)
+        self.connection.piece(&mut self.answer)
     }
 
     /// What [`Self::read`] gives, if that needs no waiting.
@@ -346,30 +271,6 @@ impl Body {
     }
 }
 
-fn named<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    let found = fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-    found.map(|(_, value)| value.as_str())
-}
-
-fn field(fields: &[httparse::Header<'_>], name: &str) -> Option<String> {
-    let found = fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
-    found.map(|field| String::from_utf8_lossy(field.value).trim().to_owned())
-}
-
-fn rest_of(method: &str, status: u16, fields: &[httparse::Header<'_>]) -> Result<Rest, Error> {
-    if method == "HEAD" || matches!(status, 100..200 | 204 | 304) {
-        return Ok(Rest::Over);
-    }
-    if field(fields, "transfer-encoding")
-        .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
-    {
-        return Ok(Rest::Chunks(0));
-    }
-    match field(fields, "content-length") {
-        None => Ok(Rest::Close),
-        Some(length) => {
-            let length = length.parse();
-            length.map(Rest::Length).map_err(|_| Error::Strange("a length that is none".into()))
-        }
-    }
+fn strange(broken: Broken) -> Error {
+    Error::Strange(broken.to_string())
 }

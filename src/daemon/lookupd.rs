@@ -1,5 +1,5 @@
 //! From a command line to a running `gaffer_lookupd`, and from its end to an exit code. It keeps nothing
-//! on disk, starts no processes, and has nothing to read again.
+//! on disk, starts no processes, and has nothing to read again. With `--store` others keep what it knows.
 
 use log::{info, warn};
 
@@ -36,7 +36,8 @@ pub fn run(settings: Settings) -> Result<u8, String> {
     traces.write_pidfile(settings.pidfile.as_deref())?;
     let log = log.install(settings.log_level)?;
     info!("gaffer_lookupd {VERSION}");
-    if let Some(open) = binds.iter().find(|bind| !bind.ip().is_loopback()) {
+    let open = binds.iter().find(|bind| !bind.ip().is_loopback());
+    if let Some(open) = open.filter(|_| settings.store.is_none()) {
         warn!(
             "{open} can be reached from other machines, and everybody who reaches it can register \
              nodes: this version has no keys"
@@ -70,6 +71,7 @@ fn setup(settings: &Settings) -> Result<Setup, String> {
         clients: most_clients(),
         stream: sockjs::Options { cookie: true, legacy, ..sockjs::Options::default() },
         seed: u64::from_le_bytes(seed),
+        store: settings.store.clone(),
     })
 }
 

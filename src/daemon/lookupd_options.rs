@@ -8,12 +8,14 @@ use log::LevelFilter;
 
 use super::command_line::{self, flag, takes, text, Opt, Wish};
 use super::{places, values};
+use crate::base::address::Cluster;
 use crate::front::access::Access;
 
 /// Every option.
 #[rustfmt::skip]
 pub const OPTIONS: &[Opt] = &[
     takes(None, "bind", "ADDR", "listen here: HOST:PORT, HOST, :PORT, [V6]:PORT or unix:PATH (repeatable; default 127.0.0.1:5010)"),
+    takes(None, "store", "URL", "answer from this etcd, into which nodes write: etcd://HOST:PORT[,HOST:PORT]/PREFIX; nodes are not taken then"),
     takes(None, "backlog", "N", "clients the kernel lets wait to be accepted (default 1024)"),
     takes(None, "allowed-host", "NAME", "a further name under which nodes and clients may ask; * for all (repeatable)"),
     takes(None, "origin", "URL", "a web page's origin that may ask, e.g. https://example.org (repeatable)"),
@@ -40,6 +42,8 @@ pub struct Settings {
     pub binds: Vec<SocketAddr>,
     /// Its unix sockets.
     pub sockets: Vec<PathBuf>,
+    /// The etcd from which it answers, if not from what nodes say.
+    pub store: Option<Cluster>,
     /// Clients that wait to be accepted.
     pub backlog: i32,
     /// Who may talk to it.
@@ -73,6 +77,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String
     let mut settings = Settings {
         binds: Vec::new(),
         sockets: Vec::new(),
+        store: None,
         backlog: BACKLOG,
         access: Access::default(),
         daemon: false,
@@ -97,6 +102,12 @@ impl Settings {
         let named = |error: String| format!("--{long}: {error}");
         match long {
             "bind" => self.bind(&text(long, value)?).map_err(named)?,
+            "store" => {
+                let cluster = values::cluster(&text(long, value)?).map_err(named)?;
+                if let Some(other) = self.store.replace(cluster) {
+                    return Err(named(format!("there is one, and it is {other} already")));
+                }
+            }
             "backlog" => self.backlog = values::backlog(&text(long, value)?).map_err(named)?,
             "allowed-host" => {
                 self.access.hosts.push(values::host(&text(long, value)?).map_err(named)?);
@@ -179,6 +190,7 @@ mod tests {
                 "origin" => "https://a.b",
                 "log-level" => "trace",
                 "bind" => ":1",
+                "store" => "etcd://e",
                 _ => "1",
             };
             args.extend(option.value.map(|_| value.to_owned()));
@@ -216,6 +228,13 @@ mod tests {
             (&["--bind", "example.org:1"], "--bind: \"example.org:1\" is no address"),
             (&["--bind=:1", "--bind=:1"], "--bind: 127.0.0.1:1 is named twice"),
             (&["--bind=unix:a", "--bind=unix:a"], "--bind: unix:a is named twice"),
+            (&["--store", "http://e"], "--store: expected etcd://HOST:PORT/PREFIX"),
+            (&["--store=etcd://u:p@e"], "--store: an etcd's address has no user and no password"),
+            (&["--store=etcd+tls://e"], "--store: etcd+tls://e: this version speaks no TLS"),
+            (
+                &["--store=etcd://e", "--store=etcd://f"],
+                "--store: there is one, and it is etcd://e:2379",
+            ),
             (&["--backlog", "0"], "--backlog: expected a whole number from 1 to 65535"),
             (&["--log-level", "loud"], "--log-level: expected critical"),
             (&["--allowed-host", "a:1"], "--allowed-host: expected names alone"),

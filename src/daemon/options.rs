@@ -13,7 +13,7 @@ pub const OPTIONS: &[Opt] = &[
     takes(None, "load", "FILE", "load jobs from a JSON file: one job, or {\"jobs\": [...]} (repeatable)"),
     takes(None, "bind", "ADDR", "listen here: HOST:PORT, HOST, :PORT or [V6]:PORT (repeatable; default 127.0.0.1:5000)"),
     takes(None, "socket", "PATH", "the unix socket; \"none\" for none (default in $XDG_RUNTIME_DIR/gaffer or /run/gaffer)"),
-    takes(None, "lookupd-address", "URL", "register with this gaffer_lookupd: http://HOST:PORT or unix:PATH (repeatable)"),
+    takes(None, "lookupd-address", "URL", "register with this gaffer_lookupd, or in this etcd: http://HOST:PORT, unix:PATH or etcd://HOST:PORT/PREFIX (repeatable)"),
     takes(None, "broadcast-address", "URL", "where clients reach this node, told to lookupds (default http://HOST:PORT of this host)"),
     takes(None, "broadcast-port", "PORT", "the port told to lookupds (default that of the first --bind)"),
     takes(None, "backlog", "N", "clients the kernel lets wait to be accepted (default 128)"),

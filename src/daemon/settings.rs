@@ -11,7 +11,7 @@ use super::ini_jobs::Section;
 use super::options::Options;
 use super::paths::Surroundings;
 use super::{places, values};
-use crate::base::address::Address;
+use crate::base::address::{Address, Directory};
 use crate::base::{limits, similar};
 use crate::front::access::Access;
 
@@ -51,8 +51,8 @@ pub struct Settings {
 /// With whom the daemon registers, and where it says that it is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LookupSettings {
-    /// The lookupds.
-    pub addresses: Vec<Address>,
+    /// The lookupds and etcds.
+    pub addresses: Vec<Directory>,
     /// Where clients reach it, if that is said.
     pub broadcast_address: Option<String>,
     /// On which port, if that is said.
@@ -76,7 +76,7 @@ struct Said {
     hosts: Vec<String>,
     origins: Vec<String>,
     sockjs_legacy: Option<bool>,
-    lookupds: Option<Vec<Address>>,
+    lookupds: Option<Vec<Directory>>,
     broadcast_address: Option<String>,
     broadcast_port: Option<u16>,
     /// From where its relative paths are meant: the folder of the file, or for the command line where
@@ -240,7 +240,9 @@ impl Said {
                     self.hosts.push(values::host(word)?);
                 }
             }
-            "lookupd_address" => words().try_for_each(|word| self.lookupd(word))?,
+            "lookupd_address" => {
+                places_in(text).into_iter().try_for_each(|word| self.lookupd(word))?;
+            }
             "broadcast_address" => {
                 self.broadcast_address = Some(values::broadcast_address(text)?);
             }
@@ -273,18 +275,21 @@ impl Said {
     }
 
     fn lookupd(&mut self, word: &str) -> Result<(), String> {
-        let address = match values::lookupd(word)? {
-            Address::Unix(path) => Address::Unix(self.folder.join(path)),
-            far @ (Address::Tcp { .. } | Address::Tls { .. }) => far,
+        let place = match values::directory(word)? {
+            Directory::Lookupd(Address::Unix(path)) => {
+                Directory::Lookupd(Address::Unix(self.folder.join(path)))
+            }
+            far @ (Directory::Lookupd(Address::Tcp { .. } | Address::Tls { .. })
+            | Directory::Etcd(_)) => far,
         };
         let all = self.lookupds.get_or_insert_default();
-        if all.contains(&address) {
-            return Err(format!("{address} is named twice; leave one of the two away"));
+        if all.contains(&place) {
+            return Err(format!("{place} is named twice; leave one of the two away"));
         }
         if all.len() >= limits::LOOKUPDS {
             return Err(format!("a node registers with at most {} lookupds", limits::LOOKUPDS));
         }
-        all.push(address);
+        all.push(place);
         Ok(())
     }
 
@@ -295,6 +300,18 @@ impl Said {
         }
         Ok(())
     }
+}
+
+/// The words of a list of places. Commas stand between them, and between the members of one etcd.
+fn places_in(list: &str) -> Vec<&str> {
+    let mut places = Vec::new();
+    for word in list.split_whitespace() {
+        match word.starts_with("etcd") {
+            true => places.push(word.trim_end_matches(',')),
+            false => places.extend(word.split(',').filter(|word| !word.is_empty())),
+        }
+    }
+    places
 }
 
 #[cfg(test)]
@@ -352,11 +369,14 @@ mod tests {
                     broadcast_address = http://n.example.org:80\nbroadcast_port = 81\n";
         let shown = |line: &[&str], file: &str| {
             let lookups = settled_in("/e/g.ini", line, file).expect("sound").lookups;
-            let all: Vec<String> = lookups.addresses.iter().map(Address::to_string).collect();
+            let all: Vec<String> = lookups.addresses.iter().map(Directory::to_string).collect();
             (all.join(" "), lookups.broadcast_address, lookups.broadcast_port)
         };
         let all = "http://a:5010 http://b:1 unix:/e/l".to_owned();
         assert_eq!(shown(&[], file), (all, Some("http://n.example.org:80".into()), Some(81)));
+        let both = "[gaffer]\nlookupd_address = http://a,http://b, etcd://c:1,d/x, unix:/l\n";
+        let all = "http://a:5010 http://b:5010 etcd://c:1,d:2379/x unix:/l";
+        assert_eq!(shown(&[], both).0, all);
         let line = ["--lookupd-address=http://c", "--lookupd-address", "http://d"];
         let line = [&line[..], &["--broadcast-port=82"]].concat();
         let (all, _, port) = shown(&line, file);

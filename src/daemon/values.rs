@@ -4,11 +4,16 @@
 use log::LevelFilter;
 
 use super::logger;
-use crate::base::address::Address;
+use crate::base::address::{Address, Cluster, Directory};
+use crate::base::limits;
 use crate::lookup::identity::Identity;
 
 /// The port of a lookupd that names none.
 const LOOKUPD_PORT: u16 = 5010;
+/// That of an etcd that names none,
+const ETCD_PORT: u16 = 2379;
+/// and where our keys stand in it.
+const ETCD_FOLDER: &str = "gaffer";
 
 /// How many clients the kernel lets wait to be accepted.
 ///
@@ -65,35 +70,83 @@ fn is_origin(text: &str) -> bool {
     !scheme.is_empty() && !authority.is_empty() && !text.replacen("://", "", 1).contains(odd)
 }
 
-/// Where a lookupd is.
+/// Where a node registers: at a lookupd, or in an etcd.
 ///
 /// # Errors
 /// It is no such place, or one that this version cannot reach.
-pub(super) fn lookupd(text: &str) -> Result<Address, String> {
+pub(super) fn directory(text: &str) -> Result<Directory, String> {
+    match text.starts_with("etcd") && text.contains("://") {
+        true => cluster(text).map(Directory::Etcd),
+        false => lookupd(text).map(Directory::Lookupd),
+    }
+}
+
+/// Where a lookupd is.
+fn lookupd(text: &str) -> Result<Address, String> {
     if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
         return Ok(Address::Unix(path.into()));
     }
     if text.starts_with("https://") {
         return Err(format!("{text}: this version speaks no TLS yet; use http://"));
     }
-    let form = "http://HOST:PORT, http://HOST or unix:PATH";
+    let form = "http://HOST:PORT, http://HOST, unix:PATH or etcd://HOST:PORT/PREFIX";
     let bad = || expected(form, text);
     let authority = text.strip_prefix("http://").ok_or_else(bad)?;
     let authority = authority.strip_suffix('/').unwrap_or(authority);
+    authority_of(authority, LOOKUPD_PORT).ok_or_else(bad)
+}
+
+/// An etcd, and below which keys something of ours stands in it.
+///
+/// # Errors
+/// It is none, or one that this version cannot reach.
+pub(super) fn cluster(text: &str) -> Result<Cluster, String> {
+    let form = "etcd://HOST:PORT/PREFIX, with commas between several HOST:PORT";
+    let bad = || expected(form, text);
+    if text.starts_with("etcd+tls://") || text.starts_with("etcds://") {
+        return Err(format!("{text}: this version speaks no TLS with an etcd yet; use etcd://"));
+    }
+    let rest = text.strip_prefix("etcd://").ok_or_else(bad)?;
+    let (members, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    if members.contains('@') {
+        // It may be a password, and is not told.
+        return Err("an etcd's address has no user and no password: this version knows none".into());
+    }
+    let prefix = match prefix.trim_end_matches('/') {
+        "" => ETCD_FOLDER,
+        prefix => prefix,
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let part = |part: &str| !part.is_empty() && part.chars().all(plain);
+    if !prefix.split('/').all(part) || prefix.len() > limits::ETCD_PREFIX {
+        let most = limits::ETCD_PREFIX;
+        let form = format!("a prefix of letters, digits and -._/, of at most {most} bytes");
+        return Err(expected(&form, prefix));
+    }
+    let each = members.split(',').map(|member| authority_of(member, ETCD_PORT));
+    let members: Vec<Address> = each.collect::<Option<_>>().ok_or_else(bad)?;
+    if members.len() > limits::ETCD_MEMBERS {
+        return Err(format!("{text}: an etcd has at most {} members here", limits::ETCD_MEMBERS));
+    }
+    Ok(Cluster { members, prefix: prefix.to_owned() })
+}
+
+/// Reads `HOST:PORT` or `HOST`.
+fn authority_of(authority: &str, default: u16) -> Option<Address> {
     let (host, port) = match authority.rsplit_once(':') {
         // What stands behind the last colon of an IPv6 address is no port.
         Some((host, port)) if !port.ends_with(']') => {
-            (host, port.parse().ok().filter(|port| *port > 0).ok_or_else(bad)?)
+            (host, port.parse().ok().filter(|port| *port > 0)?)
         }
-        Some(_) | None => (authority, LOOKUPD_PORT),
+        Some(_) | None => (authority, default),
     };
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._:%".contains(c);
     let is_host = !bare.is_empty() && bare.chars().all(plain);
     if !is_host || bare.contains(':') != host.starts_with('[') {
-        return Err(bad());
+        return None;
     }
-    Ok(Address::Tcp { host: bare.to_ascii_lowercase(), port })
+    Some(Address::Tcp { host: bare.to_ascii_lowercase(), port })
 }
 
 /// Where clients reach a node, as it says it.
@@ -164,11 +217,44 @@ mod tests {
                 "{bad}"
             );
         }
-        for bad in ["http://u@h", "http://::1", "http://[a]", "etcd://h:1/x"] {
+        for bad in ["http://u@h", "http://::1", "http://[a]"] {
             assert!(lookupd(bad).is_err(), "{bad}");
         }
         let refused = lookupd("https://l1:5010").expect_err("no TLS");
         assert_eq!(refused, "https://l1:5010: this version speaks no TLS yet; use http://");
+    }
+
+    #[test]
+    fn an_etcd_is_where_it_is_said_to_be() {
+        for (text, shown) in [
+            ("etcd://e1", "etcd://e1:2379/gaffer"),
+            ("etcd://E1:1/", "etcd://e1:1/gaffer"),
+            ("etcd://e1,[::1]:2,e3/a/b.c/", "etcd://e1:2379,[::1]:2,e3:2379/a/b.c"),
+        ] {
+            assert_eq!(directory(text).map(|place| place.to_string()), Ok(shown.into()), "{text}");
+        }
+        assert_eq!(directory("http://l1").map(|l| l.to_string()), Ok("http://l1:5010".into()));
+        let long = |count: usize| format!("etcd://e/{}", "p".repeat(count));
+        let many = |count: usize| format!("etcd://{}", vec!["e"; count].join(","));
+        for (text, why) in [
+            ("etcd://", "expected etcd://HOST:PORT/PREFIX"),
+            ("etcd://e,,f", "expected etcd://"),
+            ("etcd://e:0/x", "expected etcd://"),
+            ("etcd:e", "expected http://"),
+            ("etcd://e/a//b", "expected a prefix of"),
+            ("etcd://e/a b", "expected a prefix of"),
+            ("etcd://e/ä", "expected a prefix of"),
+            ("etcd+tls://e", "etcd+tls://e: this version speaks no TLS with an etcd"),
+            ("etcds://e", "etcds://e: this version speaks no TLS with an etcd"),
+            (&long(limits::ETCD_PREFIX + 1), "expected a prefix of"),
+            (&many(limits::ETCD_MEMBERS + 1), "etcd://e,e,"),
+        ] {
+            assert!(directory(text).is_err_and(|error| error.starts_with(why)), "{text}");
+        }
+        assert!(cluster(&long(limits::ETCD_PREFIX)).is_ok());
+        assert!(cluster(&many(limits::ETCD_MEMBERS)).is_ok());
+        let secret = directory("etcd://root:secret@e/x").expect_err("no users");
+        assert!(secret.contains("no user and no password") && !secret.contains("secret"));
     }
 
     #[test]

@@ -27,6 +27,8 @@ struct Link {
     owed: Outbound,
     /// It is closed when nothing is owed on it.
     ends: bool,
+    /// A last answer is awaited on it, for which the end of the machine waits.
+    awaited: bool,
 }
 
 impl Links {
@@ -53,6 +55,18 @@ impl Links {
         ending.ends = true;
         self.farewells.set(link, now.mono + limits::LINK_FAREWELL);
         self.dirty.insert(link);
+    }
+
+    /// A last answer is awaited on a link, until it is closed.
+    pub fn await_answer(&mut self, link: LinkId) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.awaited = true;
+        }
+    }
+
+    /// Whether a last answer is awaited on a link.
+    pub fn is_awaited(&self, link: LinkId) -> bool {
+        self.links.get(&link).is_some_and(|link| link.awaited)
     }
 
     /// Closes a link now.

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod clients;
 pub mod conn;
+pub mod exchange;
 pub mod links;
 pub mod live;
 pub mod outbox;
@@ -12,6 +13,7 @@ pub mod peer;
 pub mod refusals;
 pub mod request;
 pub mod response;
+pub mod retry;
 pub mod rights;
 pub mod router;
 pub mod sockjs;

@@ -1,6 +1,7 @@
 //! The lookupd and its clients: requests to endpoints, answers to bytes, and answers that go on.
 
 use log::debug;
+use serde_json::json;
 
 use super::following::PREFIX;
 use super::listing::Listing;
@@ -14,6 +15,7 @@ use crate::front::request::Request;
 use crate::front::response::Response;
 use crate::front::router::Found;
 use crate::wire::http::Method;
+use crate::VERSION;
 
 impl Lookupd {
     /// Serves whole requests of a connection, as long as each can be answered at once.
@@ -46,7 +48,17 @@ impl Lookupd {
                     let counters = Response::json(200, &self.counters());
                     self.give(conn, counters, now);
                 }
-                Ok(Answer::List(listing)) => self.list(conn, *listing, now),
+                Ok(Answer::Welcome) => {
+                    let mut welcome = json!({"welcome": "gaffer-lookupd", "version": VERSION});
+                    if let Some(store) = &self.store {
+                        welcome["store"] = store.view(now);
+                    }
+                    self.give(conn, Response::json(200, &welcome), now);
+                }
+                Ok(Answer::List(listing)) => match self.incomplete(now) {
+                    Some(refused) => self.give(conn, refused, now),
+                    None => self.list(conn, *listing, now),
+                },
                 Ok(Answer::Link) => self.link(conn, &request, now),
             }
         }

@@ -5,7 +5,7 @@
 //! A snapshot is no copy. It is a walk through the registry that stops while its reader is busy. What
 //! changes before the place that it has reached is told like everything else; what changes behind it is
 //! not, as the walk comes by there. When it has come to the end everything has been told once, and
-//! `snapshot_end` says so.
+//! `snapshot_end` says so. Where what is known comes from an etcd, no walk begins before all of it is.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -77,7 +77,12 @@ impl Followers {
     }
 
     /// Tells a change to all who have been told of its place.
-    fn tell(&self, change: &Change, (stream, clients): (&mut Service, &mut Clients), now: Now) {
+    pub(super) fn tell(
+        &self,
+        change: &Change,
+        (stream, clients): (&mut Service, &mut Clients),
+        now: Now,
+    ) {
         let mut texts: Vec<Rc<str>> = Vec::new();
         for (session, reached) in &self.reached {
             if let Reached::Place(place) = reached {
@@ -163,7 +168,9 @@ impl Lookupd {
                     Happened::Closed(session) => self.followers.close(session),
                 }
             }
-            self.followers.walk(&self.registry, (&mut self.stream, &mut self.clients), now);
+            if self.is_complete() {
+                self.followers.walk(&self.registry, (&mut self.stream, &mut self.clients), now);
+            }
             if !self.stream.has_news() {
                 return;
             }

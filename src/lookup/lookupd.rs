@@ -12,12 +12,15 @@ use super::links::Links;
 use super::listing::Listing;
 use super::registry::Registry;
 use super::routes::{self, Endpoint};
+use super::store::Store;
+use crate::base::address::Cluster;
 use crate::base::clock::Now;
-use crate::base::ids::ConnId;
+use crate::base::ids::{ConnId, LinkId};
 use crate::base::process::Signal;
 use crate::base::timers::Timers;
 use crate::front::access::Access;
 use crate::front::clients::Clients;
+use crate::front::links::Links as Dials;
 use crate::front::live::Say;
 use crate::front::router::Router;
 use crate::front::sockjs::{Options, Service};
@@ -43,7 +46,11 @@ pub struct Lookupd {
     pub(super) access: Access,
     pub(super) routes: Router<Endpoint>,
     pub(super) ended: bool,
-    effects: Vec<Effect>,
+    /// From where it knows what it knows, if not from nodes,
+    pub(super) store: Option<Store>,
+    /// and the connections to that.
+    pub(super) dials: Dials,
+    pub(super) effects: Vec<Effect>,
 }
 
 /// What a lookupd has to be told of its world.
@@ -56,6 +63,8 @@ pub struct Setup {
     pub stream: Options,
     /// Makes its entropy, which is no secret.
     pub seed: u64,
+    /// The etcd from which it answers, instead of from what nodes say.
+    pub store: Option<Cluster>,
 }
 
 impl Lookupd {
@@ -74,6 +83,8 @@ impl Lookupd {
             access: setup.access,
             routes: routes::router(),
             ended: false,
+            store: setup.store.map(|cluster| Store::new(cluster, setup.seed)),
+            dials: Dials::default(),
             effects: Vec::new(),
         }
     }
@@ -102,7 +113,7 @@ impl Lookupd {
     }
 
     /// Carries on with everything that an input has caused.
-    fn settle_all(&mut self, now: Now) {
+    pub(super) fn settle_all(&mut self, now: Now) {
         while let Some(conn) = self.resumed.pop_first() {
             self.drive(conn, now);
         }
@@ -132,6 +143,7 @@ impl Lookupd {
             self.links.close(conn);
             self.clients.change(conn, |conn| conn.say(Say::Close(1001, REASON), now));
         }
+        self.end_store(now);
         self.serve_stream(now);
         self.effects.push(Effect::Exit(0));
     }
@@ -139,7 +151,7 @@ impl Lookupd {
     /// How much of everything there is.
     pub(super) fn counters(&self) -> Value {
         let (counts, stream) = (self.registry.counts(), self.stream.counts());
-        json!({
+        let mut counters = json!({
             "connections": self.clients.len(),
             "unidentified": self.links.unidentified(),
             "nodes": counts.nodes,
@@ -153,7 +165,12 @@ impl Lookupd {
             "session_receivers": stream.receivers,
             "session_timers": stream.timers,
             "queued_bytes": stream.queued,
-        })
+        });
+        if let Some(store) = &self.store {
+            counters["store"] = store.counters();
+            counters["links"] = self.dials.len().into();
+        }
+        counters
     }
 
     /// Checks what is always so between two inputs.
@@ -173,7 +190,8 @@ impl Lookupd {
                 return Err(format!("{conn:?} is over and still a node's"));
             }
         }
-        if !self.ended {
+        self.dials.sweep(|link| self.store.as_ref().is_some_and(|store| store.owns(link)))?;
+        if !self.ended && self.store.is_none() {
             let lost = self.registry.nodes(None).find(|(no, ..)| self.links.conn_of(*no).is_none());
             if let Some((no, ..)) = lost {
                 return Err(format!("{no:?} has no connection and is still there"));
@@ -188,7 +206,10 @@ impl Lookupd {
                 return Err(format!("the answer on {conn:?} does not go on"));
             }
         }
-        self.followers.sweep(&self.stream)
+        match self.is_complete() {
+            true => self.followers.sweep(&self.stream),
+            false => Ok(()),
+        }
     }
 }
 
@@ -225,6 +246,8 @@ impl Machine for Lookupd {
             self.links.deadline(),
             self.stream.deadline(),
             self.interrupted.next(),
+            self.dials.deadline(),
+            self.store.as_ref().and_then(Store::deadline),
         ];
         all.into_iter().flatten().min()
     }
@@ -237,13 +260,48 @@ impl Machine for Lookupd {
             self.end_patience(conn, now);
         }
         self.stream.on_time(&mut self.clients, now);
+        self.pass_store_time(now);
         for conn in self.interrupted.pop_all_due(now.mono) {
             self.drive(conn, now);
         }
         self.settle_all(now);
     }
 
-    fn settle(&mut self, _: Now) {}
+    fn link_opened(&mut self, link: LinkId, now: Now) {
+        self.store_opened(link, now);
+    }
+
+    fn link_failed(&mut self, link: LinkId, reason: &str, now: Now) {
+        self.store_lost(link, reason, now);
+    }
+
+    fn link_received(&mut self, link: LinkId, bytes: &[u8], now: Now) {
+        self.store_received(link, bytes, now);
+    }
+
+    fn link_closed(&mut self, link: LinkId, now: Now) {
+        self.store_lost(link, "it has closed the connection", now);
+    }
+
+    fn link_owed(&self, link: LinkId) -> &[u8] {
+        self.dials.owed(link)
+    }
+
+    fn link_sent(&mut self, link: LinkId, count: usize, _: Now) {
+        self.dials.sent(link, count);
+    }
+
+    fn link_is_finished(&self, link: LinkId) -> bool {
+        self.dials.is_finished(link)
+    }
+
+    fn take_dirty_links(&mut self) -> Vec<LinkId> {
+        self.dials.take_dirty()
+    }
+
+    fn settle(&mut self, now: Now) {
+        self.begin_store(now);
+    }
 
     fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)

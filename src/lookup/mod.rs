@@ -2,8 +2,8 @@
 //! what, because the nodes tell it, and tells it to everybody else.
 //!
 //! Read in this order: `registry` (what is known, a pure type that anybody may feed), `identity` and
-//! `names` (of what it is made), `lookupd` (the machine), `nodes` and `links` (who feeds it),
-//! `routes`, `clients` and `listing` (who asks), `following` (who is told).
+//! `names` (of what it is made), `lookupd` (the machine), `nodes` and `links` (who feeds it), `store` and
+//! `stored` (an etcd that feeds it instead), `routes`, `clients` and `listing` (who asks), `following` (who is told).
 
 mod clients;
 pub mod following;
@@ -15,3 +15,5 @@ pub mod names;
 mod nodes;
 pub mod registry;
 pub mod routes;
+mod store;
+mod stored;

@@ -34,6 +34,13 @@ impl Lookupd {
             Ok(accept) => accept,
             Err(lack) => return self.give(conn, no_handshake(lack), now),
         };
+        if self.store.is_some() {
+            // What it took would be known to one lookupd alone.
+            let reason =
+                "this lookupd answers from an etcd, and takes no nodes: have them register there, \
+                          with --lookupd-address etcd://HOST:PORT/PREFIX";
+            return self.give(conn, Response::error(409, Some(reason)), now);
+        }
         if self.ended {
             return self.give(conn, Response::error(503, Some("the lookupd ends")), now);
         }

@@ -38,12 +38,16 @@ pub struct Registry {
 struct Node {
     identity: Rc<Identity>,
     seen: SystemTime,
+    /// The round in which it was marked last.
+    round: u32,
     jobs: BTreeMap<JobNo, Job>,
 }
 
 /// A job on a node.
 struct Job {
     spelling: Spelling,
+    /// The round in which it was marked last.
+    round: u32,
     /// The processes that run, ascending.
     pids: Vec<u64>,
 }
@@ -199,7 +203,8 @@ impl Registry {
         self.last += 1;
         let no = NodeNo(self.last);
         let identity = Rc::new(who);
-        let node = Node { identity: Rc::clone(&identity), seen, jobs: BTreeMap::new() };
+        let (identity_of_it, jobs) = (Rc::clone(&identity), BTreeMap::new());
+        let node = Node { identity: identity_of_it, seen, round: 0, jobs };
         self.known.insert(key, no);
         self.nodes.insert(no, node);
         let place = Place { node: no, job: None, pid: None };
@@ -244,7 +249,7 @@ impl Registry {
             return Err(Refused::Entries);
         }
         let name = self.names.join(&named.text, no);
-        node.jobs.insert(name, Job { spelling: named.spelling, pids: Vec::new() });
+        node.jobs.insert(name, Job { spelling: named.spelling, round: 0, pids: Vec::new() });
         self.jobs += 1;
         let place = Place { node: no, job: Some(name), pid: None };
         let job = self.names.named(name, named.spelling);
@@ -312,6 +317,42 @@ impl Registry {
         let place = Place { node: no, job: Some(name), pid: Some(pid) };
         let what = What::RemoveProcess(self.names.named(name, job.spelling), pid);
         Ok(Some(Change { place, node: Rc::clone(&node.identity), what }))
+    }
+
+    /// The processes of a job, ascending, if the node has it.
+    pub fn pids(&self, no: NodeNo, text: &str) -> Option<&[u64]> {
+        let name = self.names.find(text)?;
+        self.nodes.get(&no)?.jobs.get(&name).map(|job| job.pids.as_slice())
+    }
+
+    /// A node, or one of its jobs, was said to be there in a round in which everything is said.
+    pub fn mark(&mut self, no: NodeNo, job: Option<&str>, round: u32) {
+        let name = job.map(|text| self.names.find(text));
+        let Some(node) = self.nodes.get_mut(&no) else { return };
+        match name {
+            None => node.round = round,
+            Some(name) => {
+                if let Some(job) = name.and_then(|name| node.jobs.get_mut(&name)) {
+                    job.round = round;
+                }
+            }
+        }
+    }
+
+    /// The nodes that were not marked in a round, and of the others the jobs that were not.
+    pub fn unmarked(&self, round: u32) -> Vec<(NodeNo, Option<Rc<str>>)> {
+        let mut all = Vec::new();
+        for (no, node) in &self.nodes {
+            if node.round != round {
+                all.push((*no, None));
+                continue;
+            }
+            let jobs = node.jobs.iter().filter(|(_, job)| job.round != round);
+            all.extend(
+                jobs.map(|(name, job)| (*no, Some(self.names.named(*name, job.spelling).text))),
+            );
+        }
+        all
     }
 
     /// What stands behind this place, as if it had just come: first a node, then its jobs, each
@@ -462,6 +503,24 @@ mod tests {
 
     fn node(registry: &mut Registry, name: &str) -> NodeNo {
         registry.add_node(who(name), UNIX_EPOCH).expect("room").place.node
+    }
+
+    #[test]
+    fn what_was_not_said_in_a_round_is_found_at_its_end() {
+        let mut registry = Registry::default();
+        let (one, two) = (node(&mut registry, "n1"), node(&mut registry, "n2"));
+        for (no, job) in [(one, "a.x"), (one, "a.y"), (two, "a.x")] {
+            registry.add_job(no, named(job)).expect("room");
+        }
+        registry.add_process(one, "a.x", 7).expect("room");
+        assert_eq!(registry.pids(one, "a.x"), Some(&[7][..]));
+        assert_eq!((registry.pids(two, "a.y"), registry.pids(NodeNo(9), "a.x")), (None, None));
+        registry.mark(one, None, 3);
+        registry.mark(one, Some("a.y"), 3);
+        registry.mark(two, Some("a.x"), 3);
+        registry.mark(two, Some("no.such"), 3);
+        assert_eq!(registry.unmarked(3), [(one, Some("a.x".into())), (two, None)]);
+        assert_eq!(registry.unmarked(4), [(one, None), (two, None)]);
     }
 
     /// What a walk through everything sees.

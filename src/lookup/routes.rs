@@ -40,6 +40,8 @@ pub enum Answer {
     List(Box<Listing>),
     /// How much of everything there is.
     Counters,
+    /// Who answers, and how it stands with where it knows that from.
+    Welcome,
     /// A websocket to a node.
     Link,
 }
@@ -50,10 +52,7 @@ const fn get(pattern: &'static str, endpoint: Endpoint) -> Route {
 
 /// Every endpoint.
 pub const ROUTES: &[Route] = &[
-    get("/", |_| {
-        let welcome = json!({"welcome": "gaffer-lookupd", "version": VERSION});
-        Ok(Answer::Now(Response::json(200, &welcome)))
-    }),
+    get("/", |_| Ok(Answer::Welcome)),
     get("/ping", |_| Ok(Answer::Now(Response::html(200, "OK")))),
     get("/version", |_| Ok(Answer::Now(Response::json(200, &json!({"version": VERSION}))))),
     get("/debug/counters", |_| Ok(Answer::Counters)),

@@ -119,6 +119,10 @@ impl Machine for Gaffer {
         self.links.sent(link, count);
     }
 
+    fn link_is_awaited(&self, link: LinkId) -> bool {
+        self.links.is_awaited(link)
+    }
+
     fn link_is_finished(&self, link: LinkId) -> bool {
         self.links.is_finished(link)
     }

@@ -263,6 +263,10 @@ pub trait Machine {
     fn link_is_finished(&self, _link: LinkId) -> bool {
         true
     }
+    /// Whether a last answer is awaited on a connection of ours, for which the end waits a moment.
+    fn link_is_awaited(&self, _link: LinkId) -> bool {
+        false
+    }
     /// The connections of ours on which something is owed, or that are to be closed, since the last
     /// call.
     fn take_dirty_links(&mut self) -> Vec<LinkId> {

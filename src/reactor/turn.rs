@@ -226,7 +226,8 @@ impl<M: Machine> Reactor<M> {
 
     fn may_leave(&self, farewell: &Farewell, now: Now) -> bool {
         let owes = |conn| !self.machine.transmit(conn).is_empty();
-        let owes_link = |link| !self.machine.link_owed(link).is_empty();
+        let owes_link =
+            |link| !self.machine.link_owed(link).is_empty() || self.machine.link_is_awaited(link);
         let owed = self.sockets.conns().any(owes) || self.dials.open().any(owes_link);
         self.effects.is_empty() && (farewell.until <= now.mono || !owed)
     }

@@ -2,6 +2,7 @@
 
 pub mod channel;
 pub mod dotenv;
+pub mod etcd;
 pub mod frame;
 pub mod http;
 pub mod ini;
@@ -12,5 +13,6 @@ pub mod procfile;
 pub mod sockjs;
 pub mod sse;
 pub mod text;
+pub mod topology;
 pub mod ws;
 pub mod ws76;

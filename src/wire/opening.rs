@@ -56,6 +56,9 @@ impl Opening {
                 Err("it does not know the name under which it is asked (421): --allowed-host"
                     .into())
             }
+            Some(409) => Err("it answers from an etcd, and takes no nodes (409): \
+                              --lookupd-address etcd://HOST:PORT/PREFIX"
+                .into()),
             Some(code) => Err(format!("it answers {code} instead of opening a websocket")),
             None => Err("it does not speak HTTP".into()),
         };
@@ -120,6 +123,7 @@ mod tests {
             "it answers 503 instead of opening a websocket"
         );
         assert!(why("HTTP/1.1 421 Misdirected Request\r\n\r\n").contains("--allowed-host"));
+        assert!(why("HTTP/1.1 409 Conflict\r\n\r\n").contains("etcd://HOST"));
         for (from, to) in [("s3pP", "s3pQ"), ("Upgrade: websocket", "Upgrade: h2c")] {
             assert!(why(&GOOD.replace(from, to)).contains("not asked for"), "{from}");
         }

@@ -15,13 +15,13 @@ use super::until::{all_along, until};
 use super::ws_client::{self, Said};
 
 /// A websocket.
-struct Socket {
+pub(crate) struct Socket {
     stream: TcpStream,
     input: Vec<u8>,
 }
 
 impl Socket {
-    fn open(lookupd: &Node, path: &str) -> Self {
+    pub(crate) fn open(lookupd: &Node, path: &str) -> Self {
         let mut stream = TcpStream::connect(("127.0.0.1", lookupd.port)).expect("it accepts");
         stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time limit");
         let handshake = ws_client::handshake(path, "Host: localhost\r\n", "");
@@ -65,7 +65,7 @@ impl Socket {
         }
     }
 
-    fn text(&mut self) -> Value {
+    pub(crate) fn text(&mut self) -> Value {
         match self.hear() {
             Some(Said::Text(text)) => serde_json::from_str(&text).expect("JSON"),
             other => panic!("{other:?}"),

@@ -13,6 +13,7 @@ mod crash;
 mod deaths;
 mod dev;
 mod ending;
+mod etcd;
 mod farm;
 mod http;
 mod keys;

@@ -66,7 +66,7 @@ use gaffer::supervisor::spec_read;
 
 use crate::driven::Driven;
 use crate::fake_link::End;
-use crate::fake_node::{FakeNode, OWNERS};
+use crate::fake_node::{start, FakeNode, OWNERS};
 use crate::http_traces::unescape;
 use crate::registration::registration;
 use crate::trace_client::{Asked, Client};
@@ -215,7 +215,8 @@ pub(crate) fn replay(text: &str, piece: &mut dyn FnMut() -> usize) -> Replay {
     let require_key = text.lines().any(|line| line == "require-key");
     let keeping = Keeping { require_key, owners: OWNERS.into(), root: false };
     let (console, legacy) = (Console::default(), Legacy::default());
-    let node = FakeNode::begun(access, console, legacy, files, (registration(&lookups), keeping));
+    let (parts, kept) = ((access, console, legacy), (registration(&lookups), keeping));
+    let node = FakeNode::begun(parts, files, kept, start());
     let mut player = Player {
         node,
         clients: Vec::new(),

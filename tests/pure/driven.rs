@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use gaffer::base::clock::Now;
-use gaffer::base::ids::ConnId;
+use gaffer::base::ids::{ConnId, LinkId};
 use gaffer::base::process::Signal;
 use gaffer::node::machine::Machine;
 
@@ -73,6 +73,51 @@ pub(crate) trait Driven {
         let now = *self.clock();
         self.machine().signalled(signal, now);
         self.settle();
+    }
+
+    /// A connection of its own is there.
+    fn link_opened(&mut self, link: LinkId) {
+        let now = *self.clock();
+        self.machine().link_opened(link, now);
+        self.settle();
+    }
+
+    /// A connection of its own does not come about.
+    fn link_failed(&mut self, link: LinkId, reason: &str) {
+        let now = *self.clock();
+        self.machine().link_failed(link, reason, now);
+        self.settle();
+    }
+
+    /// The far end of a connection of its own sends bytes.
+    fn link_received(&mut self, link: LinkId, bytes: &[u8]) {
+        let now = *self.clock();
+        self.machine().link_received(link, bytes, now);
+        self.settle();
+    }
+
+    /// A connection of its own is no more.
+    fn link_closed(&mut self, link: LinkId) {
+        let now = *self.clock();
+        self.machine().link_closed(link, now);
+        self.settle();
+    }
+
+    /// Takes what a connection of its own is owed, up to so much.
+    fn take_link_output(&mut self, link: LinkId, most: usize) -> Vec<u8> {
+        let now = *self.clock();
+        let owed = self.machine().link_owed(link);
+        let bytes = owed[..owed.len().min(most)].to_vec();
+        if !bytes.is_empty() {
+            self.machine().link_sent(link, bytes.len(), now);
+            self.settle();
+        }
+        bytes
+    }
+
+    /// Whether it wants a connection of its own no more.
+    fn link_is_over(&mut self, link: LinkId) -> bool {
+        self.machine().link_is_finished(link) && self.machine().link_owed(link).is_empty()
     }
 
     /// Time passes, deadline after deadline.

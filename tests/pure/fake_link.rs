@@ -4,6 +4,7 @@ use gaffer::base::ids::LinkId;
 use gaffer::base::limits;
 use gaffer::wire::ws::{accept_of, Heard, WebSocket};
 
+use crate::driven::Driven as _;
 use crate::fake_node::FakeNode;
 
 /// What a lookupd hears and says on one link.

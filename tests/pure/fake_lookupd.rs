@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use gaffer::base::address::{Address, Cluster};
 use gaffer::base::clock::Now;
-use gaffer::base::ids::ConnId;
+use gaffer::base::ids::{ConnId, LinkId};
 use gaffer::base::limits;
 use gaffer::front::access::Access;
 use gaffer::front::peer::Peer;
@@ -25,6 +26,8 @@ pub(crate) struct FakeLookupd {
     pub(crate) asked: Vec<String>,
     /// Not everything is looked at behind every step: it takes long where there is much.
     pub(crate) trusted: bool,
+    /// Connections that it wants, since these were taken last.
+    pub(crate) dialled: Vec<(LinkId, Address)>,
 }
 
 impl Driven for FakeLookupd {
@@ -41,6 +44,10 @@ impl Driven for FakeLookupd {
     fn settle(&mut self) {
         self.machine.settle(self.now);
         for effect in self.machine.take_effects() {
+            if let Effect::Dial { link, address } = effect {
+                self.dialled.push((link, address));
+                continue;
+            }
             let own = matches!(effect, Effect::Exit(_) | Effect::ReopenLog);
             assert!(own, "a lookupd does not ask for {effect:?}");
             self.asked.push(format!("{effect:?}"));
@@ -52,19 +59,37 @@ impl Driven for FakeLookupd {
 }
 
 impl FakeLookupd {
-    #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
     pub(crate) fn new(access: Access) -> Self {
+        Self::of(access, None)
+    }
+
+    /// One that answers from an etcd.
+    #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+    pub(crate) fn of(access: Access, store: Option<Cluster>) -> Self {
         let legacy = !access.origins.is_empty();
         let stream = sockjs::Options { cookie: true, legacy, ..sockjs::Options::default() };
-        let setup = Setup { access, clients: limits::CONNECTIONS, stream, seed: 1 };
+        let setup = Setup { access, clients: limits::CONNECTIONS, stream, seed: 1, store };
         let now = Now { mono: Instant::now(), wall: UNIX_EPOCH + WALL };
-        Self { machine: Lookupd::new(setup), now, asked: Vec::new(), trusted: false }
+        let (asked, dialled) = (Vec::new(), Vec::new());
+        Self { machine: Lookupd::new(setup), now, asked, trusted: false, dialled }
     }
 
     /// A client on this machine, over TCP.
     pub(crate) fn connect(&mut self) -> ConnId {
         let remote = SocketAddr::from(([127, 0, 0, 1], 40_000));
         self.machine.accepted(Peer::Tcp { remote }, self.now).expect("there is room for a client")
+    }
+
+    /// A request on a connection of its own, and its status and body.
+    pub(crate) fn get(&mut self, path: &str) -> (u16, serde_json::Value) {
+        let conn = self.connect();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        self.send(conn, request.as_bytes(), &mut || usize::MAX);
+        let answer = String::from_utf8(self.take_answer(conn)).expect("text");
+        self.vanish(conn);
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        (status.expect("a status"), serde_json::from_str(body).unwrap_or_default())
     }
 
     /// The whole machine sleeps, and nobody looks at the clock meanwhile.

@@ -140,13 +140,15 @@ impl FakeNode {
         legacy: Legacy,
         files: Vec<JobEntry>,
     ) -> Self {
-        Self::begun(access, console, legacy, files, (Registration::default(), open()))
+        let registration = Registration::default();
+        Self::begun((access, console, legacy), files, (registration, open()), start())
     }
 
     /// One whose door is kept like this.
     pub(crate) fn kept(access: Access, legacy: Legacy, keeping: Keeping) -> Self {
         let registration = Registration::default();
-        Self::begun(access, Console::default(), legacy, Vec::new(), (registration, keeping))
+        let parts = (access, Console::default(), legacy);
+        Self::begun(parts, Vec::new(), (registration, keeping), start())
     }
 
     /// One that registers with lookupds.
@@ -157,16 +159,15 @@ impl FakeNode {
         files: Vec<JobEntry>,
         registration: Registration,
     ) -> Self {
-        Self::begun(access, console, legacy, files, (registration, open()))
+        Self::begun((access, console, legacy), files, (registration, open()), start())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+    /// One whose door is kept so, and that begins at this time.
     pub(crate) fn begun(
-        access: Access,
-        console: Console,
-        legacy: Legacy,
+        (access, console, legacy): (Access, Console, Legacy),
         files: Vec<JobEntry>,
         (registration, keeping): (Registration, Keeping),
+        now: Now,
     ) -> Self {
         let environ = BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]);
         let host =
@@ -184,7 +185,6 @@ impl FakeNode {
             keeping: keeping.clone(),
             secret: [7; 32],
         };
-        let now = Now { mono: Instant::now(), wall: UNIX_EPOCH + WALL };
         let mut node = Self {
             gaffer: Gaffer::new(setup),
             now,
@@ -230,44 +230,6 @@ impl FakeNode {
         let id = self.instance(os_pid);
         self.gaffer.input_taken(id, StreamNo::STDIN, count, self.now);
         self.settle();
-    }
-
-    /// A connection of its own is there.
-    pub(crate) fn link_opened(&mut self, link: LinkId) {
-        self.gaffer.link_opened(link, self.now);
-        self.settle();
-    }
-
-    /// A connection of its own does not come about.
-    pub(crate) fn link_failed(&mut self, link: LinkId, reason: &str) {
-        self.gaffer.link_failed(link, reason, self.now);
-        self.settle();
-    }
-
-    /// The far end of a connection of its own sends bytes.
-    pub(crate) fn link_received(&mut self, link: LinkId, bytes: &[u8]) {
-        self.gaffer.link_received(link, bytes, self.now);
-        self.settle();
-    }
-
-    /// A connection of its own is no more.
-    pub(crate) fn link_closed(&mut self, link: LinkId) {
-        self.gaffer.link_closed(link, self.now);
-        self.settle();
-    }
-
-    /// Takes what a connection of its own is owed, up to so much.
-    pub(crate) fn take_link_output(&mut self, link: LinkId, most: usize) -> Vec<u8> {
-        let owed = self.gaffer.link_owed(link);
-        let bytes = owed[..owed.len().min(most)].to_vec();
-        self.gaffer.link_sent(link, bytes.len(), self.now);
-        self.settle();
-        bytes
-    }
-
-    /// Whether it wants a connection of its own no more.
-    pub(crate) fn link_is_over(&self, link: LinkId) -> bool {
-        self.gaffer.link_is_finished(link) && self.gaffer.link_owed(link).is_empty()
     }
 
     /// A request on a connection of its own, and its answer, which is a good one.
@@ -462,8 +424,14 @@ impl FakeNode {
     }
 }
 
+/// When a node begins of which nobody says when.
+#[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+pub(crate) fn start() -> Now {
+    Now { mono: Instant::now(), wall: UNIX_EPOCH + WALL }
+}
+
 /// A door at which no key is asked for.
-fn open() -> Keeping {
+pub(crate) fn open() -> Keeping {
     Keeping { require_key: false, owners: OWNERS.into(), root: false }
 }
 

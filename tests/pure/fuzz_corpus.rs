@@ -20,6 +20,7 @@ const TARGETS: &[Target] = &[
     ("message", harness::live::message),
     ("frame", harness::live::frame),
     ("lookup", harness::lookup::message),
+    ("etcd", harness::etcd::answer),
 ];
 
 #[test]

@@ -6,6 +6,10 @@ mod caps;
 mod driven;
 #[path = "../echo/machine.rs"]
 mod echo;
+mod etcd;
+mod etcd_simulation;
+mod etcd_world;
+mod fake_etcd;
 mod fake_link;
 mod fake_lookupd;
 mod fake_node;

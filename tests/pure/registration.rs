@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{json, Value};
 
-use gaffer::base::address::Address;
+use gaffer::base::address::{Address, Directory};
 use gaffer::base::limits;
 use gaffer::base::process::Signal;
 use gaffer::front::access::Access;
@@ -26,7 +26,8 @@ use crate::fake_node::FakeNode;
 const TICK: Duration = Duration::from_millis(1);
 
 pub(crate) fn registration(lookups: &[&str]) -> Registration {
-    let address = |name: &&str| Address::Tcp { host: (*name).to_owned(), port: 5010 };
+    let address =
+        |name: &&str| Directory::Lookupd(Address::Tcp { host: (*name).to_owned(), port: 5010 });
     Registration {
         lookups: lookups.iter().map(address).collect(),
         identity: Identity { name: "n1".into(), origin: "http://n1:5000".into() },
@@ -286,8 +287,10 @@ fn the_end_takes_leave_and_leaves_nothing() {
 
 #[test]
 fn a_unix_socket_is_dialled_as_one() {
-    let to =
-        Registration { lookups: vec![Address::Unix(PathBuf::from("/l"))], ..registration(&[]) };
+    let to = Registration {
+        lookups: vec![Directory::Lookupd(Address::Unix("/l".into()))],
+        ..registration(&[])
+    };
     let (access, console) = (Access::default(), Console::default());
     let mut node = FakeNode::registered(access, console, Legacy::default(), Vec::new(), to);
     node.advance(Duration::ZERO);

@@ -14,6 +14,7 @@ use crate::base::ids::LinkId;
 use crate::base::limits;
 use crate::base::random::Random;
 use crate::front::links::Links;
+use crate::front::retry::Retry;
 use crate::node::machine::Effect;
 use crate::supervisor::name::JobName;
 use crate::wire::lookup::{self, Answer, Refusal, What};
@@ -21,7 +22,7 @@ use crate::wire::opening::Opening;
 use crate::wire::ws::{Heard, WebSocket};
 
 /// The version of the protocol, as nodes say it.
-const VERSION: &str = "0.1";
+pub(super) const VERSION: &str = "0.1";
 /// We go away (RFC 6455 section 7.4.1).
 const GOING_AWAY: u16 = 1001;
 
@@ -54,8 +55,7 @@ pub(super) struct Lookup {
     due: Instant,
     /// When it began.
     since: SystemTime,
-    /// Losses in a row.
-    losses: u32,
+    retry: Retry,
     error: Option<String>,
 }
 
@@ -84,7 +84,7 @@ impl Lookup {
     /// One that is tried at once.
     pub(super) fn new(address: Address, now: Now) -> Self {
         let (state, due, since) = (State::Down, now.mono, now.wall);
-        Self { address, state, due, since, losses: 0, error: None }
+        Self { address, state, due, since, retry: Retry::default(), error: None }
     }
 
     /// Changes the state, and its timer with it.
@@ -349,13 +349,9 @@ impl Lookup {
         if let Some(link) = self.link() {
             hands.links.forget(link);
         }
-        if lived >= limits::LOOKUPD_STABLE {
-            self.losses = 0;
-        }
-        let growing = limits::LOOKUPD_RETRY.saturating_mul(1 << self.losses.min(16));
         let most = if reason == TAKEN { limits::LOOKUPD_TAKEN } else { limits::LOOKUPD_RETRY_MOST };
-        let delay = part_of(growing.min(most), random);
-        if self.losses == 0 || lived > Duration::ZERO {
+        let delay = self.retry.lost(lived, most, random);
+        if self.retry.losses() == 1 || lived > Duration::ZERO {
             warn!(
                 "{}: this node is not registered there: {reason}; it is tried again",
                 self.address
@@ -363,7 +359,6 @@ impl Lookup {
         } else {
             debug!("{}: {reason}; again in {delay:?}", self.address);
         }
-        self.losses = self.losses.saturating_add(1);
         self.error = Some(reason.to_owned());
         self.enter(State::Down, delay, hands.now);
     }
@@ -413,7 +408,7 @@ impl Lookup {
             "processes": processes,
             "unanswered": unanswered,
             "last_error": self.error,
-            "losses": self.losses,
+            "losses": self.retry.losses(),
             "retry_at": retry_at,
         })
     }
@@ -451,13 +446,6 @@ impl Talk {
     fn is_silent(&self, now: Now) -> bool {
         !self.asked.is_empty() && self.heard + limits::LOOKUP_HEARTBEAT <= now.mono
     }
-}
-
-/// Any part of a time, to the millisecond ("full jitter"): who lost the same lookupd at once comes back
-/// at another time than the others.
-fn part_of(most: Duration, random: &mut Random) -> Duration {
-    let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
-    Duration::from_millis(random.below(most.saturating_add(1)))
 }
 
 /// What a message is about.

@@ -1,9 +1,12 @@
-//! Registration with lookupds: which node this is and what runs here, told to each of them over a
-//! websocket, for as long as there are any. It is pure. Without a lookupd there is no timer; with one
-//! there is a wake-up in each heartbeat.
+//! Registration: which node this is and what runs here, told to each lookupd over a websocket, or written
+//! into an etcd, for as long as there are any. It is pure. Without one there is no timer; with one there is
+//! a wake-up in each heartbeat.
 //!
-//! Read in this order: `told` (what is to be said), `lookup` (one lookupd), this table of them.
+//! Read in this order: `told` (what is to be said), `lookup` (one lookupd), `kept` and `etcd` (the same for
+//! one etcd), this table of them.
 
+mod etcd;
+mod kept;
 mod lookup;
 mod told;
 
@@ -12,10 +15,12 @@ use std::time::Instant;
 use log::info;
 use serde_json::{json, Value};
 
+use self::etcd::Etcd;
 use self::lookup::Lookup;
 pub use self::lookup::{Hands, Identity};
 pub use self::told::Truth;
-use crate::base::address::Address;
+use crate::base::address::Directory;
+use crate::base::clock::Now;
 use crate::base::ids::LinkId;
 use crate::base::random::Random;
 use crate::supervisor::name::JobName;
@@ -23,25 +28,88 @@ use crate::supervisor::name::JobName;
 /// With whom a node registers, and as whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registration {
-    /// The lookupds.
-    pub lookups: Vec<Address>,
+    /// Where.
+    pub lookups: Vec<Directory>,
     /// Who this node is.
     pub identity: Identity,
 }
 
-/// All lookupds of a node.
+/// All places where a node registers.
 pub struct Lookups {
     identity: Identity,
-    all: Vec<Lookup>,
+    all: Vec<Party>,
+    /// Those that are named no more, and are still taken leave of.
+    leaving: Vec<Etcd>,
     random: Random,
     ended: bool,
+}
+
+/// One of them.
+enum Party {
+    Lookupd(Lookup),
+    Etcd(Box<Etcd>),
+}
+
+impl Party {
+    fn new(place: Directory, who: &Identity, now: Now) -> Self {
+        match place {
+            Directory::Lookupd(address) => Self::Lookupd(Lookup::new(address, now)),
+            Directory::Etcd(cluster) => Self::Etcd(Etcd::new(cluster, who.clone(), now).into()),
+        }
+    }
+
+    fn is_at(&self, place: &Directory) -> bool {
+        match (self, place) {
+            (Self::Lookupd(lookup), Directory::Lookupd(address)) => lookup.address == *address,
+            (Self::Etcd(etcd), Directory::Etcd(cluster)) => etcd.cluster == *cluster,
+            (Self::Lookupd(_), Directory::Etcd(_)) | (Self::Etcd(_), Directory::Lookupd(_)) => {
+                false
+            }
+        }
+    }
+
+    fn link(&self) -> Option<LinkId> {
+        match self {
+            Self::Lookupd(lookup) => lookup.link(),
+            Self::Etcd(etcd) => etcd.link(),
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Lookupd(lookup) => lookup.deadline(),
+            Self::Etcd(etcd) => etcd.deadline(),
+        }
+    }
+
+    fn on_time(&mut self, random: &mut Random, hands: &mut Hands<'_>) {
+        match self {
+            Self::Lookupd(lookup) => lookup.on_time(random, hands),
+            Self::Etcd(etcd) => etcd.on_time(random, hands),
+        }
+    }
+
+    fn hurry(&mut self, hands: &Hands<'_>) {
+        match self {
+            Self::Lookupd(lookup) => lookup.hurry(hands),
+            Self::Etcd(etcd) => etcd.hurry(hands),
+        }
+    }
+
+    fn end(&mut self, reason: &str, hands: &mut Hands<'_>) {
+        match self {
+            Self::Lookupd(lookup) => lookup.end(reason, hands),
+            Self::Etcd(etcd) => etcd.end(hands),
+        }
+    }
 }
 
 impl Lookups {
     /// None. The seed makes the jitter reproducible.
     pub fn new(seed: u64) -> Self {
         let random = Random::seeded(seed);
-        Self { identity: Identity::default(), all: Vec::new(), random, ended: false }
+        let (all, leaving) = (Vec::new(), Vec::new());
+        Self { identity: Identity::default(), all, leaving, random, ended: false }
     }
 
     /// Takes who is to be registered with now. What did not change goes on; a node that is another one
@@ -51,88 +119,134 @@ impl Lookups {
             return;
         }
         let same = self.identity == to.identity;
-        let stays = |lookup: &Lookup| same && to.lookups.contains(&lookup.address);
+        let stays = |party: &Party| same && to.lookups.iter().any(|place| party.is_at(place));
         let (mut kept, gone): (Vec<_>, Vec<_>) = self.all.drain(..).partition(stays);
-        for mut lookup in gone {
-            info!("{}: this node takes leave there", lookup.address);
-            lookup.end("the configuration changed", hands);
+        for mut party in gone {
+            party.end("the configuration changed", hands);
+            match party {
+                Party::Lookupd(lookup) => info!("{}: this node took leave there", lookup.address),
+                Party::Etcd(etcd) => {
+                    info!("{}: this node takes leave there", etcd.cluster);
+                    self.leaving.push(*etcd);
+                }
+            }
         }
-        for lookup in &mut kept {
-            lookup.hurry(hands);
+        self.forget_those_left();
+        for party in &mut kept {
+            party.hurry(hands);
         }
         self.identity = to.identity;
-        for address in to.lookups {
-            let known = kept.iter().position(|lookup| lookup.address == address);
-            let new = || Lookup::new(address, hands.now);
-            self.all.push(known.map(|at| kept.remove(at)).unwrap_or_else(new));
+        for place in to.lookups {
+            let known = kept.iter().position(|party| party.is_at(&place));
+            let party = known.map(|at| kept.remove(at));
+            self.all.push(party.unwrap_or_else(|| Party::new(place, &self.identity, hands.now)));
         }
+    }
+
+    fn forget_those_left(&mut self) {
+        self.leaving.retain(Etcd::is_leaving);
     }
 
     /// When [`Self::on_time`] wants to be called.
     pub fn deadline(&self) -> Option<Instant> {
-        self.all.iter().filter_map(Lookup::deadline).min()
+        let leaving = self.leaving.iter().filter_map(Etcd::deadline);
+        self.all.iter().filter_map(Party::deadline).chain(leaving).min()
     }
 
     /// Time has passed.
     pub fn on_time(&mut self, hands: &mut Hands<'_>) {
-        for lookup in &mut self.all {
-            if lookup.deadline().is_some_and(|due| due <= hands.now.mono) {
-                lookup.on_time(&mut self.random, hands);
+        let is_due = |due: Option<Instant>, now: Now| due.is_some_and(|due| due <= now.mono);
+        for party in &mut self.all {
+            if is_due(party.deadline(), hands.now) {
+                party.on_time(&mut self.random, hands);
             }
         }
+        for etcd in &mut self.leaving {
+            if is_due(etcd.deadline(), hands.now) {
+                etcd.on_time(&mut self.random, hands);
+            }
+        }
+        self.forget_those_left();
     }
 
     /// A connection is there.
     pub fn opened(&mut self, link: LinkId, hands: &mut Hands<'_>) {
-        if let Some(lookup) = of(&mut self.all, link) {
-            lookup.opened(&mut self.random, hands);
+        match of(&mut self.all, link) {
+            Some(Party::Lookupd(lookup)) => lookup.opened(&mut self.random, hands),
+            Some(Party::Etcd(etcd)) => etcd.opened(hands),
+            None => {}
         }
     }
 
     /// A connection does not come about, or is no more.
     pub fn lost(&mut self, link: LinkId, reason: &str, hands: &mut Hands<'_>) {
-        if let Some(lookup) = of(&mut self.all, link) {
-            lookup.lose(reason, &mut self.random, hands);
+        match of(&mut self.all, link) {
+            Some(Party::Lookupd(lookup)) => lookup.lose(reason, &mut self.random, hands),
+            Some(Party::Etcd(etcd)) => etcd.lose(reason, &mut self.random, hands),
+            None => {}
         }
+        if let Some(etcd) = self.leaving.iter_mut().find(|etcd| etcd.link() == Some(link)) {
+            etcd.lose(reason, &mut self.random, hands);
+        }
+        self.forget_those_left();
     }
 
-    /// A lookupd said something.
+    /// Somebody said something.
     pub fn received(&mut self, link: LinkId, bytes: &[u8], hands: &mut Hands<'_>) {
-        if let Some(lookup) = of(&mut self.all, link) {
-            lookup.received(bytes, &self.identity, &mut self.random, hands);
+        match of(&mut self.all, link) {
+            Some(Party::Lookupd(lookup)) => {
+                lookup.received(bytes, &self.identity, &mut self.random, hands);
+            }
+            Some(Party::Etcd(etcd)) => etcd.received(bytes, &mut self.random, hands),
+            None => {}
         }
+        if let Some(etcd) = self.leaving.iter_mut().find(|etcd| etcd.link() == Some(link)) {
+            etcd.received(bytes, &mut self.random, hands);
+        }
+        self.forget_those_left();
     }
 
     /// Something about a job may have changed.
     pub fn note(&mut self, job: &JobName, truth: &dyn Truth) {
-        for lookup in &mut self.all {
-            lookup.note(job, truth);
+        for party in &mut self.all {
+            match party {
+                Party::Lookupd(lookup) => lookup.note(job, truth),
+                Party::Etcd(etcd) => etcd.note(job, truth),
+            }
         }
     }
 
     /// Tells what there is to tell.
     pub fn fill(&mut self, hands: &mut Hands<'_>) {
-        for lookup in &mut self.all {
-            lookup.fill(hands);
+        for party in &mut self.all {
+            match party {
+                Party::Lookupd(lookup) => lookup.fill(hands),
+                Party::Etcd(etcd) => etcd.fill(hands),
+            }
         }
     }
 
     /// Takes leave of all: the node ends.
     pub fn end(&mut self, hands: &mut Hands<'_>) {
         self.ended = true;
-        for lookup in &mut self.all {
-            lookup.end("the node ends", hands);
+        for party in &mut self.all {
+            party.end("the node ends", hands);
         }
     }
 
     /// Whose a connection is.
     pub fn owns(&self, link: LinkId) -> bool {
-        self.all.iter().any(|lookup| lookup.link() == Some(link))
+        self.all.iter().any(|party| party.link() == Some(link))
+            || self.leaving.iter().any(|etcd| etcd.link() == Some(link))
     }
 
     /// How it stands with each.
     pub fn view(&self, hands: &Hands<'_>) -> Value {
-        let lookups: Vec<Value> = self.all.iter().map(|lookup| lookup.view(hands.now)).collect();
+        let view = |party: &Party| match party {
+            Party::Lookupd(lookup) => lookup.view(hands.now),
+            Party::Etcd(etcd) => etcd.view(hands.now),
+        };
+        let lookups: Vec<Value> = self.all.iter().map(view).collect();
         let (name, origin) = (&self.identity.name, &self.identity.origin);
         json!({"name": name, "origin": origin, "lookupds": lookups})
     }
@@ -142,11 +256,14 @@ impl Lookups {
     /// # Errors
     /// The first that is not, in words.
     pub fn sweep(&self, truth: &dyn Truth) -> Result<(), String> {
-        self.all.iter().try_for_each(|lookup| lookup.sweep(truth))
+        self.all.iter().try_for_each(|party| match party {
+            Party::Lookupd(lookup) => lookup.sweep(truth),
+            Party::Etcd(etcd) => etcd.sweep(truth),
+        })
     }
 }
 
 /// Whose connection this is.
-fn of(all: &mut [Lookup], link: LinkId) -> Option<&mut Lookup> {
-    all.iter_mut().find(|lookup| lookup.link() == Some(link))
+fn of(all: &mut [Party], link: LinkId) -> Option<&mut Party> {
+    all.iter_mut().find(|party| party.link() == Some(link))
 }

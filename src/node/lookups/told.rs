@@ -36,10 +36,60 @@ impl Truth for Supervisor {
 pub(super) struct Told {
     jobs: BTreeMap<JobName, Job>,
     /// Jobs to look at: each is loaded, or told.
-    stale: BTreeSet<JobName>,
-    /// The one looked at last. The next in order follows, so that none waits for ever for one that
-    /// changes all the time.
+    stale: Stale,
+}
+
+/// Jobs to look at, in turns: none waits for ever for one that changes all the time.
+#[derive(Default)]
+pub(super) struct Stale {
+    jobs: BTreeSet<JobName>,
+    /// The one looked at last. The next in order follows.
     last: Option<JobName>,
+}
+
+impl Stale {
+    pub(super) fn insert(&mut self, job: JobName) {
+        self.jobs.insert(job);
+    }
+
+    pub(super) fn remove(&mut self, job: &JobName) {
+        self.jobs.remove(job);
+    }
+
+    /// These alone from now on.
+    pub(super) fn replace(&mut self, jobs: impl IntoIterator<Item = JobName>) {
+        self.jobs = jobs.into_iter().collect();
+    }
+
+    /// Whose turn it is. It stays one of them until it is removed.
+    pub(super) fn next(&mut self) -> Option<JobName> {
+        let behind = self.last.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = self.jobs.range((behind, Bound::Unbounded));
+        self.last = rest.next().or(self.jobs.first()).cloned();
+        self.last.clone()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    pub(super) fn contains(&self, job: &JobName) -> bool {
+        self.jobs.contains(job)
+    }
+
+    /// Checks that nothing is looked at but what is loaded or said to be told.
+    ///
+    /// # Errors
+    /// The first that is neither, in words.
+    pub(super) fn sweep(
+        &self,
+        is_told: impl Fn(&JobName) -> bool,
+        truth: &dyn Truth,
+    ) -> Result<(), String> {
+        let needless = |job: &&JobName| !is_told(job) && truth.pids(job).is_none();
+        let job = self.jobs.iter().find(needless);
+        job.map_or(Ok(()), |job| Err(format!("{job} is queued for nothing")))
+    }
 }
 
 /// A job that was told.
@@ -69,20 +119,17 @@ impl Told {
             let refused = std::mem::take(&mut job.refused_pids);
             job.pids.retain(|pid| !refused.contains(pid));
         }
-        self.stale = truth.jobs().into_iter().chain(self.jobs.keys().cloned()).collect();
+        self.stale.replace(truth.jobs().into_iter().chain(self.jobs.keys().cloned()));
     }
 
     /// What to say next, up to so many messages; they count as told.
     pub(super) fn next(&mut self, most: usize, truth: &dyn Truth) -> Vec<What> {
         let mut all = Vec::new();
         while all.len() < most {
-            let behind = self.last.clone().map_or(Bound::Unbounded, Bound::Excluded);
-            let mut rest = self.stale.range((behind, Bound::Unbounded));
-            let Some(job) = rest.next().or(self.stale.first()).cloned() else { break };
+            let Some(job) = self.stale.next() else { break };
             if self.tell(&job, most, truth, &mut all) {
                 self.stale.remove(&job);
             }
-            self.last = Some(job);
         }
         all
     }
@@ -172,11 +219,7 @@ impl Told {
     /// # Errors
     /// The first that is not so, in words.
     pub(super) fn sweep(&self, truth: &dyn Truth) -> Result<(), String> {
-        let needless = |job: &&JobName| !self.jobs.contains_key(job) && truth.pids(job).is_none();
-        if let Some(job) = self.stale.iter().find(needless) {
-            return Err(format!("{job} is queued for nothing"));
-        }
-        Ok(())
+        self.stale.sweep(|job| self.jobs.contains_key(job), truth)
     }
 
     /// Checks that there is no difference to what is true, but for what was refused.
@@ -186,7 +229,7 @@ impl Told {
     pub(super) fn check(&self, truth: &dyn Truth) -> Result<(), String> {
         let all: BTreeSet<JobName> =
             truth.jobs().into_iter().chain(self.jobs.keys().cloned()).collect();
-        for name in all.difference(&self.stale) {
+        for name in all.iter().filter(|name| !self.stale.contains(name)) {
             let told = self.jobs.get(name);
             if told.is_some_and(|job| job.refused) && truth.pids(name).is_some() {
                 continue;

@@ -1,5 +1,5 @@
-//! Request bodies: by length, or in chunks by a decoder of our own, because lenient ones are how
-//! requests are smuggled. An empty chunk size is not zero here, no space follows a size, and every
+//! Bodies, of requests and of answers: by length, or in chunks by a decoder of our own, because lenient
+//! ones are how requests are smuggled. An empty chunk size is not zero here, no space follows a size, and every
 //! line ends in exactly CRLF (RFC 9112 section 7.1).
 
 use super::{is_token_byte, Framing, Refusal};
@@ -89,6 +89,8 @@ struct Chunked {
     at: At,
     /// Of the chunk; while its size is read, what has been read of that.
     left: usize,
+    /// Bytes of the body that were read, in all chunks.
+    so_far: usize,
     digits: u8,
     extension: usize,
     trailers: usize,
@@ -101,7 +103,7 @@ const SIZE_DIGITS: u8 = 8;
 
 impl Chunked {
     fn new(limit: usize) -> Self {
-        Self { at: At::Size, left: 0, digits: 0, extension: 0, trailers: 0, limit }
+        Self { at: At::Size, left: 0, so_far: 0, digits: 0, extension: 0, trailers: 0, limit }
     }
 
     fn read(&mut self, bytes: &[u8], body: &mut Vec<u8>) -> Result<usize, Refusal> {
@@ -111,6 +113,7 @@ impl Chunked {
                 let taken = rest.len().min(self.left);
                 body.extend_from_slice(&rest[..taken]);
                 self.left -= taken;
+                self.so_far = self.so_far.saturating_add(taken);
                 rest = &rest[taken..];
                 if self.left > 0 {
                     break;
@@ -118,14 +121,14 @@ impl Chunked {
                 self.at = At::DataCr;
             }
             let [byte, after @ ..] = rest else { break };
-            self.step(*byte, body.len())?;
+            self.step(*byte)?;
             rest = after;
         }
         Ok(bytes.len() - rest.len())
     }
 
-    /// One byte that is not of a chunk's data. `so_far` is the length of the body.
-    fn step(&mut self, byte: u8, so_far: usize) -> Result<(), Refusal> {
+    /// One byte that is not of a chunk's data.
+    fn step(&mut self, byte: u8) -> Result<(), Refusal> {
         self.at = match (self.at, byte) {
             (At::Size, b'\r') if self.digits > 0 => At::SizeLf,
             (At::Size, b';') if self.digits > 0 => At::Extension,
@@ -136,7 +139,7 @@ impl Chunked {
                 At::Extension
             }
             (At::Extension, _) => return Err(Refusal::ChunkExtension),
-            (At::SizeLf, b'\n') => self.begin_chunk(so_far)?,
+            (At::SizeLf, b'\n') => self.begin_chunk()?,
             (At::SizeLf, _) => return Err(Refusal::ChunkSize),
             (At::DataCr, b'\r') => At::DataLf,
             (At::DataLf, b'\n') => At::Size,
@@ -161,10 +164,10 @@ impl Chunked {
         Ok(At::Size)
     }
 
-    fn begin_chunk(&mut self, so_far: usize) -> Result<At, Refusal> {
+    fn begin_chunk(&mut self) -> Result<At, Refusal> {
         self.digits = 0;
         self.extension = 0;
-        if self.left > self.limit.saturating_sub(so_far) {
+        if self.left > self.limit.saturating_sub(self.so_far) {
             return Err(Refusal::BodyLong);
         }
         Ok(if self.left == 0 { At::Trailer } else { At::Data })

@@ -1,18 +1,22 @@
-//! HTTP/1.0 and 1.1 as bytes (RFC 9110, RFC 9112): request heads and bodies in, responses out.
+//! HTTP/1.0 and 1.1 as bytes (RFC 9110, RFC 9112): request heads and bodies in, responses out; and for
+//! those who ask others, answers in.
 //!
 //! The one idea: a request that two servers could read differently is refused, never repaired. Every
 //! refusal is a [`Refusal`], and after each of them the connection is closed, because nobody knows
 //! any more where the next request begins. Readers stop at the first wrong byte, so the way the
 //! network cuts a stream never changes what comes out.
 //!
-//! Read `head` (request line and fields), then `body` (lengths and chunks), then `encode`.
+//! Read `head` (request line and fields), then `body` (lengths and chunks), then `encode`; `answer` is the
+//! other end's side.
 
+mod answer;
 mod body;
 mod encode;
 mod head;
 
 use std::fmt;
 
+pub use answer::{AnswerHead, AnswerReader, Broken};
 pub use body::BodyReader;
 pub use encode::{
     imf_fixdate, phrase, write_chunk, write_last_chunk, write_switch, Extent, Persistence,

@@ -12,29 +12,29 @@ use crate::ws_client::{self, Said};
 use gaffer::node::machine::Machine as _;
 
 /// What nodes have, by their names.
-pub(super) type Picture = BTreeMap<String, Truth>;
+pub(crate) type Picture = BTreeMap<String, Truth>;
 
 /// Somebody who follows.
-pub(super) struct Follower {
+pub(crate) struct Follower {
     socket: Socket,
-    pub(super) picture: Picture,
+    pub(crate) picture: Picture,
     /// It has been told everything.
-    pub(super) is_whole: bool,
+    pub(crate) is_whole: bool,
     /// It reads nothing.
-    pub(super) stalls: bool,
+    pub(crate) stalls: bool,
     /// Its picture is worth nothing any more.
-    pub(super) is_lost: bool,
+    pub(crate) is_lost: bool,
 }
 
 impl Follower {
-    pub(super) fn new(lookupd: &mut FakeLookupd) -> Self {
+    pub(crate) fn new(lookupd: &mut FakeLookupd) -> Self {
         let socket = Socket::open(lookupd, "/lookup/websocket?snapshot=1");
         let picture = Picture::new();
         Self { socket, picture, is_whole: false, stalls: false, is_lost: false }
     }
 
     /// Reads so much of what it is owed; gives what it read.
-    pub(super) fn read(&mut self, lookupd: &mut FakeLookupd, most: usize) -> Vec<u8> {
+    pub(crate) fn read(&mut self, lookupd: &mut FakeLookupd, most: usize) -> Vec<u8> {
         if self.stalls {
             return Vec::new();
         }
@@ -54,11 +54,11 @@ impl Follower {
     }
 
     /// Whether there is more for it to read.
-    pub(super) fn has_more(&self, lookupd: &FakeLookupd) -> bool {
+    pub(crate) fn has_more(&self, lookupd: &FakeLookupd) -> bool {
         !self.is_whole || !lookupd.machine.transmit(self.socket.conn).is_empty()
     }
 
-    pub(super) fn leave(&self, lookupd: &mut FakeLookupd) {
+    pub(crate) fn leave(&self, lookupd: &mut FakeLookupd) {
         lookupd.vanish(self.socket.conn);
     }
 

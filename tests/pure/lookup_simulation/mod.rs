@@ -4,7 +4,7 @@
 //! follow build what they are told into a picture of their own, which is never wrong. When everything has
 //! been quiet for a minute, the registry is what the connected nodes say, and nothing else.
 
-mod follower;
+pub(crate) mod follower;
 mod node;
 mod snapshots;
 mod world;

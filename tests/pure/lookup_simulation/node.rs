@@ -11,7 +11,7 @@ use gaffer::base::random::Random;
 use crate::lookup_node::Socket;
 
 /// The jobs of a node, and the processes of each.
-pub(super) type Truth = BTreeMap<String, BTreeSet<u64>>;
+pub(crate) type Truth = BTreeMap<String, BTreeSet<u64>>;
 
 /// A node.
 pub(super) struct Node {

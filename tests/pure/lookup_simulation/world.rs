@@ -79,7 +79,7 @@ impl World {
         let mut lookupd = FakeLookupd::new(Access::default());
         // A queue that a stalled follower fills.
         let stream = sockjs::Options { queue: 80 * 1024, ..sockjs::Options::default() };
-        let setup = Setup { access: Access::default(), clients: 1_000, stream, seed };
+        let setup = Setup { access: Access::default(), clients: 1_000, stream, seed, store: None };
         lookupd.machine = Lookupd::new(setup);
         let start = lookupd.now.mono;
         let node = |number| Node::new(format!("n{}", number % (NODES - 1)), start);
