@@ -1,11 +1,12 @@
 //! A node with what a client needs to talk to it: where it is, the key to say, and whom to trust.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use super::address::Address;
 
 /// A node as a client comes to it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Endpoint {
     /// Where it is.
     pub address: Address,
@@ -26,6 +27,18 @@ pub struct Trust {
     pub authorities: Option<PathBuf>,
     /// The client's own certificate and its private key, for a node that asks for one.
     pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl fmt::Debug for Endpoint {
+    /// Without the secrets: it may get into a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let has_key = self.key.is_some();
+        f.debug_struct("Endpoint")
+            .field("address", &self.address)
+            .field("has_key", &has_key)
+            .field("trust", &self.trust)
+            .finish_non_exhaustive()
+    }
 }
 
 impl From<Address> for Endpoint {

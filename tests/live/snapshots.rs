@@ -189,8 +189,27 @@ fn commands_on_many_nodes_print_what_they_printed() {
 }
 
 #[test]
+fn commands_about_keys_and_users_print_what_they_printed() {
+    let node = Folder::new().args(&["--require-key"]).start();
+    let folder = node.path("site");
+    fs::create_dir(&folder).expect("a folder");
+    let mut more = More::new();
+    for (pattern, instead) in [
+        (r"\b[0-9a-f]{32}\b", "KEY"),
+        (r"\b[0-9a-f]{16}\b", "ID"),
+        (r"(ID|-) +(-|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) +", "$1 $2 "),
+        (r"KEY +LABEL +EXPIRES +PERMITS", "KEY LABEL EXPIRES PERMITS"),
+        (r"USER +TYPE +KEY", "USER TYPE KEY"),
+    ] {
+        more.push((Regex::new(pattern).expect(pattern), instead.to_owned()));
+    }
+    let env = [("SOCK", node.path("s").display().to_string())];
+    compare_on("keys.trace", &node, &folder, (&env, &more));
+}
+
+#[test]
 fn every_command_is_in_a_file() {
-    let files = ["node.trace", "here.trace", "across.trace"].map(|name| {
+    let files = ["node.trace", "here.trace", "across.trace", "keys.trace"].map(|name| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cli").join(name);
         fs::read_to_string(path).expect("it is there")
     });
