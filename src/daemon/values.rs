@@ -6,6 +6,7 @@ use log::LevelFilter;
 use super::logger;
 use crate::base::address::Address;
 use crate::lookup::identity::Identity;
+use crate::tls;
 
 /// The port of a lookupd that names none.
 const LOOKUPD_PORT: u16 = 5010;
@@ -64,12 +65,14 @@ pub(super) fn lookupd(text: &str) -> Result<Address, String> {
     if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
         return Ok(Address::Unix(path.into()));
     }
-    if text.starts_with("https://") {
-        return Err(format!("{text}: this version speaks no TLS yet; use http://"));
-    }
-    let form = "http://HOST:PORT, http://HOST or unix:PATH";
+    let form = "http://HOST:PORT, https://HOST:PORT, either without its port, or unix:PATH";
     let bad = || expected(form, text);
-    let authority = text.strip_prefix("http://").ok_or_else(bad)?;
+    let (over_tls, authority) = match text.split_once("://").ok_or_else(bad)? {
+        ("http", authority) => (false, authority),
+        ("https", _) if !tls::SPOKEN => return Err(format!("{text}: {}", tls::UNSPOKEN)),
+        ("https", authority) => (true, authority),
+        _ => return Err(bad()),
+    };
     let authority = authority.strip_suffix('/').unwrap_or(authority);
     let (host, port) = match authority.rsplit_once(':') {
         // What stands behind the last colon of an IPv6 address is no port.
@@ -84,7 +87,8 @@ pub(super) fn lookupd(text: &str) -> Result<Address, String> {
     if !is_host || bare.contains(':') != host.starts_with('[') {
         return Err(bad());
     }
-    Ok(Address::Tcp { host: bare.to_ascii_lowercase(), port })
+    let host = bare.to_ascii_lowercase();
+    Ok(if over_tls { Address::Tls { host, port } } else { Address::Tcp { host, port } })
 }
 
 /// Where clients reach a node, as it says it.
@@ -158,8 +162,11 @@ mod tests {
         for bad in ["http://u@h", "http://::1", "http://[a]", "etcd://h:1/x"] {
             assert!(lookupd(bad).is_err(), "{bad}");
         }
-        let refused = lookupd("https://l1:5010").expect_err("no TLS");
-        assert_eq!(refused, "https://l1:5010: this version speaks no TLS yet; use http://");
+        let over_tls = lookupd("https://L1").map(|address| address.to_string());
+        match tls::SPOKEN {
+            true => assert_eq!(over_tls, Ok("https://l1:5010".into())),
+            false => assert!(over_tls.is_err_and(|error| error.contains("speaks no TLS"))),
+        }
     }
 
     #[test]

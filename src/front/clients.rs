@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::access::CorsHeaders;
 use super::conn::Conn;
-use super::peer::Peer;
+use super::peer::{Fingerprint, Peer, Tls};
 use crate::base::arena::Arena;
 use crate::base::clock::Now;
 use crate::base::ids::ConnId;
@@ -45,6 +45,16 @@ impl Clients {
         let id = self.arena.insert(Client { conn: Conn::new(now), peer, cors: Vec::new() });
         self.touch(id);
         Some(id)
+    }
+
+    /// The handshake with a client is over, and it has shown this certificate, or none.
+    pub fn secured(&mut self, id: ConnId, certificate: Option<Fingerprint>, now: Now) {
+        let Some(client) = self.arena.get_mut(id) else { return };
+        if let Peer::Tcp { tls, .. } = &mut client.peer {
+            *tls = Some(Tls { certificate });
+        }
+        client.conn.secured(now);
+        self.touch(id);
     }
 
     /// A client, if it is still there.

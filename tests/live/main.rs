@@ -13,6 +13,8 @@ mod deaths;
 mod dev;
 mod ending;
 mod http;
+#[cfg(feature = "tls")]
+mod https;
 mod lookupd;
 mod node;
 mod numbers;

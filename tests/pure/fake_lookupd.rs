@@ -64,7 +64,9 @@ impl FakeLookupd {
     /// A client on this machine, over TCP.
     pub(crate) fn connect(&mut self) -> ConnId {
         let remote = SocketAddr::from(([127, 0, 0, 1], 40_000));
-        self.machine.accepted(Peer::Tcp { remote }, self.now).expect("there is room for a client")
+        self.machine
+            .accepted(Peer::Tcp { remote, tls: None }, self.now)
+            .expect("there is room for a client")
     }
 
     /// The whole machine sleeps, and nobody looks at the clock meanwhile.
