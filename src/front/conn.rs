@@ -85,13 +85,6 @@ impl Conn {
         }
     }
 
-    /// The handshake below it is over: its first request has as much time as the handshake had.
-    pub fn secured(&mut self, now: Now) {
-        if matches!(self.state, State::Fresh) {
-            self.since = now.mono;
-        }
-    }
-
     /// Bytes have come. They are taken even when they were not wanted.
     pub fn received(&mut self, bytes: &[u8], now: Now) {
         match &mut self.state {
@@ -518,11 +511,6 @@ mod tests {
         assert!(!conn.is_finished());
         conn.on_time(now.plus(limits::HTTP_FIRST_BYTE));
         assert!(conn.is_finished());
-
-        // A handshake has its time, and the first request behind it.
-        let (mut conn, later) = (Conn::new(now), now.plus(Duration::from_secs(9)));
-        conn.secured(later);
-        waits(&conn, later, limits::HTTP_FIRST_BYTE);
 
         let mut conn = Conn::new(now);
         conn.received(GET, now);
