@@ -300,6 +300,23 @@ fn demanded(text: &str) -> Result<Demand, String> {
     }
 }
 
+#[cfg(all(test, not(feature = "tls")))]
+mod tests_without {
+    use super::*;
+
+    #[test]
+    fn a_build_without_tls_refuses_what_names_a_file_for_it() {
+        let refused = |settings: Result<TlsSettings, String>| {
+            settings.is_err_and(|error| error.starts_with("--") && error.ends_with(tls::UNSPOKEN))
+        };
+        let some = Some(Path::new("x"));
+        assert!(refused(TlsSettings::of_line(some, some, None)));
+        let options = Options { cacert: Some("x".into()), ..Options::default() };
+        assert!(refused(TlsSettings::read(&options, &Table::default(), &mut Vec::new())));
+        assert!(TlsSettings::of_line(None, None, None).is_ok());
+    }
+}
+
 #[cfg(all(test, feature = "tls"))]
 mod tests {
     use super::*;

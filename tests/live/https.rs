@@ -323,6 +323,7 @@ impl io::Write for Slow {
 #[test]
 fn each_end_is_told_whichever_way_it_comes() {
     let node = secured(Folder::new()).start();
+    let begun = Since::now();
     // What was asked is answered, though nothing more will be asked.
     let mut stream = tls(node.port, None);
     stream.write_all(b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
@@ -344,6 +345,7 @@ fn each_end_is_told_whichever_way_it_comes() {
     let ask = b"GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream.write_all(ask).expect("sent");
     stream.read_to_string(&mut String::new()).expect("without it this is an error");
+    assert!(begun.elapsed() < limits::HTTP_KEEP_ALIVE / 2, "none was ended by its patience");
 }
 
 #[test]

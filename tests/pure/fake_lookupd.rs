@@ -41,7 +41,7 @@ impl Driven for FakeLookupd {
     fn settle(&mut self) {
         self.machine.settle(self.now);
         for effect in self.machine.take_effects() {
-            let own = matches!(effect, Effect::Exit(_) | Effect::ReopenLog);
+            let own = matches!(effect, Effect::Exit(_) | Effect::ReopenLog | Effect::ReadConfig);
             assert!(own, "a lookupd does not ask for {effect:?}");
             self.asked.push(format!("{effect:?}"));
         }
