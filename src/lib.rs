@@ -119,6 +119,15 @@
 //! Over some links HTTP is asked, one request at a time ([`front::exchange`]); when what was lost is tried
 //! again is decided in one place ([`front::retry`]).
 //!
+//! # TLS
+//!
+//! A connection over TLS is a matter of the shell alone ([`tls::Session`] below `reactor/stream.rs`): the
+//! machine sees the same bytes, and counts as sent what the kernel has. It is told only that a client
+//! speaks it, and with which certificate ([`front::peer`]). Everything that comes is deciphered at once, so
+//! no session holds anything that its socket would not tell of; what is to be sent is enciphered piece by
+//! piece, as the kernel takes it. Certificates are read with the configuration, and whoever has begun goes
+//! on with those that there were ([`tls::Security`]).
+//!
 //! # The floors
 //!
 //! A file imports from its own folder and from lower floors, and nothing else; a test checks it.
@@ -127,6 +136,7 @@
 //! |---|---|
 //! | 0 [`base`] | words every floor speaks: ids, arena, timers, limits, errors |
 //! | 0 [`sys`] | the kernel, and the only unsafe code |
+//! | 1 [`tls`] | TLS without sockets: who is trusted, and sessions |
 //! | 1 [`wire`] | bytes ↔ messages: HTTP, websockets, SockJS, etcd, JSON, INI, Procfile, .env |
 //! | 2 [`supervisor`] | pure decisions about jobs |
 //! | 3 [`front`] | connections without sockets: requests, answers, routes, who may ask, sessions |
@@ -191,6 +201,7 @@ pub mod supervisor;
     reason = "the one floor that talks to the kernel; each block says why it is sound"
 )]
 pub mod sys;
+pub mod tls;
 pub mod wire;
 
 /// The version of this program.

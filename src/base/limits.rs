@@ -124,7 +124,8 @@ pub const HTTP_OUTPUT_PAUSE: usize = 64 * 1024;
 /// Above this much input behind the request being answered, a connection is not read; behind an
 /// answer that goes on it is closed.
 pub const HTTP_INPUT_AHEAD: usize = 64 * 1024;
-/// A fresh connection says something within this time, or is closed silently.
+/// A fresh connection says something within this time, or is closed silently. One over TLS has its
+/// handshake behind it within this time, and then as much again to say something.
 pub const HTTP_FIRST_BYTE: Duration = Duration::from_secs(10);
 /// A whole request head comes within this time from its first byte (408): ends slow drips.
 pub const HTTP_HEAD_TIME: Duration = Duration::from_secs(10);
@@ -141,6 +142,14 @@ pub const HTTP_OUTPUT_TIME: Duration = Duration::from_secs(60);
 pub const HTTP_DISCARD: usize = 8 * 1024 * 1024;
 /// and for no longer than this.
 pub const HTTP_DISCARD_TIME: Duration = Duration::from_secs(2);
+// --- tls -----------------------------------------------------------------------------------------
+
+/// How much of what is owed over TLS is enciphered at a time: two records. What the kernel does not take
+/// is held in both forms.
+pub const TLS_PIECE: usize = 32 * 1024;
+/// What each reading of a handshake counts of a turn, in bytes: it costs as much time as to take so many,
+/// up to a millisecond with keys of RSA, and all may come at once.
+pub const TLS_HANDSHAKE_COST: usize = 16 * 1024;
 // --- live ----------------------------------------------------------------------------------------
 
 /// A client that follows something and takes none of what it is owed for this long, or answers no

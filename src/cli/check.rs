@@ -18,6 +18,7 @@ use crate::daemon::job_files::json_jobs;
 use crate::daemon::options::Options;
 use crate::daemon::paths::Surroundings;
 use crate::daemon::settings::Settings;
+use crate::daemon::tls::TlsSettings;
 use crate::daemon::{config, host, text_file};
 use crate::node::gaffer::Gaffer;
 use crate::supervisor::name::{check_session, DEFAULT_SESSION};
@@ -292,6 +293,7 @@ fn in_ini(texts: &Texts, here: &Here) -> Result<(), String> {
     let jobs = table.jobs(&mut Vec::new())?;
     loading::sound(&here.gaffer, &jobs)?;
     let section = table.section("gaffer");
+    TlsSettings::read(&Options::default(), &table, &mut Vec::new())?;
     Settings::read(&Options::default(), section, &surroundings, &mut Vec::new()).map(drop)
 }
 

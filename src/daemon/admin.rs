@@ -1,6 +1,7 @@
 //! Administrators made and listed while no daemon runs: `--create-admin-user` and `--list-admins` (the
 //! protocol, section 2.6). Their files are written as the daemon would write them.
 
+use std::io::{self, Write as _};
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
@@ -105,7 +106,7 @@ fn asked(admin: &Admin, door: &Door) -> Result<(String, String), String> {
                 let name = passwords::answered(prompt.line("username: "))?.to_lowercase();
                 match check_free(&name, door) {
                     Ok(()) => break name,
-                    Err(error) => eprintln!("{error}"),
+                    Err(error) => prompt.tell(&error).map_err(|error| error.to_string())?,
                 }
             }
         }
@@ -113,7 +114,9 @@ fn asked(admin: &Admin, door: &Door) -> Result<(String, String), String> {
     let password = match (&admin.password_file, &admin.password) {
         (Some(file), _) => passwords::from_file(file)?,
         (None, Some(password)) => {
-            eprintln!(
+            // It is of no weight whether anybody reads this.
+            let _ = writeln!(
+                io::stderr(),
                 "gafferd: whoever lists processes could read --password; use --password-file FILE"
             );
             password.clone()

@@ -9,7 +9,7 @@ use log::{info, warn};
 use super::config::{Config, Origins};
 use super::host;
 use super::keeping;
-use super::launch::{self, Traces};
+use super::launch::{self, Scheme, Traces};
 use super::legacy::StateDirectory;
 use super::options::Options;
 use super::registration;
@@ -37,7 +37,8 @@ pub fn run(options: Options) -> Result<u8, String> {
     let root = users::is_root();
     let origins =
         Origins { options: &options, environ: &environ, root, program: program.as_deref() };
-    let config = Config::read(&origins)?;
+    let mut config = Config::read(&origins)?;
+    let security = config.security(&origins)?;
     let settings = config.settings.clone();
     startup::close_inherited();
     let nofile = startup::raise_nofile();
@@ -45,7 +46,9 @@ pub fn run(options: Options) -> Result<u8, String> {
     let keys = state.load_whole(StateFile::Keys)?.len();
     let warning = keeping::check(&settings, keys)?;
     let sockets = settings.socket.as_slice();
-    let listeners = launch::listen(&settings.binds, sockets, settings.backlog, "--socket PATH")?;
+    let scheme = Scheme::of(&config.tls);
+    let listeners =
+        launch::listen(scheme, &settings.binds, sockets, settings.backlog, "--socket PATH")?;
     let mut traces = Traces::of_sockets(sockets);
     let (keeping, group) = keeping::of(&settings)?;
     if let Some(path) = &settings.socket {
@@ -64,7 +67,7 @@ pub fn run(options: Options) -> Result<u8, String> {
     let boot_id = procfs::boot_id().unwrap_or_default();
     let legacy = state.legacy(&boot_id, options.forget)?;
     let port = launch::first_port(&listeners);
-    let registration = registration::of(&settings.lookups, &settings.binds, port)?;
+    let registration = registration::of(&settings.lookups, scheme, &settings.binds, port)?;
     let setup = setup(&settings, &options, &environ, state.node.clone(), boot_id)?;
     let setup = Setup { registration, keeping, ..setup };
     let spawner =
@@ -72,8 +75,18 @@ pub fn run(options: Options) -> Result<u8, String> {
     if let Err(errno) = reap::become_subreaper() {
         warn!("orphans of the jobs' processes will not be found: {errno}");
     }
-    let world =
-        Daemon { options, environ, root, program, settings: settings.clone(), log, port, lost: 0 };
+    let world = Daemon {
+        options,
+        environ,
+        root,
+        program,
+        settings: settings.clone(),
+        scheme,
+        security,
+        log,
+        port,
+        lost: 0,
+    };
     let files = Files::new(settings.state_dir.clone());
     let parts = Parts { spawner, files, world: Box::new(world) };
     let mut reactor = Reactor::new(Gaffer::new(setup), parts).map_err(|error| error.to_string())?;

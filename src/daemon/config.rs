@@ -11,13 +11,19 @@ use super::options::Options;
 use super::paths::Surroundings;
 use super::settings::Settings;
 use super::text_file::{read, TextFile};
+use super::tls::{Reading, TlsSettings};
+use crate::base::address::{Address, Directory};
+use crate::reactor::clock::Clock;
 use crate::supervisor::name::{JobName, DEFAULT_SESSION};
 use crate::supervisor::spec::JobEntry;
+use crate::tls::Security;
 
 /// The configuration.
 pub struct Config {
     /// How the daemon itself is to be.
     pub settings: Settings,
+    /// Which certificates it has.
+    pub tls: TlsSettings,
     /// The jobs of all files, in the order in which they are loaded.
     pub jobs: Vec<JobEntry>,
     /// What is odd, but no error.
@@ -51,12 +57,32 @@ impl Config {
         let surroundings = Surroundings { root: origins.root, variable: &variable };
         let section = table.section("gaffer");
         let settings = Settings::read(origins.options, section, &surroundings, &mut warnings)?;
+        let tls = TlsSettings::read(origins.options, &table, &mut warnings)?;
         let mut jobs = table.jobs(&mut warnings)?;
         jobs.extend(applications(origins, &settings, &mut warnings)?);
         for path in &origins.options.loads {
             jobs.extend(json_jobs(path, &read(path)?, DEFAULT_SESSION)?);
         }
-        Ok(Self { settings, jobs: unique(jobs)?, warnings })
+        Ok(Self { settings, tls, jobs: unique(jobs)?, warnings })
+    }
+}
+
+impl Config {
+    /// Reads the certificates that it names. What is odd about them is added to the warnings.
+    ///
+    /// # Errors
+    /// What is wrong, with the place that names the file.
+    pub fn security(&mut self, origins: &Origins<'_>) -> Result<Security, String> {
+        let lookups = &self.settings.lookups.addresses;
+        let reading = Reading {
+            environ: origins.environ,
+            root: origins.root,
+            now: Clock::default().tick().wall,
+            dials: lookups
+                .iter()
+                .any(|address| matches!(address, Directory::Lookupd(Address::Tls { .. }))),
+        };
+        self.tls.load(&reading, &mut self.warnings)
     }
 }
 

@@ -52,7 +52,9 @@ pub struct Entry {
 }
 
 /// Sections that the original knew and that mean nothing here yet.
-const WITHOUT_EFFECT: [&str; 4] = ["auth", "ssl", "lookup_ssl", "webhooks"];
+const WITHOUT_EFFECT: [&str; 2] = ["auth", "webhooks"];
+/// Sections that are no job's and are read elsewhere.
+const OF_THE_DAEMON: [&str; 3] = ["gaffer", "ssl", "lookup_ssl"];
 
 impl Table {
     /// Adds a file. Its keys take the place of the same keys of files before it.
@@ -168,14 +170,14 @@ fn kind(section: &Section, warnings: &mut Vec<String>) -> Result<Kind, String> {
             _ => {}
         }
     }
-    if section.name == "gaffer" {
+    if OF_THE_DAEMON.contains(&section.name.as_str()) {
         return Ok(Kind::Other);
     }
     if WITHOUT_EFFECT.contains(&section.name.as_str()) {
         warnings.push(format!("{place}: [{}] has no effect in this version", section.name));
         return Ok(Kind::Other);
     }
-    let known = ["job", "process", "env", "gaffer"].into_iter().chain(WITHOUT_EFFECT);
+    let known = ["job", "process", "env"].into_iter().chain(OF_THE_DAEMON).chain(WITHOUT_EFFECT);
     let prefix = section.name.split(':').next().unwrap_or_default();
     if let Some(meant) = similar::nearest(prefix, known) {
         return Err(format!(

@@ -9,17 +9,46 @@ use std::path::{Path, PathBuf};
 use log::info;
 
 use super::logger::Logger;
+use super::tls::TlsSettings;
 use crate::base::error::Errno;
 use crate::reactor::sockets::Listener;
 use crate::sys::daemonize::{self, Readiness};
 use crate::sys::lock::{lock, LockError, Locked};
 use crate::sys::sockets;
 
+/// What is spoken at addresses of TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// Clear text.
+    Http,
+    /// TLS.
+    Https,
+}
+
+impl Scheme {
+    /// What these speak who have certificates to be shown, or none.
+    pub(super) fn of(tls: &TlsSettings) -> Self {
+        match tls.is_served() {
+            true => Self::Https,
+            false => Self::Http,
+        }
+    }
+
+    /// As it stands in front of an address.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
 /// Listens on all of these; `cure` is the option that names another unix socket.
 ///
 /// # Errors
 /// The first that cannot be had, or that there is none, with what to do.
 pub(super) fn listen(
+    scheme: Scheme,
     binds: &[SocketAddr],
     paths: &[PathBuf],
     backlog: i32,
@@ -36,7 +65,11 @@ pub(super) fn listen(
             };
             format!("cannot listen on {bind}: {}{cure}", Errno::of(&error))
         })?;
-        listeners.push(Listener::Tcp(mio::net::TcpListener::from_std(socket)));
+        let socket = mio::net::TcpListener::from_std(socket);
+        listeners.push(match scheme {
+            Scheme::Http => Listener::Tcp(socket),
+            Scheme::Https => Listener::Tls(socket),
+        });
     }
     for path in paths {
         let socket = sockets::listen_unix(path, 0o600, backlog).map_err(|error| {
@@ -68,7 +101,9 @@ pub(super) fn share_socket(path: &Path, group: Option<u32>, mode: u32) -> Result
 /// The port of the first of these that is one of TCP.
 pub(super) fn first_port(listeners: &[Listener]) -> Option<u16> {
     listeners.iter().find_map(|listener| match listener {
-        Listener::Tcp(socket) => socket.local_addr().ok().map(|address| address.port()),
+        Listener::Tcp(socket) | Listener::Tls(socket) => {
+            socket.local_addr().ok().map(|address| address.port())
+        }
         Listener::Unix(_) => None,
     })
 }
@@ -76,10 +111,11 @@ pub(super) fn first_port(listeners: &[Listener]) -> Option<u16> {
 /// Where clients find these listeners, the unix sockets by their paths.
 pub(super) fn places(listeners: &[Listener], paths: &[PathBuf]) -> Vec<String> {
     let tcp = listeners.iter().filter_map(|listener| match listener {
-        Listener::Tcp(socket) => socket.local_addr().ok(),
+        Listener::Tcp(socket) => Some((Scheme::Http, socket.local_addr().ok()?)),
+        Listener::Tls(socket) => Some((Scheme::Https, socket.local_addr().ok()?)),
         Listener::Unix(_) => None,
     });
-    let tcp = tcp.map(|address| format!("http://{address}"));
+    let tcp = tcp.map(|(scheme, address)| format!("{}://{address}", scheme.name()));
     tcp.chain(paths.iter().map(|path| path.display().to_string())).collect()
 }
 

@@ -1,20 +1,27 @@
 //! From a command line to a running `gaffer_lookupd`, and from its end to an exit code. It keeps nothing
-//! on disk, starts no processes, and has nothing to read again. With `--store` others keep what it knows.
+//! on disk, starts no processes, and has nothing to read again but its certificates. With `--store` others keep
+//! what it knows.
+
+use std::collections::BTreeMap;
 
 use log::{info, warn};
 
-use super::launch::{self, Traces};
+use super::host;
+use super::launch::{self, Scheme, Traces};
 use super::logger::Logger;
 use super::lookupd_options::Settings;
+use super::tls::{Reading, TlsSettings};
 use crate::base::clock::Now;
 use crate::base::limits;
 use crate::front::sockjs;
 use crate::lookup::lookupd::{Lookupd, Setup};
 use crate::node::machine::Configuration;
+use crate::reactor::clock::Clock;
 use crate::reactor::files::Files;
 use crate::reactor::turn::{Parts, Reactor, World};
 use crate::sys::spawn::Spawner;
-use crate::sys::{entropy, startup};
+use crate::sys::{entropy, startup, users};
+use crate::tls::Security;
 use crate::VERSION;
 
 /// Descriptors that are not clients': the log, the poll, the listeners, and some to spare.
@@ -25,10 +32,15 @@ const OWN_DESCRIPTORS: u64 = 64;
 /// # Errors
 /// Why it could not start, in words for its standard error.
 pub fn run(settings: Settings) -> Result<u8, String> {
+    let environ = host::environment();
+    let tls = settings.tls()?;
+    let mut warnings = Vec::new();
+    let security = read_security(&tls, &environ, &mut warnings)?;
     startup::close_inherited();
     let nofile = startup::raise_nofile();
     let Settings { binds, sockets, .. } = &settings;
-    let listeners = launch::listen(binds, sockets, settings.backlog, "--bind unix:PATH")?;
+    let scheme = Scheme::of(&tls);
+    let listeners = launch::listen(scheme, binds, sockets, settings.backlog, "--bind unix:PATH")?;
     let mut traces = Traces::of_sockets(sockets);
     let log = launch::open_log(settings.error_log.as_deref())?;
     let readiness = launch::go_to_background(settings.daemon)?;
@@ -36,17 +48,21 @@ pub fn run(settings: Settings) -> Result<u8, String> {
     traces.write_pidfile(settings.pidfile.as_deref())?;
     let log = log.install(settings.log_level)?;
     info!("gaffer_lookupd {VERSION}");
+    for warning in warnings {
+        warn!("{warning}");
+    }
     let open = binds.iter().find(|bind| !bind.ip().is_loopback());
-    if let Some(open) = open.filter(|_| settings.store.is_none()) {
+    let asks = settings.store.is_none() && !tls.is_demanded();
+    if let Some(open) = open.filter(|_| asks) {
         warn!(
             "{open} can be reached from other machines, and everybody who reaches it can register \
-             nodes: this version has no keys"
+             nodes: this version has no keys; with --cacert it lets in only who has a certificate"
         );
     }
     let spawner = Spawner::new(nofile).map_err(|errno| format!("no /dev/null: {errno}"))?;
     let where_to_look = announce(&launch::places(&listeners, sockets), &settings);
     let machine = Lookupd::new(setup(&settings)?);
-    let world = Daemon { settings, log };
+    let world = Daemon { settings, tls, environ, security, log };
     let parts = Parts { spawner, files: Files::nowhere(), world: Box::new(world) };
     let mut reactor = Reactor::new(machine, parts).map_err(|error| error.to_string())?;
     for listener in listeners {
@@ -60,6 +76,15 @@ pub fn run(settings: Settings) -> Result<u8, String> {
     drop(traces);
     info!("gaffer_lookupd ends");
     Ok(code)
+}
+
+fn read_security(
+    tls: &TlsSettings,
+    environ: &BTreeMap<String, String>,
+    warnings: &mut Vec<String>,
+) -> Result<Security, String> {
+    let now = Clock::default().tick().wall;
+    tls.load(&Reading { environ, root: users::is_root(), now, dials: false }, warnings)
 }
 
 fn setup(settings: &Settings) -> Result<Setup, String> {
@@ -96,12 +121,24 @@ fn announce(places: &[String], settings: &Settings) -> String {
 /// The daemon around the shell.
 struct Daemon {
     settings: Settings,
+    tls: TlsSettings,
+    environ: BTreeMap<String, String>,
+    security: Security,
     log: &'static Logger,
 }
 
 impl World for Daemon {
     fn read_config(&mut self) -> Result<Configuration, String> {
+        let mut warnings = Vec::new();
+        self.security = read_security(&self.tls, &self.environ, &mut warnings)?;
+        for warning in warnings {
+            warn!("{warning}");
+        }
         Ok(Configuration::default())
+    }
+
+    fn security(&mut self) -> Security {
+        self.security.clone()
     }
 
     fn reopen_log(&mut self) -> Result<(), String> {

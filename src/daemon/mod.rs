@@ -21,5 +21,6 @@ pub mod places;
 mod registration;
 pub mod settings;
 pub mod text_file;
+pub mod tls;
 pub mod values;
 pub mod world;

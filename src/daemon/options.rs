@@ -13,8 +13,14 @@ pub const OPTIONS: &[Opt] = &[
     takes(None, "load", "FILE", "load jobs from a JSON file: one job, or {\"jobs\": [...]} (repeatable)"),
     takes(None, "bind", "ADDR", "listen here: HOST:PORT, HOST, :PORT or [V6]:PORT (repeatable; default 127.0.0.1:5000)"),
     takes(None, "socket", "PATH", "the unix socket; \"none\" for none (default in $XDG_RUNTIME_DIR/gaffer or /run/gaffer)"),
-    takes(None, "lookupd-address", "URL", "register with this gaffer_lookupd, or in this etcd: http://HOST:PORT, unix:PATH or etcd://HOST:PORT/PREFIX (repeatable)"),
-    takes(None, "broadcast-address", "URL", "where clients reach this node, told to lookupds (default http://HOST:PORT of this host)"),
+    takes(None, "certfile", "FILE", "speak TLS at all addresses, with this certificate (PEM; read again on SIGHUP)"),
+    takes(None, "keyfile", "FILE", "its private key (default: it is in the same file)"),
+    takes(None, "clients-cacert", "FILE", "let in only clients with a certificate of this authority"),
+    takes(None, "lookupd-address", "URL", "register with this gaffer_lookupd, or in this etcd: http://HOST:PORT, https://HOST:PORT, unix:PATH or etcd://HOST:PORT/PREFIX (repeatable)"),
+    takes(None, "cacert", "FILE", "the authority that may vouch for lookupds over https (default: those of this system)"),
+    takes(None, "client-certfile", "FILE", "the certificate for lookupds that ask for one"),
+    takes(None, "client-keyfile", "FILE", "its private key (default: it is in the same file)"),
+    takes(None, "broadcast-address", "URL", "where clients reach this node, told to lookupds (default http:// or https://HOST:PORT of this host)"),
     takes(None, "broadcast-port", "PORT", "the port told to lookupds (default that of the first --bind)"),
     takes(None, "backlog", "N", "clients the kernel lets wait to be accepted (default 128)"),
     takes(None, "state-dir", "DIR", "where running processes and jobs loaded over the API are on record"),
@@ -49,6 +55,18 @@ pub struct Options {
     pub binds: Vec<String>,
     /// `--socket`.
     pub socket: Option<PathBuf>,
+    /// `--certfile`.
+    pub certfile: Option<PathBuf>,
+    /// `--keyfile`.
+    pub keyfile: Option<PathBuf>,
+    /// `--clients-cacert`.
+    pub clients_cacert: Option<PathBuf>,
+    /// `--cacert`.
+    pub cacert: Option<PathBuf>,
+    /// `--client-certfile`.
+    pub client_certfile: Option<PathBuf>,
+    /// `--client-keyfile`.
+    pub client_keyfile: Option<PathBuf>,
     /// `--lookupd-address`.
     pub lookupds: Vec<String>,
     /// `--broadcast-address`.
@@ -135,6 +153,12 @@ impl Options {
             "load" => self.loads.push(value.into()),
             "bind" => self.binds.push(text(value)?),
             "socket" => self.socket = Some(value.into()),
+            "certfile" => self.certfile = Some(value.into()),
+            "keyfile" => self.keyfile = Some(value.into()),
+            "clients-cacert" => self.clients_cacert = Some(value.into()),
+            "cacert" => self.cacert = Some(value.into()),
+            "client-certfile" => self.client_certfile = Some(value.into()),
+            "client-keyfile" => self.client_keyfile = Some(value.into()),
             "lookupd-address" => self.lookupds.push(text(value)?),
             "broadcast-address" => self.broadcast_address = Some(text(value)?),
             "broadcast-port" => self.broadcast_port = Some(text(value)?),

@@ -33,14 +33,14 @@ pub fn ask_twice(prompt: &mut Prompt) -> Result<String, String> {
         let first = match check(&first) {
             Ok(first) => first,
             Err(error) => {
-                eprintln!("{error}");
+                told(prompt.tell(&error))?;
                 continue;
             }
         };
         if answered(prompt.secret("confirm password: "))? == first {
             return Ok(first);
         }
-        eprintln!("the two are not the same; once more");
+        told(prompt.tell("the two are not the same; once more"))?;
     }
 }
 
@@ -54,6 +54,10 @@ pub fn answered(answer: io::Result<Option<String>>) -> Result<String, String> {
         Ok(None) => Err("nothing was answered".into()),
         Err(error) => Err(format!("the terminal: {error}")),
     }
+}
+
+fn told(told: io::Result<()>) -> Result<(), String> {
+    told.map_err(|error| format!("the terminal: {error}"))
 }
 
 fn check(password: &str) -> Result<String, String> {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use log::warn;
 
 use super::host::full_name;
+use super::launch::Scheme;
 use super::settings::LookupSettings;
 use crate::lookup::identity;
 use crate::node::lookups::{Identity, Registration};
@@ -19,6 +20,7 @@ use crate::sys::hostname::hostname;
 /// It is nothing that a lookupd takes, with what to do.
 pub(super) fn of(
     settings: &LookupSettings,
+    scheme: Scheme,
     binds: &[SocketAddr],
     port: Option<u16>,
 ) -> Result<Registration, String> {
@@ -28,7 +30,7 @@ pub(super) fn of(
     let own = hostname().map_err(|errno| format!("this host has no name: {errno}"))?;
     let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
     let name = full_name(&own, &hosts);
-    let origin = origin(settings, &name, port);
+    let origin = origin(settings, scheme, &name, port);
     if let Err(reason) = identity::Identity::new(&name, &origin, "0.1") {
         return Err(format!(
             "lookupds would not take {name:?} at {origin:?}: {reason}; say where clients reach this \
@@ -46,13 +48,14 @@ pub(super) fn of(
 }
 
 /// Where clients are sent.
-fn origin(settings: &LookupSettings, name: &str, port: Option<u16>) -> String {
+fn origin(settings: &LookupSettings, scheme: Scheme, name: &str, port: Option<u16>) -> String {
+    let scheme = scheme.name();
     let port = settings.broadcast_port.or(port);
     match (&settings.broadcast_address, settings.broadcast_port, port) {
         (Some(address), None, _) => address.clone(),
         (Some(address), Some(port), _) => format!("{}:{port}", without_port(address)),
-        (None, _, Some(port)) => format!("http://{name}:{port}"),
-        (None, _, None) => format!("http://{name}"),
+        (None, _, Some(port)) => format!("{scheme}://{name}:{port}"),
+        (None, _, None) => format!("{scheme}://{name}"),
     }
 }
 
@@ -75,7 +78,7 @@ mod tests {
             let broadcast_address = address.map(str::to_owned);
             let settings =
                 LookupSettings { addresses: Vec::new(), broadcast_address, broadcast_port: port };
-            origin(&settings, "n.example", listens)
+            origin(&settings, Scheme::Http, "n.example", listens)
         };
         assert_eq!(told(None, None, Some(5000)), "http://n.example:5000");
         assert_eq!(told(None, Some(80), Some(5000)), "http://n.example:80");
@@ -84,6 +87,9 @@ mod tests {
         assert_eq!(told(v6, None, Some(5000)), "https://[::1]");
         assert_eq!(told(v6, Some(7), Some(5000)), "https://[::1]:7");
         assert_eq!(told(Some("http://h:1"), Some(7), Some(5000)), "http://h:7");
+        let nothing = LookupSettings::default();
+        assert_eq!(origin(&nothing, Scheme::Https, "n", Some(5000)), "https://n:5000");
+        assert_eq!(origin(&nothing, Scheme::Https, "n", None), "https://n");
     }
 
     #[test]

@@ -456,7 +456,7 @@ mod tests {
                 "--backlog: expected a whole number from 1 to 65535, found \"x\"",
             ),
             (vec![], "lookupd_address = l", "g.ini:2: lookupd_address: expected http://HOST"),
-            (vec!["--lookupd-address=https://l"], "", "--lookupd-address: https://l: this version"),
+            (vec!["--lookupd-address=ftp://l"], "", "--lookupd-address: expected http://HOST:PORT"),
             (
                 vec![],
                 "lookupd_address = http://a http://A",

@@ -68,6 +68,11 @@ impl TextFile {
         self.found.mode() & 0o044 != 0
     }
 
+    /// Whether everybody may read or write it, whatever their groups.
+    pub fn everybody_may_use(&self) -> bool {
+        self.found.mode() & 0o006 != 0
+    }
+
     /// Reads it whole.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use super::logger;
 use crate::base::address::{Address, Cluster, Directory};
 use crate::base::limits;
 use crate::lookup::identity::Identity;
+use crate::tls;
 
 /// The port of a lookupd that names none.
 const LOOKUPD_PORT: u16 = 5010;
@@ -86,14 +87,18 @@ fn lookupd(text: &str) -> Result<Address, String> {
     if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
         return Ok(Address::Unix(path.into()));
     }
-    if text.starts_with("https://") {
-        return Err(format!("{text}: this version speaks no TLS yet; use http://"));
-    }
-    let form = "http://HOST:PORT, http://HOST, unix:PATH or etcd://HOST:PORT/PREFIX";
+    let form = "http://HOST:PORT, https://HOST:PORT, either without its port, unix:PATH or \
+                etcd://HOST:PORT/PREFIX";
     let bad = || expected(form, text);
-    let authority = text.strip_prefix("http://").ok_or_else(bad)?;
+    let (over_tls, authority) = match text.split_once("://").ok_or_else(bad)? {
+        ("http", authority) => (false, authority),
+        ("https", _) if !tls::SPOKEN => return Err(format!("{text}: {}", tls::UNSPOKEN)),
+        ("https", authority) => (true, authority),
+        _ => return Err(bad()),
+    };
     let authority = authority.strip_suffix('/').unwrap_or(authority);
-    authority_of(authority, LOOKUPD_PORT).ok_or_else(bad)
+    let (host, port) = authority_of(authority, LOOKUPD_PORT).ok_or_else(bad)?;
+    Ok(if over_tls { Address::Tls { host, port } } else { Address::Tcp { host, port } })
 }
 
 /// An etcd, and below which keys something of ours stands in it.
@@ -123,7 +128,10 @@ pub(super) fn cluster(text: &str) -> Result<Cluster, String> {
         let form = format!("a prefix of letters, digits and -._/, of at most {most} bytes");
         return Err(expected(&form, prefix));
     }
-    let each = members.split(',').map(|member| authority_of(member, ETCD_PORT));
+    let each = members.split(',').map(|member| {
+        let (host, port) = authority_of(member, ETCD_PORT)?;
+        Some(Address::Tcp { host, port })
+    });
     let members: Vec<Address> = each.collect::<Option<_>>().ok_or_else(bad)?;
     if members.len() > limits::ETCD_MEMBERS {
         return Err(format!("{text}: an etcd has at most {} members here", limits::ETCD_MEMBERS));
@@ -132,7 +140,7 @@ pub(super) fn cluster(text: &str) -> Result<Cluster, String> {
 }
 
 /// Reads `HOST:PORT` or `HOST`.
-fn authority_of(authority: &str, default: u16) -> Option<Address> {
+fn authority_of(authority: &str, default: u16) -> Option<(String, u16)> {
     let (host, port) = match authority.rsplit_once(':') {
         // What stands behind the last colon of an IPv6 address is no port.
         Some((host, port)) if !port.ends_with(']') => {
@@ -146,7 +154,7 @@ fn authority_of(authority: &str, default: u16) -> Option<Address> {
     if !is_host || bare.contains(':') != host.starts_with('[') {
         return None;
     }
-    Some(Address::Tcp { host: bare.to_ascii_lowercase(), port })
+    Some((bare.to_ascii_lowercase(), port))
 }
 
 /// Where clients reach a node, as it says it.
@@ -220,8 +228,11 @@ mod tests {
         for bad in ["http://u@h", "http://::1", "http://[a]"] {
             assert!(lookupd(bad).is_err(), "{bad}");
         }
-        let refused = lookupd("https://l1:5010").expect_err("no TLS");
-        assert_eq!(refused, "https://l1:5010: this version speaks no TLS yet; use http://");
+        let over_tls = lookupd("https://L1").map(|address| address.to_string());
+        match tls::SPOKEN {
+            true => assert_eq!(over_tls, Ok("https://l1:5010".into())),
+            false => assert!(over_tls.is_err_and(|error| error.contains("speaks no TLS"))),
+        }
     }
 
     #[test]

@@ -9,15 +9,17 @@ use std::path::PathBuf;
 use log::warn;
 
 use super::config::{Config, Origins};
+use super::keeping;
+use super::launch::{self, Scheme};
 use super::logger::{self, stamp, Logger};
 use super::options::Options;
 use super::registration;
 use super::settings::Settings;
-use super::{keeping, launch};
 use crate::base::clock::Now;
 use crate::node::machine::Configuration;
 use crate::reactor::turn::World;
 use crate::sys::fds::is_writable;
+use crate::tls::Security;
 
 /// The daemon around the shell.
 pub struct Daemon {
@@ -31,6 +33,10 @@ pub struct Daemon {
     pub program: Option<PathBuf>,
     /// How it was set up.
     pub settings: Settings,
+    /// What it speaks with clients over TCP.
+    pub(super) scheme: Scheme,
+    /// Its certificates.
+    pub security: Security,
     /// Its log.
     pub log: &'static Logger,
     /// The port of its first TCP listener.
@@ -47,7 +53,9 @@ impl World for Daemon {
             root: self.root,
             program: self.program.as_deref(),
         };
-        let config = Config::read(&origins)?;
+        let mut config = Config::read(&origins)?;
+        let mut security = config.security(&origins)?;
+        let scheme = Scheme::of(&config.tls);
         for warning in &config.warnings {
             warn!("{warning}");
         }
@@ -55,10 +63,15 @@ impl World for Daemon {
         self.settings.log_level = config.settings.log_level;
         let lookups = &config.settings.lookups;
         self.settings.lookups = lookups.clone();
-        let registration = registration::of(lookups, &self.settings.binds, self.port)?;
+        let registration = registration::of(lookups, self.scheme, &self.settings.binds, self.port)?;
+        // Whoever listens for TLS goes on to do so, with the certificate that there was.
+        if scheme != self.scheme {
+            security.acceptor = self.security.acceptor.take();
+        }
+        self.security = security;
         self.settings.require_key = config.settings.require_key;
         self.settings.socket_group = config.settings.socket_group.clone();
-        if config.settings != self.settings {
+        if config.settings != self.settings || scheme != self.scheme {
             warn!("what changed of the daemon's own settings takes effect at its next start");
         }
         let (keeping, _) = keeping::of(&config.settings)?;
@@ -67,6 +80,10 @@ impl World for Daemon {
 
     fn reopen_log(&mut self) -> Result<(), String> {
         launch::reopen_log(self.log, self.settings.error_log.as_deref())
+    }
+
+    fn security(&mut self) -> Security {
+        self.security.clone()
     }
 
     fn print(&mut self, lines: &str, now: Now) -> bool {

@@ -66,7 +66,7 @@ impl Access {
                 ));
             }
         }
-        self.check_origin(request)
+        self.check_origin(request, peer)
     }
 
     fn knows_host(&self, host: &str) -> bool {
@@ -77,7 +77,7 @@ impl Access {
         literal || name.eq_ignore_ascii_case("localhost") || self.hosts.iter().any(known)
     }
 
-    fn check_origin(&self, request: &Request) -> Result<CorsHeaders, Response> {
+    fn check_origin(&self, request: &Request, peer: Peer) -> Result<CorsHeaders, Response> {
         let foreign = || refused(403, "forbidden", "requests from this origin are not allowed");
         let all = self.origins.iter().any(|allowed| allowed == "*");
         let Some(origin) = request.headers.get("origin") else {
@@ -95,8 +95,12 @@ impl Access {
         if all || self.origins.iter().any(|allowed| allowed == origin) {
             return Ok(cors_headers(origin));
         }
-        let own = origin.split_once("://").map(|(_, authority)| authority);
-        if own.is_some() && own == request.host() {
+        // Without TLS something in front of us may speak it. With it, a page of the same name that came
+        // in clear text may be anybody's.
+        let own = |(scheme, authority)| {
+            Some(authority) == request.host() && (scheme == "https" || !peer.is_over_tls())
+        };
+        if origin.split_once("://").is_some_and(own) {
             return Ok(Vec::new());
         }
         Err(foreign())
@@ -153,7 +157,7 @@ mod tests {
     const NAMED: &str = "https://page.example";
 
     fn tcp() -> Peer {
-        Peer::Tcp { remote: SocketAddr::from(([127, 0, 0, 1], 40_000)) }
+        Peer::Tcp { remote: SocketAddr::from(([127, 0, 0, 1], 40_000)), tls: None }
     }
 
     fn access() -> Access {

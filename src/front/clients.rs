@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::access::CorsHeaders;
-use super::conn::Conn;
-use super::peer::Peer;
+use super::conn::{Conn, State};
+use super::peer::{Fingerprint, Peer, Tls};
 use crate::base::arena::Arena;
 use crate::base::clock::Now;
 use crate::base::ids::ConnId;
@@ -48,6 +48,19 @@ impl Clients {
         let id = self.arena.insert(Client { conn, peer, cors, audited });
         self.touch(id);
         Some(id)
+    }
+
+    /// The handshake with a client is over, and it has shown this certificate, or none.
+    pub fn secured(&mut self, id: ConnId, certificate: Option<Fingerprint>, now: Now) {
+        let Some(client) = self.arena.get_mut(id) else { return };
+        if let Peer::Tcp { tls, .. } = &mut client.peer {
+            *tls = Some(Tls { certificate });
+        }
+        // Its first request has as much time as the handshake had.
+        if matches!(client.conn.state, State::Fresh) {
+            client.conn.since = now.mono;
+        }
+        self.touch(id);
     }
 
     /// A client, if it is still there.
@@ -150,5 +163,35 @@ impl Clients {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+mod tests {
+    use super::*;
+    use crate::base::limits;
+    use std::net::SocketAddr;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    #[test]
+    fn a_handshake_has_its_time_and_the_first_request_behind_it() {
+        let now = Now { mono: Instant::now(), wall: UNIX_EPOCH };
+        let remote = SocketAddr::from(([127, 0, 0, 1], 7));
+        let peer = Peer::Tcp { remote, tls: Some(Tls::default()) };
+        let mut clients = Clients::new(1);
+        let id = clients.accept(peer, now).expect("room");
+        assert!(clients.accept(peer, now).is_none(), "it counts from the beginning on");
+        assert_eq!(clients.deadline(), Some(now.mono + limits::HTTP_FIRST_BYTE));
+        let later = now.plus(limits::HTTP_FIRST_BYTE - Duration::from_secs(1));
+        let certificate = Some(Fingerprint([7; 32]));
+        clients.secured(id, certificate, later);
+        assert_eq!(clients.deadline(), Some(later.mono + limits::HTTP_FIRST_BYTE));
+        let peer = clients.get(id).map(|client| client.peer);
+        assert_eq!(peer, Some(Peer::Tcp { remote, tls: Some(Tls { certificate }) }));
+        // Once it has said something, it has the time for that.
+        clients.change(id, |conn| conn.received(b"G", later));
+        clients.secured(id, certificate, later.plus(Duration::from_secs(1)));
+        assert_eq!(clients.deadline(), Some(later.mono + limits::HTTP_HEAD_TIME));
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use log::{debug, info};
+use log::{error, info};
 use serde_json::{json, Value};
 
 use super::following::Followers;
@@ -24,7 +24,7 @@ use crate::front::links::Links as Dials;
 use crate::front::live::Say;
 use crate::front::router::Router;
 use crate::front::sockjs::{Options, Service};
-use crate::node::machine::{Effect, Machine};
+use crate::node::machine::{Configuration, Effect, Machine};
 use crate::wire::channel;
 
 /// The lookupd.
@@ -230,12 +230,20 @@ impl Machine for Lookupd {
         self.drop_client(conn, now);
     }
 
+    fn reconfigured(&mut self, read: Result<Configuration, String>, _: Now) {
+        if let Err(reason) = read {
+            error!("the certificates stay as they were: {reason}");
+        }
+    }
+
     fn signalled(&mut self, signal: Signal, now: Now) {
         match signal {
             Signal::TERM | Signal::INT | Signal::QUIT => self.end(signal, now),
             Signal::USR1 => self.effects.push(Effect::ReopenLog),
-            // There is nothing that could be read again.
-            Signal::HUP => debug!("SIGHUP changes nothing"),
+            Signal::HUP => {
+                info!("SIGHUP: reading the certificates again");
+                self.effects.push(Effect::ReadConfig);
+            }
             _ => {}
         }
     }

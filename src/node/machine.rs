@@ -14,7 +14,7 @@ use crate::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
 use crate::base::process::Signal;
 use crate::front::clients::Clients;
 use crate::front::passwords::{Outcome, Task};
-use crate::front::peer::Peer;
+use crate::front::peer::{Fingerprint, Peer};
 use crate::supervisor::effect::{Ask, Start};
 use crate::supervisor::facts::{Exit, Stray};
 use crate::supervisor::spec::JobEntry;
@@ -167,6 +167,11 @@ pub trait Machine {
     fn accepted(&mut self, peer: Peer, now: Now) -> Option<ConnId> {
         self.clients_mut().accept(peer, now)
     }
+    /// The handshake with a client over TLS is over; it has shown this certificate, if it has shown one
+    /// at all. Nothing it says is told before.
+    fn secured(&mut self, conn: ConnId, certificate: Option<Fingerprint>, now: Now) {
+        self.clients_mut().secured(conn, certificate, now);
+    }
     /// A client has sent or taken something, or ended its side: goes on with it.
     fn client_changed(&mut self, conn: ConnId, now: Now);
     /// A client sent bytes.
@@ -247,7 +252,7 @@ pub trait Machine {
 
     /// A connection that was dialled is there.
     fn link_opened(&mut self, _link: LinkId, _now: Now) {}
-    /// A connection that was dialled does not come about, for this reason.
+    /// A connection that was dialled does not come about, or cannot go on, for this reason.
     fn link_failed(&mut self, _link: LinkId, _reason: &str, _now: Now) {}
     /// The other end of a connection of ours sent bytes.
     fn link_received(&mut self, _link: LinkId, _bytes: &[u8], _now: Now) {}

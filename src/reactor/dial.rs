@@ -9,7 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use log::debug;
 use mio::net::{TcpStream, UnixStream};
 
-use super::sockets::{Step, Stream};
+use super::sockets::Step;
+use super::stream::Stream;
 use super::token::{Source, SourceId};
 use super::turn::Reactor;
 use super::work::Work;
@@ -20,6 +21,7 @@ use crate::base::ids::LinkId;
 use crate::base::limits;
 use crate::node::machine::Machine;
 use crate::sys::sockets::keep_alive;
+use crate::tls::{Connector, Heard};
 
 /// All of them.
 #[derive(Default)]
@@ -30,17 +32,29 @@ pub struct Dials {
     /// Names whose addresses are being asked for.
     asked: BTreeSet<Name>,
     buffer: Vec<u8>,
+    /// Whom to trust over TLS, and as whom to come.
+    pub connector: Option<Connector>,
 }
 
 /// A host's name and a port there.
 type Name = (String, u16);
 
+/// Whether TLS is spoken on a connection over TCP.
+#[derive(Clone, Debug)]
+enum Layer {
+    Plain,
+    /// With who says that it is this host.
+    Tls(String),
+}
+
 /// How far one has come.
 enum Dial {
     /// The addresses of this are being asked for.
-    Resolving(Name),
+    Resolving(Name, Layer),
     /// The kernel connects. The addresses are those to try if it cannot.
-    Connecting(Socket, VecDeque<SocketAddr>),
+    Connecting(Socket, VecDeque<SocketAddr>, Layer),
+    /// The handshake goes on.
+    Securing(Socket),
     /// It is there.
     Open(Socket),
 }
@@ -57,7 +71,8 @@ struct Socket {
 impl Dials {
     /// Notes an edge.
     pub fn note(&mut self, link: LinkId, event: &mio::event::Event) {
-        let Some(Dial::Connecting(socket, _) | Dial::Open(socket)) = self.dials.get_mut(&link)
+        let Some(Dial::Connecting(socket, ..) | Dial::Securing(socket) | Dial::Open(socket)) =
+            self.dials.get_mut(&link)
         else {
             return;
         };
@@ -66,65 +81,108 @@ impl Dials {
         socket.closing |= event.is_read_closed() || event.is_error();
     }
 
+    /// A connection that was begun, with what is to be spoken on it.
+    fn layered(&self, stream: TcpStream, layer: &Layer) -> Result<Stream, String> {
+        match (layer, &self.connector) {
+            (Layer::Plain, _) => Ok(Stream::Tcp(stream)),
+            (Layer::Tls(host), Some(connector)) => {
+                Ok(Stream::Tls(stream, connector.session(host)?))
+            }
+            (Layer::Tls(_), None) => Err("nobody is known who could be trusted over TLS".into()),
+        }
+    }
+
     /// Those that are there.
     pub fn open(&self) -> impl Iterator<Item = LinkId> + '_ {
         let open = |(link, dial): (&LinkId, &Dial)| match dial {
             Dial::Open(_) => Some(*link),
-            Dial::Resolving(_) | Dial::Connecting(..) => None,
+            Dial::Resolving(..) | Dial::Connecting(..) | Dial::Securing(_) => None,
         };
         self.dials.iter().filter_map(open)
     }
 
     /// Whether the kernel has connected one; an error says that it cannot.
     fn is_connected(&mut self, link: LinkId) -> io::Result<bool> {
-        let Some(Dial::Connecting(socket, _)) = self.dials.get_mut(&link) else { return Ok(false) };
+        let Some(Dial::Connecting(socket, ..)) = self.dials.get_mut(&link) else {
+            return Ok(false);
+        };
         if !std::mem::take(&mut socket.writable) {
             return Ok(false);
         }
-        let (error, peer) = match &socket.stream {
-            Stream::Tcp(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
-            Stream::Unix(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
-        };
-        match (error, peer) {
-            (Some(error), _) => Err(error),
-            (None, Ok(())) => Ok(true),
-            (None, Err(error)) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
-            (None, Err(error)) => Err(error),
-        }
+        socket.stream.is_connected()
     }
 
     /// Reads what the other end sent, up to a share of the turn.
-    fn read<M: Machine>(&mut self, link: LinkId, machine: &mut M, now: Now) -> Step {
+    ///
+    /// # Errors
+    /// The connection cannot go on, or does not even begin.
+    fn read<M: Machine>(
+        &mut self,
+        link: LinkId,
+        machine: &mut M,
+        now: Now,
+    ) -> Result<Step, io::Error> {
         self.buffer.resize(limits::READ_BUFFER, 0);
         let mut share = limits::LINK_SHARE;
         loop {
-            let Some(Dial::Open(socket)) = self.dials.get_mut(&link) else { return Step::Rest };
+            let Some(Dial::Securing(socket) | Dial::Open(socket)) = self.dials.get_mut(&link)
+            else {
+                return Ok(Step::Rest);
+            };
             if !socket.readable {
-                return Step::Rest;
+                return Ok(Step::Rest);
             }
             if share == 0 {
-                return Step::Again;
+                return Ok(Step::Again);
             }
-            match socket.stream.read(&mut self.buffer) {
-                Ok(0) => return Step::Close,
+            let was_open = socket.stream.is_open();
+            let mut tell = |heard: Heard<'_>| match heard {
+                Heard::Open(_) => machine.link_opened(link, now),
+                Heard::Said(bytes) => machine.link_received(link, bytes, now),
+            };
+            match socket.stream.read(&mut self.buffer, &mut tell) {
+                Ok(0) => return Ok(Step::Close),
                 Ok(count) => {
                     socket.readable = count == self.buffer.len() || socket.closing;
+                    socket.readable |= socket.stream.has_ended();
                     share = share.saturating_sub(count);
-                    machine.link_received(link, &self.buffer[..count], now);
+                    if !was_open && socket.stream.is_open() {
+                        self.opened(link);
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.readable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    debug!("{link:?}: {error}");
-                    return Step::Close;
-                }
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The handshake of one is over.
+    fn opened(&mut self, link: LinkId) {
+        match self.dials.remove(&link) {
+            Some(Dial::Securing(socket)) => drop(self.dials.insert(link, Dial::Open(socket))),
+            Some(other) => drop(self.dials.insert(link, other)),
+            None => {}
+        }
+    }
+
+    /// Writes what nobody above knows of.
+    fn flush(&mut self, link: LinkId) -> io::Result<()> {
+        let found = self.dials.get_mut(&link);
+        let Some(Dial::Securing(socket) | Dial::Open(socket)) = found else { return Ok(()) };
+        if socket.writable {
+            socket.writable = socket.stream.flush()?;
+        }
+        Ok(())
     }
 
     /// Writes what one is owed, up to a share of the turn.
     fn write<M: Machine>(&mut self, link: LinkId, machine: &mut M, now: Now) -> Step {
         let mut share = limits::LINK_SHARE;
+        if let Err(error) = self.flush(link) {
+            debug!("{link:?}: {error}");
+            return Step::Close;
+        }
         loop {
             let owed = machine.link_owed(link);
             if owed.is_empty() && machine.link_is_finished(link) {
@@ -139,7 +197,7 @@ impl Dials {
             }
             match socket.stream.write(&owed[..owed.len().min(share)]) {
                 Ok(count) => {
-                    share -= count;
+                    share = share.saturating_sub(count);
                     machine.link_sent(link, count, now);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable = false,
@@ -162,23 +220,32 @@ impl<M: Machine> Reactor<M> {
         }
         match address {
             Address::Unix(path) => match UnixStream::connect(&path) {
-                Ok(stream) => self.connect(link, Stream::Unix(stream), VecDeque::new(), now),
+                Ok(stream) => {
+                    let stream = Stream::Unix(stream);
+                    self.connect(link, stream, VecDeque::new(), Layer::Plain, now);
+                }
                 Err(error) => {
                     let reason = format!("{}: {}", path.display(), Errno::of(&error));
                     self.machine.link_failed(link, &reason, now);
                 }
             },
-            // Those who ask for links read no such address.
-            Address::Tls { .. } => self.machine.link_failed(link, "links speak no TLS", now),
-            Address::Tcp { host, port } => match host.parse::<IpAddr>() {
-                Ok(ip) => self.try_next(link, [SocketAddr::new(ip, port)].into(), "", now),
-                Err(_) => self.resolve(link, (host, port), now),
-            },
+            Address::Tcp { host, port } => self.reach(link, (host, port), Layer::Plain, now),
+            Address::Tls { host, port } => {
+                let layer = Layer::Tls(host.clone());
+                self.reach(link, (host, port), layer, now);
+            }
         }
     }
 
-    fn resolve(&mut self, link: LinkId, name: Name, now: Now) {
-        self.dials.dials.insert(link, Dial::Resolving(name.clone()));
+    fn reach(&mut self, link: LinkId, (host, port): Name, layer: Layer, now: Now) {
+        match host.parse::<IpAddr>() {
+            Ok(ip) => self.try_next(link, [SocketAddr::new(ip, port)].into(), layer, "", now),
+            Err(_) => self.resolve(link, (host, port), layer, now),
+        }
+    }
+
+    fn resolve(&mut self, link: LinkId, name: Name, layer: Layer, now: Now) {
+        self.dials.dials.insert(link, Dial::Resolving(name.clone(), layer));
         if !self.dials.asked.insert(name.clone()) {
             return;
         }
@@ -197,20 +264,31 @@ impl<M: Machine> Reactor<M> {
         now: Now,
     ) {
         self.dials.asked.remove(&name);
-        let waits = |dial: &Dial| matches!(dial, Dial::Resolving(wanted) if *wanted == name);
-        let all = self.dials.dials.iter().filter(|(_, dial)| waits(dial));
-        let links: Vec<LinkId> = all.map(|(link, _)| *link).collect();
-        for link in links {
+        let waits = |(link, dial): (&LinkId, &Dial)| match dial {
+            Dial::Resolving(wanted, layer) if *wanted == name => Some((*link, layer.clone())),
+            Dial::Resolving(..) | Dial::Connecting(..) | Dial::Securing(_) | Dial::Open(_) => None,
+        };
+        let links: Vec<(LinkId, Layer)> = self.dials.dials.iter().filter_map(waits).collect();
+        for (link, layer) in links {
             self.dials.dials.remove(&link);
             match &found {
-                Ok(addresses) => self.try_next(link, in_turn(addresses, link), "no address", now),
+                Ok(addresses) => {
+                    self.try_next(link, in_turn(addresses, link), layer, "no address", now);
+                }
                 Err(reason) => self.machine.link_failed(link, reason, now),
             }
         }
     }
 
     /// Connects to the first of these addresses that does not refuse at once.
-    fn try_next(&mut self, link: LinkId, mut addresses: VecDeque<SocketAddr>, why: &str, now: Now) {
+    fn try_next(
+        &mut self,
+        link: LinkId,
+        mut addresses: VecDeque<SocketAddr>,
+        layer: Layer,
+        why: &str,
+        now: Now,
+    ) {
         let mut reason = why.to_owned();
         while let Some(address) = addresses.pop_front() {
             match TcpStream::connect(address) {
@@ -218,7 +296,10 @@ impl<M: Machine> Reactor<M> {
                     // Without it small messages would wait for acknowledgements.
                     let _ = stream.set_nodelay(true);
                     let _ = keep_alive(&stream);
-                    return self.connect(link, Stream::Tcp(stream), addresses, now);
+                    return match self.dials.layered(stream, &layer) {
+                        Ok(stream) => self.connect(link, stream, addresses, layer, now),
+                        Err(reason) => self.machine.link_failed(link, &reason, now),
+                    };
                 }
                 Err(error) => reason = Errno::of(&error).to_string(),
             }
@@ -231,6 +312,7 @@ impl<M: Machine> Reactor<M> {
         link: LinkId,
         mut stream: Stream,
         others: VecDeque<SocketAddr>,
+        layer: Layer,
         now: Now,
     ) {
         let source = self.sources.insert(Source::Link(link));
@@ -240,7 +322,7 @@ impl<M: Machine> Reactor<M> {
         }
         let (readable, writable, closing) = (false, false, false);
         let socket = Socket { stream, source, readable, writable, closing };
-        self.dials.dials.insert(link, Dial::Connecting(socket, others));
+        self.dials.dials.insert(link, Dial::Connecting(socket, others, layer));
     }
 
     /// Takes what became of a link: it is there, or it brought something.
@@ -248,24 +330,39 @@ impl<M: Machine> Reactor<M> {
         match self.dials.is_connected(link) {
             Ok(false) => {}
             Ok(true) => {
-                if let Some(Dial::Connecting(mut socket, _)) = self.dials.dials.remove(&link) {
+                if let Some(Dial::Connecting(mut socket, ..)) = self.dials.dials.remove(&link) {
                     socket.writable = true;
-                    self.dials.dials.insert(link, Dial::Open(socket));
-                    self.machine.link_opened(link, now);
+                    if socket.stream.is_open() {
+                        self.dials.dials.insert(link, Dial::Open(socket));
+                        self.machine.link_opened(link, now);
+                    } else {
+                        self.dials.dials.insert(link, Dial::Securing(socket));
+                    }
                 }
             }
             Err(error) => {
                 let reason = Errno::of(&error).to_string();
-                if let Some(Dial::Connecting(socket, others)) = self.dials.dials.remove(&link) {
+                let removed = self.dials.dials.remove(&link);
+                if let Some(Dial::Connecting(socket, others, layer)) = removed {
                     self.drop_socket(socket);
-                    self.try_next(link, others, &reason, now);
+                    self.try_next(link, others, layer, &reason, now);
                 }
             }
         }
         match self.dials.read(link, &mut self.machine, now) {
-            Step::Rest => {}
-            Step::Again => drop(self.again.insert(Source::Link(link))),
-            Step::Close => self.close_link(link, now),
+            Ok(Step::Rest) => {}
+            Ok(Step::Again) => drop(self.again.insert(Source::Link(link))),
+            Ok(Step::Close) => self.close_link(link, now),
+            Err(error) => {
+                debug!("{link:?}: {error}");
+                let dial = self.dials.dials.remove(&link);
+                if let Some(Dial::Securing(socket) | Dial::Open(socket)) = dial {
+                    self.drop_socket(socket);
+                    let reason = error.raw_os_error().map(|_| Errno::of(&error).to_string());
+                    let reason = reason.unwrap_or_else(|| error.to_string());
+                    self.machine.link_failed(link, &reason, now);
+                }
+            }
         }
         self.dials.due.insert(link);
     }
@@ -297,8 +394,12 @@ impl<M: Machine> Reactor<M> {
 
     fn close_link(&mut self, link: LinkId, now: Now) {
         match self.dials.dials.remove(&link) {
-            Some(Dial::Connecting(socket, _) | Dial::Open(socket)) => self.drop_socket(socket),
-            Some(Dial::Resolving(_)) => {}
+            Some(Dial::Connecting(socket, ..) | Dial::Securing(socket)) => self.drop_socket(socket),
+            Some(Dial::Open(mut socket)) => {
+                socket.stream.end();
+                self.drop_socket(socket);
+            }
+            Some(Dial::Resolving(..)) => {}
             None => return,
         }
         self.machine.link_closed(link, now);

@@ -12,6 +12,7 @@ pub mod perform;
 pub mod sampler;
 pub mod sockets;
 pub mod strays;
+mod stream;
 pub mod system;
 #[cfg(test)]
 mod testing;

@@ -105,6 +105,9 @@ impl<M: Machine> Reactor<M> {
             }
             Effect::ReadConfig => {
                 let read = self.world.read_config();
+                if read.is_ok() {
+                    self.secure();
+                }
                 self.machine.reconfigured(read, now);
             }
             Effect::Print(lines) => {

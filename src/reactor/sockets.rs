@@ -2,80 +2,32 @@
 //! it; what they mean is no business of this file.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 
 use log::{debug, warn};
-use mio::event::Source as _;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use mio::{Interest, Registry};
+use mio::Registry;
 
+use super::stream::Stream;
 use super::token::SourceId;
 use crate::base::clock::Now;
 use crate::base::ids::ConnId;
 use crate::base::limits;
-use crate::front::peer::Peer;
+use crate::front::peer::{Fingerprint, Peer, Tls};
 use crate::node::machine::Machine;
 use crate::sys::sockets::{keep_alive, peer_credentials, ReserveFd};
+use crate::tls::{Acceptor, Heard};
 
 /// A socket on which clients are accepted.
 pub enum Listener {
     /// TCP.
     Tcp(TcpListener),
+    /// TCP with TLS.
+    Tls(TcpListener),
     /// A unix socket.
     Unix(UnixListener),
-}
-
-/// A connection.
-pub(super) enum Stream {
-    /// TCP.
-    Tcp(TcpStream),
-    /// A unix socket.
-    Unix(UnixStream),
-}
-
-impl Stream {
-    /// Takes what there is to read.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.read(buffer),
-            Self::Unix(stream) => stream.read(buffer),
-        }
-    }
-
-    /// Writes what the kernel takes.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.write(bytes),
-            Self::Unix(stream) => stream.write(bytes),
-        }
-    }
-
-    /// Tells the other end that nothing more comes. Where that fails it is gone, which is told otherwise.
-    pub(super) fn end(&self) {
-        let _ = match self {
-            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
-        };
-    }
-
-    /// Has the poll tell of it.
-    pub(super) fn register(&mut self, source: SourceId, registry: &Registry) -> io::Result<()> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        match self {
-            Self::Tcp(stream) => stream.register(registry, source.token(), interest),
-            Self::Unix(stream) => stream.register(registry, source.token(), interest),
-        }
-    }
-
-    /// Has it tell no more. The descriptor is closed right behind; an error here has nothing to tell.
-    pub(super) fn deregister(&mut self, registry: &Registry) {
-        let _ = match self {
-            Self::Tcp(stream) => stream.deregister(registry),
-            Self::Unix(stream) => stream.deregister(registry),
-        };
-    }
 }
 
 /// A client's socket.
@@ -100,6 +52,8 @@ struct Socket {
 pub struct Sockets {
     /// The listening ones.
     pub listeners: Vec<Listener>,
+    /// What clients over TLS are shown, and who of them is let in.
+    pub acceptor: Option<Acceptor>,
     conns: BTreeMap<ConnId, Socket>,
     reserve: ReserveFd,
     buffer: Vec<u8>,
@@ -134,6 +88,7 @@ impl Default for Sockets {
     fn default() -> Self {
         Self {
             listeners: Vec::new(),
+            acceptor: None,
             conns: BTreeMap::new(),
             reserve: ReserveFd::new(),
             buffer: vec![0; limits::READ_BUFFER],
@@ -149,6 +104,14 @@ impl Sockets {
             Some(Listener::Tcp(socket)) => {
                 socket.accept().map(|(stream, remote)| tcp(stream, remote))
             }
+            Some(Listener::Tls(socket)) => match (socket.accept(), &self.acceptor) {
+                (Ok((stream, remote)), Some(acceptor)) => match tls(stream, remote, acceptor) {
+                    Ok(accepted) => Ok(accepted),
+                    Err(reason) => return Accept::Lost(io::Error::other(reason)),
+                },
+                (Ok(_), None) => return Accept::Lost(io::Error::other("there is no certificate")),
+                (Err(error), _) => Err(error),
+            },
             Some(Listener::Unix(socket)) => socket.accept().map(|(stream, _)| unix(stream)),
             None => return Accept::Nobody,
         };
@@ -177,7 +140,7 @@ impl Sockets {
         }
         let socket = self.listeners.get(listener);
         let turned_away = self.reserve.lend(|| match socket {
-            Some(Listener::Tcp(socket)) => socket.accept().map(drop),
+            Some(Listener::Tcp(socket) | Listener::Tls(socket)) => socket.accept().map(drop),
             Some(Listener::Unix(socket)) => socket.accept().map(drop),
             None => Ok(()),
         });
@@ -237,7 +200,14 @@ impl Sockets {
             if *share == 0 {
                 return Step::Again;
             }
-            match socket.stream.read(&mut self.buffer) {
+            let cost = if socket.stream.is_open() { 0 } else { limits::TLS_HANDSHAKE_COST };
+            let mut tell = |heard: Heard<'_>| match heard {
+                Heard::Open(certificate) => {
+                    machine.secured(conn, certificate.map(Fingerprint), now);
+                }
+                Heard::Said(bytes) => machine.received(conn, bytes, now),
+            };
+            match socket.stream.read(&mut self.buffer, &mut tell) {
                 Ok(0) => {
                     socket.ended = true;
                     machine.input_ended(conn, now);
@@ -246,8 +216,9 @@ impl Sockets {
                 Ok(count) => {
                     // A short read has emptied the socket, and more would come with a new edge.
                     socket.readable = count == self.buffer.len() || socket.closing;
-                    *share = share.saturating_sub(count);
-                    machine.received(conn, &self.buffer[..count], now);
+                    // Nothing will come, and so no edge, after this.
+                    socket.readable |= socket.stream.has_ended();
+                    *share = share.saturating_sub(count.max(cost));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     socket.readable = false;
@@ -268,6 +239,15 @@ impl Sockets {
     pub fn write<M: Machine>(&mut self, conn: ConnId, machine: &mut M, now: Now) -> Step {
         let mut due = machine.transmit(conn).len();
         let mut share = limits::CONN_WRITE_SHARE;
+        if let Some(socket) = self.conns.get_mut(&conn).filter(|socket| socket.writable) {
+            match socket.stream.flush() {
+                Ok(done) => socket.writable = done,
+                Err(error) => {
+                    debug!("{conn:?}: {error}");
+                    return Step::Close;
+                }
+            }
+        }
         loop {
             let Some(socket) = self.conns.get_mut(&conn) else { return Step::Rest };
             let owed = machine.transmit(conn);
@@ -278,7 +258,7 @@ impl Sockets {
                 }
                 return if machine.is_finished(conn) { Step::Close } else { Step::Rest };
             }
-            if !socket.writable || due == 0 {
+            if !socket.writable || due == 0 || !socket.stream.is_open() {
                 return Step::Rest;
             }
             if share == 0 {
@@ -287,7 +267,7 @@ impl Sockets {
             let chunk = &owed[..owed.len().min(share).min(due)];
             match socket.stream.write(chunk) {
                 Ok(count) => {
-                    share -= count;
+                    share = share.saturating_sub(count);
                     due = due.saturating_sub(count);
                     machine.sent(conn, count, now);
                 }
@@ -329,19 +309,31 @@ pub struct Accepted {
 impl Accepted {
     /// Says why it is turned away, as far as the kernel takes it at once, and closes.
     pub fn refuse(mut self, why: &[u8]) {
-        if self.stream.write(why).is_ok() {
+        // Over TLS it could be told only after a handshake.
+        if self.stream.is_open() && self.stream.write(why).is_ok() {
             self.stream.end();
         }
     }
 }
 
 fn tcp(stream: TcpStream, remote: SocketAddr) -> Accepted {
+    set_up(&stream, remote);
+    Accepted { stream: Stream::Tcp(stream), peer: Peer::Tcp { remote, tls: None } }
+}
+
+fn tls(stream: TcpStream, remote: SocketAddr, acceptor: &Acceptor) -> Result<Accepted, String> {
+    let session = acceptor.session()?;
+    set_up(&stream, remote);
+    let peer = Peer::Tcp { remote, tls: Some(Tls::default()) };
+    Ok(Accepted { stream: Stream::Tls(stream, session), peer })
+}
+
+fn set_up(stream: &TcpStream, remote: SocketAddr) {
     // Without it every answer in two parts would wait for the client's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
-    if let Err(error) = keep_alive(&stream) {
+    if let Err(error) = keep_alive(stream) {
         debug!("{remote}: not watched for being gone: {error}");
     }
-    Accepted { stream: Stream::Tcp(stream), peer: Peer::Tcp { remote } }
 }
 
 fn unix(stream: UnixStream) -> Accepted {
@@ -374,6 +366,8 @@ fn is_starved(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::super::clock::Clock;
     use super::super::testing::{key, Script};
     use super::*;
@@ -394,5 +388,61 @@ mod tests {
             let count = client.read(&mut got).expect("something came");
             assert_eq!(&got[..count], answer);
         }
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn handshakes_that_all_come_at_once_have_their_share_of_a_turn() {
+        use super::super::testing::reactor;
+        use crate::sys::{sockets, testing};
+        use crate::tls::{Acceptor, Connector, Pem, Served, Trusted};
+        use std::io::Write as _;
+        use std::net;
+        use std::time::{Duration, UNIX_EPOCH};
+
+        let name = "handshakes_that_all_come_at_once_have_their_share_of_a_turn";
+        testing::alone(&format!("reactor::sockets::tests::{name}"), || {
+            let pem = |text: &str| Pem { path: "fixture".into(), bytes: text.as_bytes().to_vec() };
+            let certificate = pem(include_str!("../../tests/tls/node.pem"));
+            let key = pem(include_str!("../../tests/tls/node.key"));
+            let served = Served { certificate, key, clients: None };
+            let acceptor = Acceptor::new(&served, UNIX_EPOCH, &mut Vec::new()).expect("a pair");
+            let authorities = pem(include_str!("../../tests/tls/authority.pem"));
+            let trusted = Trusted { authorities, identity: None };
+            let connector = Connector::new(&trusted).expect("an authority");
+            let mut reactor = reactor(Script::default());
+            reactor.sockets.acceptor = Some(acceptor);
+            let address = "127.0.0.1:0".parse().expect("valid");
+            let socket = sockets::listen_tcp(address, 128).expect("a free port");
+            let at = socket.local_addr().expect("bound");
+            let socket = TcpListener::from_std(socket);
+            reactor.listen(Listener::Tls(socket)).expect("the poll takes it");
+            let crowd = limits::CONNS_READ_SHARE / limits::TLS_HANDSHAKE_COST + 8;
+            let greet = |_| {
+                let mut client = net::TcpStream::connect(at).expect("it listens");
+                let mut session = connector.session("localhost").expect("a name");
+                assert!(session.flush(&mut client).expect("sent"));
+                client.flush().expect("sent");
+                (client, session)
+            };
+            let clients: Vec<_> = (0..crowd).map(greet).collect();
+            let mut full = 0;
+            let mut turns = |reactor: &mut super::super::turn::Reactor<Script>| {
+                for _ in 0..20 {
+                    reactor.turn(Some(Duration::from_millis(10))).expect("a turn");
+                    full += usize::from(reactor.has_unheard());
+                }
+            };
+            turns(&mut reactor);
+            for (mut client, mut session) in clients {
+                let mut buffer = [0; 8_192];
+                let count = client.read(&mut buffer).expect("it has answered everybody");
+                session.receive(&buffer[..count], &mut |_| {}).expect("TLS");
+                assert!(session.is_open() && session.flush(&mut client).expect("sent"));
+                turns(&mut reactor);
+            }
+            assert_eq!(reactor.machine.secured.len(), crowd);
+            assert!(full > 0, "no turn was full");
+        });
     }
 }

@@ -12,7 +12,7 @@ use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
 use crate::base::process::Signal;
 use crate::front::clients::Clients;
-use crate::front::peer::Peer;
+use crate::front::peer::{Fingerprint, Peer};
 use crate::node::machine::{Configuration, Effect, Machine, StateFile, Usage};
 use crate::node::stdins::Stdins;
 use crate::supervisor::effect::Start;
@@ -45,6 +45,8 @@ pub(super) struct Script {
     pub(super) refused: Vec<(InstanceId, Errno)>,
     /// How many clients came,
     pub(super) clients: u32,
+    /// which of them have a handshake behind them, and with which certificate,
+    pub(super) secured: Vec<(ConnId, Option<Fingerprint>)>,
     /// and how much each of them sent.
     pub(super) received: BTreeMap<ConnId, usize>,
     /// What clients are owed,
@@ -107,6 +109,10 @@ impl Machine for Script {
     fn accepted(&mut self, _: Peer, _: Now) -> Option<ConnId> {
         self.clients += 1;
         Some(key(self.clients))
+    }
+
+    fn secured(&mut self, conn: ConnId, certificate: Option<Fingerprint>, _: Now) {
+        self.secured.push((conn, certificate));
     }
 
     fn received(&mut self, conn: ConnId, bytes: &[u8], _: Now) {

@@ -28,6 +28,7 @@ use crate::base::process::Signal;
 use crate::front::response::too_many_clients;
 use crate::node::machine::{Configuration, Effect, Machine};
 use crate::sys::spawn::Spawner;
+use crate::tls::Security;
 
 /// What the shell needs of the program around it.
 pub trait World {
@@ -41,6 +42,10 @@ pub trait World {
     /// # Errors
     /// Why it cannot be.
     fn reopen_log(&mut self) -> Result<(), String>;
+    /// What there is of TLS. It is asked for at the beginning and whenever the configuration was read.
+    fn security(&mut self) -> Security {
+        Security::default()
+    }
     /// Writes lines to standard output; false when nobody is there to read them any more.
     fn print(&mut self, lines: &str, now: Now) -> bool;
 }
@@ -132,7 +137,7 @@ impl<M: Machine> Reactor<M> {
         poll.registry().register(&mut signals, source.token(), Interest::READABLE)?;
         let waker_source: SourceId = sources.insert(Source::Waker);
         let waker = Arc::new(Waker::new(poll.registry(), waker_source.token())?);
-        Ok(Self {
+        let mut reactor = Self {
             poll,
             clock: Clock::default(),
             machine,
@@ -160,7 +165,22 @@ impl<M: Machine> Reactor<M> {
             farewell: None,
             signals,
             events: Events::with_capacity(limits::EVENTS),
-        })
+        };
+        reactor.secure();
+        Ok(reactor)
+    }
+
+    /// Takes what there is of TLS, for connections that begin from now on.
+    pub(super) fn secure(&mut self) {
+        let Security { acceptor, connector } = self.world.security();
+        self.sockets.acceptor = acceptor;
+        self.dials.connector = connector;
+    }
+
+    /// Whether a client was not read in this turn for want of time.
+    #[cfg(all(test, feature = "tls"))]
+    pub(super) fn has_unheard(&self) -> bool {
+        self.unheard.is_some()
     }
 
     /// Adds a listening socket.
@@ -171,7 +191,9 @@ impl<M: Machine> Reactor<M> {
         let source = self.sources.insert(Source::Listener(self.sockets.listeners.len()));
         let (registry, token) = (self.poll.registry(), source.token());
         match &mut listener {
-            Listener::Tcp(socket) => registry.register(socket, token, Interest::READABLE)?,
+            Listener::Tcp(socket) | Listener::Tls(socket) => {
+                registry.register(socket, token, Interest::READABLE)?;
+            }
             Listener::Unix(socket) => registry.register(socket, token, Interest::READABLE)?,
         }
         self.sockets.listeners.push(listener);

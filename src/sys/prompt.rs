@@ -45,6 +45,14 @@ impl Prompt {
         answer
     }
 
+    /// Says something on a line of its own.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn tell(&mut self, text: &str) -> io::Result<()> {
+        self.say(&format!("{text}\n"))
+    }
+
     fn say(&mut self, text: &str) -> io::Result<()> {
         let terminal = self.terminal.get_mut();
         terminal.write_all(text.as_bytes())?;

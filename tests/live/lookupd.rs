@@ -177,7 +177,7 @@ fn what_it_refuses_to_start_with_is_told() {
         (&["--bind", bind.as_str()][..], 1, in_use.as_str()),
         (&["--bind", "unix:/dev/null"], 1, "choose another with --bind unix:PATH"),
         (&["--error-log", "/no/such/log"], 1, "/no/such/log: No such file or directory"),
-        (&["--certfile", "x"], 2, "--certfile: this version speaks no TLS yet"),
+        (&["--keyfile", "x"], 2, "--keyfile: there is no certificate for this key"),
         (&["--backlog", "x"], 2, "--backlog: expected a whole number"),
         (&["--bnid", "x"], 2, "did you mean --bind?"),
     ] {

@@ -16,6 +16,8 @@ mod ending;
 mod etcd;
 mod farm;
 mod http;
+#[cfg(feature = "tls")]
+mod https;
 mod keys;
 mod lookup_client;
 mod lookupd;

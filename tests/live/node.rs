@@ -239,7 +239,11 @@ impl Node {
     }
 
     pub(crate) fn client(&self) -> Client {
-        Client::tcp(self.port).expect("gafferd accepts")
+        // One that speaks TLS is asked where it does not.
+        match self.folder.args.iter().any(|arg| arg == "--certfile") {
+            true => Client::unix(&self.path("s")).expect("gafferd accepts"),
+            false => Client::tcp(self.port).expect("gafferd accepts"),
+        }
     }
 
     /// One request on a connection of its own.
@@ -347,7 +351,8 @@ impl Drop for Node {
 }
 
 fn port_in(log: &str) -> Option<u16> {
-    let (_, after) = log.split_once("listening on http://127.0.0.1:")?;
+    let (_, after) = log.split_once("listening on http")?;
+    let after = after.strip_prefix('s').unwrap_or(after).strip_prefix("://127.0.0.1:")?;
     let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
     // The line is written whole, but may be read in part.
     after.contains('\n').then(|| digits.parse().ok()).flatten()

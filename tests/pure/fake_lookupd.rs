@@ -48,7 +48,7 @@ impl Driven for FakeLookupd {
                 self.dialled.push((link, address));
                 continue;
             }
-            let own = matches!(effect, Effect::Exit(_) | Effect::ReopenLog);
+            let own = matches!(effect, Effect::Exit(_) | Effect::ReopenLog | Effect::ReadConfig);
             assert!(own, "a lookupd does not ask for {effect:?}");
             self.asked.push(format!("{effect:?}"));
         }
@@ -77,7 +77,9 @@ impl FakeLookupd {
     /// A client on this machine, over TCP.
     pub(crate) fn connect(&mut self) -> ConnId {
         let remote = SocketAddr::from(([127, 0, 0, 1], 40_000));
-        self.machine.accepted(Peer::Tcp { remote }, self.now).expect("there is room for a client")
+        self.machine
+            .accepted(Peer::Tcp { remote, tls: None }, self.now)
+            .expect("there is room for a client")
     }
 
     /// A request on a connection of its own, and its status and body.

@@ -211,7 +211,7 @@ impl FakeNode {
     /// A client on this machine, over TCP.
     pub(crate) fn connect_tcp(&mut self) -> ConnId {
         let remote = SocketAddr::from(([127, 0, 0, 1], 40_000));
-        self.connect(Peer::Tcp { remote })
+        self.connect(Peer::Tcp { remote, tls: None })
     }
 
     /// A client.

@@ -37,7 +37,7 @@ impl World {
 
     fn connect(&mut self) -> ConnId {
         let remote = SocketAddr::from(([127, 0, 0, 1], 40_000));
-        self.clients.accept(Peer::Tcp { remote }, self.now).expect("room")
+        self.clients.accept(Peer::Tcp { remote, tls: None }, self.now).expect("room")
     }
 
     /// Sends bytes and gives what comes back at once.

@@ -155,7 +155,7 @@ impl World {
         // A client whose name ends in a digit comes from another address.
         let host = name.bytes().last().filter(u8::is_ascii_digit).map_or(1, |digit| digit - b'0');
         let remote = SocketAddr::from(([127, 0, 0, host], 40_000));
-        let conn = self.echo.accepted(Peer::Tcp { remote }, self.now).expect("room");
+        let conn = self.echo.accepted(Peer::Tcp { remote, tls: None }, self.now).expect("room");
         let client = Client { conn: Some(conn), got: Vec::new(), left: "open", slow: false };
         self.clients.insert(name.to_owned(), client);
         conn

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use gaffer::cli::{help, COMMANDS, GLOBAL};
-use gaffer::daemon::{command_line, lookupd_options, options, settings};
+use gaffer::daemon::{command_line, lookupd_options, options, settings, tls};
 use gaffer::lookup::routes::ROUTES as LOOKUP_ROUTES;
 use gaffer::node::routes::ROUTES;
 use gaffer::supervisor::spec_keys;
@@ -15,9 +15,10 @@ use gaffer::supervisor::spec_keys;
 const LONGEST_FILE: usize = 700;
 
 /// What may import what: from its own folder and from lower floors. `sys` may use `base`, too.
-const FLOORS: [(&str, u8); 11] = [
+const FLOORS: [(&str, u8); 12] = [
     ("base", 0),
     ("sys", 0),
+    ("tls", 1),
     ("wire", 1),
     ("supervisor", 2),
     ("front", 3),
@@ -386,7 +387,7 @@ fn the_readme_names_what_there_is_and_nothing_else() {
             findings.push(format!("README.md: there is no --{name}"));
         }
     }
-    let keys = spec_keys::KEYS.iter().map(|key| key.name).chain(settings::KEYS);
+    let keys = spec_keys::KEYS.iter().map(|key| key.name).chain(settings::KEYS).chain(tls::KEYS);
     for key in keys.filter(|key| !quoted.contains(key)) {
         findings.push(format!("README.md: the key {key} is missing"));
     }

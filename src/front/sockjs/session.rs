@@ -91,7 +91,7 @@ pub(super) enum Who {
 impl Who {
     pub(super) fn of(peer: Peer) -> Self {
         match peer {
-            Peer::Tcp { remote } => Self::Ip(remote.ip().to_canonical()),
+            Peer::Tcp { remote, .. } => Self::Ip(remote.ip().to_canonical()),
             Peer::Unix { uid } => Self::User(uid),
         }
     }

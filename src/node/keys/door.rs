@@ -120,6 +120,12 @@ impl Door {
         if let Some(caller) = known.and_then(|id| self.of_key(id, now)) {
             return Ok(caller);
         }
+        // What he shows stands for a key only where he says none.
+        let shown = peer.certificate().filter(|_| said.is_none());
+        let shown = shown.and_then(|certificate| self.keys.of_certificate(&certificate.0));
+        if let Some(caller) = shown.and_then(|id| self.of_key(id, now)) {
+            return Ok(caller);
+        }
         let refused = if said.is_some() { Refused::Stranger } else { Refused::Nobody };
         match peer {
             Peer::Unix { uid: Some(uid) } if self.keeping.owners.contains(&uid) => {
@@ -290,7 +296,7 @@ impl Door {
 /// Where a login comes from.
 pub fn source_of(peer: Peer) -> Source {
     match peer {
-        Peer::Tcp { remote } => Source::Place(place_of(remote.ip())),
+        Peer::Tcp { remote, .. } => Source::Place(place_of(remote.ip())),
         Peer::Unix { uid } => uid.map_or(Source::Place(IpAddr::from([0; 4])), Source::Local),
     }
 }
@@ -299,6 +305,7 @@ pub fn source_of(peer: Peer) -> Source {
 #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
 mod tests {
     use super::*;
+    use crate::front::peer::{Fingerprint, Tls};
     use crate::front::rights::{Need, Permissions};
     use crate::node::keys::user::APPLICATION;
     use std::net::SocketAddr;
@@ -310,7 +317,7 @@ mod tests {
     }
 
     fn tcp() -> Peer {
-        Peer::Tcp { remote: SocketAddr::from(([127, 0, 0, 1], 40_000)) }
+        Peer::Tcp { remote: SocketAddr::from(([127, 0, 0, 1], 40_000)), tls: None }
     }
 
     fn minted(
@@ -356,6 +363,35 @@ mod tests {
         }
         assert_eq!(who(&open, None, unix(Some(8)), 0), Err(Refused::Nobody));
         assert_eq!(who(&open, None, unix(Some(0)), 0), Ok((true, false)));
+    }
+
+    #[test]
+    fn a_certificate_stands_for_its_key_where_none_is_said() {
+        let mut door = door(true);
+        let key = |hash, certificate| Key {
+            hash,
+            label: "c".into(),
+            permissions: Permissions::all_jobs(),
+            parent: None,
+            created: UNIX_EPOCH,
+            expires: None,
+            certificate,
+            login: None,
+            extra: Map::new(),
+        };
+        let (id, _) = door.mint(|hash| key(hash, Some([5; 32]))).expect("room");
+        let with = |shown: [u8; 32]| Peer::Tcp {
+            remote: SocketAddr::from(([127, 0, 0, 1], 40_000)),
+            tls: Some(Tls { certificate: Some(Fingerprint(shown)) }),
+        };
+        let who = |door: &Door, said: Option<&str>, peer| {
+            door.caller(said, peer, UNIX_EPOCH).map(|caller| caller.key.clone())
+        };
+        assert_eq!(who(&door, None, with([5; 32])), Ok(Some(id.clone())));
+        assert_eq!(who(&door, None, with([6; 32])), Err(Refused::Nobody));
+        assert_eq!(who(&door, Some("wrong"), with([5; 32])), Err(Refused::Stranger));
+        door.revoke(&id);
+        assert_eq!(who(&door, None, with([5; 32])), Err(Refused::Nobody));
     }
 
     #[test]

@@ -356,7 +356,7 @@ impl World {
 
     fn connect(&mut self) -> Option<ConnId> {
         let remote = SocketAddr::from(([127, 0, 0, 1], 40_000));
-        self.clients.accept(Peer::Tcp { remote }, self.now)
+        self.clients.accept(Peer::Tcp { remote, tls: None }, self.now)
     }
 
     fn line(&mut self, who: usize, side: Side) -> &mut Line {
