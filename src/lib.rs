@@ -148,6 +148,32 @@
 //! | 7 [`cli`] | `gaffer`, the command line; `cli::top`, its screen, behind the feature `top` |
 //! | `bin/` | the programs |
 //!
+//! # The dependencies
+//!
+//! Each has its reason; a test holds this list against `Cargo.toml`, and `deny.toml` the licences and sources
+//! of all that come with them.
+//!
+//! | crate | what for |
+//! |---|---|
+//! | `argon2` | passwords: the hash that is meant for them |
+//! | `data-encoding` | base64 and hexadecimal, strictly |
+//! | `httparse` | heads of HTTP; what it lets through is looked at again in `wire/http` |
+//! | `lexopt` | command lines, without a framework |
+//! | `libc` | the kernel |
+//! | `log` | one logger for us and for them |
+//! | `mio` | epoll and non-blocking sockets |
+//! | `pbkdf2` | passwords as the original kept them |
+//! | `ratatui` | the pictures of `gaffer top` (feature `top`; not in the daemons) |
+//! | `regex-lite` | `gaffer logs --grep`, in time that no pattern can blow up |
+//! | `rustls` | TLS (feature `tls`), with `ring` |
+//! | `serde`, `serde_json` | JSON |
+//! | `sha1` | what the protocols demand: websockets, entity tags, the original's passwords; sums of state files |
+//! | `sha2` | keys and certificates |
+//! | `shlex` | command lines of jobs, split as a shell does |
+//! | `signal-hook`, `signal-hook-mio` | signals as events of the loop |
+//! | `subtle` | comparing secrets in constant time |
+//! | `tungstenite` | frames of websockets |
+//!
 //! # What is always so
 //!
 //! - Nothing between [`sys`] and the reactor reads a clock, touches a descriptor or sleeps. Only what

@@ -3,7 +3,9 @@
 
 use std::time::SystemTime;
 
+use data_encoding::HEXLOWER;
 use serde_json::Value;
+use sha1::{Digest as _, Sha1};
 
 use crate::wire::http::{phrase, Extent, Head, Method, Persistence, ResponseHead, Version};
 use crate::wire::json;
@@ -128,7 +130,7 @@ impl Asked {
         let reads = matches!(self.method, Method::Get | Method::Head);
         if reads && response.status == 200 && !response.is_never_stored() {
             if !response.has("ETag") {
-                let digest = sha1_smol::Sha1::from(&response.body).digest();
+                let digest = HEXLOWER.encode(&Sha1::digest(&response.body));
                 response.headers.push(("ETag", format!("\"{digest}\"")));
             }
             if self.has_it_already(&response) {

@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 
+use data_encoding::HEXLOWER;
 use serde_json::{json, Map, Value};
+use sha1::{Digest as _, Sha1};
 
 use crate::base::limits;
 
@@ -67,7 +69,7 @@ fn line(value: &Value) -> Vec<u8> {
 
 /// The first eight hexadecimal digits of the SHA-1: against accidents, not against people.
 fn checksum(bytes: &[u8]) -> String {
-    sha1_smol::Sha1::from(bytes).digest().to_string().chars().take(8).collect()
+    HEXLOWER.encode(&Sha1::digest(bytes)[..4])
 }
 
 fn parse_line(line: &[u8]) -> Option<Value> {

@@ -5,7 +5,7 @@
 //! Read in this order: `pem` (certificates, keys and authorities of files), `validity` (from when until
 //! when a certificate holds), `acceptor` (for clients who come to us), `connector` (for us who go to
 //! others), `session` (one connection of either kind). The provider of the cryptography is chosen in
-//! [`provider`] and nowhere else. A build without the feature `tls` has the same names in `absent`, and
+//! `provider` and nowhere else. A build without the feature `tls` has the same names in `absent`, and
 //! nothing of these types can exist there.
 
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@
 use std::io::{self, Read, Write};
 
 use data_encoding::BASE64;
+use sha1::{Digest as _, Sha1};
 use tungstenite::error::{Error, ProtocolError};
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 use tungstenite::protocol::frame::{FrameHeader, Utf8Bytes};
@@ -113,8 +114,7 @@ pub fn handshake(
 
 /// The value of `Sec-WebSocket-Accept` for a key.
 pub fn accept_of(key: &str) -> String {
-    let digest = sha1_smol::Sha1::from(format!("{key}{GUID}")).digest().bytes();
-    BASE64.encode(&digest)
+    BASE64.encode(&Sha1::digest(format!("{key}{GUID}")))
 }
 
 /// Whether a request asks for an upgrade at all, well or badly.

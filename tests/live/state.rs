@@ -3,7 +3,9 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 
+use data_encoding::HEXLOWER;
 use serde_json::{json, Value};
+use sha1::{Digest as _, Sha1};
 
 use super::node::{Folder, Node};
 
@@ -82,7 +84,7 @@ fn a_torn_last_line_costs_only_itself() {
 fn state_that_cannot_be_read_is_kept_aside_and_supervision_goes_on() {
     let newer = {
         let header = r#"{"format":99,"gaffer":"jobs"}"#;
-        let sum = sha1_smol::Sha1::from(header).digest().to_string();
+        let sum = HEXLOWER.encode(&Sha1::digest(header));
         format!("{} {header}\nwhatever\n", sum.get(..8).unwrap_or_default())
     };
     for (text, said) in [("\u{0}garbage", "damaged"), (newer.as_str(), "format 99")] {

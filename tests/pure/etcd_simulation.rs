@@ -7,8 +7,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use gaffer::base::process::{ExitStatus, Signal};
 use gaffer::base::random::Random;
+use sha1::{Digest as _, Sha1};
 
 use crate::driven::Driven;
 use crate::etcd_world::{load, Who, World};
@@ -28,7 +30,7 @@ struct Simulation {
     followers: Vec<Option<Follower>>,
     random: Random,
     jobs: u32,
-    digest: sha1_smol::Sha1,
+    digest: Sha1,
     seen: BTreeMap<&'static str, u64>,
 }
 
@@ -42,7 +44,7 @@ impl Simulation {
             followers: (0..LOOKUPDS).map(|_| None).collect(),
             random: Random::seeded(seed),
             jobs: 0,
-            digest: sha1_smol::Sha1::new(),
+            digest: Sha1::new(),
             seen: BTreeMap::new(),
         }
     }
@@ -320,7 +322,7 @@ fn play(seed: u64) -> (String, Duration, BTreeMap<&'static str, u64>) {
     }
     let took = simulation.quiet();
     simulation.note();
-    (simulation.digest.digest().to_string(), took, simulation.seen)
+    (HEXLOWER.encode(&simulation.digest.finalize()), took, simulation.seen)
 }
 
 fn play_twice(seed: u64) -> (Duration, BTreeMap<&'static str, u64>) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{json, Value};
 
+use data_encoding::HEXLOWER;
 use gaffer::base::address::Address;
 use gaffer::base::ids::{ConnId, LinkId, OsPid};
 use gaffer::base::process::{ExitStatus, Signal};
@@ -16,6 +17,7 @@ use gaffer::front::access::Access;
 use gaffer::node::console::Console;
 use gaffer::node::gaffer::Legacy;
 use gaffer::node::machine::Machine as _;
+use sha1::{Digest as _, Sha1};
 
 use crate::driven::Driven;
 use crate::fake_lookupd::FakeLookupd;
@@ -55,7 +57,7 @@ struct World {
     named: Vec<&'static str>,
     random: Random,
     jobs: u32,
-    digest: sha1_smol::Sha1,
+    digest: Sha1,
     seen: BTreeMap<&'static str, u64>,
 }
 
@@ -73,7 +75,7 @@ impl World {
             named: PLACES.to_vec(),
             random: Random::seeded(seed),
             jobs: 0,
-            digest: sha1_smol::Sha1::new(),
+            digest: Sha1::new(),
             seen: BTreeMap::new(),
         };
         (0..PLACES.len()).for_each(|place| world.revive(place));
@@ -438,7 +440,7 @@ fn play(seed: u64) -> (String, Duration, BTreeMap<&'static str, u64>) {
             assert_eq!(get(lookupd, "/nodes"), json!({"nodes": []}), "it took leave");
         }
     }
-    (world.digest.digest().to_string(), took, world.seen)
+    (HEXLOWER.encode(&world.digest.finalize()), took, world.seen)
 }
 
 fn play_twice(seed: u64) -> (Duration, BTreeMap<&'static str, u64>) {

@@ -349,6 +349,34 @@ fn quoted(text: &str) -> Vec<&str> {
     text.split("```").step_by(2).flat_map(|prose| prose.split('`').skip(1).step_by(2)).collect()
 }
 
+/// What is wrong with the list of dependencies in the crate's documentation.
+fn dependencies(manifest: &str, docs: &str) -> Vec<String> {
+    let section = |text: &str, from: &str, to: &str| {
+        let rest = text.split_once(from).map(|(_, rest)| rest.to_owned()).unwrap_or_default();
+        rest.split(to).next().unwrap_or_default().to_owned()
+    };
+    let own = section(manifest, "[dependencies]\n", "\n[");
+    let own = own.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
+    let own: BTreeSet<String> = own.map(str::to_owned).collect();
+    let told = section(docs, "//! # The dependencies\n", "//! # ");
+    let rows = told.lines().filter(|line| line.starts_with("//! | `"));
+    let told: BTreeSet<String> = rows
+        .filter_map(|row| row.split('|').nth(1))
+        .flat_map(|cell| quoted(cell).into_iter().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    let lacking = own.difference(&told).map(|name| format!("src/lib.rs: {name} has no reason"));
+    let needless = told.difference(&own).map(|name| format!("src/lib.rs: {name} is not used"));
+    lacking.chain(needless).collect()
+}
+
+#[test]
+fn each_dependency_has_its_reason() {
+    let (manifest, docs) = (read("Cargo.toml"), read("src/lib.rs"));
+    none(dependencies(&manifest, &docs));
+    assert_eq!(dependencies(&manifest, &docs.replace("| `mio` |", "| `moi` |")).len(), 2);
+    assert!(dependencies(&manifest, "").len() > 10);
+}
+
 #[test]
 fn the_readme_names_what_there_is_and_nothing_else() {
     let readme = read("README.md");

@@ -3,7 +3,9 @@
 
 use std::collections::VecDeque;
 
+use data_encoding::HEXLOWER;
 use gaffer::base::ids::ConnId;
+use sha1::{Digest as _, Sha1};
 
 use crate::ws_client::{self, Said};
 
@@ -271,7 +273,7 @@ impl<'a> Answer<'a> {
         let tagged = reads && !secret && matches!(self.status, 200 | 304);
         assert_eq!(self.header("ETag").is_some(), tagged, "{} {}", asked.method, asked.path);
         if asked.method == "GET" && self.status == 200 && !secret {
-            let digest = sha1_smol::Sha1::from(body.as_bytes()).digest();
+            let digest = HEXLOWER.encode(&Sha1::digest(body));
             assert_eq!(self.header("ETag"), Some(format!("\"{digest}\"").as_str()));
         }
         let kind = self.header("Content-Type").map(|kind| format!(" {kind}")).unwrap_or_default();

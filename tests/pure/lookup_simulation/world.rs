@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use data_encoding::HEXLOWER;
 use gaffer::base::random::Random;
 use gaffer::front::access::Access;
 use gaffer::front::sockjs;
@@ -14,6 +15,8 @@ use gaffer::node::machine::Machine as _;
 
 use super::follower::{Follower, Picture};
 use super::node::{garbage, Link, Node};
+use sha1::{Digest as _, Sha1};
+
 use crate::driven::Driven;
 use crate::fake_lookupd::FakeLookupd;
 use crate::lookup_node::Socket;
@@ -69,7 +72,7 @@ pub(super) struct World {
     /// Connections that their nodes have given up, while the lookupd knows nothing of it.
     ghosts: Vec<Link>,
     followers: Vec<Follower>,
-    digest: sha1_smol::Sha1,
+    digest: Sha1,
     seen: Seen,
 }
 
@@ -89,7 +92,7 @@ impl World {
             nodes: (0..NODES).map(node).collect(),
             ghosts: Vec::new(),
             followers: Vec::new(),
-            digest: sha1_smol::Sha1::new(),
+            digest: Sha1::new(),
             seen: Seen::default(),
         };
         for _ in 0..FOLLOWERS {
@@ -103,7 +106,7 @@ impl World {
             world.lookupd.machine.sweep().expect("what is always so");
         }
         world.quiet();
-        (world.digest.digest().to_string(), world.seen)
+        (HEXLOWER.encode(&world.digest.finalize()), world.seen)
     }
 
     fn pick(&mut self, count: usize) -> usize {
