@@ -86,6 +86,14 @@ impl Response {
         self.set_default("X-Content-Type-Options", "nosniff");
         self.set_default("Cross-Origin-Resource-Policy", "same-origin");
         self.set_default("Cache-Control", "no-cache");
+        let kind = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("Content-Type"));
+        if kind.is_some_and(|(_, kind)| kind.starts_with("text/html")) {
+            // No page of ours loads anything, or belongs into another one, unless it says so itself.
+            self.set_default(
+                "Content-Security-Policy",
+                "default-src 'none'; frame-ancestors 'none'",
+            );
+        }
     }
 
     fn set_default(&mut self, name: &'static str, value: &str) {
@@ -260,6 +268,12 @@ mod tests {
         ] {
             assert!(plain.contains(line), "{plain}");
         }
+        let page = || Response::html(200, "<p>");
+        let policy = "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n";
+        assert!(answer(&asked(Method::Get, None), page()).contains(policy));
+        assert!(!plain.contains("Content-Security-Policy"));
+        let own = page().with("Content-Security-Policy", "default-src 'self'");
+        assert!(!answer(&asked(Method::Get, None), own).contains(policy));
         let cached = Response::empty(200).with("cache-control", "max-age=60");
         assert!(!answer(&asked(Method::Post, None), cached).contains("no-cache"));
     }

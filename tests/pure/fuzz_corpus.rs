@@ -21,6 +21,8 @@ const TARGETS: &[Target] = &[
     ("frame", harness::live::frame),
     ("lookup", harness::lookup::message),
     ("etcd", harness::etcd::answer),
+    ("keys", harness::door::keys),
+    ("job", harness::door::job),
 ];
 
 #[test]

@@ -30,10 +30,15 @@ pub(super) fn info(options: &Options, entropy: u32) -> Response {
     typed(200, "application/json; charset=UTF-8", body).with("Cache-Control", UNCACHED)
 }
 
+/// What is there to stand in pages of others, where those are served at all.
+const FRAMED: &str = "frame-ancestors *";
+
 /// The page that loads the client script.
 pub(super) fn iframe(options: &Options, now: Now) -> Response {
     let page = Response::html(200, sockjs::iframe(&options.sockjs_url));
-    cached(page, now).with("Cross-Origin-Resource-Policy", "cross-origin")
+    cached(page, now)
+        .with("Cross-Origin-Resource-Policy", "cross-origin")
+        .with("Content-Security-Policy", FRAMED)
 }
 
 /// The answer to OPTIONS: to an origin that may ask at all, what it may do here. `cors` holds what any
@@ -82,7 +87,10 @@ pub(super) fn not_found() -> Response {
 
 /// The head of an answer with frames, or with thanks for messages.
 pub(super) fn typed(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Response {
-    let headers = vec![("Content-Type", kind.to_owned())];
+    let mut headers = vec![("Content-Type", kind.to_owned())];
+    if kind.starts_with("text/html") {
+        headers.push(("Content-Security-Policy", FRAMED.to_owned()));
+    }
     Response { status, headers, body: body.into() }
 }
 
