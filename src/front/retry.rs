@@ -1,5 +1,5 @@
-//! When something that was lost is tried again: after a part of a time that doubles with each loss in a
-//! row, so that those who lost it together do not come back together.
+//! When something that was lost is tried again: after a time that doubles with each loss in a row, less any
+//! part of its half, so that those who lost it together do not come back together, and none at once.
 
 use std::time::Duration;
 
@@ -29,10 +29,10 @@ impl Retry {
     }
 }
 
-/// Any part of a time, to the millisecond ("full jitter").
+/// A time, less any part of its half, to the millisecond ("equal jitter").
 fn part_of(most: Duration, random: &mut Random) -> Duration {
-    let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
-    Duration::from_millis(random.below(most.saturating_add(1)))
+    let half = u64::try_from(most.as_millis()).unwrap_or(u64::MAX) / 2;
+    Duration::from_millis(half + random.below(half.saturating_add(1)))
 }
 
 #[cfg(test)]
@@ -42,11 +42,17 @@ mod tests {
     #[test]
     fn waits_double_up_to_the_most_and_begin_anew_after_what_lasted() {
         let mut random = Random::seeded(1);
-        let longest = |losses: u32, random: &mut Random| {
+        let times = |losses: u32, random: &mut Random| -> Vec<Duration> {
             let lost = |_| Retry { losses }.lost(Duration::ZERO, Duration::from_secs(3), random);
-            (0..200).map(lost).max().expect("some")
+            (0..200).map(lost).collect()
         };
+        let longest =
+            |losses, random: &mut Random| times(losses, random).into_iter().max().expect("some");
+        let shortest =
+            |losses, random: &mut Random| times(losses, random).into_iter().min().expect("some");
         for (losses, most) in [(0, 500), (1, 1000), (2, 2000), (3, 3000), (60, 3000)] {
+            let shortest = shortest(losses, &mut random).as_millis();
+            assert!(shortest >= most / 2 && shortest < most * 6 / 10, "{losses}: {shortest}");
             let longest = longest(losses, &mut random).as_millis();
             assert!(longest <= most && longest > most * 9 / 10, "{losses}: {longest}");
         }
