@@ -105,7 +105,7 @@ pub(super) fn said_key(request: &Request) -> Option<&str> {
 }
 
 /// Why somebody who stays is sent away.
-const KEY_IS_GONE: &str = "the key is not good any more";
+const KEY_IS_GONE: &str = "the key is not good any more, or one is asked for now";
 
 impl Gaffer {
     /// Who sends a request.
@@ -211,7 +211,8 @@ impl Gaffer {
         }
     }
 
-    fn send_away(&mut self, now: Now) {
+    /// Sends those away who would not be let in any more as who they are.
+    pub(super) fn send_away(&mut self, now: Now) {
         let lost = |caller: &Option<Rc<Caller>>| {
             caller.as_ref().is_some_and(|caller| !self.door.is_good(caller, now.wall))
         };

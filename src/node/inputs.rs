@@ -152,6 +152,7 @@ impl Machine for Gaffer {
             self.take_configuration(read.jobs, now)?;
             self.register(read.registration, now);
             self.door.keeping = read.keeping;
+            self.send_away(now);
             Ok(())
         });
         if let Err(reason) = taken {

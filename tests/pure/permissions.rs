@@ -22,7 +22,7 @@ use gaffer::wire::http::Method;
 use serde_json::{json, Map, Value};
 
 use crate::driven::Driven as _;
-use crate::fake_node::FakeNode;
+use crate::fake_node::{open, FakeNode};
 use crate::ws_client::{self, Said};
 
 const TABLE: &str = "tests/golden/permissions.table";
@@ -546,4 +546,25 @@ fn only_an_administrator_chooses_whom_a_job_runs_as() {
     let (conn, _) = opened(&mut node, "/channel/websocket", Some("manage session"));
     let told = format!("{:?}", said(&mut node, conn, &message));
     assert!(told.contains("forbidden") && told.contains("gafferd is root"), "{told}");
+}
+
+#[test]
+fn who_needs_a_key_from_now_on_is_sent_away() {
+    let mut node = FakeNode::kept(Access::default(), Legacy::default(), open());
+    let (session, _) = opened(&mut node, "/channel/websocket", None);
+    let owner = node.connect(gaffer::front::peer::Peer::Unix { uid: Some(0) });
+    let watch = request("GET", "/watch?feed=continuous", None, "");
+    node.send(owner, &watch, &mut || usize::MAX);
+    node.take_answer(owner);
+    assert_eq!(ask(&mut node, "GET", "/jobs", None, "").0, 200);
+    node.keeping.require_key = true;
+    node.reconfigure(Vec::new());
+    let told = frames(node.take_answer(session));
+    assert!(told.iter().any(|said| matches!(said, Said::Close(1008, _))), "{told:?}");
+    assert_eq!(ask(&mut node, "GET", "/jobs", None, "").0, 401);
+    assert_eq!(node.take_answer(owner), b"", "he needs none");
+    node.keeping.owners.clear();
+    node.reconfigure(Vec::new());
+    let told = String::from_utf8_lossy(&node.take_answer(owner)).into_owned();
+    assert!(told.contains("0\r\n"), "{told}");
 }

@@ -14,6 +14,8 @@ pub struct Caller {
     pub who: String,
     /// The key that was said.
     pub key: Option<KeyId>,
+    /// The user of this machine as whom he was let in without one.
+    pub uid: Option<u32>,
     /// The user whose login that key is.
     pub login: Option<String>,
     /// Until when it is good.
@@ -25,26 +27,29 @@ pub struct Caller {
 }
 
 impl Caller {
+    fn without_key(
+        who: String,
+        uid: Option<u32>,
+        rights: Permissions,
+        without_keys: bool,
+    ) -> Rc<Self> {
+        let (key, login, expires) = (None, None, None);
+        Rc::new(Self { who, key, uid, login, expires, rights: vec![rights], without_keys })
+    }
+
     /// Everybody, where no key is asked for: he may do everything, but not give more keys away.
     pub fn anybody() -> Rc<Self> {
-        let rights = vec![Permissions::admin()];
-        let (key, login, expires) = (None, None, None);
-        Rc::new(Self { who: "anybody".into(), key, login, expires, rights, without_keys: true })
+        Self::without_key("anybody".into(), None, Permissions::admin(), true)
     }
 
     /// Somebody of whom nothing is known, and who may nothing.
     pub fn nobody() -> Rc<Self> {
-        let (key, login, expires) = (None, None, None);
-        let rights = vec![Permissions::default()];
-        Rc::new(Self { who: "nobody".into(), key, login, expires, rights, without_keys: false })
+        Self::without_key("nobody".into(), None, Permissions::default(), false)
     }
 
     /// Somebody on this machine's unix socket whom the kernel knows as one who may do everything.
     pub fn owner(uid: u32) -> Rc<Self> {
-        let who = format!("uid {uid}");
-        let rights = vec![Permissions::admin()];
-        let (key, login, expires) = (None, None, None);
-        Rc::new(Self { who, key, login, expires, rights, without_keys: false })
+        Self::without_key(format!("uid {uid}"), Some(uid), Permissions::admin(), false)
     }
 
     /// Whoever has a key, with those before it.
@@ -54,6 +59,7 @@ impl Caller {
         Rc::new(Self {
             who: if label.is_empty() { format!("key {id}") } else { format!("key {id} ({label})") },
             key: Some(id.clone()),
+            uid: None,
             login: chain.first().and_then(|key| key.login.clone()),
             expires: chain.iter().filter_map(|key| key.expires).min(),
             rights: chain.iter().map(|key| key.permissions.clone()).collect(),

@@ -142,9 +142,13 @@ impl Door {
         self.keys.chain(id, now).map(|chain| Caller::of_key(id, &chain))
     }
 
-    /// Whether a caller is still what he was.
+    /// Whether a caller is still what he was: his key is good, or he is one of those who need none.
     pub fn is_good(&self, caller: &Caller, now: SystemTime) -> bool {
-        caller.key.as_ref().is_none_or(|id| self.keys.chain(id, now).is_some())
+        match (&caller.key, caller.uid) {
+            (Some(id), _) => self.keys.chain(id, now).is_some(),
+            (None, Some(uid)) => self.keeping.owners.contains(&uid),
+            (None, None) => !caller.is_anybody() || !self.keeping.require_key,
+        }
     }
 
     /// Whether a key belongs to a user: it is his own, or that of a login of his.
