@@ -88,10 +88,10 @@ impl Response {
         self.set_default("Cache-Control", "no-cache");
         let kind = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("Content-Type"));
         if kind.is_some_and(|(_, kind)| kind.starts_with("text/html")) {
-            // No page of ours loads anything, or belongs into another one, unless it says so itself.
+            // No page of ours has anything from elsewhere, or belongs into another, unless it says so itself.
             self.set_default(
                 "Content-Security-Policy",
-                "default-src 'none'; frame-ancestors 'none'",
+                "default-src 'self'; frame-ancestors 'none'",
             );
         }
     }
@@ -269,7 +269,7 @@ mod tests {
             assert!(plain.contains(line), "{plain}");
         }
         let page = || Response::html(200, "<p>");
-        let policy = "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n";
+        let policy = "Content-Security-Policy: default-src 'self'; frame-ancestors 'none'\r\n";
         assert!(answer(&asked(Method::Get, None), page()).contains(policy));
         assert!(!plain.contains("Content-Security-Policy"));
         let own = page().with("Content-Security-Policy", "default-src 'self'");
