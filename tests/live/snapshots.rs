@@ -167,6 +167,12 @@ fn commands_on_many_nodes_print_what_they_printed() {
     let web = json!({"name": "site.web", "cmd": "sh", "args": ["-c", "echo hello; exec sleep 1001"],
         "redirect_output": ["out", "err"]});
     let farm = Farm::new(2, &json!([web, {"name": "site.db", "cmd": "sleep 1001"}]));
+    // A process has to have run for a while until it counts as running, and columns are as wide as that.
+    for node in &farm.nodes {
+        for job in ["/jobs/site/web", "/jobs/site/db"] {
+            until("it runs", || node.get(job)["state"] == "running");
+        }
+    }
     let at = |lookupd: &Node| format!("127.0.0.1:{}", lookupd.port);
     let (l1, l2) = (at(&farm.lookupds[0]), at(&farm.lookupds[1]));
     let env = [("L1", l1), ("L2", l2), ("GAFFER_LOOKUPD", String::new())];
