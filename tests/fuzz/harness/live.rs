@@ -151,7 +151,7 @@ fn topic(text: &str) {
         Topic::Process(pid) => format!("PROCESS:{pid}"),
         Topic::Stats(Watched::Process(pid)) => format!("STATS:{pid}"),
         Topic::Stats(Watched::Job(name)) => format!("STATS:{name}"),
-        Topic::Stats(Watched::All) => panic!("no topic is about everybody"),
+        Topic::Stats(Watched::All) => "STATS".to_owned(),
         Topic::Stream(pid, None) => format!("STREAM:{pid}"),
         Topic::Stream(pid, Some(label)) => format!("STREAM:{pid}.{label}"),
         Topic::Logs(Written::Job(name, None)) => format!("LOGS:{name}"),
