@@ -6,6 +6,8 @@
     reason = "the fuzz targets are another crate, the tests include this file"
 )]
 
+use std::time::Duration;
+
 use gaffer::base::limits;
 use gaffer::base::random::Random;
 use gaffer::node::topics::{self, Topic, Watched, Written};
@@ -92,7 +94,8 @@ pub fn message(data: &[u8]) {
     match channel::parse(&text) {
         Ok(message) => {
             let rendered = render(&message);
-            assert_eq!(channel::parse(&rendered), Ok(message), "{rendered}");
+            let again = channel::parse(&rendered);
+            assert_eq!(again.map(told_exactly), Ok(told_exactly(message)), "{rendered}");
         }
         Err(invalid) => {
             assert!(!invalid.reason.is_empty() && !invalid.detail.is_empty());
@@ -102,6 +105,20 @@ pub fn message(data: &[u8]) {
         }
     }
     topic(&text);
+}
+
+/// A message without an interval of more than 30 days. A number of JSON is a float here, whose last
+/// digit may differ when it is written and read again, and that digit is far below a nanosecond only
+/// where the number is small. A node refuses such intervals anyway.
+fn told_exactly(message: Message) -> Message {
+    match message {
+        Message::Subscribe(mut wish) => {
+            let exact = |interval: &Duration| *interval <= Duration::from_secs(30 * 86_400);
+            wish.interval = wish.interval.filter(exact);
+            Message::Subscribe(wish)
+        }
+        other => other,
+    }
 }
 
 /// A message as a client would write it.
