@@ -117,7 +117,7 @@ fn told_exactly(message: Message) -> Message {
             wish.interval = wish.interval.filter(exact);
             Message::Subscribe(wish)
         }
-        other => other,
+        other @ (Message::Nop | Message::Unsubscribe(_) | Message::Command(_)) => other,
     }
 }
 
