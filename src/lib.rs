@@ -188,6 +188,8 @@
 //! - Nothing of an answer is sent before what it promises is written to the state directory, where it
 //!   outlives the daemon; the worker has it on the disk, where it outlives the machine, soon after.
 //!   Only while writes fail is it otherwise: they are tried again, and `GET /` says so.
+//! - Nothing is written where somebody else could have laid it out: pidfiles, logs and the state directory go
+//!   through [`sys::own_file`].
 //! - Only `sys` has unsafe code.
 //!
 //! # Where to add

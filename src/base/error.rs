@@ -37,16 +37,22 @@ pub enum Stage {
     Rlimit,
     /// Setting its nice value.
     Nice,
+    /// Taking the capabilities that nothing it starts shall have.
+    Bounds,
     /// Setting its supplementary groups.
     Groups,
     /// Setting its group.
     Gid,
     /// Setting its user.
     Uid,
+    /// Keeping the capabilities that it shall have.
+    Capabilities,
     /// Entering its working directory.
     Cwd,
     /// Putting its streams in place.
     Streams,
+    /// Forbidding it to get more rights.
+    NoNewPrivs,
     /// Replacing it by the program.
     Exec,
 }
@@ -61,11 +67,14 @@ impl Stage {
             Self::Session => "setsid",
             Self::Rlimit => "setrlimit",
             Self::Nice => "nice",
+            Self::Bounds => "capability bounds",
             Self::Groups => "setgroups",
             Self::Gid => "setgid",
             Self::Uid => "setuid",
+            Self::Capabilities => "capabilities",
             Self::Cwd => "chdir",
             Self::Streams => "streams",
+            Self::NoNewPrivs => "no_new_privs",
             Self::Exec => "exec",
         }
     }

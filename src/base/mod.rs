@@ -3,6 +3,7 @@
 pub mod address;
 pub mod arena;
 pub mod bytes;
+pub mod capabilities;
 pub mod clock;
 pub mod environment;
 pub mod error;

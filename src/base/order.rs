@@ -1,5 +1,8 @@
 //! One process to start, in plain values: what the supervisor orders and `sys/spawn.rs` carries out.
 
+use std::fmt;
+
+use super::capabilities::Capabilities;
 use super::environment::Environment;
 
 /// The ids a process runs with.
@@ -11,6 +14,34 @@ pub struct Identity {
     pub gid: u32,
     /// Supplementary groups.
     pub groups: Vec<u32>,
+}
+
+/// Who a process is to be, as it is written: each a name or a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account<'a> {
+    /// The user.
+    pub uid: Option<&'a str>,
+    /// The group; the user's own without it.
+    pub gid: Option<&'a str>,
+    /// The supplementary groups; all that list the user without it.
+    pub groups: Option<&'a [String]>,
+    /// Whether its capabilities are chosen, too.
+    pub with_capabilities: bool,
+}
+
+/// Why a process cannot be who it is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit {
+    /// The key that says so.
+    pub key: &'static str,
+    /// What is wrong about it.
+    pub why: String,
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.why)
+    }
 }
 
 /// Where a stream of the child leads.
@@ -37,6 +68,11 @@ pub struct SpawnOrder {
     pub cwd: Option<String>,
     /// Whom to become, if not who the daemon is.
     pub identity: Option<Identity>,
+    /// The capabilities that it has, and that anything it starts can have at most; those that come with
+    /// its user without them.
+    pub capabilities: Option<Capabilities>,
+    /// Whether no program it runs gives it more rights than it has (no_new_privs, prctl(2)).
+    pub no_new_privs: bool,
     /// File mode creation mask.
     pub umask: Option<u32>,
     /// Resource limits.

@@ -271,7 +271,7 @@ fn include(texts: &mut Texts) -> Vec<Fault> {
     });
     let mut faults = Vec::new();
     let main = texts[0].0.clone();
-    for (place, file) in config::included(&whole, &main) {
+    for (place, file) in config::included(&whole, &main, false) {
         match file.and_then(|file| text_file::read(&file).map(|text| (file, text))) {
             Ok(text) => texts.push(text),
             Err(why) => faults.push(of_one(texts, format!("{place}: {why}"))),

@@ -11,6 +11,7 @@ use super::host;
 use super::legacy::StateDirectory;
 use super::options::{Admin, Options};
 use super::passwords;
+use super::servant::{self, Servant};
 use crate::front::passwords::{perform, Outcome};
 use crate::front::rights::Permissions;
 use crate::node::journal::Journal;
@@ -22,6 +23,7 @@ use crate::node::machine::StateFile;
 use crate::reactor::files::Files;
 use crate::sys::entropy;
 use crate::sys::prompt::Prompt;
+use crate::sys::startup;
 use crate::sys::users::is_root;
 
 /// Does what is asked for; gives what is printed.
@@ -35,6 +37,10 @@ pub fn run(options: &Options, admin: &Admin) -> Result<String, String> {
     let origins =
         Origins { options, environ: &environ, root: is_root(), program: program.as_deref() };
     let settings = Config::read(&origins)?.settings;
+    startup::guard_memory();
+    let servant = Servant::wished(settings.user.as_deref())?;
+    servant::in_directory(servant.as_ref(), &settings.state_dir, || Ok(()))?;
+    servant::become_him(servant.as_ref())?;
     let state = StateDirectory::take(&settings.state_dir)
         .map_err(|error| format!("{error}; while gafferd runs, gaffer user:add makes users"))?;
     let mut door = opened(&state)?;

@@ -9,10 +9,11 @@ use log::{info, warn};
 use super::config::{Config, Origins};
 use super::host;
 use super::keeping;
-use super::launch::{self, Scheme, Traces};
+use super::launch::{self, Scheme, Sharing, Traces};
 use super::legacy::StateDirectory;
 use super::options::Options;
 use super::registration;
+use super::servant::{self, Servant};
 use super::settings::Settings;
 use super::world::Daemon;
 use crate::base::limits;
@@ -41,23 +42,23 @@ pub fn run(options: Options) -> Result<u8, String> {
     let security = config.security(&origins)?;
     let settings = config.settings.clone();
     startup::close_inherited();
+    startup::guard_memory();
     let nofile = startup::raise_nofile();
-    let state = StateDirectory::take(&settings.state_dir)?;
+    let servant = Servant::wished(settings.user.as_deref())?;
+    let servant = servant.as_ref();
+    let state_dir = &settings.state_dir;
+    let state = servant::in_directory(servant, state_dir, || StateDirectory::take(state_dir))?;
     let keys = state.load_whole(StateFile::Keys)?.len();
     let warning = keeping::check(&settings, keys)?;
-    let sockets = settings.socket.as_slice();
     let scheme = Scheme::of(&config.tls);
-    let listeners =
-        launch::listen(scheme, &settings.binds, sockets, settings.backlog, "--socket PATH")?;
-    let mut traces = Traces::of_sockets(sockets);
-    let (keeping, group) = keeping::of(&settings)?;
-    if let Some(path) = &settings.socket {
-        launch::share_socket(path, group, settings.socket_mode)?;
-    }
-    let log = launch::open_log(settings.error_log.as_deref())?;
+    let (listeners, mut traces) = listen(&settings, scheme, servant)?;
+    let owner = servant::owner(servant);
+    let log = launch::open_log(settings.error_log.as_deref(), owner)?;
     let readiness = launch::go_to_background(settings.daemon)?;
-    // From here on the process has the number that it keeps.
-    traces.write_pidfile(settings.pidfile.as_deref())?;
+    // From here on the process has the number that it keeps,
+    traces.write_pidfile(settings.pidfile.as_deref(), owner.map(|(uid, _)| uid))?;
+    // and the user as whom it goes on.
+    servant::become_him(servant)?;
     let log = log.install(settings.log_level)?;
     info!("gafferd {VERSION}, state in {}", settings.state_dir.display());
     state.sign();
@@ -68,8 +69,9 @@ pub fn run(options: Options) -> Result<u8, String> {
     let legacy = state.legacy(&boot_id, options.forget)?;
     let port = launch::first_port(&listeners);
     let registration = registration::of(&settings.lookups, scheme, &settings.binds, port)?;
-    let setup = setup(&settings, &options, &environ, state.node.clone(), boot_id)?;
-    let setup = Setup { registration, keeping, ..setup };
+    let theirs = servant::environment(servant, &environ);
+    let setup = setup(&settings, &options, theirs, state.node.clone(), boot_id)?;
+    let setup = Setup { registration, keeping: keeping::of(&settings)?, ..setup };
     let spawner =
         Spawner::new(nofile).map_err(|errno| format!("cannot start processes: {errno}"))?;
     if let Err(errno) = reap::become_subreaper() {
@@ -106,6 +108,23 @@ pub fn run(options: Options) -> Result<u8, String> {
     Ok(code)
 }
 
+/// Listens at all addresses; with what is to be taken away at the end.
+fn listen(
+    settings: &Settings,
+    scheme: Scheme,
+    servant: Option<&Servant>,
+) -> Result<(Vec<Listener>, Traces), String> {
+    let sockets = settings.socket.as_slice();
+    let group = keeping::group(settings)?.map(|(gid, _)| gid);
+    let sharing = Sharing { owner: servant::owner(servant), group, mode: settings.socket_mode };
+    sockets.iter().try_for_each(|path| launch::socket_directory(path, sharing))?;
+    let listeners =
+        launch::listen(scheme, &settings.binds, sockets, settings.backlog, "--socket PATH")?;
+    let traces = Traces::of_sockets(sockets);
+    sockets.iter().try_for_each(|path| launch::share_socket(path, sharing))?;
+    Ok((listeners, traces))
+}
+
 /// The first thing to try, where it listens.
 fn announce(listeners: &[Listener], settings: &Settings) -> String {
     let places = launch::places(listeners, settings.socket.as_slice());
@@ -120,7 +139,7 @@ fn announce(listeners: &[Listener], settings: &Settings) -> String {
 fn setup(
     settings: &Settings,
     options: &Options,
-    environ: &BTreeMap<String, String>,
+    environ: BTreeMap<String, String>,
     node: String,
     boot_id: String,
 ) -> Result<Setup, String> {
@@ -139,7 +158,7 @@ fn setup(
         },
         console: Console::new(verbosity),
         boot_id,
-        ..host::setup(environ.clone(), node)?
+        ..host::setup(environ, node)?
     })
 }
 

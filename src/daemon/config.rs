@@ -10,7 +10,7 @@ use super::job_files::{json_jobs, Application};
 use super::options::Options;
 use super::paths::Surroundings;
 use super::settings::Settings;
-use super::text_file::{read, TextFile};
+use super::text_file::{check_directory, check_named, read, TextFile};
 use super::tls::{Reading, TlsSettings};
 use crate::base::address::{Address, Directory};
 use crate::reactor::clock::Clock;
@@ -61,6 +61,9 @@ impl Config {
         let mut jobs = table.jobs(&mut warnings)?;
         jobs.extend(applications(origins, &settings, &mut warnings)?);
         for path in &origins.options.loads {
+            if origins.root {
+                check_named(path)?;
+            }
             jobs.extend(json_jobs(path, &read(path)?, DEFAULT_SESSION)?);
         }
         Ok(Self { settings, tls, jobs: unique(jobs)?, warnings })
@@ -103,15 +106,15 @@ fn find(origins: &Origins<'_>) -> Result<Option<PathBuf>, String> {
 
 fn read_ini(path: &Path, root: bool, table: &mut Table) -> Result<(), String> {
     add(path, root, table)?;
-    for (_, file) in included(table, path) {
+    for (_, file) in included(table, path, root) {
         add(&file?, root, table)?;
     }
     includes_in_main_only(table, path)
 }
 
 /// The files that a main file includes, in their order, each with the place of the key that says so; or
-/// why a folder of them cannot be read.
-pub fn included(table: &Table, main: &Path) -> Vec<(String, Result<PathBuf, String>)> {
+/// why a folder of them cannot be read, or where this runs as root is not to be trusted.
+pub fn included(table: &Table, main: &Path, root: bool) -> Vec<(String, Result<PathBuf, String>)> {
     let beside = main.parent().unwrap_or(Path::new("."));
     let listed = |key: &str| -> Vec<(String, PathBuf)> {
         let entry = table.section("gaffer").and_then(|section| section.get(key));
@@ -123,7 +126,7 @@ pub fn included(table: &Table, main: &Path) -> Vec<(String, Result<PathBuf, Stri
         listed("include").into_iter().map(|(place, file)| (place, Ok(file))).collect();
     for (place, directory) in listed("include_dir") {
         let mut files = Vec::new();
-        if let Err(message) = walk(&directory, &mut files) {
+        if let Err(message) = walk(&directory, root, &mut files) {
             all.push((place, Err(message)));
             continue;
         }
@@ -152,12 +155,13 @@ pub fn includes_in_main_only(table: &Table, main: &Path) -> Result<(), String> {
 }
 
 fn add(path: &Path, root: bool, table: &mut Table) -> Result<(), String> {
+    if root {
+        check_named(path)?;
+    }
     let file = TextFile::open(path)?;
-    if root && file.others_may_write() {
-        return Err(format!(
-            "{}: others than its owner may write it, and gafferd runs as root; chmod go-w it",
-            path.display()
-        ));
+    if root {
+        // It may be another by now.
+        file.check_writers()?;
     }
     let text = file.read()?;
     table.add(path, &text)
@@ -165,7 +169,10 @@ fn add(path: &Path, root: bool, table: &mut Table) -> Result<(), String> {
 
 /// All `*.ini` files below a directory. Links to directories are not followed: they could lead in
 /// circles.
-fn walk(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
+fn walk(directory: &Path, root: bool, files: &mut Vec<PathBuf>) -> Result<(), String> {
+    if root {
+        check_directory(directory)?;
+    }
     let fault = |error: &std::io::Error| {
         format!("{}: {}", directory.display(), crate::base::error::Errno::of(error))
     };
@@ -173,7 +180,7 @@ fn walk(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
         let entry = entry.map_err(|error| fault(&error))?;
         let path = entry.path();
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            walk(&path, files)?;
+            walk(&path, root, files)?;
         } else if path.extension().is_some_and(|extension| extension == "ini") {
             files.push(path);
         }
@@ -192,6 +199,13 @@ fn applications(
     let mut jobs = Vec::new();
     for (number, argument) in (0_u16..).zip(&origins.options.procfiles) {
         let application = Application::open(argument)?;
+        if origins.root {
+            let dotenvs = application.dotenvs.iter().map(|(path, _)| path);
+            [&application.path]
+                .into_iter()
+                .chain(dotenvs)
+                .try_for_each(|path| check_named(path))?;
+        }
         let base = number.checked_mul(1000).and_then(|more| first.checked_add(more));
         let base = base.ok_or("too many Procfiles for the ports there are")?;
         jobs.extend(application.jobs(origins.environ, base, warnings)?);

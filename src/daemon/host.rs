@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::rc::Rc;
 
 use super::legacy;
-use crate::base::order::Identity;
+use crate::base::order::{Account, Identity, Unfit};
 use crate::node::gaffer::Setup;
 use crate::supervisor::order::{Accounts, Host};
 use crate::sys::{entropy, procfs, users};
@@ -18,12 +18,30 @@ pub fn environment() -> BTreeMap<String, String> {
     std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
 }
 
+/// What a service manager tells the daemon alone: sockets that it hands over, whom to say that all is well,
+/// where its log and its secrets are (systemd.exec(5), sd_notify(3)). A job that finds it would answer in
+/// the daemon's place.
+const DAEMONS_OWN: [&str; 11] = [
+    "CREDENTIALS_DIRECTORY",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "MAINPID",
+    "NOTIFY_SOCKET",
+    "SYSTEMD_EXEC_PID",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];
+
 /// A node on this machine that nobody talks to and that tells nothing by itself. `node` is the word
 /// its processes carry.
 ///
 /// # Errors
 /// The kernel has no random numbers.
-pub fn setup(environ: BTreeMap<String, String>, node: String) -> Result<Setup, String> {
+pub fn setup(mut environ: BTreeMap<String, String>, node: String) -> Result<Setup, String> {
+    environ.retain(|name, _| !DAEMONS_OWN.contains(&name.as_str()));
     let (mut seed, mut secret) = ([0; 8], [0; 32]);
     entropy::random_bytes(&mut seed)
         .and_then(|()| entropy::random_bytes(&mut secret))
@@ -66,7 +84,7 @@ pub fn passing_word() -> String {
 struct SystemAccounts;
 
 impl Accounts for SystemAccounts {
-    fn resolve(&self, uid: Option<&str>, gid: Option<&str>) -> Result<Option<Identity>, String> {
-        users::resolve(uid, gid)
+    fn resolve(&self, account: &Account<'_>) -> Result<Option<Identity>, Unfit> {
+        users::resolve(account)
     }
 }

@@ -7,21 +7,24 @@ use super::settings::Settings;
 use crate::node::keys::door::Keeping;
 use crate::sys::users::{self, Tables};
 
-/// What is so by the settings, and the group to which the unix socket belongs.
+/// What is so by the settings, for who we are.
 ///
 /// # Errors
 /// There is no such group.
-pub(super) fn of(settings: &Settings) -> Result<(Keeping, Option<u32>), String> {
+pub(super) fn of(settings: &Settings) -> Result<Keeping, String> {
     let mut owners = BTreeSet::from([0, users::own_uid()]);
-    let mut group = None;
-    if let Some(name) = &settings.socket_group {
-        let (gid, members) = Tables::read()
-            .and_then(|tables| tables.members(name))
-            .map_err(|error| format!("socket_group: {error}"))?;
-        owners.extend(members);
-        group = Some(gid);
-    }
-    Ok((Keeping { require_key: settings.require_key, owners, root: users::is_root() }, group))
+    owners.extend(group(settings)?.map(|(_, members)| members).unwrap_or_default());
+    Ok(Keeping { require_key: settings.require_key, owners, root: users::is_root() })
+}
+
+/// The group to which the unix socket belongs, and its users.
+///
+/// # Errors
+/// There is no such group.
+pub(super) fn group(settings: &Settings) -> Result<Option<(u32, Vec<u32>)>, String> {
+    let Some(name) = &settings.socket_group else { return Ok(None) };
+    let found = Tables::read().and_then(|tables| tables.members(name));
+    found.map(Some).map_err(|error| format!("socket_group: {error}"))
 }
 
 /// Whether anybody could be let in, now that there are so many keys; gives what the operator should know.

@@ -14,6 +14,7 @@ use crate::base::error::Errno;
 use crate::reactor::sockets::Listener;
 use crate::sys::daemonize::{self, Readiness};
 use crate::sys::lock::{lock, LockError, Locked};
+use crate::sys::own_file::{check_place, make_directory};
 use crate::sys::sockets;
 
 /// What is spoken at addresses of TCP.
@@ -85,15 +86,51 @@ pub(super) fn listen(
     Ok(listeners)
 }
 
-/// Lets others than its owner come to a unix socket: a group, and whom its permissions say. Who they are
-/// the kernel tells, and what each may is asked at the door.
+/// To whom a unix socket belongs, and who else may come to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sharing {
+    /// Its owner and his group, if that is not the one who starts us.
+    pub(super) owner: Option<(u32, u32)>,
+    /// The group that it has instead.
+    pub(super) group: Option<u32>,
+    /// Its permissions.
+    pub(super) mode: u32,
+}
+
+/// Makes the directory of a unix socket, if it is not there, so that all can enter who may come to the
+/// socket.
+///
+/// # Errors
+/// It cannot be made, or others can put another socket in the place of ours.
+pub(super) fn socket_directory(path: &Path, sharing: Sharing) -> Result<(), String> {
+    let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    let place = || format!("the unix socket {}", path.display());
+    let made = make_directory(parent, sharing.owner);
+    if made.map_err(|errno| format!("{}: {errno}", place()))? && sharing.mode & 0o077 != 0 {
+        let entered = if sharing.mode & 0o007 == 0 { 0o710 } else { 0o711 };
+        give(parent, sharing, entered)?;
+    }
+    let friend = sharing.owner.map(|(uid, _)| uid);
+    check_place(path, friend).map_err(|fault| format!("{}: {fault}", place()))
+}
+
+/// Lets others than its owner come to a unix socket. Who they are the kernel tells, and what each may is
+/// asked at the door.
 ///
 /// # Errors
 /// We may not.
-pub(super) fn share_socket(path: &Path, group: Option<u32>, mode: u32) -> Result<(), String> {
-    let fault = |error| format!("the unix socket {}: {}", path.display(), Errno::of(&error));
-    if let Some(gid) = group {
-        std::os::unix::fs::chown(path, None, Some(gid)).map_err(fault)?;
+pub(super) fn share_socket(path: &Path, sharing: Sharing) -> Result<(), String> {
+    give(path, sharing, sharing.mode)
+}
+
+fn give(path: &Path, sharing: Sharing, mode: u32) -> Result<(), String> {
+    let fault = |error| format!("{}: {}", path.display(), Errno::of(&error));
+    let (uid, gid) = sharing.owner.unzip();
+    let gid = sharing.group.or(gid);
+    if uid.is_some() || gid.is_some() {
+        std::os::unix::fs::lchown(path, uid, gid).map_err(fault)?;
     }
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(fault)
 }
@@ -119,14 +156,13 @@ pub(super) fn places(listeners: &[Listener], paths: &[PathBuf]) -> Vec<String> {
     tcp.chain(paths.iter().map(|path| path.display().to_string())).collect()
 }
 
-/// Opens the log: a file, or standard error.
+/// Opens the log: a file, which is given to this user and group, or standard error.
 ///
 /// # Errors
 /// The file cannot be opened.
-pub(super) fn open_log(path: Option<&Path>) -> Result<Logger, String> {
-    Logger::open(path).map_err(|error| {
-        let shown = path.unwrap_or(Path::new("")).display();
-        format!("the log file {shown}: {}", Errno::of(&error))
+pub(super) fn open_log(path: Option<&Path>, owner: Option<(u32, u32)>) -> Result<Logger, String> {
+    Logger::open(path, owner).map_err(|fault| {
+        format!("the log file {}: {fault}", path.unwrap_or(Path::new("")).display())
     })
 }
 
@@ -172,19 +208,23 @@ impl Traces {
         Self { sockets: paths.to_vec(), pidfile: None }
     }
 
-    /// Writes the process's number to a file, and holds that.
+    /// Writes the process's number to a file, and holds that. Its directory may be `friend`'s.
     ///
     /// # Errors
     /// Another process holds it, or it cannot be written.
-    pub(super) fn write_pidfile(&mut self, path: Option<&Path>) -> Result<(), String> {
+    pub(super) fn write_pidfile(
+        &mut self,
+        path: Option<&Path>,
+        friend: Option<u32>,
+    ) -> Result<(), String> {
         let Some(path) = path else { return Ok(()) };
         let shown = path.display();
-        let locked = lock(path, 0o644).map_err(|error| match error {
+        let locked = lock(path, 0o644, friend).map_err(|error| match error {
             LockError::Held { pid } => {
                 let pid = pid.map(|pid| pid.to_string()).unwrap_or_else(|| "?".into());
                 format!("already running on PID {pid}: it holds the pidfile {shown}")
             }
-            LockError::Io(errno) => format!("the pidfile {shown}: {errno}"),
+            LockError::Fault(fault) => format!("the pidfile {shown}: {fault}"),
         })?;
         let written = locked.write_line(&std::process::id().to_string());
         self.pidfile = Some(locked);

@@ -1,9 +1,9 @@
 //! The state directory at the start: who owns it, and what the daemon before this one left in it.
 //! Whatever is damaged is set aside and told; nothing found here keeps the daemon from supervising.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use log::{error, warn};
@@ -18,6 +18,7 @@ use crate::reactor::strays;
 use crate::supervisor::facts::Stray;
 use crate::sys::entropy::random_bytes;
 use crate::sys::lock::{lock, LockError, Locked};
+use crate::sys::own_file::{check_directory, make_directory, Fault};
 use crate::sys::procfs;
 
 /// The state directory of this daemon, held by its lock.
@@ -34,15 +35,16 @@ impl StateDirectory {
     /// Takes the directory, which is made if it is not there.
     ///
     /// # Errors
-    /// Another daemon has it, or it cannot be had at all. A disk that is full or read-only is no
-    /// error: the daemon then runs without writing down what it does.
+    /// Another daemon has it, others than its owner may write it, or it cannot be had at all. A disk that
+    /// is full or read-only is no error: the daemon then runs without writing down what it does.
     pub fn take(path: &Path) -> Result<Self, String> {
         let shown = path.display();
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-        let held = match made.map_err(|error| LockError::Io(Errno::of(&error))) {
-            Ok(()) => lock(&path.join("lock"), 0o600),
-            Err(error) => Err(error),
-        };
+        let inside = path.join("lock");
+        let held = make_directory(path, None)
+            .map_err(Fault::Io)
+            .and_then(|_| check_directory(path, None))
+            .map_err(LockError::Fault)
+            .and_then(|()| lock(&inside, 0o600, None));
         let lock = match held {
             Ok(lock) => Some(lock),
             Err(LockError::Held { pid }) => {
@@ -51,10 +53,16 @@ impl StateDirectory {
                     "{shown} is in use by another gafferd{pid}; choose another with --state-dir DIR"
                 ));
             }
-            Err(LockError::Io(errno)) if is_disk_trouble(errno) => None,
-            Err(LockError::Io(errno)) => {
+            Err(LockError::Fault(Fault::Io(errno))) if is_disk_trouble(errno) => None,
+            Err(LockError::Fault(Fault::Directory(who))) => {
                 return Err(format!(
-                    "the state directory {shown}: {errno}; choose another with --state-dir DIR"
+                    "the state directory {shown}: {who} may write it; chmod go-w it, or choose another \
+                     with --state-dir DIR"
+                ));
+            }
+            Err(LockError::Fault(fault)) => {
+                return Err(format!(
+                    "the state directory {shown}: {fault}; choose another with --state-dir DIR"
                 ));
             }
         };

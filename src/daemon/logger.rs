@@ -2,10 +2,9 @@
 //! one write to a file that is opened for appending. A log that cannot be written, or a terminal
 //! that takes nothing, never stops the daemon: what is dropped is counted, and said when it goes on.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -14,6 +13,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::sys::fds::{is_writable, replace_fd};
 use crate::sys::localtime::local_time;
+use crate::sys::own_file::{self, Fault, Use};
 
 /// Where the log goes.
 pub struct Logger {
@@ -30,14 +30,14 @@ enum Destination {
 pub(super) const LINE: usize = 4096;
 
 impl Logger {
-    /// A logger to standard error, or to a file.
+    /// A logger to standard error, or to a file, which is given to this user and group.
     ///
     /// # Errors
-    /// The file cannot be opened.
-    pub fn open(path: Option<&Path>) -> io::Result<Self> {
+    /// The file cannot be opened, or is not ours.
+    pub fn open(path: Option<&Path>, owner: Option<(u32, u32)>) -> Result<Self, Fault> {
         let to = match path {
             None => Destination::Stderr(io::stderr()),
-            Some(path) => Destination::File(append_to(path)?),
+            Some(path) => Destination::File(append_to(path, owner)?),
         };
         Ok(Self { to, lost: AtomicU64::new(0) })
     }
@@ -57,11 +57,11 @@ impl Logger {
     ///
     /// # Errors
     /// It cannot be opened; the log goes on into the old file.
-    pub fn reopen(&self, path: &Path) -> io::Result<()> {
+    pub fn reopen(&self, path: &Path) -> Result<(), Fault> {
         match &self.to {
             Destination::Stderr(_) => Ok(()),
             // The new file takes the old one's descriptor: nobody has to be told.
-            Destination::File(file) => replace_fd(file, &append_to(path)?),
+            Destination::File(file) => Ok(replace_fd(file, &append_to(path, None)?)?),
         }
     }
 
@@ -81,13 +81,11 @@ impl Logger {
     }
 }
 
-/// Opens a log file to write at its end; what is no plain file is refused.
-fn append_to(path: &Path) -> io::Result<File> {
-    let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
-    let file =
-        OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(flags).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file"));
+/// Opens a log file to write at its end; one that somebody else may have laid out is refused.
+fn append_to(path: &Path, owner: Option<(u32, u32)>) -> Result<File, Fault> {
+    let file = own_file::open(path, 0o640, Use::Append, owner.map(|(uid, _)| uid))?;
+    if let Some((uid, gid)) = owner {
+        std::os::unix::fs::fchown(&file, Some(uid), Some(gid))?;
     }
     Ok(file)
 }

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use log::{info, warn};
 
 use super::host;
-use super::launch::{self, Scheme, Traces};
+use super::launch::{self, Scheme, Sharing, Traces};
 use super::logger::Logger;
 use super::lookupd_options::Settings;
+use super::servant::{self, Servant};
 use super::tls::{Reading, TlsSettings};
 use crate::base::clock::Now;
 use crate::base::limits;
@@ -37,15 +38,22 @@ pub fn run(settings: Settings) -> Result<u8, String> {
     let mut warnings = Vec::new();
     let security = read_security(&tls, &environ, &mut warnings)?;
     startup::close_inherited();
+    startup::guard_memory();
     let nofile = startup::raise_nofile();
+    let servant = Servant::wished(settings.user.as_deref())?;
+    let owner = servant::owner(servant.as_ref());
+    let sharing = Sharing { owner, group: None, mode: 0o600 };
     let Settings { binds, sockets, .. } = &settings;
     let scheme = Scheme::of(&tls);
+    sockets.iter().try_for_each(|path| launch::socket_directory(path, sharing))?;
     let listeners = launch::listen(scheme, binds, sockets, settings.backlog, "--bind unix:PATH")?;
     let mut traces = Traces::of_sockets(sockets);
-    let log = launch::open_log(settings.error_log.as_deref())?;
+    sockets.iter().try_for_each(|path| launch::share_socket(path, sharing))?;
+    let log = launch::open_log(settings.error_log.as_deref(), owner)?;
     let readiness = launch::go_to_background(settings.daemon)?;
     // From here on the process has the number that it keeps.
-    traces.write_pidfile(settings.pidfile.as_deref())?;
+    traces.write_pidfile(settings.pidfile.as_deref(), owner.map(|(uid, _)| uid))?;
+    servant::become_him(servant.as_ref())?;
     let log = log.install(settings.log_level)?;
     info!("gaffer_lookupd {VERSION}");
     for warning in warnings {

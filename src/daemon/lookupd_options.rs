@@ -21,6 +21,7 @@ pub const OPTIONS: &[Opt] = &[
     takes(None, "allowed-host", "NAME", "a further name under which nodes and clients may ask; * for all (repeatable)"),
     takes(None, "origin", "URL", "a web page's origin that may ask, e.g. https://example.org (repeatable)"),
     flag(None, "daemon", "go to the background once everything is started"),
+    takes(None, "user", "NAME[:GROUP]", "go on as this user once it has its addresses; only root can"),
     takes(None, "pidfile", "FILE", "write the process id here; a second daemon with it is refused"),
     takes(None, "error-log", "FILE", "log here instead of to stderr (\"-\"); opened again on SIGUSR1"),
     takes(None, "log-level", "LEVEL", "critical, error, warning, info, debug or trace (default info)"),
@@ -56,6 +57,8 @@ pub struct Settings {
     pub access: Access,
     /// Whether it goes to the background.
     pub daemon: bool,
+    /// As whom it goes on once it has its addresses: `NAME[:GROUP]`.
+    pub user: Option<String>,
     /// Where its process id is written.
     pub pidfile: Option<PathBuf>,
     /// Where it logs; stderr without one.
@@ -90,6 +93,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String
         backlog: BACKLOG,
         access: Access::default(),
         daemon: false,
+        user: None,
         pidfile: None,
         error_log: None,
         log_level: LevelFilter::Info,
@@ -136,6 +140,7 @@ impl Settings {
                 self.access.origins.push(values::origin(&text(long, value)?).map_err(named)?);
             }
             "daemon" => self.daemon = true,
+            "user" => self.user = Some(text(long, value)?),
             "pidfile" => self.pidfile = Some(value.into()),
             "error-log" => self.error_log = Some(value).filter(|v| v != "-").map(PathBuf::from),
             "log-level" => {

@@ -19,6 +19,7 @@ pub mod passwords;
 pub mod paths;
 pub mod places;
 mod registration;
+mod servant;
 pub mod settings;
 pub mod text_file;
 pub mod tls;

@@ -34,6 +34,7 @@ pub const OPTIONS: &[Opt] = &[
     takes(None, "password", "TEXT", "his password, which everybody sees who lists processes"),
     flag(None, "list-admins", "print the administrators with the ids of their keys, and exit"),
     flag(None, "daemon", "go to the background once everything is started"),
+    takes(None, "user", "NAME[:GROUP]", "go on as this user once it has its addresses; only root can"),
     takes(None, "pidfile", "FILE", "write the process id here; a second daemon with it is refused"),
     takes(None, "error-log", "FILE", "log here instead of to stderr (\"-\"); opened again on SIGUSR1"),
     takes(None, "log-level", "LEVEL", "critical, error, warning, info, debug or trace (default info)"),
@@ -89,6 +90,8 @@ pub struct Options {
     pub admin: Admin,
     /// `--daemon`.
     pub daemon: bool,
+    /// `--user`.
+    pub user: Option<String>,
     /// `--pidfile`.
     pub pidfile: Option<PathBuf>,
     /// `--error-log`.
@@ -174,6 +177,7 @@ impl Options {
             "password-file" => self.admin.password_file = Some(text(value)?),
             "password" => self.admin.password = Some(text(value)?),
             "daemon" => self.daemon = true,
+            "user" => self.user = Some(text(value)?),
             "pidfile" => self.pidfile = Some(value.into()),
             "error-log" => self.error_log = Some(value.into()),
             "log-level" => self.log_level = Some(text(value)?),

@@ -28,6 +28,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// Whether it goes to the background.
     pub daemon: bool,
+    /// As whom it goes on once it has its addresses: `NAME[:GROUP]`.
+    pub user: Option<String>,
     /// Where its process id is written.
     pub pidfile: Option<PathBuf>,
     /// Where it logs; stderr without one.
@@ -67,6 +69,7 @@ struct Said {
     backlog: Option<i32>,
     state_dir: Option<PathBuf>,
     daemon: Option<bool>,
+    user: Option<String>,
     pidfile: Option<PathBuf>,
     error_log: Option<PathBuf>,
     log_level: Option<LevelFilter>,
@@ -85,12 +88,13 @@ struct Said {
 }
 
 /// The keys of `[gaffer]` that mean something, for suggestions and for the documentation.
-pub const KEYS: [&str; 19] = [
+pub const KEYS: [&str; 20] = [
     "bind",
     "socket",
     "backlog",
     "state_dir",
     "daemonize",
+    "user",
     "pidfile",
     "error_log",
     "log_level",
@@ -150,6 +154,7 @@ impl Settings {
             backlog: line.backlog.or(file.backlog).unwrap_or(128),
             state_dir,
             daemon: line.daemon.or(file.daemon).unwrap_or(false),
+            user: line.user.or(file.user),
             pidfile: line.pidfile.or(file.pidfile),
             error_log: error_log.filter(|path| path.as_os_str() != "-"),
             log_level: line.log_level.or(file.log_level).unwrap_or(LevelFilter::Info),
@@ -173,6 +178,7 @@ impl Said {
             socket: options.socket.clone(),
             state_dir: options.state_dir.clone(),
             daemon: options.daemon.then_some(true),
+            user: options.user.clone(),
             pidfile: options.pidfile.clone(),
             error_log: options.error_log.clone(),
             require_key: options.require_key.then_some(true),
@@ -228,6 +234,7 @@ impl Said {
             "backlog" => self.backlog = Some(values::backlog(text)?),
             "state_dir" => self.state_dir = Some(self.folder.join(text)),
             "daemonize" => self.daemon = Some(values::truth(text)?),
+            "user" => self.user = Some(text.to_owned()),
             "pidfile" => self.pidfile = Some(self.folder.join(text)),
             "error_log" if text == "-" => self.error_log = Some(text.into()),
             "error_log" => self.error_log = Some(self.folder.join(text)),

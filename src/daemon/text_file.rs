@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::error::Errno;
 use crate::base::limits;
+use crate::sys::own_file::{other_writer, Trust};
 
 /// An open file, not read yet.
 pub struct TextFile {
@@ -58,9 +59,12 @@ impl TextFile {
         Ok(Some(Self { path: path.to_owned(), file, found }))
     }
 
-    /// Whether its group or everybody may write it.
-    pub fn others_may_write(&self) -> bool {
-        self.found.mode() & 0o022 != 0
+    /// Who may write it beside its owner and root, where that would be as good as to be root.
+    ///
+    /// # Errors
+    /// Somebody may, with what to do.
+    pub fn check_writers(&self) -> Result<(), String> {
+        trusted(&self.path, &self.found)
     }
 
     /// Whether its group or everybody may read it.
@@ -95,6 +99,42 @@ impl TextFile {
             let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
             format!("{shown}:{line}: not UTF-8; save the file as UTF-8")
         })
+    }
+}
+
+/// As [`TextFile::check_writers`], of a directory of which all files are read: whoever may write it may
+/// put one there.
+///
+/// # Errors
+/// Somebody may, or it cannot be looked at.
+pub fn check_directory(path: &Path) -> Result<(), String> {
+    let found = std::fs::metadata(path);
+    trusted(path, &found.map_err(|error| format!("{}: {}", path.display(), Errno::of(&error)))?)
+}
+
+/// As [`TextFile::check_writers`], of a file that is named and of its directory, in which another could
+/// be put in its place. Where only owners remove (the sticky bit, as in /tmp), none could.
+///
+/// # Errors
+/// Somebody may write one of them, or it cannot be looked at.
+pub fn check_named(path: &Path) -> Result<(), String> {
+    TextFile::open(path)?.check_writers()?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    let sticky = |found: Metadata| found.mode() & libc::S_ISVTX != 0;
+    match std::fs::metadata(parent).is_ok_and(sticky) {
+        true => Ok(()),
+        false => check_directory(parent),
+    }
+}
+
+fn trusted(path: &Path, found: &Metadata) -> Result<(), String> {
+    match other_writer(found, Trust::NoGroup) {
+        None => Ok(()),
+        Some(who) => Err(format!(
+            "{}: {who} may write it, and this runs as root; chmod go-w it",
+            path.display()
+        )),
     }
 }
 
@@ -166,10 +206,11 @@ mod tests {
         make(&other, "closed", 0o600);
         let file = TextFile::open(&path).expect("there");
         fs::rename(&other, &path).expect("renamed");
-        assert!(file.others_may_write());
+        let refused = file.check_writers().expect_err("everybody may");
+        assert!(refused.contains(": everybody may write it, and this runs as root"), "{refused}");
         assert_eq!(file.read().as_deref(), Ok("open"));
         let file = TextFile::open(&path).expect("there");
-        assert!(!file.others_may_write());
+        assert_eq!(file.check_writers(), Ok(()));
         assert_eq!(file.read().as_deref(), Ok("closed"));
     }
 

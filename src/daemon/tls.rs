@@ -264,11 +264,8 @@ impl Named {
 
     fn open(&self, reading: &Reading<'_>) -> Result<TextFile, String> {
         let file = TextFile::open(&self.path)?;
-        if reading.root && file.others_may_write() {
-            return Err(format!(
-                "{}: others than its owner may write it, and this runs as root; chmod go-w it",
-                self.path.display()
-            ));
+        if reading.root {
+            file.check_writers()?;
         }
         Ok(file)
     }
@@ -421,11 +418,15 @@ mod tests {
         let both = TlsSettings::of_line(Some(&both), None, None).expect("sound");
         assert!(loaded(&both, 0).is_ok());
         let readable = put(at, "readable.key", &fixture("node.key"), 0o604);
-        let writable = put(at, "writable.pem", &fixture("node.pem"), 0o664);
+        let writable = put(at, "writable.pem", &fixture("node.pem"), 0o666);
         let other = put(at, "other.key", &fixture("client.key"), 0o600);
         for (certificate, key, message) in [
             (&certificate, &readable, "--keyfile: {}/readable.key: everybody on this machine may"),
-            (&writable, &key, "--certfile: {}/writable.pem: others than its owner may write it"),
+            (
+                &writable,
+                &key,
+                "--certfile: {}/writable.pem: everybody may write it, and this runs as root",
+            ),
             (&at.join("none"), &key, "--certfile: {}/none: No such file or directory"),
             (&certificate, &at.join("none"), "--keyfile: {}/none: No such file or directory"),
             (&key, &key, "--certfile: {}/node.key: there is no certificate in it"),

@@ -74,7 +74,7 @@ impl World for Daemon {
         if config.settings != self.settings || scheme != self.scheme {
             warn!("what changed of the daemon's own settings takes effect at its next start");
         }
-        let (keeping, _) = keeping::of(&config.settings)?;
+        let keeping = keeping::of(&config.settings)?;
         Ok(Configuration { jobs: config.jobs, registration, keeping })
     }
 

@@ -12,6 +12,7 @@ use super::ctx::{Answer, Call, Ctx, Measure};
 use super::masking::{unmask, Sight};
 use super::reply::{self, bad_request, manager_error, no_such_job};
 use crate::base::limits;
+use crate::base::order::Account;
 use crate::front::response::Response;
 use crate::supervisor::instance::Commit;
 use crate::supervisor::job::Origin;
@@ -117,11 +118,17 @@ pub(super) fn check_user(
         return Ok(());
     }
     let known = ctx.supervisor.job_id(name).ok().and_then(|id| ctx.supervisor.job(id));
-    let same = known.is_some_and(|job| job.spec.uid == spec.uid && job.spec.gid == spec.gid);
-    let chosen = spec.uid.is_some() || spec.gid.is_some();
-    match (chosen, same) {
-        (true, false) => Err("uid and gid: only an administrator chooses who a job runs as"),
-        (false, _) if ctx.door.keeping.root => {
+    if known.is_some_and(|job| job.spec.no_new_privs) && !spec.no_new_privs {
+        return Err("no_new_privs: only an administrator takes it away");
+    }
+    let same = known.is_some_and(|job| {
+        job.spec.account() == spec.account() && job.spec.capabilities == spec.capabilities
+    });
+    match (spec.account() != Account::default(), same) {
+        (true, false) => Err(
+            "uid, gid, groups and capabilities: only an administrator chooses who a job runs as",
+        ),
+        (_, _) if ctx.door.keeping.root && spec.uid.is_none() => {
             Err("gafferd is root, and so would be the job: only an administrator loads such a one")
         }
         (true, true) | (false, _) => Ok(()),

@@ -212,7 +212,7 @@ impl Machine for Gaffer {
 #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
 mod tests {
     use super::*;
-    use crate::base::order::Identity;
+    use crate::base::order::{Account, Identity, Unfit};
     use crate::base::process::ExitStatus;
     use crate::node::gaffer::{Legacy, Setup};
     use crate::node::stdins::Full;
@@ -229,7 +229,7 @@ mod tests {
     struct Nobody;
 
     impl Accounts for Nobody {
-        fn resolve(&self, _: Option<&str>, _: Option<&str>) -> Result<Option<Identity>, String> {
+        fn resolve(&self, _: &Account<'_>) -> Result<Option<Identity>, Unfit> {
             Ok(None)
         }
     }

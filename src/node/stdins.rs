@@ -251,6 +251,8 @@ mod tests {
             env: Environment::default(),
             cwd: None,
             identity: None,
+            capabilities: None,
+            no_new_privs: false,
             umask: None,
             rlimits: Vec::new(),
             nice: None,

@@ -175,7 +175,7 @@ fn timed_out(reason: &str) -> Response {
 mod tests {
     use super::*;
     use crate::base::arena::Key;
-    use crate::base::order::Identity;
+    use crate::base::order::{Account, Identity, Unfit};
     use crate::supervisor::name::JobName;
     use crate::supervisor::order::{Accounts, Host};
     use std::rc::Rc;
@@ -184,7 +184,7 @@ mod tests {
     struct Nobody;
 
     impl Accounts for Nobody {
-        fn resolve(&self, _: Option<&str>, _: Option<&str>) -> Result<Option<Identity>, String> {
+        fn resolve(&self, _: &Account<'_>) -> Result<Option<Identity>, Unfit> {
             Ok(None)
         }
     }

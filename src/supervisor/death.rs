@@ -54,10 +54,13 @@ impl Cause {
             | Stage::Session
             | Stage::Rlimit
             | Stage::Nice
+            | Stage::Bounds
             | Stage::Groups
             | Stage::Gid
             | Stage::Uid
-            | Stage::Streams => None,
+            | Stage::Capabilities
+            | Stage::Streams
+            | Stage::NoNewPrivs => None,
         };
         Self::Spawn { stage, errno, of: of.map(shown) }
     }

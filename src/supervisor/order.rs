@@ -11,7 +11,7 @@ use super::name::JobName;
 use super::spec::{Command, JobSpec};
 use crate::base::environment::{Environment, Variables};
 use crate::base::ids::Pid;
-use crate::base::order::{Identity, SpawnOrder, Wiring};
+use crate::base::order::{Account, Identity, SpawnOrder, Unfit, Wiring};
 
 /// What an order needs to know of the host.
 pub struct Host {
@@ -25,11 +25,11 @@ pub struct Host {
 
 /// The system's users and groups.
 pub trait Accounts {
-    /// Who a process with this `uid` and `gid` is. `Ok(None)` when neither is given.
+    /// Who a process of this account is; `Ok(None)` for who the daemon is.
     ///
     /// # Errors
-    /// A text for people: an unknown name, or a change that the daemon may not make.
-    fn resolve(&self, uid: Option<&str>, gid: Option<&str>) -> Result<Option<Identity>, String>;
+    /// An unknown name, or a change that the daemon may not make.
+    fn resolve(&self, account: &Account<'_>) -> Result<Option<Identity>, Unfit>;
 }
 
 /// Which process of which job an order is for.
@@ -56,7 +56,7 @@ pub enum OrderError {
         error: ExpandError,
     },
     /// A user or group cannot be had.
-    Account(String),
+    Account(Unfit),
     /// The instance's `PORT` would be above 65535.
     Port(u32),
 }
@@ -65,7 +65,7 @@ impl fmt::Display for OrderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Argument { argument, error } => write!(f, "argument {argument:?}: {error}"),
-            Self::Account(text) => f.write_str(text),
+            Self::Account(unfit) => unfit.fmt(f),
             Self::Port(port) => write!(f, "port: this instance's PORT would be {port}"),
         }
     }
@@ -91,7 +91,7 @@ impl Host {
             Command::Shell(line) => ("sh".to_owned(), vec!["-c".to_owned(), line.clone()]),
             Command::Program { program, args } => (program.clone(), expanded(args, &env)?),
         };
-        let identity = self.accounts.resolve(spec.uid.as_deref(), spec.gid.as_deref());
+        let identity = self.accounts.resolve(&spec.account());
         let wired = |label: Option<&String>| {
             if label.is_some() || !spec.detach {
                 Wiring::Pipe
@@ -105,6 +105,8 @@ impl Host {
             env,
             cwd: spec.cwd.clone(),
             identity: identity.map_err(OrderError::Account)?,
+            capabilities: spec.capabilities,
+            no_new_privs: spec.no_new_privs,
             umask: spec.umask,
             rlimits: spec.rlimits.clone(),
             nice: spec.nice,
@@ -160,11 +162,9 @@ mod tests {
     struct Nobody;
 
     impl Accounts for Nobody {
-        fn resolve(&self, uid: Option<&str>, _: Option<&str>) -> Result<Option<Identity>, String> {
-            match uid {
-                None => Ok(None),
-                Some(name) => Err(format!("uid: there is no user {name:?}")),
-            }
+        fn resolve(&self, account: &Account<'_>) -> Result<Option<Identity>, Unfit> {
+            let unknown = |name| Unfit { key: "uid", why: format!("there is no user {name:?}") };
+            account.uid.map_or(Ok(None), |name| Err(unknown(name)))
         }
     }
 

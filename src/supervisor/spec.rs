@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::restart::Rules;
+use crate::base::capabilities::Capabilities;
 use crate::base::ids::StreamNo;
-use crate::base::order::Rlimit;
+use crate::base::order::{Account, Rlimit};
 use crate::base::process::Signal;
 
 /// How long a process has between the stop signal and KILL, unless its job says otherwise.
@@ -32,6 +33,12 @@ pub struct JobSpec {
     pub uid: Option<String>,
     /// Group to run as: a name or a number.
     pub gid: Option<String>,
+    /// Its supplementary groups, names or numbers; those of its user without them.
+    pub groups: Option<Vec<String>>,
+    /// The capabilities that it keeps, and no others; those that come with its user without them.
+    pub capabilities: Option<Capabilities>,
+    /// Whether no program that it runs gives it more rights, by a set-user-ID bit for example.
+    pub no_new_privs: bool,
     /// Working directory; the daemon's without one.
     pub cwd: Option<String>,
     /// Whether its processes survive the daemon.
@@ -101,6 +108,16 @@ pub const RESOURCES: [(&str, u32); 16] = [
 ];
 
 impl JobSpec {
+    /// Who its processes are.
+    pub fn account(&self) -> Account<'_> {
+        Account {
+            uid: self.uid.as_deref(),
+            gid: self.gid.as_deref(),
+            groups: self.groups.as_deref(),
+            with_capabilities: self.capabilities.is_some(),
+        }
+    }
+
     /// The labels and numbers of the streams that come out of its processes, custom ones last.
     pub fn outputs(&self) -> Vec<(StreamNo, &str)> {
         let named = |n: usize| self.redirect_output.get(n).map(String::as_str);

@@ -18,8 +18,8 @@ pub enum Kind {
     Seconds,
     /// A list of texts, or one text that is split like a shell does.
     Words,
-    /// A list of labels.
-    Labels,
+    /// A list of words.
+    Names,
     /// A list of whole numbers.
     Codes,
     /// Names and values.
@@ -68,6 +68,9 @@ pub const KEYS: &[Key] = &[
     Key { name: "os_env", change: Change::Process, kind: Kind::Flag, expects: "true or false" },
     Key { name: "uid", change: Change::Process, kind: Kind::Account, expects: "a user's name or number" },
     Key { name: "gid", change: Change::Process, kind: Kind::Account, expects: "a group's name or number" },
+    Key { name: "groups", change: Change::Process, kind: Kind::Names, expects: "a list of groups' names or numbers" },
+    Key { name: "capabilities", change: Change::Process, kind: Kind::Names, expects: "a list of capabilities such as net_bind_service" },
+    Key { name: "no_new_privs", change: Change::Process, kind: Kind::Flag, expects: "true or false" },
     Key { name: "cwd", change: Change::Process, kind: Kind::Text, expects: "a directory" },
     Key { name: "shell", change: Change::Process, kind: Kind::Flag, expects: "true or false" },
     Key { name: "detach", change: Change::Process, kind: Kind::Flag, expects: "true or false" },
@@ -76,9 +79,9 @@ pub const KEYS: &[Key] = &[
     Key { name: "priority", change: Change::Keeping, kind: Kind::Whole, expects: "a whole number" },
     Key { name: "graceful_timeout", change: Change::Keeping, kind: Kind::Seconds, expects: "seconds from 0 to 864000" },
     Key { name: "flapping", change: Change::Judgement, kind: Kind::Numbers(FLAPPING), expects: "attempts, window, retry_in and max_retry" },
-    Key { name: "redirect_output", change: Change::Process, kind: Kind::Labels, expects: "a list of at most 2 labels" },
+    Key { name: "redirect_output", change: Change::Process, kind: Kind::Names, expects: "a list of at most 2 labels" },
     Key { name: "redirect_input", change: Change::Process, kind: Kind::Flag, expects: "true or false" },
-    Key { name: "custom_streams", change: Change::Process, kind: Kind::Labels, expects: "a list of at most 16 labels" },
+    Key { name: "custom_streams", change: Change::Process, kind: Kind::Names, expects: "a list of at most 16 labels" },
     Key { name: "restart", change: Change::Judgement, kind: Kind::Text, expects: "always, on-failure, on-success or never" },
     Key { name: "success_codes", change: Change::Judgement, kind: Kind::Codes, expects: "a list of exit codes from 0 to 255" },
     Key { name: "stop_signal", change: Change::Keeping, kind: Kind::Account, expects: "a signal's name or number" },

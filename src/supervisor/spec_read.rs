@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::restart::{Backoff, Flapping, RestartPolicy, Rules};
 use super::spec::{self, Command, JobSpec, RESOURCES};
 use super::spec_keys::{key, BACKOFF, FLAPPING, KEYS};
+use crate::base::capabilities::Capabilities;
 use crate::base::limits;
 use crate::base::order::Rlimit;
 use crate::base::process::Signal;
@@ -82,6 +83,9 @@ pub fn read(config: &Map<String, Value>) -> Result<JobSpec, SpecError> {
         os_env: fields.flag("os_env")?.unwrap_or(false),
         uid: account(&fields, "uid")?,
         gid: account(&fields, "gid")?,
+        groups: groups(&fields)?,
+        capabilities: capabilities(&fields)?,
+        no_new_privs: fields.flag("no_new_privs")?.unwrap_or(false),
         cwd: fields.text("cwd")?.map(str::to_owned),
         detach: fields.flag("detach")?.unwrap_or(false),
         numprocesses: fields
@@ -332,14 +336,36 @@ pub fn read_env(value: &Value) -> Result<BTreeMap<String, String>, SpecError> {
 }
 
 fn account(fields: &Fields<'_>, name: &str) -> Result<Option<String>, SpecError> {
-    match fields.get(name) {
-        None => Ok(None),
-        Some(Value::String(text)) if !text.trim().is_empty() => Ok(Some(text.trim().to_owned())),
-        Some(Value::Number(number)) if number.as_u64().is_some_and(|n| n < u64::from(u32::MAX)) => {
-            Ok(Some(number.to_string()))
+    let Some(value) = fields.get(name) else { return Ok(None) };
+    account_of(value).map(Some).ok_or_else(|| fields.bad(name, value))
+}
+
+/// A user or a group as JSON gives it: a name, or a number that is not the greatest.
+fn account_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::Number(number) => {
+            number.as_u64().filter(|n| *n < u64::from(u32::MAX)).map(|n| n.to_string())
         }
-        Some(other) => Err(fields.bad(name, other)),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
+}
+
+fn groups(fields: &Fields<'_>) -> Result<Option<Vec<String>>, SpecError> {
+    let Some(value) = fields.get("groups") else { return Ok(None) };
+    let bad = || fields.bad("groups", value);
+    let list = value.as_array().filter(|list| list.len() < limits::GROUPS).ok_or_else(bad)?;
+    let group = |item: &Value| account_of(item).ok_or_else(bad);
+    list.iter().map(group).collect::<Result<_, _>>().map(Some)
+}
+
+fn capabilities(fields: &Fields<'_>) -> Result<Option<Capabilities>, SpecError> {
+    let Some(names) = fields.texts("capabilities")? else { return Ok(None) };
+    let set = Capabilities::of(names);
+    set.map(Some).map_err(|(name, meant)| SpecError::Unknown {
+        key: format!("capabilities.{}", shortened(&name)),
+        meant,
+    })
 }
 
 fn labels(fields: &Fields<'_>, name: &str, most: usize) -> Result<Vec<String>, SpecError> {
@@ -559,6 +585,34 @@ mod tests {
             (
                 json!({"cmd": "a", "detach": true, "redirect_output": ["o"]}),
                 "redirect_output: expected none with detach, since it would end with gafferd, found [\"o\"]",
+            ),
+        ] {
+            assert_eq!(spec(value).err().as_deref(), Some(message));
+        }
+    }
+
+    #[test]
+    fn wrong_groups_and_rights_are_refused_by_name() {
+        for (value, message) in [
+            (
+                json!({"cmd": "a", "groups": ["www", ""]}),
+                "groups: expected a list of groups' names or numbers, found [\"www\",\"\"]",
+            ),
+            (
+                json!({"cmd": "a", "groups": [4_294_967_295_u32]}),
+                "groups: expected a list of groups' names or numbers, found [4294967295]",
+            ),
+            (
+                json!({"cmd": "a", "capabilities": "chown"}),
+                "capabilities: expected a list of capabilities such as net_bind_service, found \"chown\"",
+            ),
+            (
+                json!({"cmd": "a", "capabilities": ["cap_chwn"]}),
+                "unknown key \"capabilities.cap_chwn\"; did you mean \"chown\"?",
+            ),
+            (
+                json!({"cmd": "a", "no_new_privs": 1}),
+                "no_new_privs: expected true or false, found 1",
             ),
         ] {
             assert_eq!(spec(value).err().as_deref(), Some(message));

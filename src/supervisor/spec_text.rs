@@ -36,7 +36,7 @@ pub fn value_of_text(name: &str, text: &str) -> Result<Value, SpecError> {
         },
         Kind::Whole => Value::from(text.parse::<i64>().map_err(|_| bad())?),
         Kind::Seconds => number_of(text).ok_or_else(bad)?,
-        Kind::Labels => parts().map(Value::from).collect(),
+        Kind::Names => parts().map(Value::from).collect(),
         Kind::Codes => {
             parts().map(number_of).collect::<Option<Vec<_>>>().map(Value::Array).ok_or_else(bad)?
         }

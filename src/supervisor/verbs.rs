@@ -55,11 +55,7 @@ impl Supervisor {
                 let words = cmd.and_then(shlex::split).unwrap_or_default();
                 Some(if words.contains(&argument) { "cmd" } else { "args" })
             }
-            OrderError::Account(_) => {
-                // If the user alone can be had, the group cannot.
-                let user = self.host.accounts.resolve(spec.uid.as_deref(), None);
-                Some(if user.is_err() { "uid" } else { "gid" })
-            }
+            OrderError::Account(unfit) => Some(unfit.key),
         }
     }
 

@@ -11,6 +11,7 @@ use std::ptr;
 
 use super::last_errno;
 use super::program::{Program, SHELL};
+use crate::base::capabilities::Capabilities;
 use crate::base::error::{Errno, Stage};
 use crate::base::limits;
 use crate::base::order::Identity;
@@ -29,6 +30,10 @@ pub(super) struct Plan {
     pub(super) cwd: Option<CString>,
     /// Whom to become.
     pub(super) identity: Option<Identity>,
+    /// The capabilities to keep; without them, those that go with the user.
+    pub(super) capabilities: Option<Capabilities>,
+    /// Whether no program gives it more rights.
+    pub(super) no_new_privs: bool,
     /// File mode creation mask.
     pub(super) umask: Option<u32>,
     /// Limits to set while still privileged.
@@ -69,8 +74,14 @@ impl Plan {
             // SAFETY: setpriority touches no memory.
             check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) }.into(), Stage::Nice)?;
         }
+        if let Some(kept) = self.capabilities {
+            bound(kept)?;
+        }
         if let Some(identity) = &self.identity {
             assume(identity)?;
+        }
+        if let Some(kept) = self.capabilities {
+            keep(kept)?;
         }
         if let Some(cwd) = &self.cwd {
             // SAFETY: `cwd` is a C string that lives through the call.
@@ -84,6 +95,9 @@ impl Plan {
         close_from(self.stream_count());
         if let Some(limit) = &self.nofile {
             set_limit(libc::RLIMIT_NOFILE, limit)?;
+        }
+        if self.no_new_privs {
+            prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, Stage::NoNewPrivs)?;
         }
         Ok(())
     }
@@ -139,9 +153,71 @@ impl Plan {
     }
 }
 
+/// Takes from itself, and from all that it will ever start, the capabilities that are not kept; and has
+/// the kernel leave those that are when the user changes.
+fn bound(kept: Capabilities) -> Result<(), Failure> {
+    // The kernel knows how many there are: it refuses to tell of the first beyond.
+    let known = |number: &u32| {
+        // SAFETY: prctl with this option touches no memory.
+        unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(*number), 0, 0, 0) >= 0 }
+    };
+    for number in (0..64).take_while(known).filter(|number| !kept.has(*number)) {
+        prctl(libc::PR_CAPBSET_DROP, number.into(), 0, Stage::Bounds)?;
+    }
+    prctl(libc::PR_SET_KEEPCAPS, 1, 0, Stage::Bounds)
+}
+
+/// Has these capabilities and no others, and hands them on to the program (capabilities(7): what is
+/// inheritable and ambient is kept over execve(2) by one who is not root, too).
+fn keep(kept: Capabilities) -> Result<(), Failure> {
+    /// The kernel's `__user_cap_header_struct`, of version 3, for the process itself.
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: c_int,
+    }
+    /// Its `__user_cap_data_struct`, half of the sets.
+    #[repr(C)]
+    struct Half {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    let mut header = Header { version: 0x2008_0522, pid: 0 };
+    let [low, high] = [kept.0 & u64::from(u32::MAX), kept.0 >> 32];
+    let half = |bits: u64| {
+        let bits = u32::try_from(bits).unwrap_or(0);
+        Half { effective: bits, permitted: bits, inheritable: bits }
+    };
+    let halves = [half(low), half(high)];
+    // SAFETY: the kernel reads and writes the header and reads the two halves, which are laid out as its
+    // own.
+    let set =
+        unsafe { libc::syscall(libc::SYS_capset, ptr::from_mut(&mut header), halves.as_ptr()) };
+    check(set, Stage::Capabilities)?;
+    let clear = libc::c_ulong::try_from(libc::PR_CAP_AMBIENT_CLEAR_ALL).unwrap_or(0);
+    prctl(libc::PR_CAP_AMBIENT, clear, 0, Stage::Capabilities)?;
+    let raise = libc::c_ulong::try_from(libc::PR_CAP_AMBIENT_RAISE).unwrap_or(0);
+    for number in (0..64).filter(|number| kept.has(*number)) {
+        prctl(libc::PR_CAP_AMBIENT, raise, number.into(), Stage::Capabilities)?;
+    }
+    Ok(())
+}
+
+/// An option of prctl(2) that takes numbers alone.
+fn prctl(
+    option: c_int,
+    first: libc::c_ulong,
+    second: libc::c_ulong,
+    stage: Stage,
+) -> Result<(), Failure> {
+    // SAFETY: the options used here touch no memory of ours.
+    check(unsafe { libc::prctl(option, first, second, 0, 0) }.into(), stage)
+}
+
 /// Becomes another user for good, and makes sure of it. The groups go first: after the user has
 /// changed there is no right left to change them.
-fn assume(identity: &Identity) -> Result<(), Failure> {
+pub(super) fn assume(identity: &Identity) -> Result<(), Failure> {
     let (uid, gid, groups) = (identity.uid, identity.gid, &identity.groups);
     // SAFETY: the kernel reads `len` ids from a slice of that length.
     let set = unsafe { libc::syscall(number::SETGROUPS, groups.len(), groups.as_ptr()) };
@@ -163,7 +239,9 @@ fn assume(identity: &Identity) -> Result<(), Failure> {
     if is != [uid; 3] {
         return Err((Stage::Uid, Errno(libc::EPERM)));
     }
-    Ok(())
+    // With the user the kernel has changed whether this memory may be written to a core file, and it is
+    // the daemon's.
+    prctl(libc::PR_SET_DUMPABLE, 0, 0, Stage::Uid)
 }
 
 /// All signals as a new process has them. What is ignored would stay ignored in the program (Rust

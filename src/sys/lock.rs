@@ -3,12 +3,13 @@
 //! its holder, and never what the file says; that is for people, and to name the holder.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::fs::{self, File};
+use std::io::Read;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use super::own_file::{self, Fault, Use};
 use super::{last_errno, procfs};
 use crate::base::error::Errno;
 use crate::base::ids::OsPid;
@@ -29,8 +30,8 @@ pub enum LockError {
         /// The pid it has written there.
         pid: Option<i32>,
     },
-    /// The file cannot be opened: ELOOP for a symbolic link, EINVAL for what is not a file.
-    Io(Errno),
+    /// The file cannot be opened, or is none of ours.
+    Fault(Fault),
 }
 
 impl fmt::Display for LockError {
@@ -38,22 +39,23 @@ impl fmt::Display for LockError {
         match self {
             Self::Held { pid: Some(pid) } => write!(f, "held by process {pid}"),
             Self::Held { pid: None } => f.write_str("held by another process"),
-            Self::Io(errno) => errno.fmt(f),
+            Self::Fault(fault) => fault.fmt(f),
         }
     }
 }
 
-/// Locks the file at `path`, which is made with `mode` if it is not there. Symbolic links are not
-/// followed. Waits for nobody who lives. A holder that was killed while it was making a child has
+/// Locks the file at `path`, which is made with `mode` if it is not there, and must be ours or `friend`'s
+/// (see [`own_file::open`]). Waits for nobody who lives. A holder that was killed while it was making a child has
 /// left a copy of the lock to it, until the child has become its program: that is waited for, up to
 /// [`limits::LOCK_ATTEMPTS`] times [`limits::LOCK_PAUSE`] milliseconds.
 ///
 /// # Errors
 /// See [`LockError`].
-pub fn lock(path: &Path, mode: u32) -> Result<Locked, LockError> {
+pub fn lock(path: &Path, mode: u32, friend: Option<u32>) -> Result<Locked, LockError> {
     let mut held = LockError::Held { pid: None };
     for _ in 0..limits::LOCK_ATTEMPTS {
-        match take(open(path, mode)?, path) {
+        let file = own_file::open(path, mode, Use::Both, friend).map_err(LockError::Fault)?;
+        match take(file, path) {
             Ok(Some(locked)) => return Ok(locked),
             Ok(None) => {}
             Err(LockError::Held { pid: Some(pid) }) if !is_alive(pid) => {
@@ -71,23 +73,6 @@ fn is_alive(pid: i32) -> bool {
     procfs::stat(OsPid(pid)).is_some_and(|stat| stat.state != b'Z')
 }
 
-fn open(path: &Path, mode: u32) -> Result<File, LockError> {
-    let io = |error: io::Error| LockError::Io(Errno::of(&error));
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(mode)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK)
-        .open(path)
-        .map_err(io)?;
-    if !file.metadata().map_err(io)?.is_file() {
-        return Err(LockError::Io(Errno(libc::EINVAL)));
-    }
-    Ok(file)
-}
-
 /// Locks an open file. A holder that lets go removes the file, so the one just locked may be
 /// another than the one that is at `path` by then: that is `None`.
 fn take(file: File, path: &Path) -> Result<Option<Locked>, LockError> {
@@ -95,7 +80,7 @@ fn take(file: File, path: &Path) -> Result<Option<Locked>, LockError> {
     if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } < 0 {
         return Err(match last_errno() {
             Errno(libc::EWOULDBLOCK) => LockError::Held { pid: written_pid(&file) },
-            errno => LockError::Io(errno),
+            errno => LockError::Fault(Fault::Io(errno)),
         });
     }
     let is_there = is_at(&file, path);
@@ -118,9 +103,9 @@ impl Locked {
     /// Removes the file and lets go of it, in this order, so that nobody locks one that is about
     /// to go.
     pub fn release(self) {
-        if is_at(&self.file, &self.path) {
-            // If it cannot be removed it stays, unlocked, and the next holder takes it over.
-            let _ = fs::remove_file(&self.path);
+        if is_at(&self.file, &self.path) && fs::remove_file(&self.path).is_err() {
+            // It stays, unlocked, and the next holder takes it over. Until then it names nobody.
+            let _ = self.file.set_len(0);
         }
     }
 }
@@ -152,14 +137,14 @@ mod tests {
     use std::os::unix::fs::{symlink, PermissionsExt};
 
     fn held(path: &Path) -> Option<LockError> {
-        lock(path, 0o600).err()
+        lock(path, 0o600, None).err()
     }
 
     #[test]
     fn the_second_is_told_who_holds_it() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("lock");
-        let first = lock(&path, 0o600).expect("nobody holds it");
+        let first = lock(&path, 0o600, None).expect("nobody holds it");
         assert_eq!(held(&path), Some(LockError::Held { pid: None }));
         first.write_line("a longer line than the next").expect("room");
         assert_eq!(held(&path), Some(LockError::Held { pid: None }));
@@ -169,18 +154,18 @@ mod tests {
         let mode = fs::metadata(&path).expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         drop(first);
-        let second = lock(&path, 0o600).expect("the first has let go");
+        let second = lock(&path, 0o600, None).expect("the first has let go");
         assert_eq!(fs::read_to_string(&path).expect("it stayed"), "1 node\n");
         second.release();
         assert!(!path.exists());
-        assert!(lock(&path, 0o644).is_ok());
+        assert!(lock(&path, 0o644, None).is_ok());
     }
 
     #[test]
     fn no_more_of_a_file_is_read_than_its_holder_may_take() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("lock");
-        let holder = lock(&path, 0o600).expect("nobody holds it");
+        let holder = lock(&path, 0o600, None).expect("nobody holds it");
         let room = usize::try_from(limits::LOCK_TEXT).expect("small");
         for (blanks, pid) in [(room - 1, Some(1)), (room, None)] {
             holder.write_line(&format!("{}1", " ".repeat(blanks))).expect("room");
@@ -192,14 +177,14 @@ mod tests {
     fn the_lock_that_a_dead_holder_left_to_a_child_is_waited_for() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("lock");
-        let first = lock(&path, 0o600).expect("nobody holds it");
+        let first = lock(&path, 0o600, None).expect("nobody holds it");
         first.write_line(&i32::MAX.to_string()).expect("room");
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| lock(&path, 0o600).is_ok());
+            let waiting = scope.spawn(|| lock(&path, 0o600, None).is_ok());
             drop(first);
             assert!(waiting.join().expect("no panic"));
         });
-        let second = lock(&path, 0o600).expect("nobody holds it");
+        let second = lock(&path, 0o600, None).expect("nobody holds it");
         assert_eq!(held(&path), Some(LockError::Held { pid: Some(i32::MAX) }), "not for ever");
         drop(second);
     }
@@ -209,21 +194,22 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let link = directory.path().join("link");
         symlink(directory.path().join("target"), &link).expect("ours");
-        assert_eq!(held(&link), Some(LockError::Io(Errno(libc::ELOOP))));
+        let io = |number| Some(LockError::Fault(Fault::Io(Errno(number))));
+        assert_eq!(held(&link), io(libc::ELOOP));
         assert!(!directory.path().join("target").exists());
-        assert_eq!(held(directory.path()), Some(LockError::Io(Errno(libc::EISDIR))));
-        assert_eq!(held(Path::new("/dev/null")), Some(LockError::Io(Errno(libc::EINVAL))));
+        assert_eq!(held(directory.path()), io(libc::EISDIR));
+        assert_eq!(held(Path::new("/dev/null")), Some(LockError::Fault(Fault::NotAFile)));
         let missing = held(&directory.path().join("no/lock"));
-        assert_eq!(missing, Some(LockError::Io(Errno(libc::ENOENT))));
+        assert_eq!(missing, io(libc::ENOENT));
     }
 
     #[test]
     fn a_file_that_another_put_there_is_not_removed() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("pid");
-        let first = lock(&path, 0o644).expect("nobody holds it");
+        let first = lock(&path, 0o644, None).expect("nobody holds it");
         fs::remove_file(&path).expect("ours");
-        let second = lock(&path, 0o644).expect("a new file");
+        let second = lock(&path, 0o644, None).expect("a new file");
         first.release();
         assert!(path.exists());
         assert_eq!(held(&path), Some(LockError::Held { pid: None }));
@@ -234,12 +220,13 @@ mod tests {
     fn a_file_that_went_before_it_was_locked_counts_for_nothing() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("lock");
-        let first = lock(&path, 0o600).expect("nobody holds it");
-        let late = open(&path, 0o600).expect("ours");
+        let first = lock(&path, 0o600, None).expect("nobody holds it");
+        let open = || own_file::open(&path, 0o600, Use::Both, None).expect("ours");
+        let late = open();
         first.release();
         assert!(take(late, &path).expect("it is free").is_none());
-        let other = lock(&path, 0o600).expect("a new file");
-        let there = open(&path, 0o600).expect("ours");
+        let other = lock(&path, 0o600, None).expect("a new file");
+        let there = open();
         assert_eq!(take(there, &path).err(), Some(LockError::Held { pid: None }));
         drop(other);
     }

@@ -4,16 +4,17 @@
 //! non-blocking.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
+use super::own_file::make_directory;
 use crate::base::error::Errno;
 
 /// Listens on a TCP address. With SO_REUSEADDR, so that a restart does not wait for the
@@ -91,8 +92,8 @@ impl From<io::Error> for UnixListenError {
 /// See [`UnixListenError`].
 pub fn listen_unix(path: &Path, mode: u32, backlog: i32) -> Result<UnixListener, UnixListenError> {
     let (name, length) = unix_name(path)?;
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+    if let Some(parent) = path.parent() {
+        make_directory(parent, None).map_err(UnixListenError::Io)?;
     }
     remove_stale(path)?;
     let fd = socket(libc::AF_UNIX)?;

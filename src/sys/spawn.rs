@@ -106,6 +106,8 @@ impl Spawner {
             program: Program::new(order)?,
             cwd: cwd.map_err(invalid(Stage::Cwd))?,
             identity: order.identity.clone(),
+            capabilities: order.capabilities,
+            no_new_privs: order.no_new_privs,
             umask: order.umask,
             limits,
             nofile,
@@ -203,6 +205,7 @@ impl Drop for Stack {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::capabilities::Capabilities;
     use crate::base::environment::Environment;
     use crate::base::order::{Identity, Wiring};
     use crate::base::process::{ExitStatus, Signal};
@@ -298,6 +301,57 @@ mod tests {
         assert_eq!(error(&order), SpawnError { stage: Stage::Uid, errno: Errno(libc::EPERM) });
         order.identity = Some(Identity { uid: 1, gid: u32::MAX, groups: Vec::new() });
         assert_eq!(error(&order), SpawnError { stage: Stage::Gid, errno: Errno(libc::EPERM) });
+    }
+
+    /// What a process of these rights may do, by the kernel's account of it: effective, permitted, bounds and
+    /// ambient.
+    fn rights(identity: Option<Identity>, kept: &[&str]) -> [u64; 4] {
+        let mut order = testing::order("cat", &["/proc/self/status"]);
+        order.identity = identity;
+        order.capabilities = Some(Capabilities::of(kept.iter().copied()).expect("names"));
+        let (status, _) = testing::output(&order);
+        let set = |name: &str| u64::from_str_radix(line(&status, name), 16).expect("a set");
+        ["CapEff", "CapPrm", "CapBnd", "CapAmb"].map(set)
+    }
+
+    #[test]
+    fn the_capabilities_that_are_kept_are_all_there_are() {
+        if !users::is_root() {
+            println!("skipped: only root has capabilities to keep");
+            return;
+        }
+        let user = || Some(Identity { uid: 12345, gid: 23456, groups: vec![23456] });
+        let two = ["chown", "net_bind_service"];
+        assert_eq!(rights(user(), &two), [1 | 1 << 10; 4]);
+        assert_eq!(rights(user(), &[]), [0; 4]);
+        assert_eq!(rights(None, &two), [1 | 1 << 10; 4], "root is no exception");
+        assert_eq!(rights(None, &[]), [0; 4]);
+    }
+
+    #[test]
+    fn no_program_gives_more_rights_where_that_is_forbidden() {
+        let forbidden = |forbid| {
+            let mut order = testing::order("cat", &["/proc/self/status"]);
+            order.no_new_privs = forbid;
+            line(&testing::output(&order).0, "NoNewPrivs").to_owned()
+        };
+        assert_eq!([forbidden(true), forbidden(false)], ["1", "0"]);
+    }
+
+    #[test]
+    fn a_child_of_another_user_leaves_the_memory_it_shared_out_of_core_files() {
+        if !users::is_root() {
+            println!("skipped: only root can start a process as another user");
+            return;
+        }
+        let name = "a_child_of_another_user_leaves_the_memory_it_shared_out_of_core_files";
+        testing::alone(&format!("sys::spawn::tests::{name}"), || {
+            startup::guard_memory();
+            let mut order = sh("true");
+            order.identity = Some(Identity { uid: 12345, gid: 23456, groups: vec![23456] });
+            assert_eq!(testing::output(&order).1, DONE);
+            assert!(!startup::is_dumpable());
+        });
     }
 
     #[test]

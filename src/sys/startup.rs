@@ -7,6 +7,21 @@ use std::ptr;
 
 use super::procfs;
 
+/// Keeps our memory, in which keys and environments lie, out of core files, and out of reach of processes of
+/// our own user, the jobs' for example (PR_SET_DUMPABLE, prctl(2)). Children are not concerned, for what
+/// they are is decided when they become their program.
+pub fn guard_memory() {
+    // SAFETY: prctl with this option touches no memory; it cannot fail.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+}
+
+/// Whether our memory may go into a core file.
+#[cfg(test)]
+pub(crate) fn is_dumpable() -> bool {
+    // SAFETY: prctl with this option touches no memory.
+    unsafe { libc::prctl(libc::PR_GET_DUMPABLE, 0, 0, 0, 0) != 0 }
+}
+
 /// The limits of open descriptors we have: soft and hard.
 pub fn nofile() -> Option<(u64, u64)> {
     let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };

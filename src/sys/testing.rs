@@ -31,6 +31,8 @@ pub(crate) fn order(program: &str, args: &[&str]) -> SpawnOrder {
         env: Environment::default(),
         cwd: None,
         identity: None,
+        capabilities: None,
+        no_new_privs: false,
         umask: None,
         rlimits: Vec::new(),
         nice: None,
@@ -62,6 +64,21 @@ pub(crate) fn alone(name: &str, body: impl FnOnce()) {
     let (text, ended) = output(&order);
     assert_eq!(ended, ExitStatus::Code(0), "{name} alone:\n{text}");
     assert!(text.contains("1 passed"), "there is no test {name}:\n{text}");
+}
+
+/// Runs `body` in a process of one thread that ends with it; it tells whether all is well.
+pub(crate) fn forked(name: &str, body: impl FnOnce() -> bool) {
+    alone(name, || {
+        // SAFETY: the only test of this process runs, so no lock is held by a thread that the copy lacks.
+        let pid = unsafe { libc::fork() };
+        assert!(pid >= 0, "a process");
+        if pid == 0 {
+            let well = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
+            // SAFETY: _exit does not return, so the test is not told twice.
+            unsafe { libc::_exit(i32::from(!well.unwrap_or(false))) };
+        }
+        assert_eq!(wait(OsPid(pid)), ExitStatus::Code(0), "{name} in a process of its own");
+    });
 }
 
 /// Lets the process have no descriptor from this number on, but those that it has.

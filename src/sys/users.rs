@@ -5,7 +5,7 @@
 use std::fs;
 
 use crate::base::limits;
-use crate::base::order::Identity;
+use crate::base::order::{Account, Identity, Unfit};
 
 const PASSWD: &str = "/etc/passwd";
 const GROUP: &str = "/etc/group";
@@ -19,10 +19,17 @@ pub struct Tables {
 
 /// A line of passwd(5).
 #[derive(Clone, Debug)]
-struct User {
-    name: String,
-    uid: u32,
-    gid: u32,
+pub struct User {
+    /// What he is called.
+    pub name: String,
+    /// His number.
+    pub uid: u32,
+    /// His own group.
+    pub gid: u32,
+    /// His home.
+    pub home: String,
+    /// His shell.
+    pub shell: String,
 }
 
 /// A line of group(5).
@@ -42,16 +49,17 @@ pub struct Own {
     pub gid: u32,
 }
 
-/// Who a process with this `uid` and `gid` is, each a name or a number; see [`Tables::resolve`].
-/// The files are read anew each time, so an account just made is known.
+/// Who a process of this account is; see [`Tables::resolve`]. The files are read anew each time, so an
+/// account just made is known.
 ///
 /// # Errors
-/// A text for people: an unknown name, or a change that the daemon may not make.
-pub fn resolve(uid: Option<&str>, gid: Option<&str>) -> Result<Option<Identity>, String> {
-    if uid.is_none() && gid.is_none() {
+/// An unknown name, or a change that the daemon may not make.
+pub fn resolve(account: &Account<'_>) -> Result<Option<Identity>, Unfit> {
+    if *account == Account::default() {
         return Ok(None);
     }
-    Tables::read()?.resolve(uid, gid, own())
+    let tables = Tables::read().map_err(|why| Unfit { key: "uid", why })?;
+    tables.resolve(account, own())
 }
 
 /// The user and group whose rights we have.
@@ -95,48 +103,62 @@ impl Tables {
         }
     }
 
-    /// Who a process with this `uid` and `gid` is, each a name or else a number.
+    /// Who a process of this account is.
     ///
-    /// Without either nobody in particular: `Ok(None)`, as for somebody who is not root and asks
+    /// Without user and groups nobody in particular: `Ok(None)`, as for somebody who is not root and asks
     /// to be who he is. A user has his primary group unless another is given, and with it every
-    /// group that lists him. A group alone is one for our own user, and his only one.
+    /// group that lists him, unless others are given. A group alone is one for our own user, and his only
+    /// one.
     ///
     /// # Errors
-    /// A text for people: an unknown name, or a change that only root may make.
-    pub fn resolve(
-        &self,
-        uid: Option<&str>,
-        gid: Option<&str>,
-        own: Own,
-    ) -> Result<Option<Identity>, String> {
-        let user = match uid {
-            Some(text) => {
-                Some(self.user(text).ok_or_else(|| format!("uid: there is no user {text:?}"))?)
+    /// An unknown name, or a change that only root may make.
+    pub fn resolve(&self, account: &Account<'_>, own: Own) -> Result<Option<Identity>, Unfit> {
+        let unknown = |key, kind: &str, text: &str| {
+            let why = format!("there is no {kind} {text:?}");
+            Unfit { key, why }
+        };
+        let user =
+            account.uid.map(|text| self.user(text).ok_or_else(|| unknown("uid", "user", text)));
+        let user = user.transpose()?;
+        let group = |key, text: &str| self.group(text).ok_or_else(|| unknown(key, "group", text));
+        let gid = account.gid.map(|text| group("gid", text)).transpose()?.map(|group| group.gid);
+        let mut identity = match (user, gid, account.groups) {
+            (None, None, None) => None,
+            (None, None, Some(_)) => {
+                Some(Identity { uid: own.uid, gid: own.gid, groups: Vec::new() })
             }
-            None => None,
-        };
-        let group = match gid {
-            Some(text) => Some(
-                self.group(text).ok_or_else(|| format!("gid: there is no group {text:?}"))?.gid,
-            ),
-            None => None,
-        };
-        let identity = match (user, group) {
-            (None, None) => return Ok(None),
-            (None, Some(gid)) => Identity { uid: own.uid, gid, groups: vec![gid] },
-            (Some(user), group) => {
-                let gid = group.unwrap_or(user.gid);
-                Identity { uid: user.uid, gid, groups: self.groups_of(&user.name, gid) }
+            (None, Some(gid), _) => Some(Identity { uid: own.uid, gid, groups: vec![gid] }),
+            (Some(user), gid, _) => {
+                let gid = gid.unwrap_or(user.gid);
+                Some(Identity { uid: user.uid, gid, groups: self.groups_of(&user.name, gid) })
             }
         };
+        if let (Some(identity), Some(names)) = (&mut identity, account.groups) {
+            identity.groups = vec![identity.gid];
+            for name in names {
+                let gid = group("groups", name)?.gid;
+                if !identity.groups.contains(&gid) {
+                    identity.groups.push(gid);
+                }
+            }
+        }
         if own.uid == 0 {
-            return Ok(Some(identity));
+            return Ok(identity);
         }
-        if (identity.uid, identity.gid) == (own.uid, own.gid) {
-            return Ok(None);
+        match only_root(account, identity.as_ref(), own) {
+            Some((key, what)) => {
+                Err(Unfit { key, why: format!("only a daemon of root may {what}") })
+            }
+            None => Ok(None),
         }
-        let key = if identity.uid == own.uid { "gid" } else { "uid" };
-        Err(format!("{key}: only a daemon of root may run a job as another user or group"))
+    }
+
+    /// A user, by name or else by number.
+    ///
+    /// # Errors
+    /// A text for people: there is no such user.
+    pub fn find(&self, text: &str) -> Result<&User, String> {
+        self.user(text).ok_or_else(|| format!("there is no user {text:?}"))
     }
 
     /// All users of a group, a name or else a number: those whom it lists, and those whose own group it
@@ -174,13 +196,15 @@ impl Tables {
 }
 
 impl User {
-    /// Reads `name:password:uid:gid:`, and not what comes behind.
+    /// Reads `name:password:uid:gid:comment:home:shell`.
     fn parse(line: &str) -> Option<Self> {
         let mut fields = line.split(':');
         let name = account_name(fields.next()?)?;
         let uid = number(fields.nth(1)?)?;
         let gid = number(fields.next()?)?;
-        Some(Self { name, uid, gid })
+        let mut text = |skipped| fields.nth(skipped).unwrap_or_default().trim().to_owned();
+        let (home, shell) = (text(1), text(0));
+        Some(Self { name, uid, gid, home, shell })
     }
 }
 
@@ -193,6 +217,24 @@ impl Group {
         let members = fields.next().unwrap_or_default().split(',').map(str::trim);
         let members = members.filter(|member| !member.is_empty()).map(str::to_owned).collect();
         Some(Self { name, gid, members })
+    }
+}
+
+/// What of an account is not for somebody who is not root: the key, and what it asks for.
+fn only_root(
+    account: &Account<'_>,
+    identity: Option<&Identity>,
+    own: Own,
+) -> Option<(&'static str, &'static str)> {
+    let another = "run a job as another user or group";
+    match identity {
+        Some(identity) if identity.uid != own.uid => Some(("uid", another)),
+        Some(identity) if identity.gid != own.gid => Some(("gid", another)),
+        Some(_) if account.groups.is_some() => Some(("groups", "choose the groups of a job")),
+        Some(_) | None if account.with_capabilities => {
+            Some(("capabilities", "choose the capabilities of a job"))
+        }
+        Some(_) | None => None,
     }
 }
 
@@ -234,9 +276,17 @@ logs:x:5:web,web,other
     const WEB: Own = Own { uid: 100, gid: 33 };
 
     fn ask(uid: &str, gid: &str, own: Own) -> Result<Option<Identity>, String> {
-        let given = |text: &'static str| (!text.is_empty()).then_some(text);
-        let leak = |text: &str| -> &'static str { text.to_owned().leak() };
-        Tables::parse(USERS, GROUPS).resolve(given(leak(uid)), given(leak(gid)), own)
+        let (uid, gid) = (given(uid), given(gid));
+        asked(&Account { uid, gid, ..Account::default() }, own)
+    }
+
+    fn given(text: &str) -> Option<&str> {
+        (!text.is_empty()).then_some(text)
+    }
+
+    fn asked(account: &Account<'_>, own: Own) -> Result<Option<Identity>, String> {
+        let found = Tables::parse(USERS, GROUPS).resolve(account, own);
+        found.map_err(|unfit| unfit.to_string())
     }
 
     fn identity(uid: u32, gid: u32, groups: &[u32]) -> Result<Option<Identity>, String> {
@@ -276,8 +326,46 @@ logs:x:5:web,web,other
             assert_eq!(ask(user, "", ROOT), refused, "{user}");
         }
         assert_eq!(ask("web", "x", ROOT), Err("gid: there is no group \"x\"".into()));
-        let empty = Tables::parse("", "").resolve(Some(""), None, ROOT);
+        let nameless = Account { uid: Some(""), ..Account::default() };
+        let empty =
+            Tables::parse("", "").resolve(&nameless, ROOT).map_err(|unfit| unfit.to_string());
         assert_eq!(empty, Err("uid: there is no user \"\"".into()));
+    }
+
+    #[test]
+    fn groups_that_are_named_take_the_place_of_those_that_list_the_user() {
+        let ask = |uid: &str, gid: &str, groups: &[&str], own| {
+            let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+            let (uid, gid) = (given(uid), given(gid));
+            asked(&Account { uid, gid, groups: Some(&groups), with_capabilities: false }, own)
+        };
+        assert_eq!(ask("web", "", &[], ROOT), identity(100, 33, &[33]));
+        assert_eq!(ask("web", "", &["logs", "4", "www"], ROOT), identity(100, 33, &[33, 5, 4]));
+        assert_eq!(ask("", "adm", &["logs"], ROOT), identity(0, 4, &[4, 5]));
+        assert_eq!(ask("", "", &["logs"], ROOT), identity(0, 0, &[0, 5]));
+        let none = Err("groups: there is no group \"x\"".into());
+        assert_eq!(ask("web", "", &["logs", "x"], ROOT), none);
+        let only = Err("groups: only a daemon of root may choose the groups of a job".into());
+        assert_eq!(ask("", "", &["logs"], WEB), only);
+        assert_eq!(ask("web", "", &[], WEB), only);
+    }
+
+    #[test]
+    fn only_root_chooses_capabilities() {
+        let account = Account { with_capabilities: true, ..Account::default() };
+        assert_eq!(asked(&account, ROOT), Ok(None));
+        let refused = asked(&account, WEB);
+        let only = "capabilities: only a daemon of root may choose the capabilities of a job";
+        assert_eq!(refused, Err(only.into()));
+    }
+
+    #[test]
+    fn a_user_has_a_home_and_a_shell() {
+        let tables = Tables::parse(USERS, GROUPS);
+        let user = tables.find("100").expect("web");
+        assert_eq!((user.home.as_str(), user.shell.as_str()), ("/srv/web", "/bin/false"));
+        assert_eq!(tables.find("200").map(|user| user.home.clone()), Ok("/nowhere".into()));
+        assert!(tables.find("nobody").is_err());
     }
 
     #[test]
@@ -299,13 +387,14 @@ logs:x:5:web,web,other
         assert_eq!(is_root(), own_uid() == 0);
         let expected =
             if is_root() { Some(Identity { uid: 0, gid: 0, groups: vec![0] }) } else { None };
-        match resolve(Some("root"), None) {
+        let root = Account { uid: Some("root"), ..Account::default() };
+        match resolve(&root) {
             Ok(found) => assert_eq!(
                 found.map(|found| (found.uid, found.gid)),
                 expected.map(|expected| (expected.uid, expected.gid))
             ),
-            Err(text) => assert!(!is_root() && text.starts_with("uid: only"), "{text}"),
+            Err(unfit) => assert!(!is_root() && unfit.why.starts_with("only"), "{unfit}"),
         }
-        assert_eq!(resolve(None, None), Ok(None));
+        assert_eq!(resolve(&Account::default()), Ok(None));
     }
 }

@@ -120,7 +120,8 @@ fn many_nodes_come_at_once_and_are_gone_at_once() {
     let descriptors = procs::fds(lookupd.os_pid);
     drop(nodes);
     until("they are gone", || lookupd.get("/debug/counters")["nodes"] == 0);
-    until("their descriptors are closed", || procs::fds(lookupd.os_pid) + 300 <= descriptors);
+    let closed = || descriptors == 0 || procs::fds(lookupd.os_pid) + 300 <= descriptors;
+    until("their descriptors are closed", closed);
 }
 
 #[test]

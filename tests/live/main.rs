@@ -15,6 +15,7 @@ mod dev;
 mod ending;
 mod etcd;
 mod farm;
+mod host;
 mod http;
 #[cfg(feature = "tls")]
 mod https;

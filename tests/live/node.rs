@@ -308,10 +308,13 @@ impl Node {
 
     /// Waits for its end and gives its exit code.
     pub(crate) fn ended(&mut self) -> Option<i32> {
+        self.status().code()
+    }
+
+    /// Waits for its end and tells how that was.
+    pub(crate) fn status(&mut self) -> ExitStatus {
         let child = self.child.as_mut().expect("it is our child");
-        let status: ExitStatus =
-            until_some("gafferd ends", || child.try_wait().expect("it is our child"));
-        status.code()
+        until_some("gafferd ends", || child.try_wait().expect("it is our child"))
     }
 
     /// TERM, and its graceful end.

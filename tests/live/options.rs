@@ -58,6 +58,42 @@ fn uid_gid_and_groups_are_applied() {
 }
 
 #[test]
+fn groups_capabilities_and_no_new_privs_are_applied() {
+    if !users::is_root() {
+        println!("skipped: only root may change who a process is");
+        return;
+    }
+    let node = Folder::new().start();
+    let cmd = "grep -E '^(Groups|CapEff|CapBnd|NoNewPrivs):' /proc/self/status | tr -s '\\t ' ' '";
+    let options = json!({
+        "uid": "nobody", "cwd": "/", "groups": ["daemon", 7],
+        "capabilities": ["net_bind_service"], "no_new_privs": true,
+    });
+    let said = says(&node, "all", cmd, options);
+    let own = Command::new("id").args(["-g", "nobody"]).output().expect("id runs").stdout;
+    let groups = format!("Groups: 1 7 {} ", String::from_utf8_lossy(&own).trim());
+    let kept = "0000000000000400";
+    let expected = [groups, format!("CapEff: {kept}"), format!("CapBnd: {kept}")];
+    assert_eq!(said[..3], expected);
+    assert_eq!(said[3], "NoNewPrivs: 1");
+    let cmd = "grep -E '^(Cap(Eff|Bnd)|NoNewPrivs):' /proc/self/status | tr -s '\\t ' ' '";
+    let said = says(&node, "bare", cmd, json!({"capabilities": []}));
+    let none = "0000000000000000";
+    assert_eq!(
+        said,
+        [format!("CapEff: {none}"), format!("CapBnd: {none}"), "NoNewPrivs: 0".into()]
+    );
+}
+
+#[test]
+fn a_job_finds_nothing_that_a_service_manager_tells_the_daemon() {
+    let folder = Folder::new().env("NOTIFY_SOCKET", "/run/n").env("LISTEN_FDS", "1");
+    let node = folder.env("CREDENTIALS_DIRECTORY", "/run/c").env("KEPT", "yes").start();
+    let cmd = "env | grep -E '^(NOTIFY|LISTEN|CREDENTIALS|KEPT)'";
+    assert_eq!(says(&node, "env", cmd, json!({"os_env": true})), ["KEPT=yes"]);
+}
+
+#[test]
 fn the_process_has_the_world_it_was_given() {
     let node = Folder::new().env("FROM_GAFFERD", "yes").start();
     let own = node.path("").canonicalize().expect("it is there");

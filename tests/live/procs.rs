@@ -95,9 +95,13 @@ pub(crate) fn children(os_pid: i32) -> Vec<i32> {
     stats.filter(|stat| stat.ppid == os_pid).map(|stat| stat.os_pid.0).collect()
 }
 
-/// How many descriptors a process has open.
+/// How many descriptors a process has open; 0 where only root may look, as into a daemon, which guards its
+/// memory.
 pub(crate) fn fds(os_pid: i32) -> usize {
-    procfs::count_fds(OsPid(os_pid)).unwrap_or(0)
+    procfs::count_fds(OsPid(os_pid)).unwrap_or_else(|| {
+        println!("skipped: only root may count the descriptors of a daemon");
+        0
+    })
 }
 
 /// Sends a signal by its number. That the process is gone already is as good.

@@ -26,7 +26,8 @@
 //! - `deaf`, `hearing`: processes ignore all but KILL, or end with TERM and INT
 //! - `spawns fail exec 2`, `spawns work`; `stores fail 28`, `stores work`
 //! - `signal TERM`: the daemon gets a signal
-//! - at the top: `host NAME`, `origin URL`: who may ask; `require-key`: a key is asked for; `file NAME CONFIG`: a job of a file
+//! - at the top: `host NAME`, `origin URL`: who may ask; `require-key`: a key is asked for; `of-root`: the node
+//!   runs as root; `file NAME CONFIG`: a job of a file
 //!
 //! and what comes of it, which `GOLDEN_WRITE=1` writes anew; read the difference before you keep it:
 //!
@@ -213,7 +214,8 @@ pub(crate) fn replay(text: &str, piece: &mut dyn FnMut() -> usize) -> Replay {
         }
     }
     let require_key = text.lines().any(|line| line == "require-key");
-    let keeping = Keeping { require_key, owners: OWNERS.into(), root: false };
+    let root = text.lines().any(|line| line == "of-root");
+    let keeping = Keeping { require_key, owners: OWNERS.into(), root };
     let (console, legacy) = (Console::default(), Legacy::default());
     let (parts, kept) = ((access, console, legacy), (registration(&lookups), keeping));
     let node = FakeNode::begun(parts, files, kept, start());
@@ -293,7 +295,7 @@ impl Player<'_> {
     fn step(&mut self, word: &str, rest: &str) {
         let words: Vec<&str> = rest.split(' ').collect();
         match (word, words.as_slice()) {
-            ("" | "#" | "host" | "origin" | "file" | "lookupd" | "require-key", _) => {}
+            ("" | "#" | "host" | "origin" | "file" | "lookupd" | "require-key" | "of-root", _) => {}
             ("link", [number, what, ..]) => {
                 let text = rest.splitn(3, ' ').nth(2).unwrap_or_default();
                 self.link(number.parse().expect("a number"), what, text);

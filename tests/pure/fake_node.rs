@@ -10,7 +10,7 @@ use gaffer::base::address::Address;
 use gaffer::base::clock::Now;
 use gaffer::base::error::{Errno, Stage};
 use gaffer::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
-use gaffer::base::order::Identity;
+use gaffer::base::order::{Account, Identity, Unfit};
 use gaffer::base::process::{ExitStatus, Signal};
 use gaffer::front::access::Access;
 use gaffer::front::passwords::{self, Outcome};
@@ -86,14 +86,18 @@ enum Fact {
 struct OneUser;
 
 impl Accounts for OneUser {
-    fn resolve(&self, uid: Option<&str>, gid: Option<&str>) -> Result<Option<Identity>, String> {
-        match (uid, gid) {
+    fn resolve(&self, account: &Account<'_>) -> Result<Option<Identity>, Unfit> {
+        let unknown = |key, kind: &str, name: &str| {
+            let why = format!("there is no {kind} {name:?}");
+            Err(Unfit { key, why })
+        };
+        match (account.uid, account.gid) {
             (None, None) => Ok(None),
             (Some("www" | "33"), None | Some("www" | "33")) => {
                 Ok(Some(Identity { uid: 33, gid: 33, groups: Vec::new() }))
             }
-            (Some(uid), _) => Err(format!("uid: there is no user {uid:?}")),
-            (None, Some(gid)) => Err(format!("gid: there is no group {gid:?}")),
+            (Some(uid), _) => unknown("uid", "user", uid),
+            (None, Some(gid)) => unknown("gid", "group", gid),
         }
     }
 }

@@ -123,7 +123,7 @@ fn a_job_of_the_api_keeps_its_name_at_the_start_and_when_the_configuration_is_re
 
 /// A configuration that says each key, and for each another value, with what that change does to a
 /// process that runs.
-fn changes() -> [(&'static str, Value, Value, bool); 26] {
+fn changes() -> [(&'static str, Value, Value, bool); 29] {
     let text = |text: &str| json!(text);
     [
         ("cmd", text("a"), text("b"), true),
@@ -132,6 +132,9 @@ fn changes() -> [(&'static str, Value, Value, bool); 26] {
         ("os_env", json!(true), json!(false), true),
         ("uid", text("www"), text("33"), true),
         ("gid", text("www"), text("33"), true),
+        ("groups", json!(["www"]), json!(["33"]), true),
+        ("capabilities", json!(["chown"]), json!([]), true),
+        ("no_new_privs", json!(false), json!(true), true),
         ("cwd", text("/"), text("/tmp"), true),
         ("shell", json!(false), json!(true), true),
         ("detach", json!(false), json!(true), true),

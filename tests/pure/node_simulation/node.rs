@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use gaffer::base::clock::Now;
 use gaffer::base::error::Errno;
 use gaffer::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
-use gaffer::base::order::{Identity, SpawnOrder};
+use gaffer::base::order::{Account, Identity, SpawnOrder, Unfit};
 use gaffer::base::random::Random;
 use gaffer::front::access::Access;
 use gaffer::front::sockjs::Options;
@@ -125,7 +125,7 @@ impl Disk {
 struct NoAccounts;
 
 impl Accounts for NoAccounts {
-    fn resolve(&self, _: Option<&str>, _: Option<&str>) -> Result<Option<Identity>, String> {
+    fn resolve(&self, _: &Account<'_>) -> Result<Option<Identity>, Unfit> {
         Ok(None)
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use gaffer::base::clock::Now;
 use gaffer::base::ids::{InstanceId, Pid};
-use gaffer::base::order::Identity;
+use gaffer::base::order::{Account, Identity, Unfit};
 use gaffer::base::random::Random;
 use gaffer::supervisor::effect::Ask;
 use gaffer::supervisor::job::Origin;
@@ -49,9 +49,11 @@ pub(crate) struct World {
 struct FakeAccounts(Rc<Cell<bool>>);
 
 impl Accounts for FakeAccounts {
-    fn resolve(&self, uid: Option<&str>, _: Option<&str>) -> Result<Option<Identity>, String> {
-        match uid {
-            Some(_) if self.0.get() => Err("the user table cannot be read".into()),
+    fn resolve(&self, account: &Account<'_>) -> Result<Option<Identity>, Unfit> {
+        match account.uid {
+            Some(_) if self.0.get() => {
+                Err(Unfit { key: "uid", why: "the user table cannot be read".into() })
+            }
             Some(_) => Ok(Some(Identity { uid: 7, gid: 7, groups: Vec::new() })),
             None => Ok(None),
         }
