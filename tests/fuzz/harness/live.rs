@@ -107,9 +107,8 @@ pub fn message(data: &[u8]) {
     topic(&text);
 }
 
-/// A message without an interval of more than 30 days. A number of JSON is a float here, whose last
-/// digit may differ when it is written and read again, and that digit is far below a nanosecond only
-/// where the number is small. A node refuses such intervals anyway.
+/// A message without an interval of more than 30 days. What has nanoseconds is told as a float, which
+/// rounds where the number is large. A node refuses such intervals anyway.
 fn told_exactly(message: Message) -> Message {
     match message {
         Message::Subscribe(mut wish) => {
