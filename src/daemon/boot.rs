@@ -154,6 +154,7 @@ fn setup(
         channel: sockjs::Options {
             cookie: true,
             legacy: settings.sockjs_legacy,
+            framers: settings.access.origins.clone(),
             ..sockjs::Options::default()
         },
         console: Console::new(verbosity),

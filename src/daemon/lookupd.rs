@@ -98,11 +98,17 @@ fn read_security(
 fn setup(settings: &Settings) -> Result<Setup, String> {
     let mut seed = [0; 8];
     entropy::random_bytes(&mut seed).map_err(|errno| format!("no random numbers: {errno}"))?;
-    let legacy = !settings.access.origins.is_empty();
+    let framers = settings.access.origins.clone();
+    let stream = sockjs::Options {
+        cookie: true,
+        legacy: !framers.is_empty(),
+        framers,
+        ..sockjs::Options::default()
+    };
     Ok(Setup {
         access: settings.access.clone(),
         clients: most_clients(),
-        stream: sockjs::Options { cookie: true, legacy, ..sockjs::Options::default() },
+        stream,
         seed: u64::from_le_bytes(seed),
         store: settings.store.clone(),
     })

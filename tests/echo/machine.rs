@@ -40,8 +40,12 @@ pub(crate) struct Echo {
 impl Echo {
     /// A server without clients.
     pub(crate) fn new(seed: u64) -> Self {
-        let options =
-            Options { legacy: true, response_limit: RESPONSE_LIMIT, ..Options::default() };
+        let options = Options {
+            legacy: true,
+            framers: vec!["*".into()],
+            response_limit: RESPONSE_LIMIT,
+            ..Options::default()
+        };
         let closed = Options { websocket: false, ..options.clone() };
         let cookie = Options { cookie: true, ..options.clone() };
         let services = [

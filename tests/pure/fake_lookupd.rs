@@ -66,8 +66,10 @@ impl FakeLookupd {
     /// One that answers from an etcd.
     #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
     pub(crate) fn of(access: Access, store: Option<Cluster>) -> Self {
-        let legacy = !access.origins.is_empty();
-        let stream = sockjs::Options { cookie: true, legacy, ..sockjs::Options::default() };
+        let framers = access.origins.clone();
+        let legacy = !framers.is_empty();
+        let stream =
+            sockjs::Options { cookie: true, legacy, framers, ..sockjs::Options::default() };
         let setup = Setup { access, clients: limits::CONNECTIONS, stream, seed: 1, store };
         let now = Now { mono: Instant::now(), wall: UNIX_EPOCH + WALL };
         let (asked, dialled) = (Vec::new(), Vec::new());

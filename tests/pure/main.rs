@@ -26,6 +26,7 @@ mod lookup_traces;
 mod node_lives;
 mod node_simulation;
 mod old_client;
+mod pages;
 mod permissions;
 mod registration;
 mod registration_simulation;

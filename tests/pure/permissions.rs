@@ -45,7 +45,7 @@ fn kinds() -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn key(secret: &str, permissions: &Value) -> Key {
+pub(crate) fn key(secret: &str, permissions: &Value) -> Key {
     Key {
         hash: hash(secret),
         label: secret.into(),
@@ -60,7 +60,13 @@ fn key(secret: &str, permissions: &Value) -> Key {
 }
 
 /// A node that asks for keys, with one of each kind, a user, and a job whose first process runs.
-fn node() -> FakeNode {
+pub(crate) fn node() -> FakeNode {
+    let keeping = Keeping { require_key: true, owners: BTreeSet::from([0]), root: false };
+    node_of(Access::default(), keeping)
+}
+
+/// The same for these pages, with its door kept like this.
+pub(crate) fn node_of(access: Access, keeping: Keeping) -> FakeNode {
     let mut keys: Vec<Key> =
         kinds().iter().map(|(kind, permissions)| key(kind, permissions)).collect();
     keys.push(Key {
@@ -77,8 +83,7 @@ fn node() -> FakeNode {
     };
     let users = vec![("joe".to_owned(), joe.to_value())];
     let legacy = Legacy { keys: kept, users, ..Legacy::default() };
-    let keeping = Keeping { require_key: true, owners: BTreeSet::from([0]), root: false };
-    let mut node = FakeNode::kept(Access::default(), legacy, keeping);
+    let mut node = FakeNode::kept(access, legacy, keeping);
     let job = json!({"name": "web", "cmd": "a", "redirect_input": true,
         "redirect_output": ["out", "err"]});
     let (status, body) = ask(&mut node, "POST", "/jobs/app", Some("admin"), &job.to_string());
@@ -86,7 +91,7 @@ fn node() -> FakeNode {
     node
 }
 
-fn request(method: &str, path: &str, secret: Option<&str>, body: &str) -> Vec<u8> {
+pub(crate) fn request(method: &str, path: &str, secret: Option<&str>, body: &str) -> Vec<u8> {
     let key = secret.map(|secret| format!("X-Api-Key: {secret}\r\n")).unwrap_or_default();
     let length = body.len();
     format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{key}Content-Length: {length}\r\n\r\n{body}")
@@ -94,7 +99,7 @@ fn request(method: &str, path: &str, secret: Option<&str>, body: &str) -> Vec<u8
 }
 
 /// The status and the body of an answer.
-fn ask(
+pub(crate) fn ask(
     node: &mut FakeNode,
     method: &str,
     path: &str,
@@ -111,7 +116,7 @@ fn ask(
 }
 
 /// A path for a pattern, with what there is.
-fn path(pattern: &str) -> String {
+pub(crate) fn path(pattern: &str) -> String {
     let mut events = ["job", "app", "web", "exit"].into_iter();
     let part = |part: &str| match part {
         ":session" => "app".to_owned(),
@@ -130,7 +135,7 @@ fn path(pattern: &str) -> String {
 }
 
 /// What a client sends there to get on.
-fn body(method: Method, pattern: &str) -> &'static str {
+pub(crate) fn body(method: Method, pattern: &str) -> &'static str {
     match (method, pattern) {
         (Method::Post, "/jobs/:session") => r#"{"name": "new", "cmd": "a"}"#,
         (Method::Put, "/jobs/:session/:job") => r#"{"cmd": "b"}"#,
@@ -165,7 +170,11 @@ fn route_lets(method: Method, pattern: &str, secret: Option<&str>) -> bool {
 }
 
 /// What comes on a websocket that is opened with a key.
-fn opened(node: &mut FakeNode, target: &str, secret: Option<&str>) -> (ConnId, Vec<Said>) {
+pub(crate) fn opened(
+    node: &mut FakeNode,
+    target: &str,
+    secret: Option<&str>,
+) -> (ConnId, Vec<Said>) {
     let conn = node.connect_tcp();
     let key = secret.map(|secret| format!("X-Api-Key: {secret}\r\n")).unwrap_or_default();
     let bytes = ws_client::handshake(target, "Host: localhost\r\n", &key);
@@ -176,7 +185,7 @@ fn opened(node: &mut FakeNode, target: &str, secret: Option<&str>) -> (ConnId, V
     (conn, frames(answer[head..].to_vec()))
 }
 
-fn frames(mut bytes: Vec<u8>) -> Vec<Said> {
+pub(crate) fn frames(mut bytes: Vec<u8>) -> Vec<Said> {
     let mut said = Vec::new();
     while let Some(frame) = ws_client::take(&mut bytes) {
         said.push(frame);
@@ -193,7 +202,7 @@ fn socket_lets(node: &mut FakeNode, target: &str, secret: Option<&str>) -> bool 
 }
 
 /// What a session of the channel is answered.
-fn said(node: &mut FakeNode, conn: ConnId, text: &str) -> Vec<Said> {
+pub(crate) fn said(node: &mut FakeNode, conn: ConnId, text: &str) -> Vec<Said> {
     node.send(conn, &ws_client::frame(ws_client::TEXT, text.as_bytes()), &mut || usize::MAX);
     let bytes = node.take_answer(conn);
     frames(bytes)

@@ -60,6 +60,9 @@ pub struct Options {
     /// the iframe page and the websockets of before the standard. Any page can use them in such a
     /// browser, so they are for services that any page may use.
     pub legacy: bool,
+    /// The origins in whose pages those of ours may stand, which act for the page around them; `*` for
+    /// all. Browsers that tell nobody where a request comes from still know these (CSP level 2).
+    pub framers: Vec<String>,
     /// The client script that the iframe page loads.
     pub sockjs_url: String,
     /// Largest message, and largest body with messages.
@@ -81,6 +84,7 @@ impl Default for Options {
             disconnect_delay: limits::SOCKJS_DISCONNECT,
             cookie: false,
             legacy: false,
+            framers: Vec::new(),
             sockjs_url: "https://cdn.jsdelivr.net/npm/sockjs-client@1/dist/sockjs.min.js".into(),
             message: limits::SOCKJS_MESSAGE,
             queue: limits::SOCKJS_QUEUE,

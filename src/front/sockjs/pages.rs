@@ -30,15 +30,17 @@ pub(super) fn info(options: &Options, entropy: u32) -> Response {
     typed(200, "application/json; charset=UTF-8", body).with("Cache-Control", UNCACHED)
 }
 
-/// What is there to stand in pages of others, where those are served at all.
-const FRAMED: &str = "frame-ancestors *";
+/// The header of what is there to stand in pages of others, and in whose.
+pub(super) fn framed(options: &Options) -> (&'static str, String) {
+    let framers = options.framers.iter().fold(String::new(), |list, origin| list + " " + origin);
+    ("Content-Security-Policy", format!("frame-ancestors 'self'{framers}"))
+}
 
 /// The page that loads the client script.
 pub(super) fn iframe(options: &Options, now: Now) -> Response {
     let page = Response::html(200, sockjs::iframe(&options.sockjs_url));
-    cached(page, now)
-        .with("Cross-Origin-Resource-Policy", "cross-origin")
-        .with("Content-Security-Policy", FRAMED)
+    let (name, framers) = framed(options);
+    cached(page, now).with("Cross-Origin-Resource-Policy", "cross-origin").with(name, framers)
 }
 
 /// The answer to OPTIONS: to an origin that may ask at all, what it may do here. `cors` holds what any
@@ -87,11 +89,7 @@ pub(super) fn not_found() -> Response {
 
 /// The head of an answer with frames, or with thanks for messages.
 pub(super) fn typed(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Response {
-    let mut headers = vec![("Content-Type", kind.to_owned())];
-    if kind.starts_with("text/html") {
-        headers.push(("Content-Security-Policy", FRAMED.to_owned()));
-    }
-    Response { status, headers, body: body.into() }
+    Response { status, headers: vec![("Content-Type", kind.to_owned())], body: body.into() }
 }
 
 /// The cookie by which load balancers find the same server again: the client's own, or any.

@@ -182,7 +182,8 @@ impl Service {
             }
             return;
         };
-        let Some(session) = self.sessions.get(id).filter(|s| s.who == Who::of(peer)) else {
+        let who = Who::of(request, peer);
+        let Some(session) = self.sessions.get(id).filter(|session| session.who.is(&who)) else {
             return self.answer(conn, pages::not_found(), clients, now);
         };
         let refusal: Option<Rc<str>> = match (&session.life, &session.receiver) {
@@ -243,8 +244,8 @@ impl Service {
     ) {
         let Some(peer) = clients.get(conn).map(|client| client.peer) else { return };
         let id = self.names.get(name).copied();
-        let session =
-            id.and_then(|id| self.sessions.get_mut(id)).filter(|s| s.who == Who::of(peer));
+        let who = Who::of(request, peer);
+        let session = id.and_then(|id| self.sessions.get_mut(id)).filter(|s| s.who.is(&who));
         let (Some(id), Some(session)) = (id, session) else {
             return self.answer(conn, pages::not_found(), clients, now);
         };
@@ -287,7 +288,7 @@ impl Service {
         let request = Request { body: Vec::new(), ..request.clone() };
         let id = self.sessions.insert(Session {
             name,
-            who: Who::of(peer),
+            who: Who::of(&request, peer),
             opening: Some(Box::new(Opening { peer, request })),
             life: Life::Open,
             outbox: Outbox::new(self.options.queue),
@@ -312,6 +313,9 @@ impl Service {
         let Way::Stream(envelope) = way else { return };
         let Some(client) = clients.get_mut(conn) else { return };
         let mut response = pages::typed(200, envelope.content_type(), Vec::new());
+        if matches!(envelope, Envelope::Script(_)) {
+            response.headers.push(pages::framed(&self.options));
+        }
         response.headers.append(&mut client.cors);
         client.conn.begin(response, now);
         client.conn.stream(&[envelope.prelude().as_bytes()], now);

@@ -5,10 +5,13 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use sha2::{Digest as _, Sha256};
+
 use super::Opening;
 use crate::base::ids::ConnId;
 use crate::front::outbox::{Next, Outbox};
-use crate::front::peer::Peer;
+use crate::front::peer::{Fingerprint, Peer};
+use crate::front::request::Request;
 use crate::wire::sockjs::{Envelope, Messages};
 
 /// A session.
@@ -81,19 +84,47 @@ pub(super) enum Thanks {
     Ok,
 }
 
-/// Whose a session is: another client that knows its name does not get it.
+/// Whose a session is: another client that knows its name does not get it. On one machine all come from
+/// one address, so that what they say of themselves counts, too.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Who {
+    place: Place,
+    certificate: Option<Fingerprint>,
+    /// The hash of the key that was said, as nobody should hold that for so long.
+    key: Option<[u8; 32]>,
+    /// The page's, as far as a browser tells it.
+    origin: Option<String>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Who {
+enum Place {
     Ip(IpAddr),
     User(Option<u32>),
 }
 
 impl Who {
-    pub(super) fn of(peer: Peer) -> Self {
-        match peer {
-            Peer::Tcp { remote, .. } => Self::Ip(remote.ip().to_canonical()),
-            Peer::Unix { uid } => Self::User(uid),
+    /// Whoever sends this request from there.
+    pub(super) fn of(request: &Request, peer: Peer) -> Self {
+        let place = match peer {
+            Peer::Tcp { remote, .. } => Place::Ip(remote.ip().to_canonical()),
+            Peer::Unix { uid } => Place::User(uid),
+        };
+        let key = request.headers.get("x-api-key");
+        Self {
+            place,
+            certificate: peer.certificate(),
+            key: key.map(|key| Sha256::digest(key.as_bytes()).into()),
+            origin: request.headers.get("origin").map(str::to_owned),
         }
+    }
+
+    /// Whether it is the same who asks now. A page that reads from its own origin tells no origin, and the
+    /// same page tells it when it sends.
+    pub(super) fn is(&self, asks: &Self) -> bool {
+        let pages = self.origin.as_ref().zip(asks.origin.as_ref());
+        let same =
+            (self.place, self.certificate, self.key) == (asks.place, asks.certificate, asks.key);
+        same && pages.is_none_or(|(own, other)| own == other)
     }
 }
 

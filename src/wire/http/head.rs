@@ -7,9 +7,10 @@ use crate::base::limits;
 
 /// Fields that decide something and whose meaning is lost when they come twice. Content-Length and
 /// Transfer-Encoding have rules of their own.
-const SINGLE: [&str; 8] = [
+const SINGLE: [&str; 9] = [
     "host",
     "origin",
+    "sec-fetch-site",
     "authorization",
     "x-api-key",
     "content-type",
@@ -386,6 +387,8 @@ mod tests {
             ("Host: u@h", Refusal::Host),
             ("Host: a,b\r\nHost: c", Refusal::Repeated),
             ("Host: h\r\nORIGIN: a\r\nOrigin: a", Refusal::Repeated),
+            ("Host: h\r\nSec-Fetch-Site: none\r\nSec-Fetch-Site: cross-site", Refusal::Repeated),
+            ("Host: h\r\nX-Api-Key: a\r\nX-Api-Key: b", Refusal::Repeated),
             ("Host: h\r\nExpect: 200-ok", Refusal::Expectation),
         ] {
             refused(format!("GET / HTTP/1.1\r\n{field}\r\n\r\n").as_bytes(), why);
