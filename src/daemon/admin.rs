@@ -154,7 +154,7 @@ fn create(
         Outcome::Failed(reason) => return Err(reason),
         Outcome::Checked(_) => return Err("the password could not be hashed".into()),
     };
-    let made = door.mint(|hash| Key {
+    let made = door.mint(now, |hash| Key {
         hash,
         label: "admin key".into(),
         permissions: Permissions::admin(),

@@ -91,11 +91,14 @@ fn append_to(path: &Path, owner: Option<(u32, u32)>) -> Result<File, Fault> {
 }
 
 impl Log for Logger {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        is_written(metadata.target(), metadata.level())
     }
 
     fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
         let line = line(record.level(), &record.args().to_string());
         let lost = self.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
@@ -111,6 +114,12 @@ impl Log for Logger {
     }
 
     fn flush(&self) {}
+}
+
+/// Whether a message belongs into the log. What libraries tell on the lower levels has in it whatever
+/// clients say: a websocket's messages, and so keys.
+fn is_written(target: &str, level: Level) -> bool {
+    target.starts_with("gaffer") || level <= Level::Info
 }
 
 #[expect(clippy::disallowed_methods, reason = "a log line tells when it was written")]
@@ -165,6 +174,19 @@ pub fn level(name: &str) -> Option<LevelFilter> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn libraries_tell_no_more_than_what_happens() {
+        for (target, level, written) in [
+            ("gaffer::node::clients", Level::Trace, true),
+            ("gafferd", Level::Debug, true),
+            ("tungstenite::protocol", Level::Info, true),
+            ("tungstenite::protocol", Level::Debug, false),
+            ("tungstenite::protocol", Level::Trace, false),
+        ] {
+            assert_eq!(is_written(target, level), written, "{target} {level}");
+        }
+    }
 
     #[test]
     fn a_message_is_one_line_of_bounded_length() {

@@ -10,11 +10,14 @@ use log::info;
 use serde_json::json;
 
 use super::api_auth::{logged_in, not_logged_in};
+use super::api_users::too_many_users;
+use super::clients::demand;
 use super::ctx::Hashing;
 use super::feeds::End;
 use super::gaffer::Gaffer;
 use super::keys::caller::Caller;
-use super::keys::door::{Refused, Then};
+use super::keys::door::{NotPut, Refused, Then};
+use super::keys::key::{hash, KeyId};
 use super::keys::user::User;
 use super::machine::Effect;
 use super::reply;
@@ -104,6 +107,33 @@ pub(super) fn said_key(request: &Request) -> Option<&str> {
     request.headers.get(KEY_FIELD)
 }
 
+/// A path as the log may have it: a key that is named there by its secret is told by its id.
+pub(super) fn path_told(request: &Request) -> String {
+    let Ok(segments) = request.segments() else { return "a path without a text".into() };
+    match segments.split_first() {
+        Some((first, rest)) if first == "keys" => {
+            let told = rest.iter().map(|named| match named.len() {
+                // No key is as short as its id.
+                0..=16 => format!("/{named}"),
+                _ => format!("/{}", KeyId::of(&hash(named))),
+            });
+            format!("/keys{}", told.collect::<String>())
+        }
+        Some(_) | None => request.path.clone(),
+    }
+}
+
+/// The answer to a change of a user that is not made any more.
+fn not_put(why: NotPut) -> Response {
+    match why {
+        NotPut::Stranger => demand(Refused::Stranger),
+        NotPut::Gone => Response::error(404, None),
+        NotPut::There => Response::error(409, Some("there is a user of this name")),
+        NotPut::TooMany => Response::error(409, Some(&too_many_users())),
+        NotPut::Changed => Response::error(409, Some("the user was changed meanwhile")),
+    }
+}
+
 /// Why somebody who stays is sent away.
 const KEY_IS_GONE: &str = "the key is not good any more, or one is asked for now";
 
@@ -138,27 +168,23 @@ impl Gaffer {
         let Some((conn, then)) = self.door.hashed(ticket) else { return };
         let answer = match (then, outcome) {
             (_, Outcome::Failed(reason)) => Some(Response::error(500, Some(&reason))),
-            (Then::Login { name, password, from }, Outcome::Checked(true)) => {
-                self.door.forgive(&name, &from);
-                Some(self.log_in(conn, &name, password, now))
-            }
-            (Then::Login { .. }, Outcome::Checked(false)) => Some(not_logged_in()),
-            (Then::Add(name, user), Outcome::Made(password)) => {
-                Some(if self.door.users.get(&name).is_some() {
-                    Response::error(409, Some("there is a user of this name"))
+            (Then::Login { name, password, stored, from }, Outcome::Checked(true)) => {
+                let is = self.door.users.get(&name).map(|user| &user.password);
+                Some(if is == stored.as_ref() {
+                    self.door.forgive(&name, &from);
+                    self.log_in(conn, &name, password, now)
                 } else {
-                    self.door.put_user(&name, User { password, ..user });
-                    reply::ok(200)
+                    not_logged_in()
                 })
             }
-            (Then::Replace(name, user), Outcome::Made(password)) => {
-                Some(self.change_user(&name, |_| User { password, ..user }))
+            (Then::Login { .. }, Outcome::Checked(false)) => Some(not_logged_in()),
+            (Then::Put(put), Outcome::Made(password)) => {
+                let done = self.door.put(*put, password, now.wall);
+                Some(done.map_or_else(not_put, |()| reply::ok(200)))
             }
-            (Then::Password(name), Outcome::Made(password)) => {
-                Some(self.change_user(&name, |user| User { password, ..user }))
-            }
-            (Then::Upgrade(name), Outcome::Made(password)) => {
-                if let Some(user) = self.door.users.get(&name).cloned() {
+            (Then::Upgrade { name, old }, Outcome::Made(password)) => {
+                let user = self.door.users.get(&name).filter(|user| user.password == old);
+                if let Some(user) = user.cloned() {
                     self.door.put_user(&name, User { password, ..user });
                 }
                 None
@@ -173,10 +199,11 @@ impl Gaffer {
     }
 
     fn log_in(&mut self, conn: ConnId, name: &str, password: String, now: Now) -> Response {
-        let stored = self.door.users.get(name).map(|user| is_outdated(&user.password));
-        if stored == Some(true) {
+        let stored = self.door.users.get(name).map(|user| user.password.clone());
+        if let Some(old) = stored.filter(|stored| is_outdated(stored)) {
             let task = self.door.hashing(password);
-            if let Some(ticket) = self.door.wait(conn, Then::Upgrade(name.to_owned())) {
+            let then = Then::Upgrade { name: name.to_owned(), old };
+            if let Some(ticket) = self.door.wait(conn, then) {
                 self.effects.push(Effect::Hash { ticket, task });
             }
         }
@@ -184,15 +211,6 @@ impl Gaffer {
         let there = self.clients.get(conn).is_some_and(|client| !client.conn.is_finished());
         let key = if there { self.door.login(name, now.wall) } else { None };
         logged_in(key.as_deref())
-    }
-
-    fn change_user(&mut self, name: &str, change: impl FnOnce(User) -> User) -> Response {
-        let Some(user) = self.door.users.get(name).cloned() else {
-            return Response::error(404, None);
-        };
-        self.door.put_user(name, change(user));
-        self.door.end_logins(name);
-        reply::ok(200)
     }
 
     /// Writes down what changed of keys and users, and sends those away who lost their key.

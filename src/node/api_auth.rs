@@ -27,8 +27,8 @@ pub fn login(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
         Response::error(429, Some(detail)).with("Retry-After", seconds.to_string())
     })?;
     let stored = ctx.door.users.get(&name).map(|user| user.password.clone());
-    let task = Task::Check { password: password.clone(), stored };
-    Ok(Answer::Hash(Hashing { task, then: Then::Login { name, password, from } }))
+    let task = Task::Check { password: password.clone(), stored: stored.clone() };
+    Ok(Answer::Hash(Hashing { task, then: Then::Login { name, password, stored, from } }))
 }
 
 /// The name and the password in a header of basic authentication (RFC 7617).

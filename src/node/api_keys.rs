@@ -45,7 +45,7 @@ pub fn create(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     }
     let parent = parent(ctx, wish.parent.as_deref())?;
     let now = ctx.now.wall;
-    let made = ctx.door.mint(|hash| Key {
+    let made = ctx.door.mint(now, |hash| Key {
         hash,
         label: wish.label,
         permissions: wish.permissions,
@@ -197,6 +197,6 @@ pub fn show(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
 /// `DELETE /keys/K`: it is good no more, nor is any that came from it.
 pub fn delete(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     let id = named(ctx, call)?;
-    ctx.door.revoke(&id);
+    ctx.door.revoke(&[id]);
     Ok(reply::ok(200).into())
 }

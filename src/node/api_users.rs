@@ -5,7 +5,7 @@ use serde_json::{json, Map, Value};
 
 use super::api_keys::{forbidden, includes};
 use super::ctx::{Answer, Call, Ctx, Hashing};
-use super::keys::door::Then;
+use super::keys::door::{Put, Then};
 use super::keys::key::KeyId;
 use super::keys::user::{User, ADMIN, APPLICATION};
 use super::keys::users::check_name;
@@ -78,11 +78,11 @@ impl Wish {
     }
 
     /// Does it at once, or when the password is hashed.
-    fn go(self, ctx: &mut Ctx<'_>, name: String, then: fn(String, User) -> Then) -> Answer {
+    fn go(self, ctx: &mut Ctx<'_>, name: String, before: Option<User>) -> Answer {
         match self.password {
             Password::Plain(plain) => {
-                let task = ctx.door.hashing(plain);
-                Answer::Hash(Hashing { task, then: then(name, self.user) })
+                let by = ctx.caller.clone();
+                put(ctx, plain, Put { by, name, before, after: Some(self.user) })
             }
             Password::Hash(hash) => {
                 ctx.door.put_user(&name, User { password: hash, ..self.user });
@@ -91,6 +91,11 @@ impl Wish {
             }
         }
     }
+}
+
+fn put(ctx: &mut Ctx<'_>, password: String, put: Put) -> Answer {
+    let task = ctx.door.hashing(password);
+    Answer::Hash(Hashing { task, then: Then::Put(Box::new(put)) })
 }
 
 fn password(value: &Value) -> Result<String, Response> {
@@ -150,10 +155,14 @@ pub fn create(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
         return Err(Response::error(409, Some("there is a user of this name")));
     }
     if !ctx.door.users.has_room() {
-        let detail = format!("there are {} users, and no more may be", limits::USERS);
-        return Err(Response::error(409, Some(&detail)));
+        return Err(Response::error(409, Some(&too_many_users())));
     }
-    Ok(wish.go(ctx, name, Then::Add))
+    Ok(wish.go(ctx, name, None))
+}
+
+/// Why there is no room for one more.
+pub(super) fn too_many_users() -> String {
+    format!("there are {} users, and no more may be", limits::USERS)
 }
 
 /// `GET /users/U`: one user. His password is told to nobody.
@@ -164,9 +173,9 @@ pub fn show(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
 
 /// `PUT /users/U`: all of him anew.
 pub fn replace(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
-    let (name, _) = named(ctx, call)?;
+    let (name, user) = named(ctx, call)?;
     let wish = Wish::read(ctx, body(call)?)?;
-    Ok(wish.go(ctx, name, Then::Replace))
+    Ok(wish.go(ctx, name, Some(user)))
 }
 
 /// `DELETE /users/U`: he is gone, and his logins with him.
@@ -178,11 +187,11 @@ pub fn delete(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
 
 /// `PUT /users/U/password`: another password, which ends his logins.
 pub fn set_password(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
-    let (name, _) = named(ctx, call)?;
+    let (name, user) = named(ctx, call)?;
     let body = body(call)?;
     let value = body.get("password").ok_or_else(|| bad_request("password is missing"))?;
-    let task = ctx.door.hashing(password(value)?);
-    Ok(Answer::Hash(Hashing { task, then: Then::Password(name) }))
+    let by = ctx.caller.clone();
+    Ok(put(ctx, password(value)?, Put { by, name, before: Some(user), after: None }))
 }
 
 /// `PUT /users/U/key`: another key, or none; it ends his logins.

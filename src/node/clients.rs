@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use log::debug;
 
-use super::admission::audit;
+use super::admission::{audit, path_told};
 use super::channel;
 use super::ctx::{Answer, Call, Ctx};
 use super::gaffer::Gaffer;
@@ -44,7 +44,7 @@ fn changes(request: &Request) -> bool {
 }
 
 /// The answer to somebody who has to say a key.
-fn demand(refused: Refused) -> Response {
+pub(super) fn demand(refused: Refused) -> Response {
     match refused {
         Refused::Nobody => Response::error(401, Some("a key is asked for: say it in X-Api-Key")),
         Refused::Stranger => {
@@ -59,7 +59,7 @@ impl Gaffer {
         while let Some(client) = self.clients.get_mut(id) {
             let Some(request) = client.conn.take_request() else { break };
             let peer = client.peer;
-            debug!("{peer} {} {}", request.method.name(), request.path);
+            debug!("{peer} {} {}", request.method.name(), path_told(&request));
             let handled = match self.channel_rest(&request) {
                 Some(rest) => match self.access.admit(&request, peer) {
                     Ok(cors) => Handled { cors, ..Answer::Channel(rest).into() },
@@ -71,7 +71,7 @@ impl Gaffer {
             if let Some(client) = self.clients.get_mut(id) {
                 client.cors = cors;
                 client.audited = caller.as_ref().filter(|_| changes(&request)).map(|caller| {
-                    format!("{} {} {}", caller.who, request.method.name(), request.path)
+                    format!("{} {} {}", caller.who, request.method.name(), path_told(&request))
                 });
             }
             match answer {

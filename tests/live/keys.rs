@@ -1,13 +1,18 @@
 //! Keys and users of a real gafferd: asked for, kept, told in the log, and never seen there.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use data_encoding::BASE64;
 use serde_json::{json, Value};
 
 use super::http::{Answer, Client};
 use super::node::{Folder, Node};
+use super::until::until;
+use super::ws_client;
 
 /// A node that asks for keys.
 fn node() -> Node {
@@ -139,4 +144,92 @@ fn an_administrator_is_made_before_the_first_start() {
     assert_eq!(with(&node, &format!("X-Api-Key: {key}"), "/keys").status, 200);
     let basic = format!("Authorization: Basic {}", BASE64.encode(b"boss:s3cret"));
     assert_eq!(with(&node, &basic, "/auth").status, 200);
+}
+
+/// Sends bytes, and reads until this came or the connection is closed.
+fn hear(node: &Node, bytes: &[u8], until: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", node.port)).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time");
+    stream.write_all(bytes).expect("sent");
+    let mut heard = String::new();
+    let mut buffer = [0; 4096];
+    while !heard.contains(until) {
+        match stream.read(&mut buffer).expect("read") {
+            0 => break,
+            count => heard += &String::from_utf8_lossy(&buffer[..count]),
+        }
+    }
+    assert!(heard.contains(until), "{heard}");
+    heard
+}
+
+/// Says texts on a websocket of the channel.
+fn say(node: &Node, texts: &[String], until: &str) -> String {
+    let mut bytes = ws_client::handshake("/channel/websocket", "Host: localhost\r\n", "");
+    for text in texts {
+        bytes.extend(ws_client::frame(ws_client::TEXT, text.as_bytes()));
+    }
+    hear(node, &bytes, until)
+}
+
+#[test]
+fn no_secret_is_in_the_log_or_told_to_anybody_else() {
+    let node = Folder::new().args(&["--require-key", "--log-level", "trace"]).start();
+    let admin = minted(&node, json!({"admin": true}));
+    let weak = minted(&node, json!({"create_key": true, "manage": ["t"]}));
+    let made = owner(&node, "POST", "/keys", &json!({"permissions": {"read": ["*"]}}));
+    let user = json!({"username": "joe", "password": "hush-password", "key": made["id"]});
+    owner(&node, "POST", "/users", &user);
+    let basic = |text: &str| format!("Authorization: Basic {}", BASE64.encode(text.as_bytes()));
+    let login = with(&node, &basic("joe:hush-password"), "/auth").json();
+    let login = login["api_key"].as_str().expect("a key").to_owned();
+    assert_eq!(with(&node, &basic("joe:hush-guess"), "/auth").status, 401);
+    assert_eq!(with(&node, "X-Api-Key: hush-wrong", "/jobs").status, 403);
+
+    // A key may be named by itself in a path, and is found there or not.
+    let ask = |key: &str, method: &str, path: &str, body: &str| {
+        let lines = format!("X-Api-Key: {key}\r\n");
+        node.client().request_with(method, path, &lines, body).expect("answered")
+    };
+    let encoded = admin.replacen('a', "%61", 1);
+    for (key, status) in [(&admin, 200), (&weak, 404)] {
+        for named in [&admin, &encoded] {
+            assert_eq!(ask(key, "GET", &format!("/keys/{named}"), "").status, status);
+            assert_eq!(ask(&weak, "DELETE", &format!("/keys/{named}"), "").status, 404);
+            assert_eq!(ask(&weak, "DELETE", &format!("/keys/{named}/x"), "").status, 404);
+        }
+    }
+    let job = json!({"name": "env", "cmd": "sleep 1000", "env": {"DB_PASSWORD": "hush-env"}});
+    assert_eq!(ask(&admin, "POST", "/jobs/t", &job.to_string()).status, 200);
+    let none = json!({"name": "none", "cmd": "/no/such", "env": {"DB_PASSWORD": "hush-env"}});
+    assert_eq!(ask(&admin, "POST", "/jobs/t", &none.to_string()).status, 200);
+    let half = r#"{"password": "hush-half"#;
+    let half = ask(&admin, "PUT", "/users/joe/password", half);
+    assert_eq!((half.status, half.text().contains("hush")), (400, false));
+    let command = json!({"event": "CMD", "data": {"identity": "i", "name": "jobs"}}).to_string();
+    say(&node, &[format!("AUTH:{admin}"), command], "t.env");
+    say(&node, &["AUTH:hush-said".to_owned()], "AUTH_REQUIRED");
+
+    let watch = "GET /watch?since=0&feed=continuous HTTP/1.1\r\nHost: localhost\r\n";
+    let watch = format!("{watch}X-Api-Key: {admin}\r\n\r\n");
+    let events = hear(&node, watch.as_bytes(), "\"t.none\"");
+    let mut told = vec![("the events", events)];
+    for path in [
+        "/debug/counters",
+        "/jobs/t/env",
+        "/1",
+        "/keys?include_keys=1",
+        "/users?include_user=1",
+        "/",
+    ] {
+        told.push((path, ask(&admin, "GET", path, "").text()));
+    }
+    until("all of it is in the log", || node.log().contains("channel"));
+    told.push(("the log", node.log()));
+    for (place, told) in told {
+        assert!(!told.contains("hush") && !told.contains("$argon2id$"), "{place}: {told}");
+        for key in [&admin, &encoded, &weak, &login] {
+            assert!(!told.contains(key.as_str()), "{place}: {told}");
+        }
+    }
 }

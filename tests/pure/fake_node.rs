@@ -63,6 +63,9 @@ pub(crate) struct FakeNode {
     pub(crate) registration: Registration,
     /// How its door is kept from then on.
     pub(crate) keeping: Keeping,
+    /// The worker is at something else: passwords are hashed when it is told to go on.
+    pub(crate) busy: bool,
+    hashes: VecDeque<(u64, passwords::Task)>,
 }
 
 struct Process {
@@ -206,6 +209,8 @@ impl FakeNode {
             dialled: Vec::new(),
             registration,
             keeping,
+            busy: false,
+            hashes: VecDeque::new(),
         };
         node.gaffer.begin(legacy, files, now);
         node.settle();
@@ -284,6 +289,17 @@ impl FakeNode {
     pub(crate) fn instance(&self, os_pid: OsPid) -> InstanceId {
         let found = self.processes.iter().find(|(_, process)| process.os_pid == os_pid);
         found.map(|(id, _)| *id).unwrap_or_else(|| panic!("there is no process {os_pid}"))
+    }
+
+    /// The worker hashes the passwords that wait for it now; gives how many there were.
+    pub(crate) fn go_on(&mut self) -> usize {
+        let waiting = std::mem::take(&mut self.hashes);
+        let count = waiting.len();
+        for (ticket, task) in waiting {
+            self.facts.push_back(Fact::Hashed(ticket, passwords::perform(&task)));
+        }
+        self.settle();
+        count
     }
 
     fn tell(&mut self, fact: Fact) {
@@ -385,6 +401,7 @@ impl FakeNode {
                 }
                 self.stored.push((file, write));
             }
+            Effect::Hash { ticket, task } if self.busy => self.hashes.push_back((ticket, task)),
             Effect::Hash { ticket, task } => {
                 self.facts.push_back(Fact::Hashed(ticket, passwords::perform(&task)));
             }

@@ -17,6 +17,7 @@ mod fuzz_corpus;
 mod http_properties;
 mod http_traces;
 mod ini_oracle;
+mod keyholders;
 mod live_properties;
 mod lookup_caps;
 mod lookup_node;

@@ -78,17 +78,49 @@ pub enum Then {
         name: String,
         /// For a better hash than the one that is kept.
         password: String,
+        /// What it is held against: it counts only while it is his.
+        stored: Option<String>,
         /// From here.
         from: Source,
     },
-    /// Take a user in.
-    Add(String, User),
-    /// Put him in the place of what he was.
-    Replace(String, User),
-    /// Change his password.
-    Password(String),
-    /// Keep a better hash of it, and tell nobody.
-    Upgrade(String),
+    /// Take a user in, or change him.
+    Put(Box<Put>),
+    /// Keep a better hash of a password, and tell nobody.
+    Upgrade {
+        /// Of this user.
+        name: String,
+        /// In the place of this one, and of no other that he has got meanwhile.
+        old: String,
+    },
+}
+
+/// What becomes of a user once his password is hashed. Until then much may happen: whoever asked may have
+/// lost his key, and the user may be another one, or have rights that he had not when it was asked.
+#[derive(Clone)]
+pub struct Put {
+    /// Who asked.
+    pub by: Caller,
+    /// The user's name.
+    pub name: String,
+    /// What he was when it was asked; `None` for nobody.
+    pub before: Option<User>,
+    /// What he is to be; `None` for what he is, with another password.
+    pub after: Option<User>,
+}
+
+/// Why a user is not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotPut {
+    /// Whoever asked is nobody any more.
+    Stranger,
+    /// There is no such user any more.
+    Gone,
+    /// There is one of this name already.
+    There,
+    /// There are as many as there may be.
+    TooMany,
+    /// He has other rights than when it was asked.
+    Changed,
 }
 
 impl Door {
@@ -164,17 +196,21 @@ impl Door {
     /// Why there is none.
     pub fn mint(
         &mut self,
+        now: SystemTime,
         make: impl FnOnce(super::key::Hash) -> Key,
     ) -> Result<(KeyId, String), NotMade> {
+        if self.keys.len() >= limits::KEYS {
+            self.clear(now);
+        }
         let secret = self.secrets.key();
         let id = self.keys.add(make(super::key::hash(&secret)))?;
         self.changes.keys.insert(id.clone());
         Ok((id, secret))
     }
 
-    /// Takes a key away with all that came from it; whether there was one.
-    pub fn revoke(&mut self, id: &KeyId) -> bool {
-        let gone = self.keys.remove(id);
+    /// Takes keys away with all that came from them; whether there was one.
+    pub fn revoke(&mut self, ids: &[KeyId]) -> bool {
+        let gone = self.keys.remove(ids);
         let found = !gone.is_empty();
         self.changes.users.extend(self.users.lose(&gone));
         self.changes.keys.extend(gone.iter().cloned());
@@ -182,9 +218,35 @@ impl Door {
         found
     }
 
-    /// Puts a user in the place of him or of nobody.
+    /// Does what was asked for a user, now that his password is hashed. It ends his logins.
+    ///
+    /// # Errors
+    /// Why it is not done any more.
+    pub fn put(&mut self, put: Put, password: String, now: SystemTime) -> Result<(), NotPut> {
+        let Put { by, name, before, after } = put;
+        if !self.is_good(&by, now) {
+            return Err(NotPut::Stranger);
+        }
+        let there = self.users.get(&name);
+        let user = match (before, there) {
+            (None, Some(_)) => return Err(NotPut::There),
+            (None, None) if !self.users.has_room() => return Err(NotPut::TooMany),
+            (Some(_), None) => return Err(NotPut::Gone),
+            (Some(was), Some(is)) if (was.kind, &was.key) != (is.kind, &is.key) => {
+                return Err(NotPut::Changed);
+            }
+            (None, None) | (Some(_), Some(_)) => after.or_else(|| there.cloned()),
+        };
+        let user = user.ok_or(NotPut::Gone)?;
+        self.put_user(&name, User { password, ..user });
+        self.end_logins(&name);
+        Ok(())
+    }
+
+    /// Puts a user in the place of him or of nobody. A key that is gone is none.
     pub fn put_user(&mut self, name: &str, user: User) {
-        self.users.put(name, user);
+        let key = user.key.filter(|key| self.keys.get(key).is_some());
+        self.users.put(name, User { key, ..user });
         self.changes.users.insert(name.to_owned());
     }
 
@@ -200,26 +262,28 @@ impl Door {
 
     /// Ends all logins of a user.
     pub fn end_logins(&mut self, name: &str) {
-        for id in self.keys.logins(name) {
-            self.revoke(&id);
-        }
+        let logins = self.keys.logins(name);
+        self.revoke(&logins);
+    }
+
+    /// Takes those away whose time is over: they would take the place of others.
+    fn clear(&mut self, now: SystemTime) {
+        let over = self.keys.over(now);
+        self.revoke(&over);
     }
 
     /// Makes a key for a login, with what the user's own key permits: its secret, or `None` if he has no
     /// key.
     pub fn login(&mut self, name: &str, now: SystemTime) -> Option<String> {
-        for over in self.keys.over(now) {
-            self.revoke(&over);
-        }
+        self.clear(now);
         let parent = self.users.get(name)?.key.clone()?;
         let chain = self.keys.chain(&parent, now)?;
         let permissions = chain.first()?.permissions.clone();
         let logins = self.keys.logins(name);
         let most = limits::LOGINS - 1;
-        for old in logins.iter().take(logins.len().saturating_sub(most)) {
-            self.revoke(old);
-        }
-        let made = self.mint(|hash| Key {
+        let too_many = logins.len().saturating_sub(most);
+        self.revoke(logins.get(..too_many).unwrap_or_default());
+        let made = self.mint(now, |hash| Key {
             hash,
             label: format!("login of {name}"),
             permissions,
@@ -340,7 +404,7 @@ mod tests {
             login: None,
             extra: Map::new(),
         };
-        door.mint(key).expect("room")
+        door.mint(UNIX_EPOCH, key).expect("room")
     }
 
     #[test]
@@ -383,7 +447,7 @@ mod tests {
             login: None,
             extra: Map::new(),
         };
-        let (id, _) = door.mint(|hash| key(hash, Some([5; 32]))).expect("room");
+        let (id, _) = door.mint(UNIX_EPOCH, |hash| key(hash, Some([5; 32]))).expect("room");
         let with = |shown: [u8; 32]| Peer::Tcp {
             remote: SocketAddr::from(([127, 0, 0, 1], 40_000)),
             tls: Some(Tls { certificate: Some(Fingerprint(shown)) }),
@@ -394,7 +458,7 @@ mod tests {
         assert_eq!(who(&door, None, with([5; 32])), Ok(Some(id.clone())));
         assert_eq!(who(&door, None, with([6; 32])), Err(Refused::Nobody));
         assert_eq!(who(&door, Some("wrong"), with([5; 32])), Err(Refused::Stranger));
-        door.revoke(&id);
+        door.revoke(&[id]);
         assert_eq!(who(&door, None, with([5; 32])), Err(Refused::Nobody));
     }
 
@@ -420,7 +484,7 @@ mod tests {
         let late = UNIX_EPOCH + limits::LOGIN_LIFE + Duration::from_secs(30);
         assert!(door.caller(Some(last), tcp(), late).is_err());
         door.take_changes();
-        assert!(door.revoke(&own));
+        assert!(door.revoke(&[own]));
         assert_eq!(door.take_changes().gone.len(), limits::LOGINS + 1);
         assert!(!door.is_good(&caller, UNIX_EPOCH));
         assert_eq!(door.users.get("joe").and_then(|user| user.key.clone()), None);
@@ -446,7 +510,7 @@ mod tests {
     fn so_many_passwords_wait_and_no_more() {
         let mut door = door(true);
         let conn = ConnId(crate::base::arena::Key { index: 0, generation: 0 });
-        let upgrade = || Then::Upgrade("joe".into());
+        let upgrade = || Then::Upgrade { name: "joe".into(), old: String::new() };
         let tickets: Vec<u64> =
             (0..limits::PASSWORDS_WAITING).filter_map(|_| door.wait(conn, upgrade())).collect();
         assert_eq!(tickets.len(), limits::PASSWORDS_WAITING);

@@ -1,6 +1,6 @@
 //! All keys. A key is found by the hash of what a client says, and holds as long as all before it do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use subtle::ConstantTimeEq as _;
@@ -82,16 +82,13 @@ impl Keys {
 
     /// Whether a key came from another, or is that.
     pub fn is_below(&self, id: &KeyId, other: &KeyId) -> bool {
-        let mut next = Some(id);
-        let mut steps = 0;
-        while let Some(id) = next.filter(|_| steps <= limits::KEY_DEPTH) {
-            if id == other {
-                return true;
-            }
-            next = self.keys.get(id).and_then(|key| key.parent.as_ref());
-            steps += 1;
-        }
-        false
+        self.with_those_before(id).any(|known| known == other)
+    }
+
+    /// A key and those that it came from, however they stand in the table: no circle is without end.
+    fn with_those_before<'a>(&'a self, id: &'a KeyId) -> impl Iterator<Item = &'a KeyId> {
+        let parent = |id: &&KeyId| self.keys.get(*id).and_then(|key| key.parent.as_ref());
+        std::iter::successors(Some(id), parent).take(limits::KEY_DEPTH + 1)
     }
 
     /// Takes a key in.
@@ -115,13 +112,7 @@ impl Keys {
     }
 
     fn depth(&self, id: &KeyId) -> usize {
-        let mut depth = 0;
-        let mut next = Some(id);
-        while let Some(id) = next.filter(|_| depth <= limits::KEY_DEPTH) {
-            depth += 1;
-            next = self.keys.get(id).and_then(|key| key.parent.as_ref());
-        }
-        depth
+        self.with_those_before(id).count()
     }
 
     /// Takes a key as it was kept.
@@ -129,13 +120,15 @@ impl Keys {
         self.keys.insert(key.id(), key);
     }
 
-    /// Takes a key away with all that came from it; gives them.
-    pub fn remove(&mut self, id: &KeyId) -> Vec<KeyId> {
-        if !self.keys.contains_key(id) {
+    /// Takes keys away with all that came from them; gives those. All keys are gone through, and once for
+    /// however many.
+    pub fn remove(&mut self, ids: &[KeyId]) -> Vec<KeyId> {
+        let heads: BTreeSet<&KeyId> = ids.iter().filter(|id| self.keys.contains_key(id)).collect();
+        if heads.is_empty() {
             return Vec::new();
         }
-        let gone: Vec<KeyId> =
-            self.keys.keys().filter(|other| self.is_below(other, id)).cloned().collect();
+        let falls = |id: &&KeyId| self.with_those_before(id).any(|known| heads.contains(known));
+        let gone: Vec<KeyId> = self.keys.keys().filter(falls).cloned().collect();
         for id in &gone {
             self.keys.remove(id);
         }
@@ -208,14 +201,14 @@ mod tests {
         assert_eq!(holds(&keys, &c, 9), None);
         assert_eq!(holds(&keys, &d, 9), Some(2));
         assert_eq!(keys.over(at(9)), std::slice::from_ref(&b));
-        let mut gone = keys.remove(&b);
+        let mut gone = keys.remove(std::slice::from_ref(&b));
         gone.sort();
         let mut both = [b.clone(), c.clone()];
         both.sort();
         assert_eq!(gone, both);
-        assert_eq!(keys.remove(&b), []);
+        assert_eq!(keys.remove(&[b]), []);
         assert_eq!((holds(&keys, &c, 0), holds(&keys, &d, 0)), (None, Some(2)));
-        keys.remove(&a);
+        keys.remove(&[a]);
         assert!(keys.is_empty());
     }
 
