@@ -272,6 +272,24 @@ mod tests {
     }
 
     #[test]
+    fn a_key_goes_to_the_address_that_it_is_kept_for_and_no_other() {
+        let text = "[node \"https://n.example:5001\"]\nkey = one\n";
+        let config = parse(text).expect("sound");
+        let key = |url: &str| config.key(&url.parse().expect("an address")).is_some();
+        assert!(key("https://n.example:5001"));
+        for other in [
+            "http://n.example:5001",
+            "https://n.example:5002",
+            "https://n.example",
+            "https://n.example.evil.org:5001",
+            "https://m.n.example:5001",
+            "unix:n.example:5001",
+        ] {
+            assert!(!key(other), "{other}");
+        }
+    }
+
+    #[test]
     fn a_key_is_kept_and_nothing_else_is_changed() {
         let text = "# mine\n[gaffer]\nlookupd_address = l\n[node \"http://127.0.0.1:5001\"]\ncacert = c\nkey = old\n[node \"unix:/x\"]\nkey = other\n";
         let kept = with_key(text, "http://127.0.0.1:5001", Some("new"));

@@ -534,3 +534,57 @@ fn every_golden_file_is_used() {
     }
     none(findings);
 }
+
+/// What the table of threats is divided into.
+const GROUPS: [&str; 6] =
+    ["[browser]", "[keys]", "[privilege]", "[HTTP]", "[websockets]", "[lookups]"];
+
+/// What is wrong with the table of threats, where these are the names of all functions there are.
+fn threats(table: &str, functions: &BTreeSet<&str>) -> Vec<String> {
+    let (mut findings, mut empty) = (Vec::new(), GROUPS.to_vec());
+    let mut group = "";
+    for (number, line) in (1..).zip(table.lines()) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if line.starts_with('[') {
+            group = line;
+            continue;
+        }
+        empty.retain(|known| *known != group);
+        let mut find = |what: String| findings.push(format!("line {number}: {what}"));
+        let cells: Vec<&str> = line.split(" | ").map(str::trim).collect();
+        let [threat, then, tests] = cells[..] else {
+            find("it has not three cells".into());
+            continue;
+        };
+        if threat.is_empty() || then.is_empty() || tests.is_empty() {
+            find("a cell is empty".into());
+        }
+        for test in tests.split_whitespace().filter(|test| !functions.contains(test)) {
+            find(format!("there is no test {test}"));
+        }
+    }
+    findings.extend(empty.iter().map(|group| format!("{group} has no rows")));
+    findings
+}
+
+/// The name of a function that this line begins.
+fn function(line: &str) -> Option<&str> {
+    line.trim_start().strip_prefix("fn ")?.split(['(', '<']).next()
+}
+
+#[test]
+fn every_threat_has_its_tests() {
+    let all = everything();
+    let lines = all.iter().flat_map(|source| source.tests());
+    let functions: BTreeSet<&str> = lines.filter_map(function).collect();
+    let table = read("tests/golden/threats.table");
+    none(threats(&table, &functions));
+    assert!(table.lines().filter(|line| line.contains(" | ")).count() > 60, "rows are missing");
+    let broken = table.replacen("a_form_of_another_page_changes_nothing", "a_form_is_welcome", 1);
+    assert_eq!(threats(&broken, &functions).len(), 1);
+    let row = "[keys]\nsomebody tries | nothing comes of it | ";
+    assert_eq!(threats(row, &functions).len(), 1 + GROUPS.len() - 1, "no test");
+    assert_eq!(threats("", &functions).len(), GROUPS.len());
+}
