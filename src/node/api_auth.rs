@@ -39,7 +39,9 @@ fn basic(field: &str) -> Option<(String, String)> {
     }
     let text = String::from_utf8(BASE64.decode(word.trim().as_bytes()).ok()?).ok()?;
     let (name, password) = text.split_once(':')?;
-    (password.len() <= limits::PASSWORD).then(|| (name.to_owned(), password.to_owned()))
+    // No user has a longer name, and those that fail are remembered for a while.
+    let fits = name.len() <= limits::USER_NAME && password.len() <= limits::PASSWORD;
+    fits.then(|| (name.to_owned(), password.to_owned()))
 }
 
 /// The answer to a login that succeeded: the key, if there is one.
@@ -70,5 +72,7 @@ mod tests {
         }
         let long = |count| told(&format!("joe:{}", "x".repeat(count))).is_some();
         assert!(long(limits::PASSWORD) && !long(limits::PASSWORD + 1));
+        let named = |count| told(&format!("{}:x", "n".repeat(count))).is_some();
+        assert!(named(limits::USER_NAME) && !named(limits::USER_NAME + 1));
     }
 }

@@ -95,13 +95,21 @@ pub fn show(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     let view = ctx.supervisor.view_job(&name, ctx.now).map_err(|_| no_such_job())?;
     let mut view = json!(view);
     sight.mask(view.pointer_mut("/config/env"));
-    Ok(reply::value(&view).into())
+    Ok(seen(&view, sight).into())
 }
 
 /// How much of a job's environment is seen.
 pub(super) fn sight(ctx: &Ctx<'_>, call: &Call<'_>, job: &JobName) -> Result<Sight, Response> {
     let secrets = includes(call, "secrets")?;
     Sight::of(ctx.caller, job, secrets).map_err(forbidden)
+}
+
+/// The answer with what is seen: one with secrets nobody keeps.
+pub(super) fn seen(view: &Value, sight: Sight) -> Response {
+    match sight {
+        Sight::All => reply::value(view).with("Cache-Control", "no-store"),
+        Sight::Plain | Sight::Names => reply::value(view),
+    }
 }
 
 /// What a job may be that somebody brings: who is no administrator chooses no user for it, and where

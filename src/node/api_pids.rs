@@ -2,7 +2,7 @@
 
 use serde_json::{json, Map, Value};
 
-use super::api_jobs::sight;
+use super::api_jobs::{seen, sight};
 use super::ctx::{Answer, Call, Ctx, Measure};
 use super::reply::{self, manager_error};
 use crate::base::process::Signal;
@@ -23,8 +23,9 @@ pub fn show(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     let view = ctx.supervisor.view_process(pid, ctx.now);
     let mut view = json!(view.map_err(|refusal| manager_error(&refusal))?);
     let job = job_of(ctx, pid).map_err(|refusal| manager_error(&refusal))?;
-    sight(ctx, call, &job)?.mask(view.get_mut("env"));
-    Ok(reply::value(&view).into())
+    let sight = sight(ctx, call, &job)?;
+    sight.mask_process(&mut view);
+    Ok(seen(&view, sight).into())
 }
 
 /// `DELETE /P`: stops one process; a kept one is replaced.

@@ -449,7 +449,7 @@ fn process_info(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> 
     let mut view = json!(view.map_err(|refusal| failed(&refusal))?);
     let world = World { supervisor: ctx.supervisor, door: ctx.door };
     let job = world.job_of(pid).ok_or_else(|| failed(&Refusal::NotFound))?;
-    args.sight(ctx, &job)?.mask(view.get_mut("env"));
+    args.sight(ctx, &job)?.mask_process(&mut view);
     Ok(Outcome::Done(json!({"info": view})))
 }
 

@@ -71,7 +71,36 @@ impl Sight {
             }
         }
     }
+
+    /// Takes what he does not see out of the view of a process. A secret is not seen in its command line,
+    /// either, where `$NAME` has become the value.
+    pub fn mask_process(self, view: &mut Value) {
+        if self != Self::All {
+            let env = view.get("env").and_then(Value::as_object).into_iter().flatten();
+            let texts = env.filter_map(|(name, value)| Some((name, value.as_str()?)));
+            let secrets = texts.filter(|(name, value)| is_secret(name, value));
+            let mut secrets: Vec<String> = secrets
+                .filter(|(_, value)| value.len() >= LEAST_SECRET)
+                .map(|(_, value)| value.to_owned())
+                .collect();
+            // One may be a part of another.
+            secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+            let hide = |word: &mut Value| {
+                let Value::String(text) = word else { return };
+                for secret in &secrets {
+                    *text = text.replace(secret, MASK);
+                }
+            };
+            view.get_mut("cmd").into_iter().for_each(hide);
+            let args = view.get_mut("args").and_then(Value::as_array_mut);
+            args.into_iter().flatten().for_each(hide);
+        }
+        self.mask(view.get_mut("env"));
+    }
 }
+
+/// What is shorter is no secret, and found in words that have nothing to do with it.
+const LEAST_SECRET: usize = 4;
 
 /// Whether a variable looks like a secret: by its name, or as an address with a password in it.
 fn is_secret(name: &str, value: &str) -> bool {

@@ -199,9 +199,10 @@ fn no_secret_is_in_the_log_or_told_to_anybody_else() {
             assert_eq!(ask(&weak, "DELETE", &format!("/keys/{named}/x"), "").status, 404);
         }
     }
-    let job = json!({"name": "env", "cmd": "sleep 1000", "env": {"DB_PASSWORD": "hush-env"}});
+    let env = json!({"DB_PASSWORD": "hush-env"});
+    let job = json!({"name": "env", "cmd": "sh -c 'sleep 1000' $DB_PASSWORD", "env": env});
     assert_eq!(ask(&admin, "POST", "/jobs/t", &job.to_string()).status, 200);
-    let none = json!({"name": "none", "cmd": "/no/such", "env": {"DB_PASSWORD": "hush-env"}});
+    let none = json!({"name": "none", "cmd": "/no/such $DB_PASSWORD", "env": env});
     assert_eq!(ask(&admin, "POST", "/jobs/t", &none.to_string()).status, 200);
     let half = r#"{"password": "hush-half"#;
     let half = ask(&admin, "PUT", "/users/joe/password", half);

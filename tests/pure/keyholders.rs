@@ -408,6 +408,36 @@ fn ten_thousand_keys_whose_time_is_over_make_room_for_the_next() {
 }
 
 #[test]
+fn a_secret_in_a_command_line_is_seen_by_nobody_who_does_not_see_it_in_the_environment() {
+    let mut node = node();
+    let env = json!({"API_TOKEN": "hush-hush", "TOKEN2": "hush", "KEY_NO": "1", "MODE": "fast"});
+    let job =
+        json!({"name": "env", "cmd": "a --token=$API_TOKEN:$TOKEN2 $MODE $KEY_NO", "env": env});
+    admin(&mut node, "POST", "/jobs/app", &job);
+    let masked = json!(["--token=********:********", "fast", "1"]);
+    let whole = json!(["--token=hush-hush:hush", "fast", "1"]);
+    for (secret, target, args) in [
+        ("read session", "/2", &masked),
+        ("manage session", "/2", &masked),
+        ("admin", "/2", &masked),
+        ("admin", "/2?secrets=1", &whole),
+    ] {
+        let conn = send(&mut node, &format!("GET {target}"), &with_key(secret), "");
+        let (status, text) = take(&mut node, conn);
+        let (head, body) = text.split_once("\r\n\r\n").expect("an answer");
+        let told: Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!((status, &told["args"]), (200, args), "{secret} {target}");
+        // And what nobody else may see nobody keeps.
+        assert_eq!(head.contains("Cache-Control: no-store"), *args == whole, "{head}");
+    }
+    let (conn, _) = opened(&mut node, "/channel/websocket", Some("read session"));
+    let command = json!({"event": "CMD",
+        "data": {"identity": "i", "name": "process_info", "args": [2]}});
+    let told = format!("{:?}", crate::permissions::said(&mut node, conn, &command.to_string()));
+    assert!(told.contains("********") && !told.contains("hush"), "{told}");
+}
+
+#[test]
 fn a_clock_that_is_set_back_makes_nobody_stay_for_ever() {
     let mut node = node();
     let body = json!({"permissions": {"admin": true}, "expires_in": 60});

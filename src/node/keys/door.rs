@@ -210,7 +210,7 @@ impl Door {
 
     /// Takes keys away with all that came from them; whether there was one.
     pub fn revoke(&mut self, ids: &[KeyId]) -> bool {
-        let gone = self.keys.remove(ids);
+        let gone: BTreeSet<KeyId> = self.keys.remove(ids).into_iter().collect();
         let found = !gone.is_empty();
         self.changes.users.extend(self.users.lose(&gone));
         self.changes.keys.extend(gone.iter().cloned());

@@ -1,6 +1,6 @@
 //! All users, by their names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::key::KeyId;
 use super::user::User;
@@ -63,7 +63,7 @@ impl Users {
     }
 
     /// Keys are gone: gives those who had one of them, with that taken from them.
-    pub fn lose(&mut self, gone: &[KeyId]) -> Vec<String> {
+    pub fn lose(&mut self, gone: &BTreeSet<KeyId>) -> Vec<String> {
         let mut changed = Vec::new();
         for (name, user) in &mut self.users {
             if user.key.as_ref().is_some_and(|key| gone.contains(key)) {
@@ -104,8 +104,10 @@ mod tests {
         assert_eq!(told, json!({"username": "joe", "user_type": 0, "key": "aa", "mail": "x"}));
         let mut users = Users::default();
         users.put("joe", user);
-        assert_eq!(users.lose(&[KeyId::new("bb")]), Vec::<String>::new());
-        assert_eq!(users.lose(&[KeyId::new("bb"), KeyId::new("aa")]), ["joe"]);
+        let mut gone = BTreeSet::from([KeyId::new("bb")]);
+        assert_eq!(users.lose(&gone), Vec::<String>::new());
+        gone.insert(KeyId::new("aa"));
+        assert_eq!(users.lose(&gone), ["joe"]);
         assert_eq!(users.get("joe").and_then(|user| user.key.clone()), None);
     }
 }
