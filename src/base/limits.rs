@@ -198,6 +198,9 @@ pub const SOCKJS_MESSAGE: usize = HTTP_BODY;
 pub const SOCKJS_QUEUE: usize = READER_QUEUE;
 /// Most sessions: as many as a small host has memory for, should each let its queue grow.
 pub const SOCKJS_SESSIONS: usize = 1024;
+/// How many of them may be of clients who have not said who they are, where a key is asked for: the other
+/// places are for those who have one, however many come without.
+pub const SOCKJS_STRANGERS: usize = SOCKJS_SESSIONS / 2;
 /// Most requests of a session that wait until their messages are taken: clients send one at a time.
 pub const SOCKJS_SENDS: usize = 8;
 /// Above this size no further message is put into a frame: what a client reads at a time.

@@ -29,6 +29,7 @@ use crate::front::passwords::{is_outdated, Outcome};
 use crate::front::peer::Peer;
 use crate::front::request::Request;
 use crate::front::response::Response;
+use crate::wire::http::Method;
 
 /// Somebody who stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -149,6 +150,26 @@ impl Gaffer {
         now: Now,
     ) -> Result<Rc<Caller>, Refused> {
         self.door.caller(said_key(request), peer, now.wall)
+    }
+
+    /// Whether a request would begin a session of the channel, its client says no key that is good, and
+    /// too many such sessions are there.
+    pub(super) fn has_no_place_for(
+        &self,
+        request: &Request,
+        peer: Peer,
+        rest: &[String],
+        now: Now,
+    ) -> bool {
+        // A browser asks for leave without the key that it will say.
+        let asks_leave = request.method == Method::Options;
+        if asks_leave || !self.channel.begins(rest) || self.caller(request, peer, now).is_ok() {
+            return false;
+        }
+        let known = self.guests.guests.iter();
+        let known =
+            known.filter(|(guest, caller)| matches!(guest, Guest::Session(_)) && caller.is_some());
+        self.channel.len() >= limits::SOCKJS_STRANGERS + known.count()
     }
 
     /// Hashes a password, and does something then.

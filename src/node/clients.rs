@@ -53,6 +53,12 @@ pub(super) fn demand(refused: Refused) -> Response {
     }
 }
 
+/// The answer to somebody who would be one too many of those who have not said who they are.
+fn no_place() -> Response {
+    let detail = "too many sessions have said no key; say it in X-Api-Key, or try again later";
+    Response::error(503, Some(detail)).with("Retry-After", "5")
+}
+
 impl Gaffer {
     /// Serves whole requests of a connection, as long as each can be answered at once.
     pub(super) fn serve(&mut self, id: ConnId, now: Now) {
@@ -62,6 +68,9 @@ impl Gaffer {
             debug!("{peer} {} {}", request.method.name(), path_told(&request));
             let handled = match self.channel_rest(&request) {
                 Some(rest) => match self.access.admit(&request, peer) {
+                    Ok(cors) if self.has_no_place_for(&request, peer, &rest, now) => {
+                        Handled { cors, ..Answer::from(no_place()).into() }
+                    }
                     Ok(cors) => Handled { cors, ..Answer::Channel(rest).into() },
                     Err(refused) => Answer::from(refused).into(),
                 },

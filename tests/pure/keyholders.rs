@@ -438,6 +438,44 @@ fn a_secret_in_a_command_line_is_seen_by_nobody_who_does_not_see_it_in_the_envir
 }
 
 #[test]
+fn sessions_without_a_key_leave_places_to_those_who_have_one() {
+    let mut node = node();
+    let begin = |node: &mut FakeNode, secret: Option<&str>| {
+        let fields = secret.map(with_key).unwrap_or_default();
+        let conn = node.connect_tcp();
+        let bytes =
+            crate::ws_client::handshake("/channel/websocket", "Host: localhost\r\n", &fields);
+        node.send(conn, &bytes, &mut || usize::MAX);
+        (conn, take(node, conn).0)
+    };
+    let mut last = None;
+    for n in 0..limits::SOCKJS_STRANGERS {
+        let (conn, status) = begin(&mut node, None);
+        assert_eq!(status, 101, "{n}");
+        last = Some(conn);
+    }
+    for secret in [None, Some("wrong")] {
+        assert_eq!(begin(&mut node, secret).1, 503, "{secret:?}");
+    }
+    for (line, status) in [
+        ("POST /channel/0/a/xhr", 503),
+        ("GET /channel/0/a/eventsource", 503),
+        ("POST /channel/0/a/xhr_send", 404),
+        ("OPTIONS /channel/0/a/xhr", 204),
+        ("GET /channel/info", 200),
+    ] {
+        let conn = send(&mut node, line, "", "");
+        assert_eq!(take(&mut node, conn).0, status, "{line}");
+    }
+    assert_eq!(begin(&mut node, Some("nothing")).1, 101);
+    // Who says his key later is known from then on.
+    let last = last.expect("there is one");
+    crate::permissions::said(&mut node, last, "AUTH:nothing");
+    assert_eq!(begin(&mut node, None).1, 101);
+    assert_eq!(begin(&mut node, None).1, 503);
+}
+
+#[test]
 fn a_clock_that_is_set_back_makes_nobody_stay_for_ever() {
     let mut node = node();
     let body = json!({"permissions": {"admin": true}, "expires_in": 60});

@@ -79,6 +79,29 @@ impl Service {
         }
     }
 
+    /// Whether a request for this would begin a session.
+    pub fn begins(&self, rest: &[String]) -> bool {
+        match self.find(rest) {
+            Some(Resource::RawSocket | Resource::Session(_, Transport::WebSocket)) => true,
+            Some(Resource::Session(_, Transport::XhrSend | Transport::JsonpSend)) => false,
+            Some(Resource::Session(name, _)) => !self.names.contains_key(name),
+            Some(
+                Resource::Greeting | Resource::Info | Resource::Iframe | Resource::ChunkingTest,
+            )
+            | None => false,
+        }
+    }
+
+    /// How many sessions there are, those that are over and still tell so included.
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
     fn find<'a>(&self, rest: &'a [String]) -> Option<Resource<'a>> {
         let words: Vec<&str> = rest.iter().map(String::as_str).collect();
         Some(match words[..] {
