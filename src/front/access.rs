@@ -72,7 +72,7 @@ impl Access {
     fn knows_host(&self, host: &str) -> bool {
         let Some(name) = host_name(host) else { return false };
         // A page can be given any name of its own for our address, but not the address as a name.
-        let literal = name.parse::<IpAddr>().is_ok();
+        let literal = name.parse().is_ok_and(is_one_machine);
         let known = |allowed: &String| allowed == "*" || allowed.eq_ignore_ascii_case(&name);
         literal || name.eq_ignore_ascii_case("localhost") || self.hosts.iter().any(known)
     }
@@ -128,6 +128,14 @@ fn is_json(request: &Request) -> bool {
     let content = request.headers.get("content-type").unwrap_or_default();
     let kind = content.split(';').next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("application/json")
+}
+
+/// Whether an address is one machine's, written as such. That of all machines, and addresses of IPv4 that are
+/// written as of IPv6, lead to the loopback too; but browsers do not take them for it, and do not say
+/// of what they get from there which site asks for it.
+fn is_one_machine(address: IpAddr) -> bool {
+    let mapped = matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
+    !mapped && !address.is_unspecified()
 }
 
 /// The name in a `Host` header, without its port and an address's brackets; `None` if it is none.
@@ -237,6 +245,12 @@ mod tests {
             "127.1",
             "2130706433",
             "0x7f.0.0.1",
+            "0.0.0.0",
+            "0.0.0.0:5000",
+            "[::]:5000",
+            "[::ffff:127.0.0.1]:5000",
+            "[::ffff:7f00:1]",
+            "[::ffff:0:0]",
             "other.node.example",
             "*",
         ] {

@@ -22,10 +22,11 @@ const FLAGS = [
 ];
 
 class Browser {
-  static async start() {
+  /** One with flags of its own besides. */
+  static async start(own = []) {
     const browser = new Browser();
     browser.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'browser-'));
-    const flags = [...FLAGS, `--user-data-dir=${browser.folder}`, 'about:blank'];
+    const flags = [...FLAGS, ...own, `--user-data-dir=${browser.folder}`, 'about:blank'];
     const stdio = ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'];
     browser.child = spawn('chromium', flags, { stdio });
     browser.ended = new Promise((resolve) => browser.child.once('exit', resolve));
@@ -95,10 +96,10 @@ class Page {
     return this.browser.ask(method, params, this.sessionId);
   }
 
-  /** Runs a function with arguments in the page, and gives what it comes to. */
+  /** Runs a function with arguments in the page, as if a person had asked for it, and gives what it comes to. */
   async run(script, ...args) {
     const expression = `(${script})(${args.map((arg) => JSON.stringify(arg)).join(', ')})`;
-    const options = { expression, awaitPromise: true, returnByValue: true };
+    const options = { expression, awaitPromise: true, returnByValue: true, userGesture: true };
     const { result, exceptionDetails } = await this.ask('Runtime.evaluate', options);
     assert(!exceptionDetails, JSON.stringify(exceptionDetails));
     return result.value;

@@ -3,33 +3,9 @@
 
 const assert = require('node:assert');
 const http = require('node:http');
-const net = require('node:net');
 const { Browser } = require('./browser.js');
 const { main, server, until } = require('./gaffer.js');
-
-/** Something that listens, and the port where. */
-function listening(listener) {
-  return new Promise((resolve) => listener.listen(0, '127.0.0.1', () => resolve(listener.address().port)));
-}
-
-/** A line to the node that can be broken. */
-async function line() {
-  const pairs = new Set();
-  const { port } = new URL(server.url);
-  const listener = net.createServer((near) => {
-    const pair = [near, net.connect(port, '127.0.0.1')];
-    pairs.add(pair);
-    const end = () => {
-      pairs.delete(pair);
-      pair.forEach((socket) => socket.destroy());
-    };
-    pair.forEach((socket, at) => {
-      socket.setNoDelay(true).on('error', end).on('close', end).pipe(pair[1 - at]);
-    });
-  });
-  const url = `http://127.0.0.1:${await listening(listener)}`;
-  return { url, breakAll: () => pairs.forEach((pair) => pair[0].destroy()) };
-}
+const { Line, listening } = require('./line.js');
 
 let browser;
 
@@ -80,7 +56,7 @@ async function aPageOfItsOwnSpeaksTheChannel() {
 }
 
 async function anEventSourceGoesOnWhereItWas() {
-  const through = await line();
+  const through = await Line.to(new URL(server.url).port);
   const page = await browser.open(`${through.url}/ping`);
   const pid = await server.load({ name: 'loud', cmd: 'cat', redirect_input: true, redirect_output: ['out'], restart: 'never' });
   await page.run((pid) => {

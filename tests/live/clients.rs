@@ -7,12 +7,16 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use gaffer::node::routes::ROUTES;
+use gaffer::wire::http::Method;
+
+use super::keys::minted;
 use super::node::{Folder, Node};
 use super::until::until;
 
 /// How long a script may take, and the installation of a tool, in seconds: more than they need on a
 /// machine that does much besides.
-pub(crate) const SCRIPT_TIME: &str = "120";
+pub(crate) const SCRIPT_TIME: &str = "180";
 const SETUP_TIME: &str = "540";
 /// What `GET /debug/counters` counts of clients.
 const OF_CLIENTS: [&str; 12] = [
@@ -65,11 +69,12 @@ pub(crate) fn tool(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// Runs a script of a tool against the server at a URL, whose process is `os_pid`.
-fn run(program: &Path, script: &str, url: &str, os_pid: i32) {
+/// Runs a script of a tool against the server at a URL, whose process is `os_pid`; with what else it takes.
+fn run(program: &Path, script: &str, url: &str, os_pid: i32, more: &[&str]) {
     let mut command = limited(SCRIPT_TIME, program.as_os_str());
     let done = command
         .args([scripts().join(script), url.into(), os_pid.to_string().into()])
+        .args(more)
         .env("NODE_PATH", installed().join("node/node_modules"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output();
@@ -87,7 +92,7 @@ fn against_gafferd(name: &str, script: &str) {
 
 fn leaves_nothing(program: &Path, script: &str) {
     let mut node = Folder::new().start();
-    run(program, script, &url(&node), node.os_pid);
+    run(program, script, &url(&node), node.os_pid, &[]);
     if node.runs() {
         until("nothing is left of the clients", || {
             let counters = node.get("/debug/counters");
@@ -180,12 +185,38 @@ fn sockjs_has_its_echoes_over_all_its_transports() {
     let Some(program) = tool("node") else { return };
     let (echo, url) = Echo::start();
     let os_pid = i32::try_from(echo.0.id()).expect("a pid");
-    run(&program, "echo.js", &url, os_pid);
+    run(&program, "echo.js", &url, os_pid, &[]);
 }
 
 #[test]
 fn pages_in_a_browser_use_their_own_node_and_no_other() {
     if let (Some(node), Some(_)) = (tool("node"), tool("chromium")) {
         leaves_nothing(&node, "page.js");
+    }
+}
+
+#[test]
+fn pages_of_strangers_in_a_browser_read_nothing_and_start_nothing() {
+    let (Some(program), Some(_)) = (tool("node"), tool("chromium")) else { return };
+    let start = |args: &[&str]| Folder::new().args(args).start();
+    let mut nodes = [
+        start(&[]),
+        // Of an origin that a browser is told to find at the script's own server.
+        start(&["--origin", "http://friend.test"]),
+        start(&["--require-key"]),
+    ];
+    let [node, friendly, keyed] = &nodes;
+    let key = minted(keyed, serde_json::json!({"admin": true}));
+    let gets = ROUTES.iter().filter(|route| route.method == Method::Get);
+    let gets: Vec<&str> = gets.map(|route| route.pattern).collect();
+    let gets = serde_json::json!(gets).to_string();
+    let more = [url(friendly), url(keyed), key, gets];
+    let more = more.each_ref().map(String::as_str);
+    run(&program, "stranger.js", &url(node), node.os_pid, &more);
+    for node in &mut nodes {
+        node.stop();
+        let log = node.log();
+        assert!(!log.contains("[ERROR]") && !log.contains("panicked"), "{log}");
+        node.assert_nothing_left();
     }
 }

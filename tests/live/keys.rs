@@ -34,7 +34,8 @@ fn with(node: &Node, header: &str, target: &str) -> Answer {
     client.request_with("GET", target, &format!("{header}\r\n"), "").expect("answered")
 }
 
-fn minted(node: &Node, permissions: Value) -> String {
+/// A key with these permissions, made over the unix socket.
+pub(crate) fn minted(node: &Node, permissions: Value) -> String {
     let made = owner(node, "POST", "/keys", &json!({"permissions": permissions}));
     made["api_key"].as_str().expect("a key").to_owned()
 }
