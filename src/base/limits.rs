@@ -147,6 +147,9 @@ pub const HTTP_DISCARD_TIME: Duration = Duration::from_secs(2);
 /// How much of what is owed over TLS is enciphered at a time: two records. What the kernel does not take
 /// is held in both forms.
 pub const TLS_PIECE: usize = 32 * 1024;
+/// Most that a client may say before its handshake is over: its certificates are a few kilobytes, and until
+/// then nobody knows who makes us hold it.
+pub const TLS_HANDSHAKE: usize = 16 * 1024;
 /// What each reading of a handshake counts of a turn, in bytes: it costs as much time as to take so many,
 /// up to a millisecond with keys of RSA, and all may come at once.
 pub const TLS_HANDSHAKE_COST: usize = 16 * 1024;
@@ -375,6 +378,18 @@ pub const WAIT_MOST: Duration = Duration::from_secs(3600);
 
 /// Most client connections at a time: each is a descriptor, and children need theirs.
 pub const CONNECTIONS: usize = 16_384;
+/// One in so many of them is for those alone who come over the unix socket: strangers cannot keep the
+/// operator out.
+pub const CONNECTIONS_OWN: usize = 16;
+/// Once no more than one in so many is left, whoever has waited longest for his next request, or with half of
+/// one, makes room for those who come: whoever is slow by intent would else hold all of them.
+pub const CONNECTIONS_SPARE: usize = 32;
+/// What all clients together may have us hold of requests that are not whole and of answers that they do not
+/// take. Above it whoever holds most of it is cut off: ten thousand bodies that do not end would fill any
+/// host's memory.
+pub const CONNECTIONS_HELD: usize = 64 * 1024 * 1024;
+/// What is less than this for one of them is not counted: most requests and answers are.
+pub const CONNECTION_LITTLE: usize = 4 * 1024;
 /// A line of output longer than this is told on the console in pieces: with its time and its name
 /// each goes whole into a pipe that has room (PIPE_BUF, pipe(7)), or else is lost and counted. A
 /// longer one would wait there for whoever reads it, and the daemon with it.
@@ -427,6 +442,9 @@ pub const INPUT_SHARE_OF_ALL: usize = 4 * 1024 * 1024;
 pub const SAMPLE_SHARE: usize = 256;
 /// Clients accepted in a turn.
 pub const ACCEPT_SHARE: usize = 64;
+/// Clients whose time is over that are seen to in a turn: some ten milliseconds' work, and ten thousand can
+/// have come at the same moment.
+pub const DUE_SHARE: usize = 256;
 /// How long after no client could be accepted, for want of descriptors or memory, it is tried again:
 /// nothing says when there are some, and to ask all the time would cost a processor.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -4,12 +4,16 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use log::debug;
+
 use super::access::CorsHeaders;
 use super::conn::{Conn, State};
+use super::held::Held;
 use super::peer::{Fingerprint, Peer, Tls};
 use crate::base::arena::Arena;
 use crate::base::clock::Now;
 use crate::base::ids::ConnId;
+use crate::base::limits;
 use crate::base::timers::Timers;
 
 /// One client.
@@ -30,24 +34,57 @@ pub struct Clients {
     most: usize,
     /// When each wants to be looked at.
     patience: Timers<ConnId>,
+    /// Since when each has waited that waits for its client.
+    waiting: Timers<ConnId>,
+    held: Held,
     dirty: BTreeSet<ConnId>,
 }
 
 impl Clients {
     /// None yet, and at most so many at a time.
     pub fn new(most: usize) -> Self {
-        Self { arena: Arena::default(), most, patience: Timers::default(), dirty: BTreeSet::new() }
+        Self {
+            arena: Arena::default(),
+            most,
+            patience: Timers::default(),
+            waiting: Timers::default(),
+            held: Held::default(),
+            dirty: BTreeSet::new(),
+        }
     }
 
     /// A client connected. `None` refuses it: there are too many.
     pub fn accept(&mut self, peer: Peer, now: Now) -> Option<ConnId> {
-        if self.arena.len() >= self.most {
+        let kept = match peer {
+            Peer::Unix { .. } => 0,
+            Peer::Tcp { .. } => self.most / limits::CONNECTIONS_OWN,
+        };
+        let room = (self.most - kept).saturating_sub(self.arena.len());
+        let spare = self.most / limits::CONNECTIONS_SPARE;
+        if spare > 0 && room <= spare {
+            self.make_room(now);
+        }
+        if room == 0 {
             return None;
         }
         let (conn, cors, audited) = (Conn::new(now), Vec::new(), None);
         let id = self.arena.insert(Client { conn, peer, cors, audited });
         self.touch(id);
         Some(id)
+    }
+
+    /// Cuts off whoever has waited longest for his client.
+    fn make_room(&mut self, now: Now) {
+        if let Some(id) = self.waiting.pop_due(now.mono) {
+            self.cut_off(id, "it makes room for others");
+        }
+    }
+
+    fn cut_off(&mut self, id: ConnId, why: &str) {
+        let Some(client) = self.arena.get_mut(id) else { return };
+        debug!("{}: cut off, {why}", client.peer);
+        client.conn.give_up();
+        self.note(id);
     }
 
     /// The handshake with a client is over, and it has shown this certificate, or none.
@@ -81,16 +118,19 @@ impl Clients {
         Some(result)
     }
 
-    /// Notes that a connection changed: what it owes, and when it wants to be looked at.
+    /// Notes that a connection changed: what it owes and holds, and when it wants to be looked at.
     pub fn touch(&mut self, id: ConnId) {
-        let Some(client) = self.arena.get(id) else { return };
-        match client.conn.deadline() {
-            Some(at) if self.patience.due_at(id) == Some(at) => {}
-            Some(at) => self.patience.set(id, at),
-            None => {
-                self.patience.cancel(id);
-            }
+        self.note(id);
+        while let Some(most) = self.held.too_much() {
+            self.cut_off(most, "too much is held for all clients together");
         }
+    }
+
+    fn note(&mut self, id: ConnId) {
+        let Some(client) = self.arena.get(id) else { return };
+        follow(&mut self.patience, id, client.conn.deadline());
+        follow(&mut self.waiting, id, client.conn.waits_since());
+        self.held.set(id, client.conn.held());
         self.dirty.insert(id);
     }
 
@@ -98,6 +138,8 @@ impl Clients {
     pub fn remove(&mut self, id: ConnId) {
         self.arena.remove(id);
         self.patience.cancel(id);
+        self.waiting.cancel(id);
+        self.held.set(id, 0);
         self.dirty.remove(&id);
     }
 
@@ -151,7 +193,12 @@ impl Clients {
         self.arena.is_empty()
     }
 
-    /// Checks that every connection is looked at when it wants to be.
+    /// How much all of them hold in memory, but for those that hold little.
+    pub fn held(&self) -> usize {
+        self.held.total()
+    }
+
+    /// Checks that every connection is looked at when it wants to be, and that what it holds is counted.
     ///
     /// # Errors
     /// The first that is not, in words.
@@ -161,8 +208,23 @@ impl Clients {
             if due != wanted {
                 return Err(format!("{id:?} waits for {due:?}, not its own time"));
             }
+            let (counted, held) = (self.held.of(id), client.conn.held());
+            if counted != held && (counted > 0 || held >= limits::CONNECTION_LITTLE) {
+                return Err(format!("{id:?} holds {held} bytes, and {counted} are counted"));
+            }
         }
         Ok(())
+    }
+}
+
+/// Sets or moves a timer where it is not so already.
+fn follow(timers: &mut Timers<ConnId>, id: ConnId, at: Option<Instant>) {
+    match at {
+        Some(at) if timers.due_at(id) == Some(at) => {}
+        Some(at) => timers.set(id, at),
+        None => {
+            timers.cancel(id);
+        }
     }
 }
 
@@ -170,9 +232,99 @@ impl Clients {
 #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
 mod tests {
     use super::*;
-    use crate::base::limits;
     use std::net::SocketAddr;
     use std::time::{Duration, UNIX_EPOCH};
+
+    fn start() -> Now {
+        Now { mono: Instant::now(), wall: UNIX_EPOCH }
+    }
+
+    fn tcp() -> Peer {
+        Peer::Tcp { remote: SocketAddr::from(([127, 0, 0, 1], 7)), tls: None }
+    }
+
+    fn are_gone(clients: &Clients, ids: &[ConnId]) -> Vec<bool> {
+        ids.iter().map(|id| clients.is_finished(*id)).collect()
+    }
+
+    #[test]
+    fn strangers_do_not_keep_the_operator_out() {
+        let (most, mut now) = (limits::CONNECTIONS_OWN * 2, start());
+        let mut clients = Clients::new(most);
+        for _ in 0..most - 2 {
+            // Whoever is answered is cut off for nobody.
+            let id = clients.accept(tcp(), now).expect("room");
+            clients.change(id, |conn| conn.received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", now));
+            clients.change(id, Conn::take_request).expect("it is there").expect("a request");
+            now = now.plus(Duration::from_millis(1));
+        }
+        assert!(clients.accept(tcp(), now).is_none());
+        for _ in 0..2 {
+            assert!(clients.accept(Peer::Unix { uid: Some(0) }, now).is_some());
+        }
+        assert!(clients.accept(Peer::Unix { uid: Some(0) }, now).is_none());
+        assert_eq!(clients.len(), most);
+        assert_eq!(clients.sweep(), Ok(()));
+    }
+
+    #[test]
+    fn who_has_waited_longest_makes_room_once_there_is_little() {
+        let (most, mut now) = (limits::CONNECTIONS_SPARE * 2, start());
+        let mut clients = Clients::new(most);
+        let mut ids = Vec::new();
+        let own = most / limits::CONNECTIONS_OWN;
+        // With two left, no more.
+        for _ in 0..most - own - 2 {
+            now = now.plus(Duration::from_millis(1));
+            ids.push(clients.accept(tcp(), now).expect("room"));
+        }
+        assert!(!are_gone(&clients, &ids).contains(&true));
+        // The first has begun to say something, and that is when it began to wait.
+        now = now.plus(Duration::from_millis(1));
+        clients.change(ids[0], |conn| conn.received(b"GET", now));
+        let last = clients.accept(tcp(), now).expect("room");
+        assert_eq!(
+            are_gone(&clients, &[ids[0], ids[1], ids[2], last]),
+            [false, true, false, false]
+        );
+        assert_eq!(clients.sweep(), Ok(()));
+        clients.remove(ids[1]);
+        assert!(clients.accept(tcp(), now).is_some());
+        assert_eq!(are_gone(&clients, &ids[2..4]), [true, false]);
+    }
+
+    #[test]
+    fn who_holds_most_is_cut_off_when_all_hold_too_much() {
+        let (mut clients, now) = (Clients::new(limits::CONNECTIONS), start());
+        let head = |length: usize| {
+            format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n")
+        };
+        let begin = |clients: &mut Clients, bytes: usize| {
+            let id = clients.accept(tcp(), now).expect("room");
+            let text = head(limits::HTTP_BODY) + &"x".repeat(bytes);
+            clients.change(id, |conn| conn.received(text.as_bytes(), now));
+            id
+        };
+        let little = begin(&mut clients, limits::CONNECTION_LITTLE / 2);
+        assert_eq!(clients.held(), 0);
+        let mut large = Vec::new();
+        while clients.held() + limits::HTTP_BODY <= limits::CONNECTIONS_HELD {
+            large.push(begin(&mut clients, limits::HTTP_BODY / 2));
+        }
+        assert!(!are_gone(&clients, &large).contains(&true));
+        assert!(large.len() >= limits::CONNECTIONS_HELD / (2 * limits::HTTP_BODY));
+        let largest = begin(&mut clients, limits::HTTP_BODY - 1);
+        let before = clients.held();
+        while !clients.is_finished(largest) {
+            large.push(begin(&mut clients, limits::HTTP_BODY / 2));
+        }
+        assert!(before <= limits::CONNECTIONS_HELD && clients.held() <= limits::CONNECTIONS_HELD);
+        assert!(!are_gone(&clients, &large).contains(&true));
+        assert!(!clients.is_finished(little));
+        assert_eq!(clients.sweep(), Ok(()));
+        large.iter().for_each(|id| clients.remove(*id));
+        assert_eq!(clients.held(), 0);
+    }
 
     #[test]
     fn a_handshake_has_its_time_and_the_first_request_behind_it() {

@@ -65,7 +65,7 @@ pub(super) enum State {
 pub(super) struct Reading {
     head: Head,
     reader: BodyReader,
-    body: Vec<u8>,
+    pub(super) body: Vec<u8>,
     /// Its length when the window of measurement began.
     before: usize,
 }

@@ -34,6 +34,16 @@ enum Talk {
     Old(OldSocket),
 }
 
+impl Socket {
+    /// How much is held of a message that is not whole, besides what was not taken yet.
+    pub(super) fn held(&self) -> usize {
+        match &self.talk {
+            Talk::Standard(ws) => ws.held(),
+            Talk::Old(_) => 0,
+        }
+    }
+}
+
 impl Talk {
     fn hear(&mut self, input: &mut Vec<u8>, out: &mut Vec<u8>) -> Option<Heard> {
         match self {

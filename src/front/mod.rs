@@ -5,6 +5,7 @@ pub mod access;
 pub mod clients;
 pub mod conn;
 pub mod exchange;
+mod held;
 pub mod links;
 pub mod live;
 pub mod outbox;

@@ -16,6 +16,7 @@ use super::store::Store;
 use crate::base::address::Cluster;
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, LinkId};
+use crate::base::limits;
 use crate::base::process::Signal;
 use crate::base::timers::Timers;
 use crate::front::access::Access;
@@ -261,7 +262,9 @@ impl Machine for Lookupd {
     }
 
     fn on_time(&mut self, now: Now) {
-        while let Some(conn) = self.clients.next_due(now) {
+        // The time of all that are left is still over, and the next turn comes at once.
+        for _ in 0..limits::DUE_SHARE {
+            let Some(conn) = self.clients.next_due(now) else { break };
             self.drive(conn, now);
         }
         while let Some(conn) = self.links.next_due(now) {

@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime};
 use log::info;
 use serde_json::json;
 
-use super::api_auth::{logged_in, not_logged_in};
+use super::api_auth::{busy, logged_in, not_logged_in};
 use super::api_users::too_many_users;
 use super::clients::demand;
 use super::ctx::Hashing;
@@ -176,8 +176,7 @@ impl Gaffer {
     pub(super) fn hash(&mut self, conn: ConnId, hashing: Hashing, now: Now) -> bool {
         let Hashing { task, then } = hashing;
         let Some(ticket) = self.door.wait(conn, then) else {
-            let answer = Response::error(503, Some("too many passwords wait to be checked"));
-            self.give(conn, answer.with("Retry-After", "1"), now);
+            self.give(conn, busy(), now);
             return false;
         };
         self.effects.push(Effect::Hash { ticket, task });

@@ -19,6 +19,10 @@ pub fn login(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     let (name, password) = said.ok_or_else(|| {
         Response::error(401, Some("expected a user's name and password as basic authentication"))
     })?;
+    if ctx.door.is_busy() {
+        // It is not tried, and so does not count.
+        return Err(busy());
+    }
     let from = source_of(call.peer);
     ctx.door.try_login(&name, &from, ctx.now).map_err(|pause| {
         let detail = "too many logins have failed; try again later";
@@ -39,9 +43,15 @@ fn basic(field: &str) -> Option<(String, String)> {
     }
     let text = String::from_utf8(BASE64.decode(word.trim().as_bytes()).ok()?).ok()?;
     let (name, password) = text.split_once(':')?;
-    // No user has a longer name, and those that fail are remembered for a while.
-    let fits = name.len() <= limits::USER_NAME && password.len() <= limits::PASSWORD;
-    fits.then(|| (name.to_owned(), password.to_owned()))
+    // Nobody has a longer one, and those that fail are remembered.
+    let fit = name.len() <= limits::USER_NAME && password.len() <= limits::PASSWORD;
+    fit.then(|| (name.to_owned(), password.to_owned()))
+}
+
+/// The answer while so many passwords are being hashed.
+pub fn busy() -> Response {
+    let detail = "too many passwords wait to be checked";
+    Response::error(503, Some(detail)).with("Retry-After", "1")
 }
 
 /// The answer to a login that succeeded: the key, if there is one.

@@ -10,6 +10,7 @@ use super::machine::{Branch, Configuration, Effect, Machine, StateFile, Usage};
 use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
+use crate::base::limits;
 use crate::base::process::Signal;
 use crate::front::clients::Clients;
 use crate::front::passwords::Outcome;
@@ -177,7 +178,9 @@ impl Machine for Gaffer {
     }
 
     fn on_time(&mut self, now: Now) {
-        while let Some(conn) = self.clients.next_due(now) {
+        // The time of all that are left is still over, and the next turn comes at once.
+        for _ in 0..limits::DUE_SHARE {
+            let Some(conn) = self.clients.next_due(now) else { break };
             self.changed(conn, now);
         }
         self.channel.on_time(&mut self.clients, now);

@@ -26,12 +26,14 @@ pub struct Session {
     ended: bool,
     /// Bytes of what is owed that are enciphered, and that the kernel has not all taken yet.
     handed: usize,
+    /// What has come of the handshake.
+    shaken: usize,
 }
 
 impl Session {
     pub(super) fn new(mut tls: Connection) -> Self {
         tls.set_buffer_limit(Some(limits::TLS_PIECE));
-        Self { tls: Box::new(tls), open: false, begun: false, ended: false, handed: 0 }
+        Self { tls: Box::new(tls), open: false, begun: false, ended: false, handed: 0, shaken: 0 }
     }
 
     /// Whether the handshake is over, and what is owed may be sent.
@@ -58,11 +60,15 @@ impl Session {
         let mut rest = bytes;
         while !rest.is_empty() && !self.ended {
             let taken = self.tls.read_tls(&mut rest);
-            taken.map_err(|error| Fault::Broken(error.to_string()))?;
+            let taken = taken.map_err(|error| Fault::Broken(error.to_string()))?;
             let state = self.tls.process_new_packets().map_err(broken)?;
             if !self.open && !self.tls.is_handshaking() {
                 self.open = true;
                 tell(Heard::Open(self.shown()));
+            }
+            self.shaken += if self.open { 0 } else { taken };
+            if self.shaken > limits::TLS_HANDSHAKE && !self.is_client() {
+                return Err(Fault::Broken("its handshake is too long".to_owned()));
             }
             self.ended = state.peer_has_closed();
             let mut left = state.plaintext_bytes_to_read();
@@ -157,6 +163,25 @@ mod tests {
         let connector = Connector::new(&trusted).expect("an authority");
         let client = connector.session("localhost").expect("a name");
         (acceptor.session().expect("a session"), client)
+    }
+
+    #[test]
+    fn a_client_may_not_have_much_held_before_its_handshake_is_over() {
+        let (mut server, _) = pair(true);
+        // The beginning of a handshake message of 60,000 bytes, in a record of 16 KiB.
+        let mut message = vec![1, 0, 0xea, 0x60, 3, 3];
+        message.resize(limits::TLS_HANDSHAKE, 0);
+        let record = |part: &[u8]| {
+            let length = u16::try_from(part.len()).expect("a record's length").to_be_bytes();
+            [&[22, 3, 1], &length[..], part].concat()
+        };
+        let (first, last) = message.split_at(limits::TLS_HANDSHAKE - 100);
+        let mut bytes = record(first);
+        bytes.extend(record(&last[..90]));
+        assert_eq!(bytes.len(), limits::TLS_HANDSHAKE);
+        let mut nothing = |_: Heard<'_>| panic!("nothing is said");
+        assert!(server.receive(&bytes, &mut nothing).is_ok());
+        assert!(server.receive(&record(b"x"), &mut nothing).is_err());
     }
 
     /// What one session sends until it has nothing more, or nothing more is taken.

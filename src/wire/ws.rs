@@ -24,7 +24,13 @@ pub struct WebSocket {
     masks: Option<Random>,
     /// We have sent our Close, or answered theirs: nothing of ours may follow.
     closing: bool,
+    longest: usize,
+    /// What was taken of a message that is not whole.
+    begun: usize,
 }
+
+/// Head and mask of a frame that is no part of a message (RFC 6455 section 5.5).
+const CONTROL_HEAD: usize = 2 + 4;
 
 /// What a peer said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,17 +147,19 @@ impl WebSocket {
             .max_message_size(Some(longest))
             .max_frame_size(Some(longest));
         let context = WebSocketContext::new(role, Some(config));
-        Self { context: Box::new(context), masks, closing: false }
+        Self { context: Box::new(context), masks, closing: false, longest, begun: 0 }
     }
 
     /// Takes the next thing the peer said out of `input`, which loses what was used; what the
     /// protocol answers by itself goes to `out`. `None`: nothing whole is there yet.
     pub fn hear(&mut self, input: &mut Vec<u8>, out: &mut Vec<u8>) -> Option<Heard> {
         let mut wire = Wire { input, used: 0, out };
+        let mut apart = 0;
         let heard = match self.context.read(&mut wire) {
             Ok(Message::Text(text)) => Some(Heard::Text(text.to_string())),
             Ok(Message::Binary(bytes)) => Some(Heard::Binary(bytes.into())),
-            Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {
+            Ok(sign @ (Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
+                apart = sign.len() + CONTROL_HEAD;
                 self.answer(&mut wire);
                 Some(Heard::Sign)
             }
@@ -167,12 +175,25 @@ impl WebSocket {
             }
         };
         let used = wire.used;
+        self.begun = match heard {
+            // A part of a message may have come before it.
+            None | Some(Heard::Sign) => {
+                let part = used.saturating_sub(apart);
+                self.begun.saturating_add(part).min(self.longest)
+            }
+            Some(Heard::Text(_) | Heard::Binary(_) | Heard::Close | Heard::Over) => 0,
+        };
         if used == input.len() {
             *input = Vec::new();
         } else {
             input.drain(..used);
         }
         heard
+    }
+
+    /// How much it holds of a message that is not whole.
+    pub fn held(&self) -> usize {
+        self.begun
     }
 
     /// Sends what the protocol answers by itself; memory takes all of it.
@@ -327,6 +348,27 @@ mod tests {
         bytes.extend(mask);
         bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
         bytes
+    }
+
+    #[test]
+    fn what_is_held_of_a_message_that_is_not_whole_is_told() {
+        let mut socket = WebSocket::server(1000);
+        hear(&mut socket, &frame(1, b"whole"));
+        assert_eq!(socket.held(), 0);
+        // The first of several, and a ping between them.
+        let mut first = frame(1, &[b'x'; 100]);
+        first[0] &= 0x7f;
+        let length = first.len();
+        hear(&mut socket, &first);
+        assert_eq!(socket.held(), length);
+        hear(&mut socket, &frame(9, b"ping"));
+        assert_eq!(socket.held(), length);
+        let mut more = frame(0, &[b'x'; 100]);
+        more[0] &= 0x7f;
+        hear(&mut socket, &[&more[..], &frame(9, b"ping")].concat());
+        assert_eq!(socket.held(), 2 * length);
+        assert_eq!(hear(&mut socket, &frame(0, b"x")).0.len(), 1);
+        assert_eq!(socket.held(), 0);
     }
 
     fn hear(socket: &mut WebSocket, bytes: &[u8]) -> (Vec<Heard>, Vec<u8>) {

@@ -85,6 +85,19 @@ fn a_job_is_scaled_up_to_the_cap() {
 }
 
 #[test]
+fn clients_whose_time_is_over_at_once_have_several_turns() {
+    let mut node = node(r#"s.web {"cmd": "a"}"#);
+    let conns: Vec<ConnId> = (0..=limits::DUE_SHARE).map(|_| node.connect_tcp()).collect();
+    let now = node.now.plus(limits::HTTP_FIRST_BYTE);
+    for over in [limits::DUE_SHARE, limits::DUE_SHARE + 1] {
+        assert!(node.gaffer.deadline().is_some_and(|at| at <= now.mono), "it does not sleep");
+        node.gaffer.on_time(now);
+        assert_eq!(conns.iter().filter(|conn| node.gaffer.is_finished(**conn)).count(), over);
+    }
+    assert!(node.gaffer.deadline().is_none_or(|at| at > now.mono));
+}
+
+#[test]
 fn the_last_deaths_of_an_instance_are_remembered() {
     let mut node = node(r#"s.web {"cmd": "a", "min_uptime": 0}"#);
     let mut told = Vec::new();

@@ -11,12 +11,14 @@ use std::time::{Duration, UNIX_EPOCH};
 use gaffer::base::ids::{ConnId, OsPid, StreamNo};
 use gaffer::base::limits;
 use gaffer::front::access::Access;
+use gaffer::front::peer::Peer;
 use gaffer::front::rights::Permissions;
 use gaffer::node::commands::COMMANDS;
 use gaffer::node::gaffer::Legacy;
 use gaffer::node::keys::door::Keeping;
 use gaffer::node::keys::key::{hash, Key, KeyId};
 use gaffer::node::keys::user::User;
+use gaffer::node::machine::Machine as _;
 use gaffer::node::routes::ROUTES;
 use gaffer::wire::http::Method;
 use serde_json::{json, Map, Value};
@@ -491,6 +493,38 @@ fn too_many_logins_are_slowed_down_and_too_many_at_once_are_turned_away() {
 }
 
 #[test]
+fn a_login_that_finds_too_many_passwords_is_not_tried_and_does_not_count() {
+    let mut node = node();
+    let begin = |node: &mut FakeNode, n: u32, user: &str| {
+        let remote = std::net::SocketAddr::from((n.to_be_bytes(), 40_000));
+        let conn = node.connect(Peer::Tcp { remote, tls: None });
+        let word = data_encoding::BASE64.encode(format!("{user}:x").as_bytes());
+        let text =
+            format!("GET /auth HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {word}\r\n\r\n");
+        let now = node.now;
+        node.gaffer.received(conn, text.as_bytes(), now);
+        conn
+    };
+    let status = |node: &mut FakeNode, conn| {
+        String::from_utf8_lossy(&node.take_answer(conn)).get(9..12).unwrap_or_default().to_owned()
+    };
+    for n in 0..u32::try_from(limits::PASSWORDS_WAITING).expect("few") {
+        begin(&mut node, n, &format!("u{n}"));
+    }
+    for n in 100..100 + limits::LOGIN_BURST {
+        let conn = begin(&mut node, n, "joe");
+        let owed = String::from_utf8_lossy(node.gaffer.transmit(conn)).into_owned();
+        assert!(owed.starts_with("HTTP/1.1 503 ") && owed.contains("Retry-After: 1\r\n"), "{owed}");
+    }
+    node.settle();
+    for n in 200..200 + limits::LOGIN_BURST {
+        let conn = begin(&mut node, n, "joe");
+        node.settle();
+        assert_eq!(status(&mut node, conn), "401");
+    }
+}
+
+#[test]
 fn an_environment_is_seen_by_those_who_may_and_no_secret_by_accident() {
     let mut node = node();
     let job = json!({"name": "env", "cmd": "a", "env": {"MODE": "fast", "DB_PASSWORD": "hush"}});
@@ -561,7 +595,7 @@ fn only_an_administrator_chooses_whom_a_job_runs_as() {
 fn who_needs_a_key_from_now_on_is_sent_away() {
     let mut node = FakeNode::kept(Access::default(), Legacy::default(), open());
     let (session, _) = opened(&mut node, "/channel/websocket", None);
-    let owner = node.connect(gaffer::front::peer::Peer::Unix { uid: Some(0) });
+    let owner = node.connect(Peer::Unix { uid: Some(0) });
     let watch = request("GET", "/watch?feed=continuous", None, "");
     node.send(owner, &watch, &mut || usize::MAX);
     node.take_answer(owner);

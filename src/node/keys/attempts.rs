@@ -2,7 +2,7 @@
 //! tries, and gets one back every few seconds; a login that succeeds gives all back. Only failures count,
 //! and what nobody has tried for a while is forgotten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -22,8 +22,10 @@ pub enum Source {
 /// All that have failed.
 #[derive(Default)]
 pub struct Attempts {
-    /// When each has all its tries again.
+    /// When each has all its tries again,
     whole_at: BTreeMap<Source, Instant>,
+    /// and in that order, so that a thousand tries at once do not each look at all that are remembered.
+    by_time: BTreeSet<(Instant, Source)>,
 }
 
 /// What remains of an address: those of a /64 are one place.
@@ -45,21 +47,31 @@ impl Attempts {
 
     /// A login failed, or is tried and counts as failed until it is not.
     pub fn count(&mut self, source: Source, now: Instant) {
-        self.whole_at.retain(|_, whole| *whole > now);
+        while self.by_time.first().is_some_and(|(whole, _)| *whole <= now) {
+            self.forget_first();
+        }
         if self.whole_at.len() >= limits::LOGIN_SOURCES && !self.whole_at.contains_key(&source) {
             // The one that has failed least is forgotten.
-            let least = self.whole_at.iter().min_by_key(|(_, whole)| **whole);
-            if let Some(least) = least.map(|(source, _)| source.clone()) {
-                self.whole_at.remove(&least);
-            }
+            self.forget_first();
         }
-        let whole = self.whole_at.entry(source).or_insert(now);
-        *whole = (*whole).max(now) + limits::LOGIN_PAUSE;
+        let before = self.whole_at.get(&source).copied();
+        self.forgive(&source);
+        let whole = before.unwrap_or(now).max(now) + limits::LOGIN_PAUSE;
+        self.by_time.insert((whole, source.clone()));
+        self.whole_at.insert(source, whole);
+    }
+
+    fn forget_first(&mut self) {
+        if let Some((_, source)) = self.by_time.pop_first() {
+            self.whole_at.remove(&source);
+        }
     }
 
     /// A login succeeded.
     pub fn forgive(&mut self, source: &Source) {
-        self.whole_at.remove(source);
+        if let Some(whole) = self.whole_at.remove(source) {
+            self.by_time.remove(&(whole, source.clone()));
+        }
     }
 
     /// How many are remembered.
@@ -112,6 +124,8 @@ mod tests {
         assert!(attempts.pause(&joe(), now).is_some());
         attempts.count(Source::Local(0), now + limits::LOGIN_PAUSE * 100);
         assert_eq!(attempts.len(), 1);
+        attempts.forgive(&Source::Local(0));
+        assert!(attempts.is_empty() && attempts.by_time.is_empty());
     }
 
     #[test]

@@ -297,18 +297,21 @@ impl Door {
         made.ok().map(|(_, secret)| secret)
     }
 
-    /// Whether somebody may try to log in, which then counts as a failure until it is none.
+    /// Whether somebody may try to log in, which then counts as a failure until it is none. Whoever is at
+    /// this machine counts for himself alone: strangers who fail as a user do not keep him out there.
     ///
     /// # Errors
     /// How long he has to wait.
     pub fn try_login(&mut self, name: &str, from: &Source, now: Now) -> Result<(), Duration> {
-        let user = Source::User(name.to_owned());
-        let pauses = [from, &user].map(|source| self.attempts.pause(source, now.mono));
-        if let Some(pause) = pauses.into_iter().flatten().max() {
+        let mut sources = vec![from.clone()];
+        if !matches!(from, Source::Local(_)) {
+            sources.push(Source::User(name.to_owned()));
+        }
+        let pauses = sources.iter().filter_map(|source| self.attempts.pause(source, now.mono));
+        if let Some(pause) = pauses.max() {
             return Err(pause);
         }
-        self.attempts.count(from.clone(), now.mono);
-        self.attempts.count(user, now.mono);
+        sources.into_iter().for_each(|source| self.attempts.count(source, now.mono));
         Ok(())
     }
 
@@ -320,7 +323,7 @@ impl Door {
 
     /// Has something done when a password is hashed; `None` if too many wait for that.
     pub fn wait(&mut self, conn: ConnId, then: Then) -> Option<u64> {
-        if self.waiting.len() >= limits::PASSWORDS_WAITING {
+        if self.is_busy() {
             return None;
         }
         self.last_ticket += 1;
@@ -331,6 +334,11 @@ impl Door {
     /// What is to be done now.
     pub fn hashed(&mut self, ticket: u64) -> Option<(ConnId, Then)> {
         self.waiting.remove(&ticket)
+    }
+
+    /// Whether so many passwords wait to be hashed that another one could not.
+    pub fn is_busy(&self) -> bool {
+        self.waiting.len() >= limits::PASSWORDS_WAITING
     }
 
     /// How many passwords wait to be hashed.
@@ -507,6 +515,22 @@ mod tests {
     }
 
     #[test]
+    fn strangers_who_fail_as_a_user_do_not_keep_him_out_at_this_machine() {
+        let (mut door, mono) = (door(true), Instant::now());
+        let now = Now { mono, wall: UNIX_EPOCH };
+        let from = |n: u32| Source::Place(IpAddr::from(n.to_be_bytes()));
+        for n in 0..limits::LOGIN_BURST {
+            assert_eq!(door.try_login("joe", &from(n), now), Ok(()));
+        }
+        assert!(door.try_login("joe", &from(limits::LOGIN_BURST), now).is_err());
+        let local = Source::Local(1000);
+        for _ in 0..limits::LOGIN_BURST {
+            assert_eq!(door.try_login("joe", &local, now), Ok(()));
+        }
+        assert!(door.try_login("joe", &local, now).is_err(), "he may not try for ever either");
+    }
+
+    #[test]
     fn so_many_passwords_wait_and_no_more() {
         let mut door = door(true);
         let conn = ConnId(crate::base::arena::Key { index: 0, generation: 0 });
@@ -514,6 +538,7 @@ mod tests {
         let tickets: Vec<u64> =
             (0..limits::PASSWORDS_WAITING).filter_map(|_| door.wait(conn, upgrade())).collect();
         assert_eq!(tickets.len(), limits::PASSWORDS_WAITING);
+        assert!(door.is_busy());
         assert_eq!(door.wait(conn, upgrade()), None);
         assert!(door.hashed(tickets[0]).is_some() && door.hashed(tickets[0]).is_none());
         assert!(door.wait(conn, upgrade()).is_some());
