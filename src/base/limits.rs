@@ -420,6 +420,8 @@ pub const TOP_FILTER: usize = 128;
 pub const READ_BUFFER: usize = 64 * 1024;
 /// What one client may send in a turn before the others have theirs,
 pub const CONN_READ_SHARE: usize = 64 * 1024;
+/// where many do, at least this,
+pub const CONN_READ_LEAST: usize = 4 * 1024;
 /// and all clients together: some ten milliseconds' work where it is many small messages. The last read
 /// may go beyond it by less than its buffer.
 pub const CONNS_READ_SHARE: usize = 512 * 1024;

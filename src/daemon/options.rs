@@ -22,7 +22,7 @@ pub const OPTIONS: &[Opt] = &[
     takes(None, "client-keyfile", "FILE", "its private key (default: it is in the same file)"),
     takes(None, "broadcast-address", "URL", "where clients reach this node, told to lookupds (default http:// or https://HOST:PORT of this host)"),
     takes(None, "broadcast-port", "PORT", "the port told to lookupds (default that of the first --bind)"),
-    takes(None, "backlog", "N", "clients the kernel lets wait to be accepted (default 128)"),
+    takes(None, "backlog", "N", "clients the kernel lets wait to be accepted (default 1024)"),
     takes(None, "state-dir", "DIR", "where running processes and jobs loaded over the API are on record"),
     flag(None, "forget", "start without the jobs that were loaded over the API before"),
     takes(None, "allowed-host", "NAME", "a further name under which clients may ask for this node; * for all (repeatable)"),

@@ -151,7 +151,7 @@ impl Settings {
                 Some(path) => Some(path),
                 None => Some(surroundings.socket(&state_dir)),
             },
-            backlog: line.backlog.or(file.backlog).unwrap_or(128),
+            backlog: line.backlog.or(file.backlog).unwrap_or(1024),
             state_dir,
             daemon: line.daemon.or(file.daemon).unwrap_or(false),
             user: line.user.or(file.user),

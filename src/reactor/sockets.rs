@@ -207,7 +207,8 @@ impl Sockets {
                 }
                 Heard::Said(bytes) => machine.received(conn, bytes, now),
             };
-            match socket.stream.read(&mut self.buffer, &mut tell) {
+            let room = self.buffer.len().min(*share);
+            match socket.stream.read(&mut self.buffer[..room], &mut tell) {
                 Ok(0) => {
                     socket.ended = true;
                     machine.input_ended(conn, now);
@@ -215,7 +216,7 @@ impl Sockets {
                 }
                 Ok(count) => {
                     // A short read has emptied the socket, and more would come with a new edge.
-                    socket.readable = count == self.buffer.len() || socket.closing;
+                    socket.readable = count == room || socket.closing;
                     // Nothing will come, and so no edge, after this.
                     socket.readable |= socket.stream.has_ended();
                     *share = share.saturating_sub(count.max(cost));
@@ -284,6 +285,11 @@ impl Sockets {
     /// Whether the machine would take what waits to be read.
     pub fn is_readable(&self, conn: ConnId) -> bool {
         self.conns.get(&conn).is_some_and(|socket| socket.readable && !socket.ended)
+    }
+
+    /// Whether the handshake with a client over TLS is not over yet.
+    pub fn is_shaking_hands(&self, conn: ConnId) -> bool {
+        self.conns.get(&conn).is_some_and(|socket| !socket.stream.is_open())
     }
 
     /// Closes a client's socket and gives the source to forget.

@@ -420,10 +420,20 @@ impl<M: Machine> Reactor<M> {
                 self.again.insert(Source::Conn(conn));
                 continue;
             }
-            let mut share = limits::CONN_READ_SHARE.min(left);
+            let mut share = self.share_of(conn, conns.len()).min(left);
             left -= share;
             self.read_conn(conn, &mut share, now);
             left += share;
+        }
+    }
+
+    /// What one of so many clients may say in a turn. Where many have something to say each says little at a
+    /// time, so that none waits long; but a handshake of TLS costs what it costs.
+    fn share_of(&self, conn: ConnId, crowd: usize) -> usize {
+        match self.sockets.is_shaking_hands(conn) {
+            true => limits::CONN_READ_SHARE,
+            false => (limits::CONNS_READ_SHARE / crowd.max(1))
+                .clamp(limits::CONN_READ_LEAST, limits::CONN_READ_SHARE),
         }
     }
 
@@ -575,8 +585,8 @@ mod tests {
             let socket = mio::net::TcpListener::from_std(socket);
             reactor.listen(Listener::Tcp(socket)).expect("the poll takes it");
             let most = limits::CONNS_READ_SHARE + limits::READ_BUFFER;
-            let crowd = 2 * most / limits::READ_BUFFER + 8;
-            let each = 4 * limits::CONN_READ_SHARE;
+            let crowd = limits::CONNS_READ_SHARE / limits::CONN_READ_LEAST + 32;
+            let each = limits::CONN_READ_SHARE;
             // All have something to say before anybody is heard, so that it is more than a turn takes.
             let begun = Arc::new(Barrier::new(crowd + 1));
             let talk = |begun: Arc<Barrier>| {
