@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::links::Links;
 use crate::base::clock::Now;
 use crate::base::ids::LinkId;
-use crate::wire::http::{AnswerReader, Broken};
+use crate::wire::http::{AnswerHead, AnswerReader, Broken};
 use crate::VERSION;
 
 /// A connection.
@@ -21,6 +21,19 @@ pub struct Exchange {
     longest: usize,
     /// When the patience ends.
     due: Option<Instant>,
+    /// Whether the other end has said that it takes no more requests here.
+    spent: bool,
+}
+
+/// A request.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// What is asked for: a path, and its query.
+    pub target: &'a str,
+    /// Further fields of the head, each with the end of its line.
+    pub fields: &'a str,
+    /// The body, which is JSON.
+    pub body: &'a str,
 }
 
 enum State {
@@ -35,17 +48,19 @@ enum State {
 
 struct Asked {
     reader: AnswerReader,
-    status: Option<u16>,
+    head: Option<AnswerHead>,
     body: Vec<u8>,
     /// Whether it goes on, if it is a good one.
     goes_on: bool,
 }
 
-/// A whole answer.
+/// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// Its status.
     pub status: u16,
+    /// In how many seconds it wishes to be asked again (RFC 9110 section 10.2.3), if it says so in seconds.
+    pub retry_after: Option<u64>,
     /// Its body.
     pub body: Vec<u8>,
 }
@@ -67,7 +82,7 @@ impl Exchange {
     /// One over a link that is dialled now, and has so long to come about.
     pub fn new(link: LinkId, host: String, longest: usize, until: Instant) -> Self {
         let (state, due) = (State::Dialling, Some(until));
-        Self { link, host, state, input: Vec::new(), longest, due }
+        Self { link, host, state, input: Vec::new(), longest, due, spent: false }
     }
 
     /// Its link.
@@ -78,6 +93,11 @@ impl Exchange {
     /// Whether something may be asked.
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Idle)
+    }
+
+    /// Whether nothing more can be asked here, though it is idle: the other end has said so.
+    pub fn is_spent(&self) -> bool {
+        self.spent
     }
 
     /// When the patience with it ends.
@@ -101,7 +121,20 @@ impl Exchange {
         links: &mut Links,
         now: Now,
     ) {
-        self.send((target, body), links);
+        self.send(Question { target, fields: "", body }, self.longest, links);
+        self.due = Some(now.mono + patience);
+    }
+
+    /// Asks for something of whose answer the head counts: a body that is too long, or that does not come
+    /// to its end, ends the connection, and what is known is still to be had by [`Self::so_far`].
+    pub fn tell(
+        &mut self,
+        question: Question<'_>,
+        patience: Duration,
+        links: &mut Links,
+        now: Now,
+    ) {
+        self.send(question, usize::MAX, links);
         self.due = Some(now.mono + patience);
     }
 
@@ -121,18 +154,25 @@ impl Exchange {
         }
     }
 
-    fn send(&mut self, (target, body): (&str, &str), links: &mut Links) {
+    fn send(&mut self, question: Question<'_>, longest: usize, links: &mut Links) {
         debug_assert!(self.is_idle(), "one thing at a time");
+        let Question { target, fields, body } = question;
         let (host, length) = (&self.host, body.len());
         let head = format!(
             "POST {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: gaffer/{VERSION}\r\n\
-             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+             Content-Type: application/json\r\n{fields}Content-Length: {length}\r\n\r\n"
         );
         links.say(self.link, head.as_bytes());
         links.say(self.link, body.as_bytes());
-        let reader = AnswerReader::new("POST", self.longest);
-        let (status, goes_on) = (None, false);
-        self.state = State::Asked(Asked { reader, status, body: Vec::new(), goes_on });
+        let reader = AnswerReader::new("POST", longest);
+        let (head, goes_on) = (None, false);
+        self.state = State::Asked(Asked { reader, head, body: Vec::new(), goes_on });
+    }
+
+    /// What is known of an answer that does not come to its end: its head, and what came of its body.
+    pub fn so_far(&mut self) -> Option<Reply> {
+        let State::Asked(asked) = &mut self.state else { return None };
+        asked.reply()
     }
 
     /// Bytes came.
@@ -146,11 +186,13 @@ impl Exchange {
                 return Err("it says something without being asked".into());
             }
             State::Asked(asked) => {
-                if asked.status.is_none() {
+                if asked.head.is_none() {
                     let head = asked.reader.head(&mut self.input).map_err(unread)?;
                     let Some(head) = head else { return Ok(Came::Nothing) };
-                    asked.status = Some(head.status);
-                    if asked.goes_on && head.status == 200 {
+                    self.spent = !head.persistent;
+                    let goes_on = asked.goes_on && head.status == 200;
+                    asked.head = Some(head);
+                    if goes_on {
                         self.due = None;
                         let next = AnswerReader::new("POST", self.longest);
                         let reader = std::mem::replace(&mut asked.reader, next);
@@ -165,8 +207,7 @@ impl Exchange {
                 if !done {
                     return Ok(Came::Nothing);
                 }
-                let (status, body) = (asked.status.unwrap_or_default(), &mut asked.body);
-                Came::Whole(Reply { status, body: std::mem::take(body) })
+                asked.reply().map_or(Came::Nothing, Came::Whole)
             }
             State::Lines(reader, text) => {
                 let done = reader.body(&mut self.input, text).map_err(unread)?;
@@ -183,6 +224,14 @@ impl Exchange {
         self.due = None;
         self.state = State::Idle;
         Ok(came)
+    }
+}
+
+impl Asked {
+    fn reply(&mut self) -> Option<Reply> {
+        let head = self.head.as_ref()?;
+        let retry_after = head.headers.get("retry-after").and_then(|text| text.trim().parse().ok());
+        Some(Reply { status: head.status, retry_after, body: std::mem::take(&mut self.body) })
     }
 }
 
@@ -234,7 +283,8 @@ mod tests {
             for byte in &answer[..answer.len() - 1] {
                 assert_eq!(exchange.received(&[*byte]), Ok(Came::Nothing));
             }
-            let whole = Came::Whole(Reply { status: 404, body: b"abc".to_vec() });
+            let whole = Reply { status: 404, retry_after: None, body: b"abc".to_vec() };
+            let whole = Came::Whole(whole);
             assert_eq!(exchange.received(b"c"), Ok(whole));
             assert_eq!((exchange.is_idle(), exchange.deadline()), (true, None));
         }
@@ -243,6 +293,28 @@ mod tests {
         exchange.ask(("/x", "{}"), Duration::ZERO, &mut links, now);
         let long = b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n";
         assert!(exchange.received(long).is_err_and(|why| why.contains("more than 20 bytes")));
+    }
+
+    #[test]
+    fn of_an_answer_whose_head_counts_that_is_known_whatever_becomes_of_its_body() {
+        let question = Question { target: "/x", fields: "A: b\r\n", body: "{}" };
+        let heads = [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n", 200, None, false),
+            ("HTTP/1.1 503 x\r\nRetry-After: 7\r\nConnection: close\r\n\r\n", 503, Some(7), true),
+            ("HTTP/1.0 200 OK\r\nRetry-After: Fri, 31 Dec\r\n\r\n", 200, None, true),
+        ];
+        for (head, status, retry_after, spent) in heads {
+            let (mut exchange, mut links, now) = exchange();
+            exchange.tell(question, Duration::from_secs(5), &mut links, now);
+            let owed = String::from_utf8_lossy(links.owed(exchange.link())).into_owned();
+            assert!(owed.contains("\r\nA: b\r\nContent-Length: 2\r\n\r\n{}"), "{owed}");
+            assert_eq!(exchange.so_far(), None);
+            assert_eq!(exchange.received(head.as_bytes()), Ok(Came::Nothing));
+            assert_eq!((exchange.is_idle(), exchange.is_spent()), (false, spent));
+            assert!(exchange.received(&[b'x'; 21]).is_err(), "too long");
+            let known = exchange.so_far().expect("its head is there");
+            assert_eq!((known.status, known.retry_after), (status, retry_after));
+        }
     }
 
     #[test]
@@ -267,7 +339,7 @@ mod tests {
         let (mut exchange, mut links, now) = exchange();
         exchange.follow(("/w", "{}"), Duration::from_secs(5), &mut links, now);
         let refused = b"HTTP/1.1 500 x\r\nContent-Length: 2\r\n\r\nno";
-        let whole = Came::Whole(Reply { status: 500, body: b"no".to_vec() });
+        let whole = Came::Whole(Reply { status: 500, retry_after: None, body: b"no".to_vec() });
         assert_eq!(exchange.received(refused), Ok(whole));
         exchange.follow(("/w", "{}"), Duration::from_secs(5), &mut links, now);
         let long = b"HTTP/1.1 500 x\r\nContent-Length: 99\r\n\r\n123456789012345678901";

@@ -167,7 +167,7 @@ impl Probe {
         };
         let ranged = match came {
             Ok(Came::Nothing) => return Verdict::Sound,
-            Ok(Came::Whole(Reply { status, body })) => {
+            Ok(Came::Whole(Reply { status, body, .. })) => {
                 etcd::read::<Ranged>(status, &body).map_err(|fault| fault.to_string())
             }
             Ok(Came::Lines(_) | Came::End(_)) => Err("it answers what was not asked".into()),
