@@ -19,6 +19,7 @@
 //! │ │   hub, feeds, history        who follows what           │ │
 //! │ │   lookups: links (front/)    what lookupds and etcds    │ │
 //! │ │                              are told                   │ │
+//! │ │   webhooks: links, too       to whom events are posted  │ │
 //! │ │   outputs, stdins, stats, waits, state                  │ │
 //! │ │   door, guests               who is let in, and stays   │ │
 //! │ └─────────────────────────────────────────────────────────┘ │
@@ -102,6 +103,14 @@
 //! one without a name where no lookupd is asked (`cli/sites.rs`); what is done on many is done in a thread for
 //! each, and told in one place (`cli/parallel.rs`, `cli/gather.rs`).
 //!
+//! # What is posted
+//!
+//! Events are posted to addresses (`node/webhooks`), each with a queue of its own and one message under way.
+//! The queue is a list of names: what is said stands once, in the journal that outlives the node
+//! (`node/state.rs`), from before it is sent until it is answered well, so that nothing is lost with the
+//! node, and at worst something is said twice. What answers mean is in `node/webhooks/outcome.rs`, how
+//! messages are signed in [`wire::webhook`]. Tests go past the queues, over connections of their own.
+//!
 //! # Who may do what
 //!
 //! The shell tells where a connection comes from ([`front::peer`]), [`front::access`] whether anybody from
@@ -126,7 +135,8 @@
 //! speaks it, and with which certificate ([`front::peer`]). Everything that comes is deciphered at once, so
 //! no session holds anything that its socket would not tell of; what is to be sent is enciphered piece by
 //! piece, as the kernel takes it. Certificates are read with the configuration, and whoever has begun goes
-//! on with those that there were ([`tls::Security`]).
+//! on with those that there were ([`tls::Security`]). Whom to trust where we connect may be found out later,
+//! before the first such connection: webhooks come up while a node runs.
 //!
 //! # The floors
 //!
@@ -137,7 +147,7 @@
 //! | 0 [`base`] | words every floor speaks: ids, arena, timers, limits, errors |
 //! | 0 [`sys`] | the kernel, and the only unsafe code |
 //! | 1 [`tls`] | TLS without sockets: who is trusted, and sessions |
-//! | 1 [`wire`] | bytes ↔ messages: HTTP, websockets, SockJS, etcd, JSON, INI, Procfile, .env |
+//! | 1 [`wire`] | bytes ↔ messages: HTTP, websockets, SockJS, etcd, webhooks, JSON, INI, Procfile, .env |
 //! | 2 [`supervisor`] | pure decisions about jobs |
 //! | 3 [`front`] | connections without sockets: requests, answers, routes, who may ask, sessions |
 //! | 4 [`node`] | the machine: endpoints, outputs, statistics, state |
@@ -157,6 +167,7 @@
 //! |---|---|
 //! | `argon2` | passwords: the hash that is meant for them |
 //! | `data-encoding` | base64 and hexadecimal, strictly |
+//! | `hmac` | signatures of webhooks, as `sha2` alone does not make them |
 //! | `httparse` | heads of HTTP; what it lets through is looked at again in `wire/http` |
 //! | `lexopt` | command lines, without a framework |
 //! | `libc` | the kernel |
@@ -168,7 +179,7 @@
 //! | `rustls` | TLS (feature `tls`), with `ring` |
 //! | `serde`, `serde_json` | JSON |
 //! | `sha1` | what the protocols demand: websockets, entity tags, the original's passwords; sums of state files |
-//! | `sha2` | keys and certificates |
+//! | `sha2` | keys, certificates, signatures |
 //! | `shlex` | command lines of jobs, split as a shell does |
 //! | `signal-hook`, `signal-hook-mio` | signals as events of the loop |
 //! | `subtle` | comparing secrets in constant time |
@@ -209,6 +220,8 @@
 //!   `reactor/perform.rs`, answered by a method of [`node::machine::Machine`]
 //! - **somebody to whom the node connects**: a link of [`front::links`], with an [`front::exchange`] if HTTP is
 //!   spoken there, a client side in `wire/`, and who owns it beside `node/lookups`, in `node/registering.rs`
+//! - **what an answer of a webhook means**: `node/webhooks/outcome.rs`; a field of what is posted:
+//!   [`wire::webhook::fields`]
 //! - **a place where it is kept what runs where**: a [`base::address::Directory`], a party of
 //!   `node/lookups` and a store beside `lookup/store`
 //! - **a `SockJS` transport**: its name and envelope in `wire/sockjs.rs`, its way in

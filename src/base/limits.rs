@@ -290,6 +290,42 @@ pub const LOOKUPD_STABLE: Duration = Duration::from_secs(30);
 pub const LOOKUPD_WINDOW: usize = 64;
 /// Longest message of a lookupd.
 pub const LOOKUPD_MESSAGE: usize = 64 * 1024;
+// --- webhooks ------------------------------------------------------------------------------------
+
+/// Most addresses of webhooks: with the queues of all full, what waits is some ten MiB.
+pub const WEBHOOKS: usize = 32;
+/// Most names of events for one address.
+pub const WEBHOOK_EVENTS: usize = 64;
+/// Longest name of events: longer than that of any event.
+pub const WEBHOOK_EVENT: usize = 256;
+/// Longest address: what servers take in a request line.
+pub const WEBHOOK_URL: usize = 2048;
+/// Least and most bytes of the key of a secret.
+pub const WEBHOOK_SECRET: (usize, usize) = (16, 256);
+/// How long a secret that has another in its place still signs beside that.
+pub const WEBHOOK_OVERLAP: Duration = Duration::from_secs(24 * 3600);
+/// Messages that wait for one address. The oldest makes room.
+pub const WEBHOOK_QUEUE: usize = 1000;
+/// How long one may take to be connected to, and again to answer: an answer is only a word of thanks.
+pub const WEBHOOK_PATIENCE: Duration = Duration::from_secs(5);
+/// How much is read of an answer: enough for what says why not.
+pub const WEBHOOK_ANSWER: usize = 16 * 1024;
+/// How much of it is told.
+pub const WEBHOOK_TOLD: usize = 200;
+/// How long a connection is kept for the next message: not as long as servers keep theirs.
+pub const WEBHOOK_IDLE: Duration = Duration::from_secs(15);
+/// Longest wait before a message is sent again,
+pub const WEBHOOK_RETRY_MOST: Duration = Duration::from_secs(5 * 60);
+/// and where one counts as dead,
+pub const WEBHOOK_DEAD_RETRY: Duration = Duration::from_secs(3600);
+/// which it does when it has failed for so long.
+pub const WEBHOOK_DEAD: Duration = Duration::from_secs(3600);
+/// How often a message is refused, as one that is wrong, before it is dropped: it would hold up all others
+/// for ever. With the waits between them that is the better part of an hour.
+pub const WEBHOOK_REFUSALS: u32 = 20;
+/// Tests of webhooks that are waited for at a time.
+pub const WEBHOOK_TESTS: usize = 8;
+
 // --- etcd ----------------------------------------------------------------------------------------
 
 /// How long a node's keys outlive its last sign of life, in seconds: three heartbeats, as with lookupds.

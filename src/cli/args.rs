@@ -82,6 +82,7 @@ impl Invocation {
 pub fn parse(words: Vec<OsString>) -> Result<Parsed, Failure> {
     let mut parser = Parser::from_args(words);
     let mut command: Option<&'static Command> = None;
+    let mut first = String::new();
     let mut invocation = Invocation::default();
     let said_wrongly = |error: lexopt::Error| Failure::usage(error);
     while let Some(arg) = parser.next().map_err(said_wrongly)? {
@@ -89,7 +90,16 @@ pub fn parse(words: Vec<OsString>) -> Result<Parsed, Failure> {
             Arg::Value(word) => {
                 let word = text(word)?;
                 match command {
-                    None => command = Some(command_of(&word)?),
+                    None => {
+                        command = Some(command_of(&word)?);
+                        first = word;
+                    }
+                    // `webhook add` is `webhook:add`, where `webhook` takes no words of its own.
+                    Some(of)
+                        if of.args.is_empty() && table::find(&joined(&first, &word)).is_some() =>
+                    {
+                        command = table::find(&joined(&first, &word));
+                    }
                     Some(command) => {
                         invocation.words.push(word);
                         if command.args.contains("CMD") {
@@ -123,6 +133,11 @@ pub fn parse(words: Vec<OsString>) -> Result<Parsed, Failure> {
         None => Ok(Parsed::Help(None)),
         Some(command) => Ok(Parsed::Run(command, invocation)),
     }
+}
+
+/// A command that is said in two words.
+pub(super) fn joined(first: &str, second: &str) -> String {
+    format!("{first}:{second}")
 }
 
 fn take(
@@ -190,6 +205,23 @@ mod tests {
         assert_eq!(said.words, ["7", "--not-a-flag"]);
         let (_, said) = parsed("dev:run -e x ls -l --json").expect("valid");
         assert_eq!((said.words.join(" "), said.value("env")), ("ls -l --json".into(), Some("x")));
+    }
+
+    #[test]
+    fn a_command_of_a_family_may_be_said_in_two_words() {
+        for (line, name, words) in [
+            ("webhook", "webhook:ls", ""),
+            ("webhook ls", "webhook:ls", ""),
+            ("webhook -g x add http://h/ job", "webhook:add", "http://h/ job"),
+            ("webhook:rm add", "webhook:rm", "add"),
+            ("webhook dance", "webhook:ls", "dance"),
+            // Their words are names.
+            ("user add", "user", "add"),
+            ("key create", "key", "create"),
+        ] {
+            let (found, said) = parsed(line).expect(line);
+            assert_eq!((found, said.words.join(" ").as_str()), (name, words), "{line}");
+        }
     }
 
     #[test]

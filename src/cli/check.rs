@@ -19,7 +19,7 @@ use crate::daemon::options::Options;
 use crate::daemon::paths::Surroundings;
 use crate::daemon::settings::Settings;
 use crate::daemon::tls::TlsSettings;
-use crate::daemon::{config, host, text_file};
+use crate::daemon::{config, host, text_file, webhooks};
 use crate::node::gaffer::Gaffer;
 use crate::supervisor::name::{check_session, DEFAULT_SESSION};
 use crate::sys::users;
@@ -294,6 +294,7 @@ fn in_ini(texts: &Texts, here: &Here) -> Result<(), String> {
     loading::sound(&here.gaffer, &jobs)?;
     let section = table.section("gaffer");
     TlsSettings::read(&Options::default(), &table, &mut Vec::new())?;
+    webhooks::read(&table)?;
     Settings::read(&Options::default(), section, &surroundings, &mut Vec::new()).map(drop)
 }
 

@@ -1,6 +1,6 @@
 //! Help, manual page and completions, all from the table.
 
-use super::args::Invocation;
+use super::args::{joined, Invocation};
 use super::failure::Failure;
 use super::table::{self, Command, Flag, On, COMMANDS, GLOBAL};
 use super::terminal::{Cell, Paint, Terminal};
@@ -25,6 +25,9 @@ pub fn command(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(
     match invocation.words.as_slice() {
         [] => overview(terminal),
         [name] => help(Some(name), terminal),
+        [first, second] if table::find(&joined(first, second)).is_some() => {
+            help(Some(&joined(first, second)), terminal)
+        }
         [_, more, ..] => Err(Failure::usage(format!("{more:?} is one argument too many"))),
     }
 }

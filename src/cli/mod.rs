@@ -42,6 +42,7 @@ pub mod times;
 pub mod top;
 pub mod user_config;
 pub mod users;
+pub mod webhooks;
 
 use std::ffi::OsString;
 use std::io::Write as _;

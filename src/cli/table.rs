@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::terminal::Terminal;
 use super::{
     check, events, export, help, jobs, keys, loading, logs, lookups, one_off, ps, start, stats,
-    status, streams, users,
+    status, streams, users, webhooks,
 };
 
 /// A flag.
@@ -106,6 +106,12 @@ const PASSWORD_FILE: Flag = takes(
 const PASSWORD: Flag =
     takes(Some('p'), "password", "TEXT", "the password, which everybody sees who lists processes");
 const KEY: Flag = takes(Some('k'), "key", "KEY", "whose rights the user gets");
+const SECRET_FILE: Flag = takes(
+    None,
+    "secret-file",
+    "FILE",
+    "the first line signs what is posted: 16 characters or more; - is stdin (made without it)",
+);
 const WATCH: Flag = flag(Some('w'), "watch", "show it again whenever it changes, until ^C");
 
 /// Every command.
@@ -168,10 +174,15 @@ pub const COMMANDS: &[Command] = &[
     Command { names: &["user:setpassword"], args: "USER", about: "give a user another password", flags: &[PASSWORD_FILE, PASSWORD], on: On::Node, run: users::set_password },
     Command { names: &["user:setkey"], args: "USER", about: "give a user another key, or none", flags: &[KEY], on: On::Node, run: users::set_key },
     Command { names: &["user:import"], args: "FILE", about: "take users of the original over, with the hashes of their passwords (a JSON list)", flags: &[], on: On::Node, run: users::import },
+    Command { names: &["webhook:ls", "webhook"], args: "", about: "list webhooks: which events are posted where, and how it stands with that", flags: &[], on: On::Node, run: webhooks::list },
+    Command { names: &["webhook:add"], args: "URL EVENT...", about: "post events to an address: those of this name or whose names begin so, as job.web, or . for all", flags: &[SECRET_FILE], on: On::Node, run: webhooks::add },
+    Command { names: &["webhook:rm"], args: "HOOK [EVENT]", about: "post nothing to a webhook any more, or no events of this name; HOOK is its id or its whole address", flags: &[], on: On::Node, run: webhooks::remove },
+    Command { names: &["webhook:secret"], args: "HOOK", about: "give a webhook another secret", flags: &[SECRET_FILE], on: On::Node, run: webhooks::renew },
+    Command { names: &["webhook:test"], args: "HOOK", about: "post a test to a webhook, and tell what it answers", flags: &[], on: On::Node, run: webhooks::test },
     Command { names: &["ping"], args: "", about: "whether a node answers", flags: &[], on: On::Node, run: status::ping },
     Command { names: &["version"], args: "", about: "the versions of this program and of the node", flags: &[], on: On::Node, run: status::version },
     Command { names: &["completion"], args: "bash|zsh|fish", about: "print the completions of a shell", flags: &[], on: On::Here, run: help::completion },
-    Command { names: &["help"], args: "[COMMAND]", about: "print this, or help for a command (--man prints a manual page)",
+    Command { names: &["help"], args: "[COMMAND...]", about: "print this, or help for a command (--man prints a manual page)",
         flags: &[flag(None, "man", "as a manual page")], on: On::Here, run: help::command },
 ];
 

@@ -15,6 +15,7 @@ use super::options::Options;
 use super::registration;
 use super::servant::{self, Servant};
 use super::settings::Settings;
+use super::webhooks;
 use super::world::Daemon;
 use crate::base::limits;
 use crate::front::sockjs;
@@ -71,7 +72,8 @@ pub fn run(options: Options) -> Result<u8, String> {
     let registration = registration::of(&settings.lookups, scheme, &settings.binds, port)?;
     let theirs = servant::environment(servant, &environ);
     let setup = setup(&settings, &options, theirs, state.node.clone(), boot_id)?;
-    let setup = Setup { registration, keeping: keeping::of(&settings)?, ..setup };
+    let (keeping, webhooks) = (keeping::of(&settings)?, webhooks::of(&config.hooks));
+    let setup = Setup { registration, keeping, webhooks, ..setup };
     let spawner =
         Spawner::new(nofile).map_err(|errno| format!("cannot start processes: {errno}"))?;
     if let Err(errno) = reap::become_subreaper() {
@@ -85,6 +87,7 @@ pub fn run(options: Options) -> Result<u8, String> {
         settings: settings.clone(),
         scheme,
         security,
+        tls: config.tls,
         log,
         port,
         lost: 0,

@@ -12,7 +12,9 @@ use super::paths::Surroundings;
 use super::settings::Settings;
 use super::text_file::{check_directory, check_named, read, TextFile};
 use super::tls::{Reading, TlsSettings};
+use super::webhooks;
 use crate::base::address::{Address, Directory};
+use crate::node::webhooks::Hook;
 use crate::reactor::clock::Clock;
 use crate::supervisor::name::{JobName, DEFAULT_SESSION};
 use crate::supervisor::spec::JobEntry;
@@ -26,6 +28,8 @@ pub struct Config {
     pub tls: TlsSettings,
     /// The jobs of all files, in the order in which they are loaded.
     pub jobs: Vec<JobEntry>,
+    /// To whom events are posted.
+    pub hooks: Vec<Hook>,
     /// What is odd, but no error.
     pub warnings: Vec<String>,
 }
@@ -58,6 +62,7 @@ impl Config {
         let section = table.section("gaffer");
         let settings = Settings::read(origins.options, section, &surroundings, &mut warnings)?;
         let tls = TlsSettings::read(origins.options, &table, &mut warnings)?;
+        let hooks = webhooks::read(&table)?;
         let mut jobs = table.jobs(&mut warnings)?;
         jobs.extend(applications(origins, &settings, &mut warnings)?);
         for path in &origins.options.loads {
@@ -66,7 +71,7 @@ impl Config {
             }
             jobs.extend(json_jobs(path, &read(path)?, DEFAULT_SESSION)?);
         }
-        Ok(Self { settings, tls, jobs: unique(jobs)?, warnings })
+        Ok(Self { settings, tls, jobs: unique(jobs)?, hooks, warnings })
     }
 }
 

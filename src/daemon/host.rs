@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
 use std::rc::Rc;
 
@@ -10,6 +11,7 @@ use super::legacy;
 use crate::base::order::{Account, Identity, Unfit};
 use crate::node::gaffer::Setup;
 use crate::supervisor::order::{Accounts, Host};
+use crate::sys::hostname::hostname;
 use crate::sys::{entropy, procfs, users};
 
 /// The environment as text. What is none is left out: no job could name it.
@@ -57,8 +59,19 @@ pub fn setup(mut environ: BTreeMap<String, String>, node: String) -> Result<Setu
         boot_id: String::new(),
         registration: Default::default(),
         keeping: Default::default(),
+        webhooks: Default::default(),
         secret,
     })
+}
+
+/// What this host is called in full.
+///
+/// # Errors
+/// It has no name.
+pub(super) fn name() -> Result<String, String> {
+    let own = hostname().map_err(|errno| format!("this host has no name: {errno}"))?;
+    let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
+    Ok(full_name(&own, &hosts))
 }
 
 /// What this host is called in full, as far as it knows itself: its own name, or the first of its names

@@ -52,9 +52,9 @@ pub struct Entry {
 }
 
 /// Sections that the original knew and that mean nothing here yet.
-const WITHOUT_EFFECT: [&str; 2] = ["auth", "webhooks"];
+const WITHOUT_EFFECT: [&str; 1] = ["auth"];
 /// Sections that are no job's and are read elsewhere.
-const OF_THE_DAEMON: [&str; 3] = ["gaffer", "ssl", "lookup_ssl"];
+const OF_THE_DAEMON: [&str; 4] = ["gaffer", "ssl", "lookup_ssl", "webhooks"];
 
 impl Table {
     /// Adds a file. Its keys take the place of the same keys of files before it.

@@ -103,6 +103,9 @@ impl StateDirectory {
         }
         legacy.keys = self.load_whole(StateFile::Keys)?;
         legacy.users = self.load_whole(StateFile::Users)?;
+        let entries = |file| self.load(file).map(|loaded| loaded.entries).unwrap_or_default();
+        legacy.webhooks = entries(StateFile::Webhooks);
+        legacy.deliveries = entries(StateFile::Deliveries);
         if let Some(loaded) = self.load(StateFile::Running) {
             let same_boot =
                 loaded.header.get("boot_id").and_then(|id| id.as_str()) == Some(boot_id);

@@ -24,4 +24,5 @@ pub mod settings;
 pub mod text_file;
 pub mod tls;
 pub mod values;
+pub mod webhooks;
 pub mod world;

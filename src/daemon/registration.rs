@@ -1,17 +1,15 @@
 //! With whom a node registers and as whom: what the operator said, and where he said nothing, what this
 //! host calls itself and where the node listens.
 
-use std::fs;
 use std::net::SocketAddr;
 
 use log::warn;
 
-use super::host::full_name;
+use super::host;
 use super::launch::Scheme;
 use super::settings::LookupSettings;
 use crate::lookup::identity;
 use crate::node::lookups::{Identity, Registration};
-use crate::sys::hostname::hostname;
 
 /// Puts it together, for a node that listens at these places, with this as its first port. A warning
 /// tells when clients are sent where they cannot reach it.
@@ -27,9 +25,7 @@ pub(super) fn of(
     if settings.addresses.is_empty() {
         return Ok(Registration::default());
     }
-    let own = hostname().map_err(|errno| format!("this host has no name: {errno}"))?;
-    let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
-    let name = full_name(&own, &hosts);
+    let name = host::name()?;
     let origin = origin(settings, scheme, &name, port);
     if let Err(reason) = identity::Identity::new(&name, &origin, "0.1") {
         return Err(format!(
@@ -71,6 +67,7 @@ fn without_port(origin: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::host::full_name;
 
     #[test]
     fn clients_are_sent_where_the_operator_says_or_where_the_node_listens() {

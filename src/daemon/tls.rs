@@ -17,7 +17,7 @@ use crate::tls::{self, Acceptor, Connector, Demand, Pem, Security, Served, Trust
 pub struct TlsSettings {
     /// For clients. Without a certificate they are spoken to in clear text.
     pub served: Side,
-    /// For lookupds.
+    /// For lookupds and webhooks.
     pub lookups: Side,
     /// Whether a client has to show a certificate where its authority is named.
     demand: Option<Demand>,
@@ -182,14 +182,22 @@ impl TlsSettings {
         }
         let lookups = &self.lookups;
         if reading.dials || lookups.certificate.is_some() || lookups.authorities.is_some() {
-            let authorities = match &lookups.authorities {
-                Some(named) => named.read(reading)?,
-                None => of_system(reading)?,
-            };
-            let trusted = Trusted { authorities, identity: lookups.identity(reading)? };
-            security.connector = Some(Connector::new(&trusted)?);
+            security.connector = Some(self.connector(reading)?);
         }
         Ok(security)
+    }
+
+    /// Reads what is trusted where we connect to others, and what is shown there.
+    ///
+    /// # Errors
+    /// What is wrong, with the place that names the file, and what to do.
+    pub(super) fn connector(&self, reading: &Reading<'_>) -> Result<Connector, String> {
+        let lookups = &self.lookups;
+        let authorities = match &lookups.authorities {
+            Some(named) => named.read(reading)?,
+            None => of_system(reading)?,
+        };
+        Connector::new(&Trusted { authorities, identity: lookups.identity(reading)? })
     }
 }
 

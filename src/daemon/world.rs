@@ -15,11 +15,14 @@ use super::logger::{self, stamp, Logger};
 use super::options::Options;
 use super::registration;
 use super::settings::Settings;
+use super::tls::{Reading, TlsSettings};
+use super::webhooks;
 use crate::base::clock::Now;
 use crate::node::machine::Configuration;
+use crate::reactor::clock::Clock;
 use crate::reactor::turn::World;
 use crate::sys::fds::is_writable;
-use crate::tls::Security;
+use crate::tls::{Connector, Security};
 
 /// The daemon around the shell.
 pub struct Daemon {
@@ -35,8 +38,10 @@ pub struct Daemon {
     pub settings: Settings,
     /// What it speaks with clients over TCP.
     pub(super) scheme: Scheme,
-    /// Its certificates.
+    /// Its certificates,
     pub security: Security,
+    /// and which files they are in.
+    pub tls: TlsSettings,
     /// Its log.
     pub log: &'static Logger,
     /// The port of its first TCP listener.
@@ -69,13 +74,15 @@ impl World for Daemon {
             security.acceptor = self.security.acceptor.take();
         }
         self.security = security;
+        self.tls = config.tls;
         self.settings.require_key = config.settings.require_key;
         self.settings.socket_group = config.settings.socket_group.clone();
         if config.settings != self.settings || scheme != self.scheme {
             warn!("what changed of the daemon's own settings takes effect at its next start");
         }
         let keeping = keeping::of(&config.settings)?;
-        Ok(Configuration { jobs: config.jobs, registration, keeping })
+        let webhooks = webhooks::of(&config.hooks);
+        Ok(Configuration { jobs: config.jobs, registration, keeping, webhooks })
     }
 
     fn reopen_log(&mut self) -> Result<(), String> {
@@ -84,6 +91,12 @@ impl World for Daemon {
 
     fn security(&mut self) -> Security {
         self.security.clone()
+    }
+
+    fn connector(&mut self) -> Result<Connector, String> {
+        let now = Clock::default().tick().wall;
+        let reading = Reading { environ: &self.environ, root: self.root, now, dials: true };
+        self.tls.connector(&reading)
     }
 
     fn print(&mut self, lines: &str, now: Now) -> bool {

@@ -248,7 +248,8 @@ impl Gaffer {
         self.close_books(now);
         let degraded = self.state.is_degraded();
         let (supervisor, door) = (&mut self.supervisor, &mut self.door);
-        let mut ctx = Ctx { supervisor, door, caller, now, degraded };
+        let webhooks = &mut self.webhooks;
+        let mut ctx = Ctx { supervisor, door, webhooks, caller, now, degraded };
         let identity = command.identity.clone();
         let audited = commands::audited(&command);
         let result = match commands::run(&mut ctx, &command) {

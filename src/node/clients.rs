@@ -116,6 +116,10 @@ impl Gaffer {
                     let view = self.lookups_view(now);
                     self.give(id, reply::value(&view), now);
                 }
+                Answer::TestWebhook(hook) => match self.test_webhook(id, &hook, now) {
+                    Ok(()) => break,
+                    Err(refused) => self.give(id, refused, now),
+                },
                 Answer::Counters => self.give(id, reply::value(&self.counters()), now),
                 Answer::Channel(rest) => {
                     self.channel.request(id, &request, &rest, &mut self.clients, now);
@@ -156,6 +160,7 @@ impl Gaffer {
         let mut caller = None;
         let answer = self.route(request, peer, &mut caller, now).unwrap_or_else(Answer::from);
         self.keep_door(now);
+        self.keep_webhooks(now);
         Handled { answer, cors, caller }
     }
 
@@ -189,7 +194,8 @@ impl Gaffer {
         }
         let degraded = self.state.is_degraded();
         let (supervisor, door) = (&mut self.supervisor, &mut self.door);
-        let mut ctx = Ctx { supervisor, door, caller: &caller, now, degraded };
+        let webhooks = &mut self.webhooks;
+        let mut ctx = Ctx { supervisor, door, webhooks, caller: &caller, now, degraded };
         (route.endpoint)(&mut ctx, &call)
     }
 

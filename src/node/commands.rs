@@ -138,6 +138,7 @@ pub fn audited(command: &Command) -> Option<String> {
     let changes = match known.needs {
         Needs::Session(right) | Needs::Job(right) | Needs::Process(right) => right == Manage,
         Needs::All(_)
+        | Needs::Admin
         | Needs::Nothing
         | Needs::Within
         | Needs::Events

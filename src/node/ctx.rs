@@ -12,6 +12,7 @@ use super::keys::caller::Caller;
 use super::keys::door::{Door, Then};
 use super::permission::Subject;
 use super::reply;
+use super::webhooks::Webhooks;
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, Pid, StreamNo};
 use crate::base::limits;
@@ -33,6 +34,8 @@ pub struct Ctx<'a> {
     pub supervisor: &'a mut Supervisor,
     /// All keys and users.
     pub door: &'a mut Door,
+    /// To whom events are posted.
+    pub webhooks: &'a mut Webhooks,
     /// Who asks. What he needs to ask this he has.
     pub caller: &'a Caller,
     /// What time it is.
@@ -71,6 +74,8 @@ pub enum Answer {
     Channel(Vec<String>),
     /// How it stands with each lookupd.
     Lookups,
+    /// What comes of a test of this webhook.
+    TestWebhook(String),
     /// How much of everything there is.
     Counters,
     /// What is kept of a stream from this position on.

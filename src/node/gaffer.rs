@@ -17,6 +17,7 @@ use super::following::Inlet;
 use super::history::History;
 use super::hub::Hub;
 use super::keys::door::{Door, Keeping};
+use super::keys::secrets::Secrets;
 use super::lookups::{Lookups, Registration};
 use super::machine::{Effect, StateFile};
 use super::outputs::Outputs;
@@ -26,6 +27,7 @@ use super::stats::Stats;
 use super::stdins::Stdins;
 use super::waits::Waits;
 use super::watches::Watcher;
+use super::webhooks::{Hooking, Webhooks};
 use super::writers::{Writer, Writers};
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, Pid, SessionId};
@@ -81,8 +83,12 @@ pub struct Gaffer {
     pub(super) console: Console,
     /// Connections of ours to others,
     pub(super) links: Links,
-    /// all of them to lookupds.
+    /// to lookupds,
     pub(super) lookups: Lookups,
+    /// and to those to whom events are posted.
+    pub(super) webhooks: Webhooks,
+    /// Who they are by the configuration, until that has begun.
+    hooking: Hooking,
     /// With whom to register, until that has begun.
     registration: Registration,
     pub(super) effects: Vec<Effect>,
@@ -125,6 +131,8 @@ pub struct Setup {
     pub registration: Registration,
     /// Who is let in.
     pub keeping: Keeping,
+    /// To whom events are posted.
+    pub webhooks: Hooking,
     /// Makes keys, and is as secret as they are.
     pub secret: [u8; 32],
 }
@@ -142,6 +150,10 @@ pub struct Legacy {
     pub keys: Vec<(String, Value)>,
     /// Users: names and values of the state file.
     pub users: Vec<(String, Value)>,
+    /// Webhooks: ids and values of the state file.
+    pub webhooks: Vec<(String, Value)>,
+    /// Messages that were not delivered to them: keys and bodies of the state file.
+    pub deliveries: Vec<(String, Value)>,
 }
 
 impl Gaffer {
@@ -150,6 +162,7 @@ impl Gaffer {
         let node = setup.host.node.clone();
         let header = Map::from_iter([("boot_id".to_owned(), Value::from(setup.boot_id))]);
         let channel = Options { lagged: channel::lagged, ..setup.channel };
+        let webhooks = Webhooks::new(&node, setup.seed, &Secrets::seeded(setup.secret));
         Self {
             supervisor: Supervisor::new(setup.host, setup.seed),
             outputs: Outputs::default(),
@@ -176,6 +189,8 @@ impl Gaffer {
             links: Links::default(),
             lookups: Lookups::new(setup.seed),
             registration: setup.registration,
+            webhooks,
+            hooking: setup.webhooks,
             effects: Vec::new(),
             files: BTreeMap::new(),
             shelved: BTreeSet::new(),
@@ -203,6 +218,16 @@ impl Gaffer {
         for (name, value) in legacy.users {
             if self.door.restore_user(&name, &value) {
                 self.state.restore_user(name, value);
+            }
+        }
+        for (id, value) in legacy.webhooks {
+            if self.webhooks.restore(&id, &value) {
+                self.state.restore_webhook(id, value);
+            }
+        }
+        for (key, body) in legacy.deliveries {
+            if body.is_string() && self.webhooks.restore_delivery(&key) {
+                self.state.restore_delivery(key, body);
             }
         }
         self.state.begin(&mut self.effects);
@@ -233,6 +258,8 @@ impl Gaffer {
         }
         let registration = std::mem::take(&mut self.registration);
         self.register(registration, now);
+        let hooking = std::mem::take(&mut self.hooking);
+        self.hook(hooking, now);
         self.pump(now);
     }
 
@@ -367,6 +394,7 @@ impl Gaffer {
             self.end_feeds(now);
             self.end_channel(now);
             self.end_lookups(now);
+            self.end_webhooks(now);
             self.effects.push(Effect::Exit(0));
         }
     }
@@ -383,6 +411,7 @@ impl Gaffer {
         self.tell_events(now);
         let ready = self.waits.take_ready(&self.supervisor, now);
         answered |= !ready.is_empty();
+        answered |= self.serve_webhooks(now);
         for (conn, response) in ready {
             self.answer(conn, response, now);
         }
@@ -423,6 +452,7 @@ impl Gaffer {
             self.lookups.note(event.job(), &self.supervisor);
             let record = self.history.add(&event, now);
             self.tell_sessions_event(&record, now);
+            self.tell_webhooks(&record, now);
             for conn in self.feeds.event(&record) {
                 self.flush_feed(conn, now);
             }
@@ -474,6 +504,7 @@ impl Gaffer {
             self.state.deadline(),
             self.links.deadline(),
             self.lookups.deadline(),
+            self.webhooks.deadline(),
             self.guests.deadline(),
         ];
         all.into_iter().flatten().min()
@@ -504,7 +535,8 @@ impl Gaffer {
         self.channel.sweep(&self.clients)?;
         self.hub.sweep()?;
         self.feeds.sweep(&self.clients)?;
-        self.links.sweep(|link| self.lookups.owns(link))?;
+        self.links.sweep(|link| self.lookups.owns(link) || self.webhooks.owns(link))?;
+        self.webhooks.sweep(&self.state)?;
         self.lookups.sweep(&self.supervisor)?;
         self.guests.sweep(|guest| match guest {
             Guest::Session(session) => self.channel.ids().contains(&session),

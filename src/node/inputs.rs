@@ -152,6 +152,7 @@ impl Machine for Gaffer {
         let taken = read.and_then(|read| {
             self.take_configuration(read.jobs, now)?;
             self.register(read.registration, now);
+            self.hook(read.webhooks, now);
             self.door.keeping = read.keeping;
             self.send_away(now);
             Ok(())
@@ -189,6 +190,7 @@ impl Machine for Gaffer {
         self.state.on_time(now, &mut self.effects);
         self.supervisor.on_time(now);
         self.pass_lookup_time(now);
+        self.pass_webhooks_time(now);
         self.pass_guests_time(now);
     }
 
@@ -251,6 +253,7 @@ mod tests {
             boot_id: "boot".into(),
             registration: Default::default(),
             keeping: Default::default(),
+            webhooks: Default::default(),
             secret: [0; 32],
         });
         let config = json!({"cmd": "cat", "redirect_input": true});

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::keys::door::Keeping;
 use super::lookups::Registration;
+use super::webhooks::Hooking;
 use crate::base::address::Address;
 use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
@@ -105,6 +106,10 @@ pub enum StateFile {
     Keys,
     /// Users.
     Users,
+    /// Where webhooks are, with their secrets.
+    Webhooks,
+    /// Messages that wait to be delivered to webhooks.
+    Deliveries,
 }
 
 impl StateFile {
@@ -115,6 +120,8 @@ impl StateFile {
             Self::Running => "running",
             Self::Keys => "keys",
             Self::Users => "users",
+            Self::Webhooks => "webhooks",
+            Self::Deliveries => "deliveries",
         }
     }
 }
@@ -154,6 +161,8 @@ pub struct Configuration {
     pub registration: Registration,
     /// Who is let in.
     pub keeping: Keeping,
+    /// To whom events are posted.
+    pub webhooks: Hooking,
 }
 
 /// A pure machine inside the shell. Every method takes facts in; none waits. What is told of processes

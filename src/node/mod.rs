@@ -5,7 +5,8 @@
 //! `ctx` and `routes` (what an endpoint gets), `api_jobs`, `api_pids`, `api_logs`, `api_misc`, then `outputs`,
 //! `logs`, `stats`, `waits` and `state`. What is followed: `topics`, `history`, `hub` and `channel` (sessions),
 //! `feeds`, `following` and `api_feeds` (single connections), `watches` and `measuring` (statistics),
-//! `commands`, `stdins` and `writers` (what clients do and write). What others are told: `lookups`, `registering`.
+//! `commands`, `stdins` and `writers` (what clients do and write). What others are told: `lookups`, `registering`,
+//! `webhooks`, `hooking`, `api_webhooks`.
 //! Who may do what, and see: `masking`, `keys`, `permission`, `admission`, `api_auth`, `api_keys`, `api_users`.
 
 mod admission;
@@ -18,6 +19,7 @@ pub mod api_logs;
 pub mod api_misc;
 pub mod api_pids;
 pub mod api_users;
+pub mod api_webhooks;
 pub mod body;
 pub mod channel;
 mod clients;
@@ -28,6 +30,7 @@ pub mod feeds;
 pub mod following;
 pub mod gaffer;
 pub mod history;
+mod hooking;
 pub mod hub;
 mod inputs;
 pub mod journal;
@@ -49,4 +52,5 @@ pub mod streams;
 pub mod topics;
 pub mod waits;
 pub mod watches;
+pub mod webhooks;
 pub mod writers;

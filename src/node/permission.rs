@@ -20,6 +20,8 @@ pub enum Needs {
     Nothing,
     /// What is asked for on the websocket itself, once that is there.
     Within,
+    /// To do everything.
+    Admin,
     /// A right on all jobs.
     All(Right),
     /// A right on a session.
@@ -81,6 +83,7 @@ impl World<'_> {
         };
         let need = match needs {
             Needs::Nothing | Needs::Within => Need::Nothing,
+            Needs::Admin => Need::Admin,
             Needs::All(right) => Need::All(right),
             Needs::Session(right) => match subject.session() {
                 Some(session) => Need::Session(right, session),

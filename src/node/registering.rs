@@ -1,5 +1,5 @@
-//! The node and its lookupds: connections of ours to whom they belong, and what changed to whom it is
-//! told.
+//! The node and those it connects to: connections of ours to whom they belong, and to lookupds what
+//! changed.
 
 use super::gaffer::Gaffer;
 use super::lookups::{Hands, Lookups, Registration};
@@ -20,15 +20,18 @@ impl Gaffer {
 
     pub(super) fn note_link_opened(&mut self, link: LinkId, now: Now) {
         self.with_lookups(now, |lookups, hands| lookups.opened(link, hands));
+        self.with_webhooks(now, |webhooks, hands| webhooks.opened(link, hands));
     }
 
     pub(super) fn note_link_lost(&mut self, link: LinkId, reason: &str, now: Now) {
         self.with_lookups(now, |lookups, hands| lookups.lost(link, reason, hands));
+        self.with_webhooks(now, |webhooks, hands| webhooks.lost(link, reason, hands));
         self.links.gone(link);
     }
 
     pub(super) fn hear_link(&mut self, link: LinkId, bytes: &[u8], now: Now) {
         self.with_lookups(now, |lookups, hands| lookups.received(link, bytes, hands));
+        self.with_webhooks(now, |webhooks, hands| webhooks.received(link, bytes, hands));
     }
 
     pub(super) fn tell_lookups(&mut self, now: Now) {

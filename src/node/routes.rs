@@ -4,7 +4,7 @@
 use super::api_pids as pids;
 use super::ctx::Endpoint;
 use super::permission::Needs;
-use super::{api_auth as auth, api_keys as keys, api_users as users};
+use super::{api_auth as auth, api_keys as keys, api_users as users, api_webhooks as webhooks};
 use super::{api_feeds as feeds, api_jobs as jobs, api_logs as logs, api_misc as misc};
 use crate::front::rights::Right::{Manage, Read, Write};
 use crate::front::router::Router;
@@ -46,6 +46,12 @@ pub const ROUTES: &[Route] = &[
     route(Method::Delete, "/users/:user", Needs::Users, users::delete),
     route(Method::Put, "/users/:user/password", Needs::OwnUser, users::set_password),
     route(Method::Put, "/users/:user/key", Needs::Users, users::set_key),
+    route(Method::Get, "/webhooks", Needs::Admin, webhooks::all),
+    route(Method::Post, "/webhooks", Needs::Admin, webhooks::add),
+    route(Method::Get, "/webhooks/:hook", Needs::Admin, webhooks::show),
+    route(Method::Delete, "/webhooks/:hook", Needs::Admin, webhooks::delete),
+    route(Method::Post, "/webhooks/:hook/secret", Needs::Admin, webhooks::renew),
+    route(Method::Post, "/webhooks/:hook/test", Needs::Admin, webhooks::test),
     route(Method::Get, "/sessions", Needs::All(Manage), jobs::sessions),
     route(Method::Get, "/jobs", Needs::All(Manage), jobs::all),
     route(Method::Get, "/jobs/:session", Needs::Session(Manage), jobs::of_session),

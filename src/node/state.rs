@@ -1,5 +1,5 @@
 //! What this node writes down: the jobs that were loaded over the API, with their intent, the processes
-//! that run, keys and users. All are journals; what cannot be written now is written when it can be,
+//! that run, keys and users, webhooks and what waits to be sent to them. All are journals; what cannot be written now is written when it can be,
 //! and supervision never waits for it.
 
 use std::time::{Duration, Instant};
@@ -89,6 +89,8 @@ pub struct State {
     running: Kept,
     keys: Kept,
     users: Kept,
+    webhooks: Kept,
+    deliveries: Kept,
 }
 
 struct Kept {
@@ -117,6 +119,8 @@ impl State {
             running: kept(StateFile::Running, running_header),
             keys: kept(StateFile::Keys, Map::new()),
             users: kept(StateFile::Users, Map::new()),
+            webhooks: kept(StateFile::Webhooks, Map::new()),
+            deliveries: kept(StateFile::Deliveries, Map::new()),
         }
     }
 
@@ -141,6 +145,16 @@ impl State {
         self.users.journal.restore(name, value);
     }
 
+    /// Takes an address of webhooks over that the last daemon kept.
+    pub fn restore_webhook(&mut self, id: String, value: Value) {
+        self.webhooks.journal.restore(id, value);
+    }
+
+    /// Takes a message over that the last daemon did not deliver.
+    pub fn restore_delivery(&mut self, key: String, body: Value) {
+        self.deliveries.journal.restore(key, body);
+    }
+
     /// Writes all files whole, at the start.
     pub fn begin(&mut self, effects: &mut Vec<Effect>) {
         for kept in self.all() {
@@ -148,8 +162,19 @@ impl State {
         }
     }
 
-    fn all(&mut self) -> [&mut Kept; 4] {
-        [&mut self.jobs, &mut self.running, &mut self.keys, &mut self.users]
+    fn all(&mut self) -> [&mut Kept; 6] {
+        [
+            &mut self.jobs,
+            &mut self.running,
+            &mut self.keys,
+            &mut self.users,
+            &mut self.webhooks,
+            &mut self.deliveries,
+        ]
+    }
+
+    fn each(&self) -> [&Kept; 6] {
+        [&self.jobs, &self.running, &self.keys, &self.users, &self.webhooks, &self.deliveries]
     }
 
     /// Notes what is kept of a key now, `None` if it is gone.
@@ -160,6 +185,26 @@ impl State {
     /// Notes what is kept of a user now, `None` if he is gone.
     pub fn user(&mut self, name: &str, value: Option<Value>, effects: &mut Vec<Effect>) {
         self.users.note(name, value, effects);
+    }
+
+    /// Notes what is kept of an address of webhooks now, `None` if it is gone.
+    pub fn webhook(&mut self, id: &str, value: Option<Value>, effects: &mut Vec<Effect>) {
+        self.webhooks.note(id, value, effects);
+    }
+
+    /// Notes a message that waits to be delivered, `None` if it does so no more.
+    pub fn delivery(&mut self, key: &str, body: Option<Value>, effects: &mut Vec<Effect>) {
+        self.deliveries.note(key, body, effects);
+    }
+
+    /// How many such messages there are.
+    pub fn deliveries(&self) -> usize {
+        self.deliveries.journal.len()
+    }
+
+    /// The body of such a message.
+    pub fn delivery_body(&self, key: &str) -> Option<&str> {
+        self.deliveries.journal.get(key)?.as_str()
     }
 
     /// Notes what a job is now, `None` if it is not kept any more.
@@ -221,18 +266,19 @@ impl State {
             StateFile::Running => &mut self.running,
             StateFile::Keys => &mut self.keys,
             StateFile::Users => &mut self.users,
+            StateFile::Webhooks => &mut self.webhooks,
+            StateFile::Deliveries => &mut self.deliveries,
         }
     }
 
     /// Whether a file does not hold what it should.
     pub fn is_degraded(&self) -> bool {
-        [&self.jobs, &self.running, &self.keys, &self.users].iter().any(|kept| kept.failed)
+        self.each().iter().any(|kept| kept.failed)
     }
 
     /// When to try again.
     pub fn deadline(&self) -> Option<Instant> {
-        let all = [&self.jobs, &self.running, &self.keys, &self.users];
-        all.into_iter().filter_map(|kept| kept.retry_at).min()
+        self.each().into_iter().filter_map(|kept| kept.retry_at).min()
     }
 
     /// Tries again what failed and is due.

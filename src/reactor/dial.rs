@@ -231,10 +231,21 @@ impl<M: Machine> Reactor<M> {
             },
             Address::Tcp { host, port } => self.reach(link, (host, port), Layer::Plain, now),
             Address::Tls { host, port } => {
+                if let Err(reason) = self.learn_to_trust() {
+                    return self.machine.link_failed(link, &reason, now);
+                }
                 let layer = Layer::Tls(host.clone());
                 self.reach(link, (host, port), layer, now);
             }
         }
+    }
+
+    /// Before the first connection over TLS it is found out who is trusted there, if that is not known yet.
+    fn learn_to_trust(&mut self) -> Result<(), String> {
+        if self.dials.connector.is_none() {
+            self.dials.connector = Some(self.world.connector()?);
+        }
+        Ok(())
     }
 
     fn reach(&mut self, link: LinkId, (host, port): Name, layer: Layer, now: Now) {

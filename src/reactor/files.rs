@@ -238,7 +238,11 @@ impl Open {
 /// Whether a file means something after the machine has lost its power. What ran then, runs no more.
 fn needs_disk(file: StateFile) -> bool {
     match file {
-        StateFile::Jobs | StateFile::Keys | StateFile::Users => true,
+        StateFile::Jobs
+        | StateFile::Keys
+        | StateFile::Users
+        | StateFile::Webhooks
+        | StateFile::Deliveries => true,
         StateFile::Running => false,
     }
 }

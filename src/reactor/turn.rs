@@ -28,7 +28,7 @@ use crate::base::process::Signal;
 use crate::front::response::too_many_clients;
 use crate::node::machine::{Configuration, Effect, Machine};
 use crate::sys::spawn::Spawner;
-use crate::tls::Security;
+use crate::tls::{Connector, Security};
 
 /// What the shell needs of the program around it.
 pub trait World {
@@ -45,6 +45,13 @@ pub trait World {
     /// What there is of TLS. It is asked for at the beginning and whenever the configuration was read.
     fn security(&mut self) -> Security {
         Security::default()
+    }
+    /// Whom to trust over TLS, where nobody was named beforehand: asked for before the first such connection.
+    ///
+    /// # Errors
+    /// It is not to be had.
+    fn connector(&mut self) -> Result<Connector, String> {
+        Err("nobody is known who could be trusted over TLS".into())
     }
     /// Writes lines to standard output; false when nobody is there to read them any more.
     fn print(&mut self, lines: &str, now: Now) -> bool;

@@ -14,5 +14,6 @@ pub mod sockjs;
 pub mod sse;
 pub mod text;
 pub mod topology;
+pub mod webhook;
 pub mod ws;
 pub mod ws76;

@@ -42,6 +42,7 @@ mod tls;
 mod top;
 mod tree;
 mod until;
+mod webhooks;
 mod wire;
 #[path = "../pure/ws_client.rs"]
 #[allow(dead_code, reason = "not all of it is needed here")]

@@ -214,8 +214,35 @@ fn commands_about_keys_and_users_print_what_they_printed() {
 }
 
 #[test]
+fn commands_about_webhooks_print_what_they_printed() {
+    let node = Folder::new().start();
+    let folder = node.path("site");
+    fs::create_dir(&folder).expect("a folder");
+    let mut more = More::new();
+    for (pattern, instead) in [
+        (r"whsec_[A-Za-z0-9+/]{43}=", "SECRET"),
+        (r"\b[0-9a-f]{12}\b", "ID"),
+        (r"after [\d.]+ s", "after T s"),
+        (r#""seconds": [\d.]+"#, "\"seconds\": N"),
+        (r"ID-\d+-test", "ID-SEQ-test"),
+        (r"ID +EVENTS +STATE +QUEUED", "ID EVENTS STATE QUEUED"),
+        (r"ID +\. +(waiting|delivering) +", "ID . waiting "),
+        (
+            r"(?m)ID: failed \d+ times (.*) refused(; again at .*)?$",
+            "ID: failed N times $1 refused",
+        ),
+    ] {
+        more.push((Regex::new(pattern).expect(pattern), instead.to_owned()));
+    }
+    // Nobody listens there, and of an address that is always the same the place in the list is, too.
+    let env = [("HOOK", "http://127.0.0.1:2/in?token=hush".to_owned())];
+    compare_on("webhooks.trace", &node, &folder, (&env, &more));
+}
+
+#[test]
 fn every_command_is_in_a_file() {
-    let files = ["node.trace", "here.trace", "across.trace", "keys.trace"].map(|name| {
+    let files = ["node.trace", "here.trace", "across.trace", "keys.trace", "webhooks.trace"];
+    let files = files.map(|name| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cli").join(name);
         fs::read_to_string(path).expect("it is there")
     });

@@ -20,7 +20,7 @@ use serde_json::{json, Map};
 use super::node::{Folder, Node};
 use super::until::until_some;
 
-fn file(name: &str) -> PathBuf {
+pub(crate) fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name)
 }
 
@@ -29,8 +29,8 @@ fn certificates(name: &str) -> Vec<CertificateDer<'static>> {
     found.map(|certificate| certificate.expect("a certificate")).collect()
 }
 
-/// Listens with TLS in front of a node; for clients with a certificate only, if `asks` says so.
-fn front(node: &Node, asks: bool) -> SocketAddr {
+/// Listens with TLS in front of somebody; for clients with a certificate only, if `asks` says so.
+pub(crate) fn front(port: u16, asks: bool) -> SocketAddr {
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
     let builder = builder.with_safe_default_protocol_versions().expect("versions");
@@ -46,7 +46,6 @@ fn front(node: &Node, asks: bool) -> SocketAddr {
     let config = Arc::new(builder.with_single_cert(certificates("node.pem"), key).expect("a pair"));
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound");
-    let port = node.port;
     beside(move || {
         while let Ok((client, _)) = listener.accept() {
             let tls = ServerConnection::new(Arc::clone(&config)).expect("a connection");
@@ -57,7 +56,7 @@ fn front(node: &Node, asks: bool) -> SocketAddr {
     address
 }
 
-fn beside(work: impl FnOnce() + Send + 'static) {
+pub(crate) fn beside(work: impl FnOnce() + Send + 'static) {
     #[expect(
         clippy::disallowed_methods,
         reason = "what is in front of the node goes on beside the test"
@@ -125,7 +124,7 @@ fn trusted() -> String {
 fn a_node_behind_tls_is_talked_to_as_any() {
     let node = Folder::new().start();
     node.run_job(&json!({"name": "a", "cmd": "echo hello; exec sleep 1000", "shell": true}));
-    let address = front(&node, false);
+    let address = front(node.port, false);
     let does = |line: &[&str]| said(&gaffer(&node, address, &trusted(), line));
     assert_eq!(does(&["ping"]), (Some(0), "OK\n".into(), String::new()));
     assert_eq!(does(&["ps", "-o", "name", "t/a"]), (Some(0), "t.a.1\n".into(), String::new()));
@@ -144,7 +143,7 @@ fn a_node_behind_tls_is_talked_to_as_any() {
 #[test]
 fn who_cannot_be_trusted_is_told_as_that_with_the_cure() {
     let node = Folder::new().start();
-    let address = front(&node, false);
+    let address = front(node.port, false);
     let stranger = format!("cacert = {}\n", file("stranger.pem").display());
     let missing = "cacert = no-such-file.pem\n".to_owned();
     let key = format!("cacert = {}\n", file("node.key").display());
@@ -171,7 +170,7 @@ fn who_cannot_be_trusted_is_told_as_that_with_the_cure() {
 #[test]
 fn a_client_shows_its_certificate_where_it_is_asked_for_one() {
     let node = Folder::new().start();
-    let address = front(&node, true);
+    let address = front(node.port, true);
     let refused = said(&gaffer(&node, address, &trusted(), &["ping"]));
     assert_ne!(refused.0, Some(0), "{refused:?}");
     let pair = format!(
@@ -186,7 +185,7 @@ fn a_client_shows_its_certificate_where_it_is_asked_for_one() {
 #[test]
 fn the_library_follows_a_node_over_tls_without_waiting() {
     let node = Folder::new().start();
-    let address = front(&node, false);
+    let address = front(node.port, false);
     let mut endpoint =
         Endpoint::from(format!("https://{address}").parse::<Address>().expect("one"));
     endpoint.trust = Trust { authorities: Some(file("authority.pem")), identity: None };
@@ -213,7 +212,7 @@ fn the_library_follows_a_node_over_tls_without_waiting() {
 #[test]
 fn a_lookupd_behind_tls_is_asked_and_followed() {
     let lookupd = Folder::of_lookupd().start();
-    let address = front(&lookupd, true);
+    let address = front(lookupd.port, true);
     let pair = format!(
         "certfile = {}\nkeyfile = {}\n",
         file("client.pem").display(),

@@ -40,7 +40,7 @@
 //! - `< 101`, or the whole head after raw bytes: a websocket, and what is said on it: `<+ text …`, `<+ binary …`, `<+ ping`, `<+ pong …`,
 //!   `<+ close 1000 why`. `␀`, `␊` and `␍` stand for the characters that they show
 //! - `lookupd l1`: the node registers with this one; `link 1 opens`, `link 1 upgrades`, `link 1 says TEXT`,
-//!   `link 1 fails WHY` and `link 1 closes` happen at the far end of a connection of the node's own, and
+//!   `link 1 answers …` with escapes, `link 1 fails WHY` and `link 1 closes` happen at the far end of a connection of the node's own, and
 //!   `! on link 1: …` is what the node says there
 //! - `< on 2`: what follows is for another client
 //! - `< closed`, `< ending`: the connection is over, or nothing more will be sent on it
@@ -479,6 +479,7 @@ impl Player<'_> {
             "upgrades" => end.upgrade(node),
             "fails" => node.link_failed(end.link, text),
             "says" => end.say(node, text),
+            "answers" => node.link_received(end.link, &unescape(text)),
             "closes" => node.link_closed(end.link),
             other => panic!("unknown word {other:?} about a link"),
         }

@@ -20,6 +20,7 @@ use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::keys::door::Keeping;
 use gaffer::node::lookups::Registration;
 use gaffer::node::machine::{Branch, Configuration, Effect, Machine, StateFile, Usage, Write};
+use gaffer::node::webhooks::Hooking;
 use gaffer::supervisor::effect::{Ask, Start, Whom};
 use gaffer::supervisor::facts::Exit;
 use gaffer::supervisor::order::{Accounts, Host};
@@ -66,6 +67,8 @@ pub(crate) struct FakeNode {
     /// The worker is at something else: passwords are hashed when it is told to go on.
     pub(crate) busy: bool,
     hashes: VecDeque<(u64, passwords::Task)>,
+    /// To whom it posts events from then on.
+    pub(crate) webhooks: Hooking,
 }
 
 struct Process {
@@ -169,11 +172,31 @@ impl FakeNode {
         Self::begun((access, console, legacy), files, (registration, open()), start())
     }
 
+    /// One that posts events to webhooks, and begins at this time.
+    pub(crate) fn hooked(
+        legacy: Legacy,
+        files: Vec<JobEntry>,
+        webhooks: Hooking,
+        now: Now,
+    ) -> Self {
+        let parts = (Access::default(), Console::default(), legacy);
+        Self::whole(parts, files, (Registration::default(), open(), webhooks), now)
+    }
+
     /// One whose door is kept so, and that begins at this time.
     pub(crate) fn begun(
-        (access, console, legacy): (Access, Console, Legacy),
+        parts: (Access, Console, Legacy),
         files: Vec<JobEntry>,
         (registration, keeping): (Registration, Keeping),
+        now: Now,
+    ) -> Self {
+        Self::whole(parts, files, (registration, keeping, Hooking::default()), now)
+    }
+
+    fn whole(
+        (access, console, legacy): (Access, Console, Legacy),
+        files: Vec<JobEntry>,
+        (registration, keeping, webhooks): (Registration, Keeping, Hooking),
         now: Now,
     ) -> Self {
         let environ = BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]);
@@ -190,6 +213,7 @@ impl FakeNode {
             boot_id: "boot".into(),
             registration: registration.clone(),
             keeping: keeping.clone(),
+            webhooks: webhooks.clone(),
             secret: [7; 32],
         };
         let mut node = Self {
@@ -211,6 +235,7 @@ impl FakeNode {
             keeping,
             busy: false,
             hashes: VecDeque::new(),
+            webhooks,
         };
         node.gaffer.begin(legacy, files, now);
         node.settle();
@@ -262,7 +287,8 @@ impl FakeNode {
     pub(crate) fn reconfigure(&mut self, files: Vec<JobEntry>) {
         let registration = self.registration.clone();
         let keeping = self.keeping.clone();
-        let read = Configuration { jobs: files, registration, keeping };
+        let webhooks = self.webhooks.clone();
+        let read = Configuration { jobs: files, registration, keeping, webhooks };
         self.gaffer.reconfigured(Ok(read), self.now);
         self.settle();
     }

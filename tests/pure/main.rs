@@ -43,4 +43,7 @@ mod tidy;
 #[cfg(feature = "top")]
 mod top;
 mod trace_client;
+mod webhook_simulation;
+mod webhook_world;
+mod webhooks;
 mod ws_client;

@@ -40,7 +40,14 @@ fn kept(node: &FakeNode) -> BTreeMap<String, Value> {
     let mut bytes = Vec::new();
     for (file, write) in &node.stored {
         match (file, write) {
-            (StateFile::Running | StateFile::Keys | StateFile::Users, _) => {}
+            (
+                StateFile::Running
+                | StateFile::Keys
+                | StateFile::Users
+                | StateFile::Webhooks
+                | StateFile::Deliveries,
+                _,
+            ) => {}
             (StateFile::Jobs, Write::Append(more)) => bytes.extend_from_slice(more),
             (StateFile::Jobs, Write::Replace(whole)) => bytes.clone_from(whole),
         }
@@ -201,7 +208,15 @@ fn what_runs_is_kept_by_the_rules_of_a_configuration_that_is_read_again() {
     // If this daemon is killed, the next one knows how to end what it left.
     let running = node.stored.iter().rev().find_map(|(file, write)| match (file, write) {
         (StateFile::Running, Write::Append(bytes)) => Some(String::from_utf8_lossy(bytes)),
-        (StateFile::Running | StateFile::Jobs | StateFile::Keys | StateFile::Users, _) => None,
+        (
+            StateFile::Running
+            | StateFile::Jobs
+            | StateFile::Keys
+            | StateFile::Users
+            | StateFile::Webhooks
+            | StateFile::Deliveries,
+            _,
+        ) => None,
     });
     let running = running.expect("it is on record");
     assert!(running.contains(r#""stop_signal":2"#), "{running}");

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use gaffer::wire::webhook::Url;
 use gaffer::wire::{ini, procfile};
 use proptest::prelude::*;
 
@@ -235,5 +236,34 @@ fn a_command_without_shell_syntax_has_the_words_the_shell_gives_it() {
         assert!(!procfile::needs_shell(command), "{command:?}");
         let split = shlex::split(command).expect(command);
         assert_eq!(split, *words, "{command:?}");
+    }
+}
+
+/// Addresses that are nearly right.
+fn addresses() -> impl Strategy<Value = String> {
+    let pieces = [
+        "http://", "https://", "ftp://", "h", "[::1]", "[", "]", ":", "@", "/", "?", "8", "%40",
+        "%", "#", " ", "u:p", "\r\n", "é",
+    ];
+    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..12)
+        .prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn an_address_of_a_webhook_fits_into_a_head_and_shows_no_secret(text in addresses()) {
+        let Ok(url) = Url::read(&text) else { return Ok(()) };
+        let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+        prop_assert!(url.target.starts_with('/') && is_plain(&url.target), "{}", url.target);
+        prop_assert!(is_plain(&url.host()) && !url.host().contains(['/', '@', '?']));
+        prop_assert!(url.basic.as_deref().is_none_or(is_plain));
+        let shown = url.shown();
+        let (_, rest) = shown.split_once("://").expect("it has a scheme");
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        prop_assert!(authority.split_once('@').is_none_or(|(user, _)| user == "********"), "{}", shown);
+        prop_assert_eq!(shown.contains('?'), shown.ends_with("?********"));
+        prop_assert_eq!(Url::read(url.text()).map(|again| again.id()), Ok(url.id()));
     }
 }

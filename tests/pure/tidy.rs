@@ -341,7 +341,7 @@ fn documented(pattern: &str) -> String {
     };
     let pattern = pattern.replace(":node", "NODE");
     let pattern = pattern.replace(":session", "S").replace(":job", "L");
-    let pattern = pattern.replace(":key", "K").replace(":user", "U");
+    let pattern = pattern.replace(":key", "K").replace(":user", "U").replace(":hook", "HOOK");
     pattern.replace(":label", "LABEL").replace("#pid", "P").replace("#instance", "INSTANCE")
 }
 

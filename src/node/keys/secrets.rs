@@ -16,7 +16,14 @@ impl Secrets {
         Self { seed, count: 0 }
     }
 
-    fn next(&mut self) -> [u8; 32] {
+    /// Another source, from which nobody learns anything of this one, nor the other way round.
+    pub fn apart(&self, what: &str) -> Self {
+        let seed = Sha256::new().chain_update(self.seed).chain_update(what.as_bytes()).finalize();
+        Self::seeded(seed.into())
+    }
+
+    /// Something of 32 bytes.
+    pub fn fresh(&mut self) -> [u8; 32] {
         self.count += 1;
         Sha256::new()
             .chain_update(self.seed)
@@ -27,7 +34,7 @@ impl Secrets {
 
     fn half(&mut self) -> [u8; 16] {
         let mut half = [0; 16];
-        half.copy_from_slice(&self.next()[..16]);
+        half.copy_from_slice(&self.fresh()[..16]);
         half
     }
 
@@ -54,5 +61,9 @@ mod tests {
         assert_ne!(first, second);
         assert_ne!(Secrets::seeded([2; 32]).key(), first);
         assert_eq!(Secrets::seeded([1; 32]).key(), first);
+        let apart = |what| Secrets::seeded([1; 32]).apart(what).key();
+        assert_ne!(apart("a"), first);
+        assert_ne!(apart("a"), apart("b"));
+        assert_eq!(apart("a"), apart("a"));
     }
 }

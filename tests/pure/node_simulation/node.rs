@@ -145,6 +145,7 @@ fn gaffer(life: u32, seed: u64) -> Gaffer {
         boot_id: "boot".into(),
         registration: Default::default(),
         keeping: keeping(),
+        webhooks: Default::default(),
         secret: [0; 32],
     })
 }
@@ -487,6 +488,7 @@ impl World {
             running,
             keys: self.disk.load(StateFile::Keys),
             users: self.disk.load(StateFile::Users),
+            ..Legacy::default()
         }
     }
 
