@@ -119,6 +119,14 @@
 //! command and topic needs stands in its table, and `node/permission.rs` holds one against the other, for
 //! every way in. Hashing a password is slow and is the worker's; its answer is a fact.
 //!
+//! # A node in another program
+//!
+//! [`embed`] puts the same machine into the same shell, on a thread of a host program: the shell takes no
+//! signals then and reaps only what it started ([`reactor::turn::Share`]). What the host adds, routes and
+//! applications, stands beside the built-in endpoints (`node/apps.rs`) and gets a [`node::host::Node`], which
+//! reaches jobs and no socket. Other threads hand in closures and wake the loop (`reactor/calls.rs`), so that
+//! nothing is locked. Code of the host that panics answers 500, or is left out from then on.
+//!
 //! # Links
 //!
 //! A machine reaches others by `Effect::Dial`: the reactor finds the address, on a worker of its own for
@@ -216,6 +224,7 @@
 //! - **a key of `[gaffer]` or an option of gafferd**: `daemon/config.rs`, `daemon/options.rs`
 //! - **an endpoint of lookupd**: a line in [`lookup::routes::ROUTES`]; **a message of nodes**:
 //!   [`wire::lookup`] and `lookup/nodes.rs`; **an option of lookupd**: `daemon/lookupd_options.rs`
+//! - **something a host program may do with a node**: [`node::host::Node`], and [`embed::Handle`] for other threads
 //! - **something the kernel is asked for**: an [`node::machine::Effect`], performed in
 //!   `reactor/perform.rs`, answered by a method of [`node::machine::Machine`]
 //! - **somebody to whom the node connects**: a link of [`front::links`], with an [`front::exchange`] if HTTP is
@@ -244,6 +253,8 @@ pub mod supervisor;
 pub mod sys;
 pub mod tls;
 pub mod wire;
+
+pub use daemon::embed;
 
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -363,6 +363,14 @@ pub const CHILD_STACK: usize = 64 * 1024;
 pub const CLOSE_ONE_BY_ONE: i32 = 4096;
 /// Most supplementary groups of a process: NGROUPS_MAX of Linux.
 pub const GROUPS: usize = 65_536;
+/// How many turns an embedded node has to end that is dropped while it runs, its processes being killed,
+pub const DROP_TURNS: usize = 500;
+/// and how long one of them sleeps at most.
+pub const DROP_PAUSE: Duration = Duration::from_millis(10);
+/// What other threads hand in that one turn does; the rest has its time in the next.
+pub const CALL_SHARE: usize = 256;
+/// How often it is looked whether the group of a gone leader is empty, where orphans are not our children.
+pub const SURVEY_PAUSE: Duration = Duration::from_millis(100);
 /// How often a lock is tried for that is free in a moment: its file is replaced under our hands, or
 /// its holder is dead and has left a copy to a child that is just being made.
 pub const LOCK_ATTEMPTS: u32 = 100;
@@ -461,8 +469,10 @@ pub const CONN_READ_LEAST: usize = 4 * 1024;
 /// and all clients together: some ten milliseconds' work where it is many small messages. The last read
 /// may go beyond it by less than its buffer.
 pub const CONNS_READ_SHARE: usize = 512 * 1024;
-/// What one client may be sent in a turn.
+/// What one client may be sent in a turn,
 pub const CONN_WRITE_SHARE: usize = 64 * 1024;
+/// and all together: with what is served on the way some ten milliseconds' work where it is many answers.
+pub const CONNS_WRITE_SHARE: usize = 1024 * 1024;
 /// What is read of one stream of a child in a turn,
 pub const PIPE_SHARE: usize = 256 * 1024;
 /// and of all streams together, about a millisecond's work: the others have theirs in the next turn,

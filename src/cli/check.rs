@@ -289,7 +289,7 @@ fn in_ini(texts: &Texts, here: &Here) -> Result<(), String> {
         config::includes_in_main_only(&table, main)?;
     }
     let variable = |name: &str| here.environ.get(name).cloned();
-    let surroundings = Surroundings { root: users::is_root(), variable: &variable };
+    let surroundings = Surroundings { root: users::is_root(), variable: &variable, hosted: false };
     let jobs = table.jobs(&mut Vec::new())?;
     loading::sound(&here.gaffer, &jobs)?;
     let section = table.section("gaffer");

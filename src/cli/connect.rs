@@ -90,7 +90,7 @@ pub fn variable(name: &str) -> Option<String> {
 
 /// The unix socket on which a node of ours listens by default, if one answers there.
 fn socket() -> Option<Address> {
-    let surroundings = Surroundings { root: users::is_root(), variable: &variable };
+    let surroundings = Surroundings { root: users::is_root(), variable: &variable, hosted: false };
     let path = surroundings.socket(&surroundings.state_dir().ok()?);
     UnixStream::connect(&path).ok()?;
     Some(Address::Unix(path))

@@ -15,7 +15,7 @@ use super::terminal::Terminal;
 use crate::daemon::host;
 use crate::node::gaffer::{Gaffer, Legacy};
 use crate::reactor::files::Files;
-use crate::reactor::turn::{Parts, Reactor};
+use crate::reactor::turn::{Parts, Reactor, Share};
 use crate::supervisor::name::{check_session, DEFAULT_SESSION};
 use crate::supervisor::restart::RestartPolicy;
 use crate::supervisor::spec::{JobEntry, JobSpec};
@@ -178,7 +178,8 @@ fn run(plan: Plan, environ: BTreeMap<String, String>, stamp: Stamp) -> Result<u8
     // Without it, what leaves its group and then loses its parent is not found any more.
     let adopts = reap::become_subreaper();
     let screen = Screen::new(stamp).map_err(told)?;
-    let parts = Parts { spawner, files: Files::nowhere(), world: Box::new(screen) };
+    let parts =
+        Parts { spawner, files: Files::nowhere(), world: Box::new(screen), share: Share::ALL };
     let machine = Foreground::new(gaffer, plan.rule, form, plan.kinds);
     let mut reactor = Reactor::new(machine, parts).map_err(told)?;
     let (machine, now) = reactor.machine();

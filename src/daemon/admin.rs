@@ -34,8 +34,13 @@ use crate::sys::users::is_root;
 pub fn run(options: &Options, admin: &Admin) -> Result<String, String> {
     let environ = host::environment();
     let program = std::env::current_exe().ok();
-    let origins =
-        Origins { options, environ: &environ, root: is_root(), program: program.as_deref() };
+    let origins = Origins {
+        options,
+        environ: &environ,
+        root: is_root(),
+        program: program.as_deref(),
+        hosted: false,
+    };
     let settings = Config::read(&origins)?.settings;
     startup::guard_memory();
     let servant = Servant::wished(settings.user.as_deref())?;

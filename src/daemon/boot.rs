@@ -24,7 +24,7 @@ use crate::node::gaffer::{Gaffer, Setup};
 use crate::node::machine::StateFile;
 use crate::reactor::files::Files;
 use crate::reactor::sockets::Listener;
-use crate::reactor::turn::{Parts, Reactor};
+use crate::reactor::turn::{Parts, Reactor, Share};
 use crate::sys::spawn::Spawner;
 use crate::sys::{procfs, reap, startup, users};
 use crate::VERSION;
@@ -37,8 +37,13 @@ pub fn run(options: Options) -> Result<u8, String> {
     let environ = host::environment();
     let program = std::env::current_exe().ok();
     let root = users::is_root();
-    let origins =
-        Origins { options: &options, environ: &environ, root, program: program.as_deref() };
+    let origins = Origins {
+        options: &options,
+        environ: &environ,
+        root,
+        program: program.as_deref(),
+        hosted: false,
+    };
     let mut config = Config::read(&origins)?;
     let security = config.security(&origins)?;
     let settings = config.settings.clone();
@@ -74,11 +79,7 @@ pub fn run(options: Options) -> Result<u8, String> {
     let setup = setup(&settings, &options, theirs, state.node.clone(), boot_id)?;
     let (keeping, webhooks) = (keeping::of(&settings)?, webhooks::of(&config.hooks));
     let setup = Setup { registration, keeping, webhooks, ..setup };
-    let spawner =
-        Spawner::new(nofile).map_err(|errno| format!("cannot start processes: {errno}"))?;
-    if let Err(errno) = reap::become_subreaper() {
-        warn!("orphans of the jobs' processes will not be found: {errno}");
-    }
+    let spawner = spawner(nofile)?;
     let world = Daemon {
         options,
         environ,
@@ -88,12 +89,12 @@ pub fn run(options: Options) -> Result<u8, String> {
         scheme,
         security,
         tls: config.tls,
-        log,
+        log: Some(log),
         port,
         lost: 0,
     };
     let files = Files::new(settings.state_dir.clone());
-    let parts = Parts { spawner, files, world: Box::new(world) };
+    let parts = Parts { spawner, files, world: Box::new(world), share: Share::ALL };
     let mut reactor = Reactor::new(Gaffer::new(setup), parts).map_err(|error| error.to_string())?;
     let where_to_look = announce(&listeners, &settings);
     for listener in listeners {
@@ -111,8 +112,16 @@ pub fn run(options: Options) -> Result<u8, String> {
     Ok(code)
 }
 
+/// What starts processes, and finds their orphans.
+fn spawner(nofile: Option<(u64, u64)>) -> Result<Spawner, String> {
+    if let Err(errno) = reap::become_subreaper() {
+        warn!("orphans of the jobs' processes will not be found: {errno}");
+    }
+    Spawner::new(nofile).map_err(|errno| format!("cannot start processes: {errno}"))
+}
+
 /// Listens at all addresses; with what is to be taken away at the end.
-fn listen(
+pub(super) fn listen(
     settings: &Settings,
     scheme: Scheme,
     servant: Option<&Servant>,
@@ -139,7 +148,7 @@ fn announce(listeners: &[Listener], settings: &Settings) -> String {
     format!("listening on {}; look with: {first}", places.join(" and "))
 }
 
-fn setup(
+pub(super) fn setup(
     settings: &Settings,
     options: &Options,
     environ: BTreeMap<String, String>,
@@ -167,7 +176,7 @@ fn setup(
 }
 
 /// Clients are descriptors, and so is what the jobs need: no more than half of them is for clients.
-fn most_clients() -> usize {
+pub(super) fn most_clients() -> usize {
     let half = startup::nofile().map_or(u64::MAX, |(soft, _)| soft / 2);
     usize::try_from(half).unwrap_or(usize::MAX).min(limits::CONNECTIONS)
 }

@@ -44,6 +44,14 @@ pub struct Origins<'a> {
     pub root: bool,
     /// The path of its program.
     pub program: Option<&'a Path>,
+    /// Whether it is inside another program, which alone says what it reads and does.
+    pub hosted: bool,
+}
+
+impl Origins<'_> {
+    fn surroundings<'a>(&self, variable: &'a dyn Fn(&str) -> Option<String>) -> Surroundings<'a> {
+        Surroundings { root: self.root, variable, hosted: self.hosted }
+    }
 }
 
 impl Config {
@@ -58,7 +66,7 @@ impl Config {
             read_ini(&path, origins.root, &mut table)?;
         }
         let variable = |name: &str| origins.environ.get(name).cloned();
-        let surroundings = Surroundings { root: origins.root, variable: &variable };
+        let surroundings = origins.surroundings(&variable);
         let section = table.section("gaffer");
         let settings = Settings::read(origins.options, section, &surroundings, &mut warnings)?;
         let tls = TlsSettings::read(origins.options, &table, &mut warnings)?;
@@ -103,8 +111,11 @@ fn find(origins: &Origins<'_>) -> Result<Option<PathBuf>, String> {
         }
         return Ok(Some(file));
     }
+    if origins.hosted {
+        return Ok(None);
+    }
     let variable = |name: &str| origins.environ.get(name).cloned();
-    let surroundings = Surroundings { root: origins.root, variable: &variable };
+    let surroundings = origins.surroundings(&variable);
     let files = surroundings.config_dirs(origins.program);
     Ok(files.into_iter().map(|dir| dir.join("gafferd.ini")).find(|file| file.exists()))
 }

@@ -58,6 +58,7 @@ pub fn setup(mut environ: BTreeMap<String, String>, node: String) -> Result<Setu
         console: Default::default(),
         boot_id: String::new(),
         registration: Default::default(),
+        extensions: Default::default(),
         keeping: Default::default(),
         webhooks: Default::default(),
         secret,

@@ -145,6 +145,15 @@ pub(super) fn first_port(listeners: &[Listener]) -> Option<u16> {
     })
 }
 
+/// The addresses of TCP of these.
+pub(super) fn addresses(listeners: &[Listener]) -> Vec<SocketAddr> {
+    let address = |listener: &Listener| match listener {
+        Listener::Tcp(socket) | Listener::Tls(socket) => socket.local_addr().ok(),
+        Listener::Unix(_) => None,
+    };
+    listeners.iter().filter_map(address).collect()
+}
+
 /// Where clients find these listeners, the unix sockets by their paths.
 pub(super) fn places(listeners: &[Listener], paths: &[PathBuf]) -> Vec<String> {
     let tcp = listeners.iter().filter_map(|listener| match listener {

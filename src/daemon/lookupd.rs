@@ -19,7 +19,7 @@ use crate::lookup::lookupd::{Lookupd, Setup};
 use crate::node::machine::Configuration;
 use crate::reactor::clock::Clock;
 use crate::reactor::files::Files;
-use crate::reactor::turn::{Parts, Reactor, World};
+use crate::reactor::turn::{Parts, Reactor, Share, World};
 use crate::sys::spawn::Spawner;
 use crate::sys::{entropy, startup, users};
 use crate::tls::Security;
@@ -71,7 +71,8 @@ pub fn run(settings: Settings) -> Result<u8, String> {
     let where_to_look = announce(&launch::places(&listeners, sockets), &settings);
     let machine = Lookupd::new(setup(&settings)?);
     let world = Daemon { settings, tls, environ, security, log };
-    let parts = Parts { spawner, files: Files::nowhere(), world: Box::new(world) };
+    let parts =
+        Parts { spawner, files: Files::nowhere(), world: Box::new(world), share: Share::ALL };
     let mut reactor = Reactor::new(machine, parts).map_err(|error| error.to_string())?;
     for listener in listeners {
         reactor.listen(listener).map_err(|error| error.to_string())?;

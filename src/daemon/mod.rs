@@ -5,6 +5,7 @@ pub mod admin;
 pub mod boot;
 pub mod command_line;
 pub mod config;
+pub mod embed;
 pub mod host;
 pub mod ini_jobs;
 pub mod job_files;

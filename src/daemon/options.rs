@@ -148,7 +148,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String
 }
 
 impl Options {
-    fn set(&mut self, long: &str, value: OsString) -> Result<(), String> {
+    /// Takes the value of an option, by its long name.
+    ///
+    /// # Errors
+    /// There is none of this name, or it is no text where it has to be one.
+    pub(super) fn set(&mut self, long: &str, value: OsString) -> Result<(), String> {
         let text = |value| text(long, value);
         match long {
             "config" => self.config = Some(value.into()),

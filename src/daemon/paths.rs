@@ -8,6 +8,8 @@ pub struct Surroundings<'a> {
     pub root: bool,
     /// A variable of the environment; one that is empty counts as none.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether it is inside another program, and listens nowhere and keeps nothing unless it is told to.
+    pub hosted: bool,
 }
 
 impl Surroundings<'_> {
@@ -69,7 +71,7 @@ mod tests {
         let variable = |name: &str| {
             set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };
-        let surroundings = Surroundings { root, variable: &variable };
+        let surroundings = Surroundings { root, variable: &variable, hosted: false };
         let state = surroundings.state_dir();
         let socket = surroundings.socket(state.as_deref().unwrap_or(Path::new("")));
         let state = state.map(|path| path.display().to_string());

@@ -24,7 +24,7 @@ pub struct Settings {
     pub socket: Option<PathBuf>,
     /// Clients that wait to be accepted.
     pub backlog: i32,
-    /// The state directory.
+    /// The state directory; empty for none, inside another program.
     pub state_dir: PathBuf,
     /// Whether it goes to the background.
     pub daemon: bool,
@@ -132,9 +132,13 @@ impl Settings {
         };
         let state_dir = match line.state_dir.or(file.state_dir) {
             Some(path) => path,
+            None if surroundings.hosted => PathBuf::new(),
             None => surroundings.state_dir()?,
         };
-        let default = || vec![SocketAddr::from(([127, 0, 0, 1], places::DEFAULT_PORT))];
+        let default = || match surroundings.hosted {
+            true => Vec::new(),
+            false => vec![SocketAddr::from(([127, 0, 0, 1], places::DEFAULT_PORT))],
+        };
         let binds = line.binds.or(file.binds).unwrap_or_else(default);
         // Beyond this machine's own loopback a key is demanded, unless it is written down that none is.
         let is_open = binds.iter().any(|bind: &SocketAddr| !bind.ip().is_loopback());
@@ -149,6 +153,7 @@ impl Settings {
             socket: match socket {
                 Some(path) if path.as_os_str() == "none" => None,
                 Some(path) => Some(path),
+                None if surroundings.hosted => None,
                 None => Some(surroundings.socket(&state_dir)),
             },
             backlog: line.backlog.or(file.backlog).unwrap_or(1024),
@@ -337,7 +342,7 @@ mod tests {
             panic!("these are options");
         };
         let variable = |name: &str| (name == "HOME").then(|| "/home/x".to_owned());
-        let surroundings = Surroundings { root: false, variable: &variable };
+        let surroundings = Surroundings { root: false, variable: &variable, hosted: false };
         Settings::read(&options, table.section("gaffer"), &surroundings, &mut Vec::new())
     }
 

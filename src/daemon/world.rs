@@ -42,8 +42,8 @@ pub struct Daemon {
     pub security: Security,
     /// and which files they are in.
     pub tls: TlsSettings,
-    /// Its log.
-    pub log: &'static Logger,
+    /// Its log; that of its host without one.
+    pub log: Option<&'static Logger>,
     /// The port of its first TCP listener.
     pub port: Option<u16>,
     /// Lines of standard output that nobody took.
@@ -57,6 +57,7 @@ impl World for Daemon {
             environ: &self.environ,
             root: self.root,
             program: self.program.as_deref(),
+            hosted: self.log.is_none(),
         };
         let mut config = Config::read(&origins)?;
         let mut security = config.security(&origins)?;
@@ -64,7 +65,9 @@ impl World for Daemon {
         for warning in &config.warnings {
             warn!("{warning}");
         }
-        log::set_max_level(config.settings.log_level);
+        if self.log.is_some() {
+            log::set_max_level(config.settings.log_level);
+        }
         self.settings.log_level = config.settings.log_level;
         let lookups = &config.settings.lookups;
         self.settings.lookups = lookups.clone();
@@ -86,7 +89,8 @@ impl World for Daemon {
     }
 
     fn reopen_log(&mut self) -> Result<(), String> {
-        launch::reopen_log(self.log, self.settings.error_log.as_deref())
+        let Some(log) = self.log else { return Ok(()) };
+        launch::reopen_log(log, self.settings.error_log.as_deref())
     }
 
     fn security(&mut self) -> Security {

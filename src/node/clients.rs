@@ -13,6 +13,7 @@ use super::keys::door::Refused;
 use super::measuring::measured_response;
 use super::permission::{Needs, World};
 use super::reply;
+use super::routes::Target;
 use super::waits::Asker;
 use super::writers::{written_response, Writer};
 use crate::base::clock::Now;
@@ -146,8 +147,9 @@ impl Gaffer {
     /// The rest of a path that leads to the channel.
     fn channel_rest(&self, request: &Request) -> Option<Vec<String>> {
         let mut segments = request.segments().ok()?;
-        let leads = segments.first().is_some_and(|first| first == channel::PREFIX);
-        leads.then(|| segments.split_off(1))
+        let below = segments.strip_prefix(self.prefix.as_slice())?;
+        let leads = below.first().is_some_and(|first| first == channel::PREFIX);
+        leads.then(|| segments.split_off(self.prefix.len() + 1))
     }
 
     fn handle(&mut self, request: &Request, peer: Peer, now: Now) -> Handled {
@@ -176,27 +178,58 @@ impl Gaffer {
         }
         let segments =
             request.segments().map_err(|error| reply::bad_request(&error.to_string()))?;
-        let (route, open) = match self.routes.find(request.method, &segments) {
-            Found::Endpoint(route, open) => (*route, open),
+        let (target, open) = match self.routes.find(request.method, &segments) {
+            Found::Endpoint(target, open) => (*target, open),
             Found::WrongMethod(allowed) => return Err(wrong_method(request, &allowed)),
-            Found::Nothing => return Err(Response::error(404, None)),
+            Found::Nothing => return Err(self.of_no_route(request, peer, asks, now)),
+        };
+        let needs = match target {
+            Target::Own(route) => route.needs,
+            Target::Host(number) => self.apps.routes[number].needs,
         };
         let call = Call { request, peer, open };
-        let caller = match (self.caller(request, peer, now), route.needs) {
+        let caller = match (self.caller(request, peer, now), needs) {
             (Ok(caller), _) => caller,
             (Err(_), Needs::Nothing | Needs::Within) => Caller::nobody(),
             (Err(refused), _) => return Err(demand(refused)),
         };
         *asks = Some(Rc::clone(&caller));
         let world = World { supervisor: &self.supervisor, door: &self.door };
-        if !world.permits(&caller, route.needs, &call)? {
+        if !world.permits(&caller, needs, &call)? {
             return Err(Response::error(403, Some("the key does not permit this")));
         }
+        let route = match target {
+            Target::Own(route) => route,
+            Target::Host(number) => {
+                return Ok(self.ask_host(number, (request, &call.open), &caller, now).into());
+            }
+        };
         let degraded = self.state.is_degraded();
         let (supervisor, door) = (&mut self.supervisor, &mut self.door);
         let webhooks = &mut self.webhooks;
         let mut ctx = Ctx { supervisor, door, webhooks, caller: &caller, now, degraded };
         (route.endpoint)(&mut ctx, &call)
+    }
+
+    /// What is answered for a path that no route has: what an application of the host says, to one who is
+    /// let in.
+    fn of_no_route(
+        &mut self,
+        request: &Request,
+        peer: Peer,
+        asks: &mut Option<Rc<Caller>>,
+        now: Now,
+    ) -> Response {
+        if !self.has_apps() {
+            return Response::error(404, None);
+        }
+        let caller = match self.caller(request, peer, now) {
+            Ok(caller) => caller,
+            Err(refused) => return demand(refused),
+        };
+        *asks = Some(Rc::clone(&caller));
+        let said = self.ask_apps(request, &caller, now);
+        said.unwrap_or_else(|| Response::error(404, None))
     }
 
     /// Answers a parked request.
@@ -209,6 +242,14 @@ impl Gaffer {
     pub(super) fn give(&mut self, id: ConnId, mut response: Response, now: Now) {
         let Some(client) = self.clients.get_mut(id) else { return };
         response.headers.append(&mut client.cors);
+        let here =
+            |(name, value): &&mut (&str, String)| *name == "Location" && value.starts_with('/');
+        if let Some((_, place)) = response.headers.iter_mut().find(here) {
+            place.insert_str(
+                0,
+                &self.prefix.iter().map(|part| format!("/{part}")).collect::<String>(),
+            );
+        }
         if let Some(what) = client.audited.take() {
             audit(&what, client.peer, response.status);
         }

@@ -10,6 +10,7 @@ use serde_json::{json, Map, Value};
 
 use super::admission::{Guest, Guests};
 use super::aligned::Aligned;
+use super::apps::{Apps, Extensions};
 use super::console::{self, Console};
 use super::ctx::Opening;
 use super::feeds::Feeds;
@@ -21,7 +22,7 @@ use super::keys::secrets::Secrets;
 use super::lookups::{Lookups, Registration};
 use super::machine::{Effect, StateFile};
 use super::outputs::Outputs;
-use super::routes::{self, Route};
+use super::routes::{self, Target};
 use super::state::{State, StoredJob};
 use super::stats::Stats;
 use super::stdins::Stdins;
@@ -73,7 +74,11 @@ pub struct Gaffer {
     /// Runs that are over, and whose followers are still to be told.
     over: Vec<Pid>,
     pub(super) access: Access,
-    pub(super) routes: Router<&'static Route>,
+    pub(super) routes: Router<Target>,
+    /// The segments that stand before the paths of built-in endpoints.
+    pub(super) prefix: Vec<String>,
+    /// What the host program adds.
+    pub(super) apps: Apps,
     /// Who is let in, as whom,
     pub(super) door: Door,
     /// and who stays.
@@ -135,6 +140,8 @@ pub struct Setup {
     pub webhooks: Hooking,
     /// Makes keys, and is as secret as they are.
     pub secret: [u8; 32],
+    /// What a host program adds.
+    pub extensions: Extensions,
 }
 
 /// What the daemon before this one left.
@@ -163,13 +170,15 @@ impl Gaffer {
         let header = Map::from_iter([("boot_id".to_owned(), Value::from(setup.boot_id))]);
         let channel = Options { lagged: channel::lagged, ..setup.channel };
         let webhooks = Webhooks::new(&node, setup.seed, &Secrets::seeded(setup.secret));
+        let prefix = setup.extensions.prefix.clone();
+        let apps = Apps::new(setup.extensions);
         Self {
             supervisor: Supervisor::new(setup.host, setup.seed),
             outputs: Outputs::default(),
             stdins: Stdins::default(),
             stats: Stats::new(setup.memory),
             clients: Clients::new(setup.clients),
-            channel: Service::new("/channel", channel, setup.seed),
+            channel: Service::new(&format!("{prefix}/channel"), channel, setup.seed),
             hub: Hub::default(),
             peers: BTreeMap::new(),
             feeds: Feeds::default(),
@@ -180,7 +189,9 @@ impl Gaffer {
             aligned: Aligned::default(),
             over: Vec::new(),
             access: setup.access,
-            routes: routes::router(),
+            routes: routes::router(&prefix, &apps.routes),
+            prefix: prefix.split('/').skip(1).map(str::to_owned).collect(),
+            apps,
             door: Door::new(setup.keeping, setup.secret),
             guests: Guests::default(),
             waits: Waits::default(),
@@ -260,6 +271,7 @@ impl Gaffer {
         self.register(registration, now);
         let hooking = std::mem::take(&mut self.hooking);
         self.hook(hooking, now);
+        self.start_apps(now);
         self.pump(now);
     }
 
@@ -365,6 +377,7 @@ impl Gaffer {
                 info!("{signal}: stopping all jobs");
                 self.searching = true;
                 self.effects.push(Effect::Search);
+                self.stop_apps(now);
             }
             Some(_) => warn!("{signal} again: killing what is left"),
         }
@@ -380,6 +393,9 @@ impl Gaffer {
     pub(super) fn pump(&mut self, now: Now) {
         // An answer lets the next request of its connection be served, which has causes of its own.
         while self.carry_on(now) {}
+        if self.tell_apps(now) {
+            while self.carry_on(now) {}
+        }
         self.tell_lookups(now);
         if self.hub.watches.take_end() {
             self.effects.push(Effect::StopSampling);
@@ -451,6 +467,7 @@ impl Gaffer {
             // A lookupd follows, too: it is told what is so when its turn comes.
             self.lookups.note(event.job(), &self.supervisor);
             let record = self.history.add(&event, now);
+            self.apps.note(&event, &record, now);
             self.tell_sessions_event(&record, now);
             self.tell_webhooks(&record, now);
             for conn in self.feeds.event(&record) {
@@ -506,6 +523,7 @@ impl Gaffer {
             self.lookups.deadline(),
             self.webhooks.deadline(),
             self.guests.deadline(),
+            self.apps.deadline(),
         ];
         all.into_iter().flatten().min()
     }

@@ -155,6 +155,7 @@ impl Machine for Gaffer {
             self.hook(read.webhooks, now);
             self.door.keeping = read.keeping;
             self.send_away(now);
+            self.restart_apps(now);
             Ok(())
         });
         if let Err(reason) = taken {
@@ -192,6 +193,7 @@ impl Machine for Gaffer {
         self.pass_lookup_time(now);
         self.pass_webhooks_time(now);
         self.pass_guests_time(now);
+        self.pass_app_time(now);
     }
 
     fn settle(&mut self, now: Now) {
@@ -252,6 +254,7 @@ mod tests {
             console: Default::default(),
             boot_id: "boot".into(),
             registration: Default::default(),
+            extensions: Default::default(),
             keeping: Default::default(),
             webhooks: Default::default(),
             secret: [0; 32],

@@ -7,6 +7,7 @@
 //! `feeds`, `following` and `api_feeds` (single connections), `watches` and `measuring` (statistics),
 //! `commands`, `stdins` and `writers` (what clients do and write). What others are told: `lookups`, `registering`,
 //! `webhooks`, `hooking`, `api_webhooks`.
+//! What a host program adds: `host` and `apps`.
 //! Who may do what, and see: `masking`, `keys`, `permission`, `admission`, `api_auth`, `api_keys`, `api_users`.
 
 mod admission;
@@ -20,6 +21,7 @@ pub mod api_misc;
 pub mod api_pids;
 pub mod api_users;
 pub mod api_webhooks;
+pub mod apps;
 pub mod body;
 pub mod channel;
 mod clients;
@@ -31,6 +33,7 @@ pub mod following;
 pub mod gaffer;
 pub mod history;
 mod hooking;
+pub mod host;
 pub mod hub;
 mod inputs;
 pub mod journal;

@@ -3,6 +3,7 @@
 
 use super::api_pids as pids;
 use super::ctx::Endpoint;
+use super::host::HostRoute;
 use super::permission::Needs;
 use super::{api_auth as auth, api_keys as keys, api_users as users, api_webhooks as webhooks};
 use super::{api_feeds as feeds, api_jobs as jobs, api_logs as logs, api_misc as misc};
@@ -91,13 +92,28 @@ pub const ROUTES: &[Route] = &[
     route(Method::Get, "/watch/:part/:part/:part/:part", Needs::Events, feeds::watch),
 ];
 
-/// The router of the built-in endpoints.
-pub fn router() -> Router<&'static Route> {
+/// Where a path leads.
+#[derive(Clone, Copy)]
+pub(super) enum Target {
+    /// To a built-in endpoint.
+    Own(&'static Route),
+    /// To the host's route of this number.
+    Host(usize),
+}
+
+/// The router of the built-in endpoints, below a prefix that may be empty, and of a host's own.
+pub(super) fn router(prefix: &str, hosts: &[HostRoute]) -> Router<Target> {
     let mut router = Router::default();
-    for route in ROUTES {
-        router.add(route.method, route.pattern, route);
-        if route.method == Method::Get {
-            router.add(Method::Head, route.pattern, route);
+    let own = ROUTES
+        .iter()
+        .map(|route| (route.method, format!("{prefix}{}", route.pattern), Target::Own(route)));
+    let hosts = (0..)
+        .zip(hosts)
+        .map(|(number, route)| (route.method, route.pattern.clone(), Target::Host(number)));
+    for (method, pattern, target) in own.chain(hosts) {
+        router.add(method, &pattern, target);
+        if method == Method::Get {
+            router.add(Method::Head, &pattern, target);
         }
     }
     router

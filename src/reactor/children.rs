@@ -38,6 +38,8 @@ pub struct Children {
     /// Children that are none of our business: those that were there before us, and those that were
     /// let go to survive us.
     left_alone: BTreeSet<OsPid>,
+    /// Whether every child of the process is ours to reap.
+    owns_all: bool,
     /// The system's processes, as this turn sees them.
     pub(super) system: System,
 }
@@ -108,7 +110,7 @@ type Sources = Arena<SourceId, Source>;
 
 impl Children {
     /// No children yet.
-    pub fn new(spawner: Spawner) -> Self {
+    pub fn new(spawner: Spawner, owns_all: bool) -> Self {
         Self {
             by_id: BTreeMap::new(),
             by_os_pid: BTreeMap::new(),
@@ -116,6 +118,7 @@ impl Children {
             buffer: vec![0; limits::READ_BUFFER],
             lingering: BTreeSet::new(),
             left_alone: procfs::own_children().into_iter().collect(),
+            owns_all,
             system: System::default(),
         }
     }
@@ -362,7 +365,7 @@ impl Children {
         let mut strangers = false;
         let mut reading = Reading::Again;
         for _ in 0..limits::REAP_SHARE {
-            let Some((os_pid, status)) = reap::reap_next() else {
+            let Some((os_pid, status)) = self.reap_next() else {
                 reading = Reading::Dry;
                 break;
             };
@@ -375,6 +378,27 @@ impl Children {
             self.survey_lingering(machine, now);
         }
         reading
+    }
+
+    fn reap_next(&self) -> Option<(OsPid, ExitStatus)> {
+        match self.owns_all {
+            true => reap::reap_next(),
+            // Others are their own business, so each of ours is asked for.
+            false => {
+                let ended = |os_pid: &OsPid| Some((*os_pid, reap::reap_one(*os_pid)?));
+                self.by_os_pid.keys().find_map(ended)
+            }
+        }
+    }
+
+    /// Whether there is a group without its leader of whose end nobody will tell us.
+    pub(super) fn has_untold(&self) -> bool {
+        !self.owns_all && !self.lingering.is_empty()
+    }
+
+    /// Whether what nobody has started or marked is ours.
+    pub(super) fn owns_all(&self) -> bool {
+        self.owns_all
     }
 
     /// A process that is no child of ours has ended.
@@ -415,7 +439,7 @@ impl Children {
     }
 
     /// Looks whether the groups of gone leaders are empty now.
-    fn survey_lingering<M: Machine>(&mut self, machine: &mut M, now: Now) {
+    pub(super) fn survey_lingering<M: Machine>(&mut self, machine: &mut M, now: Now) {
         for id in std::mem::take(&mut self.lingering) {
             self.survey(id, machine, now);
         }

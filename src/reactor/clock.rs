@@ -32,3 +32,8 @@ impl Clock {
 fn read() -> Now {
     Now { mono: Instant::now(), wall: SystemTime::now() }
 }
+
+/// The time at this very moment, to measure how long something of a host program takes.
+pub fn instant() -> Instant {
+    read().mono
+}

@@ -3,13 +3,16 @@
 //!
 //! Read in this order: `turn` (the loop), `token`, `children`, `feed`, `sockets`, `dial`, `perform`, `sampler`, `files`.
 
+pub mod calls;
 pub mod children;
 pub mod clock;
 pub mod dial;
 pub mod feed;
 pub mod files;
+mod nested;
 pub mod perform;
 pub mod sampler;
+mod shares;
 pub mod sockets;
 pub mod strays;
 mod stream;

@@ -153,7 +153,7 @@ impl<M: Machine> Reactor<M> {
     fn look_for_strays(&mut self, now: Now) {
         let known = |os_pid| self.children.knows(os_pid);
         let mut strays = strays::among_own_children(self.machine.node_mark(), known);
-        if self.ends {
+        if self.ends && self.children.owns_all() {
             strays.extend(strays::unmarked(known));
         }
         for stray in strays {

@@ -287,6 +287,11 @@ impl Sockets {
         self.conns.get(&conn).is_some_and(|socket| socket.readable && !socket.ended)
     }
 
+    /// Whether the kernel takes something for a client now, as far as is known.
+    pub fn is_writable(&self, conn: ConnId) -> bool {
+        self.conns.get(&conn).is_some_and(|socket| socket.writable)
+    }
+
     /// Whether the handshake with a client over TLS is not over yet.
     pub fn is_shaking_hands(&self, conn: ConnId) -> bool {
         self.conns.get(&conn).is_some_and(|socket| !socket.stream.is_open())

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use super::files::Files;
-use super::turn::{Parts, Reactor, World};
+use super::turn::{Parts, Reactor, Share, World};
 use crate::base::arena::Key;
 use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
@@ -88,7 +88,8 @@ impl World for Nothing {
 /// A shell around a script. Whoever makes one reaps all children of the process, so it is alone.
 pub(super) fn reactor(script: Script) -> Reactor<Script> {
     let files = Files::new(std::path::PathBuf::new());
-    let parts = Parts { spawner: testing::spawner(), files, world: Box::new(Nothing) };
+    let parts =
+        Parts { spawner: testing::spawner(), files, world: Box::new(Nothing), share: Share::ALL };
     Reactor::new(script, parts).expect("a poll")
 }
 

@@ -11,13 +11,15 @@ use mio::{Events, Interest, Poll, Waker};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 
+use super::calls::Calls;
 use super::children::{Children, Reading};
 use super::clock::Clock;
 use super::dial::Dials;
 use super::feed::Feed;
 use super::files::Files;
+pub use super::nested::Share;
 use super::sampler::Sampler;
-use super::sockets::{Accept, Listener, Sockets, Step};
+use super::sockets::{Accept, Listener, Sockets};
 use super::token::{Source, SourceId};
 use super::work::{Done, Worker};
 use crate::base::arena::Arena;
@@ -73,6 +75,8 @@ pub struct Reactor<M: Machine> {
     pub(super) names: Worker,
     /// Hashes passwords.
     pub(super) hasher: Worker,
+    /// What other threads want done.
+    pub(super) calls: Calls<M>,
     pub(super) world: Box<dyn World>,
     /// Asked for and not performed yet.
     pub(super) effects: VecDeque<Effect>,
@@ -82,15 +86,19 @@ pub struct Reactor<M: Machine> {
     pub(super) again: BTreeSet<Source>,
     /// The first stream of a child that was not read in the turn before for want of time.
     unread: Option<(InstanceId, StreamNo)>,
-    /// The first client that was not read in the turn before for want of time.
-    unheard: Option<ConnId>,
+    /// The first client that was not read in the turn before for want of time,
+    pub(super) unheard: Option<ConnId>,
+    /// and the first that was not written to.
+    pub(super) unwritten: Option<ConnId>,
     /// Listeners on which no client can be accepted at present, and when that is tried again.
     stuck: BTreeMap<usize, Instant>,
     /// Clients to write to or to close.
-    owed: BTreeSet<ConnId>,
+    pub(super) owed: BTreeSet<ConnId>,
     /// Streams of children to write to or to close.
     pub(super) feed: Feed,
     pub(super) sampler: Sampler,
+    /// When it is looked whether groups are empty of which nobody tells us.
+    pub(super) survey_at: Option<Instant>,
     /// More children have ended than were reaped in the turn before.
     more_ended: bool,
     /// Everything is to end, and what escaped from the jobs with it.
@@ -117,6 +125,8 @@ pub struct Parts {
     pub files: Files,
     /// The program around the shell.
     pub world: Box<dyn World>,
+    /// What of the process is the shell's.
+    pub share: Share,
 }
 
 /// What came in with one sleep.
@@ -139,7 +149,9 @@ impl<M: Machine> Reactor<M> {
     pub fn new(machine: M, parts: Parts) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut sources = Arena::default();
-        let mut signals = Signals::new([SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1])?;
+        let all = [SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1];
+        let ours = if parts.share.signals { &all[..] } else { &all[..1] };
+        let mut signals = Signals::new(ours)?;
         let source: SourceId = sources.insert(Source::Signals);
         poll.registry().register(&mut signals, source.token(), Interest::READABLE)?;
         let waker_source: SourceId = sources.insert(Source::Waker);
@@ -151,21 +163,24 @@ impl<M: Machine> Reactor<M> {
             sources,
             sockets: Sockets::default(),
             dials: Dials::default(),
-            children: Children::new(parts.spawner),
+            children: Children::new(parts.spawner, parts.share.children),
             files: parts.files,
             worker: Worker::new(Arc::clone(&waker)),
             names: Worker::new(Arc::clone(&waker)),
-            hasher: Worker::new(waker),
+            hasher: Worker::modest(Arc::clone(&waker)),
+            calls: Calls::new(waker),
             world: parts.world,
             effects: VecDeque::new(),
             spawns_left: limits::SPAWN_SHARE,
             again: BTreeSet::new(),
             unread: None,
             unheard: None,
+            unwritten: None,
             stuck: BTreeMap::new(),
             owed: BTreeSet::new(),
             feed: Feed::default(),
             sampler: Sampler::default(),
+            survey_at: None,
             more_ended: false,
             ends: false,
             released: false,
@@ -218,15 +233,24 @@ impl<M: Machine> Reactor<M> {
     /// # Errors
     /// The poll failed.
     pub fn run(&mut self) -> io::Result<u8> {
-        // What was asked for before the first turn must not wait for an event.
-        let now = self.clock.tick();
-        self.perform_all(now);
+        self.set_out();
         loop {
             if let Some(code) = self.turn(None)? {
-                self.worker.finish();
+                self.finish();
                 return Ok(code);
             }
         }
+    }
+
+    /// Does what was asked for before the first turn, which must not wait for an event.
+    pub fn set_out(&mut self) {
+        let now = self.clock.tick();
+        self.perform_all(now);
+    }
+
+    /// Waits until everything is on the disk that was written.
+    pub fn finish(&mut self) {
+        self.worker.finish();
     }
 
     /// One turn. It sleeps at most `longest`. Gives the exit code once there is nothing left to do.
@@ -249,6 +273,7 @@ impl<M: Machine> Reactor<M> {
         }
         self.perform_all(now);
         self.write_out(now);
+        self.survey_untold(now);
         self.watch_turn(&did);
         Ok(self.farewell.filter(|farewell| self.may_leave(farewell, now)).map(|f| f.code))
     }
@@ -261,18 +286,22 @@ impl<M: Machine> Reactor<M> {
         self.effects.is_empty() && (farewell.until <= now.mono || !owed)
     }
 
-    /// The only place that sleeps.
-    fn sleep(&mut self, longest: Option<Duration>) -> io::Result<Inputs> {
+    /// Whether something is left over from the turn before.
+    pub(super) fn is_busy(&self) -> bool {
         let left_over = !self.effects.is_empty() || self.machine.has_starts();
         let busy = left_over || !self.again.is_empty() || !self.feed.is_idle();
-        let busy = busy || !self.sampler.is_idle();
+        busy || !self.sampler.is_idle()
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
         let farewell = self.farewell.map(|farewell| farewell.until);
         let stuck = self.stuck.values().min().copied();
-        let deadline = [self.machine.deadline(), farewell, stuck].into_iter().flatten().min();
-        let now = self.clock.tick().mono;
-        let until = deadline.map(|at| at.saturating_duration_since(now));
-        let timeout =
-            if busy { Some(Duration::ZERO) } else { longest.into_iter().chain(until).min() };
+        [self.machine.deadline(), farewell, stuck, self.survey_at].into_iter().flatten().min()
+    }
+
+    /// The only place that sleeps.
+    fn sleep(&mut self, longest: Option<Duration>) -> io::Result<Inputs> {
+        let timeout = longest.into_iter().chain(self.idle()).min();
         // It counts in milliseconds and rounds up, so that it is never a little too early.
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -318,6 +347,7 @@ impl<M: Machine> Reactor<M> {
         }
         if inputs.woken {
             self.take_done(now);
+            self.take_calls(now);
         }
         for listener in inputs.listeners {
             self.accept(listener, now);
@@ -415,69 +445,23 @@ impl<M: Machine> Reactor<M> {
         self.again.insert(Source::Listener(listener));
     }
 
-    /// Reads what clients have sent, from where the turn before had no more time.
-    fn read_conns(&mut self, conns: &BTreeSet<ConnId>, now: Now) {
-        let mut left = limits::CONNS_READ_SHARE;
-        let first = self.unheard.take();
-        let turn_of = |conn: &&ConnId| first.is_none_or(|first| **conn >= first);
-        let (now_first, later): (Vec<_>, Vec<_>) = conns.iter().partition(turn_of);
-        for conn in now_first.into_iter().chain(later).copied() {
-            if left == 0 {
-                self.unheard.get_or_insert(conn);
-                self.again.insert(Source::Conn(conn));
-                continue;
-            }
-            let mut share = self.share_of(conn, conns.len()).min(left);
-            left -= share;
-            self.read_conn(conn, &mut share, now);
-            left += share;
-        }
-    }
-
-    /// What one of so many clients may say in a turn. Where many have something to say each says little at a
-    /// time, so that none waits long; but a handshake of TLS costs what it costs.
-    fn share_of(&self, conn: ConnId, crowd: usize) -> usize {
-        match self.sockets.is_shaking_hands(conn) {
-            true => limits::CONN_READ_SHARE,
-            false => (limits::CONNS_READ_SHARE / crowd.max(1))
-                .clamp(limits::CONN_READ_LEAST, limits::CONN_READ_SHARE),
-        }
-    }
-
-    fn read_conn(&mut self, conn: ConnId, share: &mut usize, now: Now) {
-        match self.sockets.read(conn, share, &mut self.machine, now) {
-            Step::Rest => {}
-            Step::Again => drop(self.again.insert(Source::Conn(conn))),
-            Step::Close => self.close_conn(conn, now),
-        }
-        self.owed.insert(conn);
-    }
-
     /// Writes what processes and clients are owed, once a turn, after everything that may have added
     /// to it.
     fn write_out(&mut self, now: Now) {
         // An answer may let the next request of its connection be read, and that be answered, too;
         // what has more to do than its share does it in the next turn.
+        let mut left = limits::CONNS_WRITE_SHARE;
         for _ in 0..limits::EFFECT_ROUNDS {
             let fed = self.write_inputs(now) | self.write_links(now);
             self.owed.extend(self.machine.take_dirty());
             if self.owed.is_empty() && !fed {
                 return;
             }
-            for conn in std::mem::take(&mut self.owed) {
-                match self.sockets.write(conn, &mut self.machine, now) {
-                    Step::Rest => {}
-                    Step::Again => drop(self.again.insert(Source::Conn(conn))),
-                    Step::Close => {
-                        self.close_conn(conn, now);
-                        continue;
-                    }
-                }
-                if self.sockets.is_readable(conn) && self.machine.wants_input(conn) {
-                    self.again.insert(Source::Conn(conn));
-                }
-            }
+            self.write_conns(&mut left, now);
             self.perform_all(now);
+            if left == 0 {
+                break;
+            }
         }
         self.feed.add(self.machine.take_dirty_inputs());
         self.owed.extend(self.machine.take_dirty());
@@ -587,7 +571,7 @@ mod tests {
         testing::alone(&format!("reactor::turn::tests::{name}"), || {
             let mut reactor = reactor(Script::default());
             let address = "127.0.0.1:0".parse().expect("valid");
-            let socket = sockets::listen_tcp(address, 128).expect("a free port");
+            let socket = sockets::listen_tcp(address, 1024).expect("a free port");
             let at = socket.local_addr().expect("bound");
             let socket = mio::net::TcpListener::from_std(socket);
             reactor.listen(Listener::Tcp(socket)).expect("the poll takes it");

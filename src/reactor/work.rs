@@ -17,6 +17,7 @@ use crate::base::error::Errno;
 use crate::base::limits;
 use crate::front::passwords::{self, Outcome, Task};
 use crate::node::machine::StateFile;
+use crate::sys::startup;
 
 /// Something slow to do.
 pub enum Work {
@@ -69,6 +70,8 @@ pub enum Done {
 /// The worker.
 pub struct Worker {
     waker: Arc<Waker>,
+    /// Whether all others come first who want the processor.
+    modest: bool,
     thread: Option<(Sender<Work>, JoinHandle<()>)>,
     done: (Sender<Done>, Receiver<Done>),
 }
@@ -76,7 +79,12 @@ pub struct Worker {
 impl Worker {
     /// A worker that is not started yet, and that wakes the loop with this when it has a result.
     pub fn new(waker: Arc<Waker>) -> Self {
-        Self { waker, thread: None, done: channel() }
+        Self { waker, modest: false, thread: None, done: channel() }
+    }
+
+    /// One for work that takes the processor for long: the loop and the jobs come first.
+    pub fn modest(waker: Arc<Waker>) -> Self {
+        Self { modest: true, ..Self::new(waker) }
     }
 
     /// Has something done.
@@ -85,7 +93,7 @@ impl Worker {
     /// The thread cannot be started.
     pub fn give(&mut self, work: Work) -> io::Result<()> {
         if self.thread.is_none() {
-            self.thread = Some(start(self.done.0.clone(), Arc::clone(&self.waker))?);
+            self.thread = Some(start(self.done.0.clone(), Arc::clone(&self.waker), self.modest)?);
         }
         match &self.thread {
             Some((sender, _)) => {
@@ -110,9 +118,16 @@ impl Worker {
     }
 }
 
-fn start(results: Sender<Done>, waker: Arc<Waker>) -> io::Result<(Sender<Work>, JoinHandle<()>)> {
+fn start(
+    results: Sender<Done>,
+    waker: Arc<Waker>,
+    modest: bool,
+) -> io::Result<(Sender<Work>, JoinHandle<()>)> {
     let (sender, receiver) = channel::<Work>();
     let thread = Builder::new().name("gaffer-worker".into()).spawn(move || {
+        if modest {
+            startup::yield_to_others();
+        }
         for work in receiver {
             if let Some(done) = perform(work) {
                 // Nobody listens any more when the daemon ends; the work is done all the same.

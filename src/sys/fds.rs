@@ -1,8 +1,14 @@
 //! Small things done to open descriptors.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
+
+/// The descriptor of something that lends it by number only, for as long as that is borrowed.
+pub fn borrowed(owner: &impl AsRawFd) -> BorrowedFd<'_> {
+    // SAFETY: whoever has a descriptor keeps it open while he is borrowed.
+    unsafe { BorrowedFd::borrow_raw(owner.as_raw_fd()) }
+}
 
 /// Whether a write of up to PIPE_BUF bytes would not wait (poll(2)). A terminal that is held (^S),
 /// or a pipe that nobody reads, is not writable.

@@ -29,6 +29,14 @@ pub fn reap_next() -> Option<(OsPid, ExitStatus)> {
     }
 }
 
+/// Reaps this child if it has ended. One that is no child of ours never does.
+pub fn reap_one(os_pid: OsPid) -> Option<ExitStatus> {
+    let mut status = 0;
+    // SAFETY: `status` is ours to write.
+    let reaped = unsafe { libc::waitpid(os_pid.0, &mut status, libc::WNOHANG) };
+    (reaped == os_pid.0).then(|| status_of(status))
+}
+
 /// Makes descendants whose parent dies our children, instead of those of the first process
 /// (prctl(2), PR_SET_CHILD_SUBREAPER), so that none gets out of sight.
 ///

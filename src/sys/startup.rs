@@ -22,6 +22,13 @@ pub(crate) fn is_dumpable() -> bool {
     unsafe { libc::prctl(libc::PR_GET_DUMPABLE, 0, 0, 0, 0) != 0 }
 }
 
+/// Has other threads come first, of this process, too, who want the processor (nice value 10 of the calling
+/// thread, setpriority(2)).
+pub fn yield_to_others() {
+    // SAFETY: setpriority touches no memory. That it is refused does no harm.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 10) };
+}
+
 /// The limits of open descriptors we have: soft and hard.
 pub fn nofile() -> Option<(u64, u64)> {
     let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };

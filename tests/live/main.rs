@@ -12,6 +12,7 @@ mod clients;
 mod crash;
 mod deaths;
 mod dev;
+mod embed;
 mod ending;
 mod etcd;
 mod farm;

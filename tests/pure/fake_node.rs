@@ -215,6 +215,7 @@ impl FakeNode {
             keeping: keeping.clone(),
             webhooks: webhooks.clone(),
             secret: [7; 32],
+            extensions: Default::default(),
         };
         let mut node = Self {
             gaffer: Gaffer::new(setup),

@@ -32,7 +32,7 @@ const FLOORS: [(&str, u8); 12] = [
 
 /// Caps without a test that names them, each with its reason.
 #[rustfmt::skip]
-const UNTESTED_CAPS: [(&str, &str); 18] = [
+const UNTESTED_CAPS: [(&str, &str); 23] = [
     ("ENVIRON", "the kernel lets no process have more"),
     ("CHILD_STACK", "with less of it every start of a process would fault"),
     ("CLOSE_ONE_BY_ONE", "only kernels before Linux 5.9 need it"),
@@ -41,6 +41,7 @@ const UNTESTED_CAPS: [(&str, &str); 18] = [
     ("CONN_READ_SHARE", "a share of a turn: it changes who waits, and no result"),
     ("CONN_READ_LEAST", "a share of a turn"),
     ("CONN_WRITE_SHARE", "a share of a turn"),
+    ("CONNS_WRITE_SHARE", "a share of a turn"),
     ("PIPE_SHARE", "a share of a turn"),
     ("ACCEPT_SHARE", "a share of a turn"),
     ("SPAWN_SHARE", "a share of a turn"),
@@ -48,6 +49,10 @@ const UNTESTED_CAPS: [(&str, &str); 18] = [
     ("REAP_SHARE", "a share of a turn"),
     ("EVENTS", "a share of a turn"),
     ("EFFECT_ROUNDS", "a share of a turn"),
+    ("CALL_SHARE", "a share of a turn"),
+    ("SURVEY_PAUSE", "a rest between looks, which changes no result"),
+    ("DROP_TURNS", "a process that cannot be killed, for seconds"),
+    ("DROP_PAUSE", "how long one of those turns sleeps"),
     ("LAST_WORDS", "a writer that never ends, for one turn: it needs a real pipe and is slow to fill"),
     ("SLOW_TURN", "only told in the log, and never in virtual time"),
     ("FAREWELL", "a client that does not read, against a real clock"),

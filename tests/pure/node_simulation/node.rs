@@ -144,6 +144,7 @@ fn gaffer(life: u32, seed: u64) -> Gaffer {
         console: Console::new(Verbosity::Output),
         boot_id: "boot".into(),
         registration: Default::default(),
+        extensions: Default::default(),
         keeping: keeping(),
         webhooks: Default::default(),
         secret: [0; 32],

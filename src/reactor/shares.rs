@@ -1,0 +1,84 @@
+//! What of a turn each client has: so much is read and written, and then the others have theirs. Whoever had
+//! to wait comes first in the next turn.
+
+use std::collections::BTreeSet;
+
+use super::sockets::Step;
+use super::token::Source;
+use super::turn::Reactor;
+use crate::base::clock::Now;
+use crate::base::ids::ConnId;
+use crate::base::limits;
+use crate::node::machine::Machine;
+
+impl<M: Machine> Reactor<M> {
+    /// Reads what clients have sent, from where the turn before had no more time.
+    pub(super) fn read_conns(&mut self, conns: &BTreeSet<ConnId>, now: Now) {
+        let mut left = limits::CONNS_READ_SHARE;
+        for conn in from(self.unheard.take(), conns) {
+            if left == 0 {
+                self.unheard.get_or_insert(conn);
+                self.again.insert(Source::Conn(conn));
+                continue;
+            }
+            let mut share = self.share_of(conn, conns.len()).min(left);
+            left -= share;
+            self.read_conn(conn, &mut share, now);
+            left += share;
+        }
+    }
+
+    /// What one of so many clients may say in a turn. Where many have something to say each says little at a
+    /// time, so that none waits long; but a handshake of TLS costs what it costs.
+    fn share_of(&self, conn: ConnId, crowd: usize) -> usize {
+        match self.sockets.is_shaking_hands(conn) {
+            true => limits::CONN_READ_SHARE,
+            false => (limits::CONNS_READ_SHARE / crowd.max(1))
+                .clamp(limits::CONN_READ_LEAST, limits::CONN_READ_SHARE),
+        }
+    }
+
+    fn read_conn(&mut self, conn: ConnId, share: &mut usize, now: Now) {
+        match self.sockets.read(conn, share, &mut self.machine, now) {
+            Step::Rest => {}
+            Step::Again => drop(self.again.insert(Source::Conn(conn))),
+            Step::Close => self.close_conn(conn, now),
+        }
+        self.owed.insert(conn);
+    }
+
+    /// Writes what clients are owed, from where the turn before had no more time. An answer that is sent has
+    /// the next request served, so this bounds that work, too.
+    pub(super) fn write_conns(&mut self, left: &mut usize, now: Now) {
+        let owed = std::mem::take(&mut self.owed);
+        for conn in from(self.unwritten.take(), &owed) {
+            if *left == 0 {
+                self.unwritten.get_or_insert(conn);
+                self.owed.insert(conn);
+                continue;
+            }
+            if self.sockets.is_writable(conn) {
+                let due = self.machine.transmit(conn).len().min(limits::CONN_WRITE_SHARE);
+                *left = left.saturating_sub(due);
+            }
+            match self.sockets.write(conn, &mut self.machine, now) {
+                Step::Rest => {}
+                Step::Again => drop(self.again.insert(Source::Conn(conn))),
+                Step::Close => {
+                    self.close_conn(conn, now);
+                    continue;
+                }
+            }
+            if self.sockets.is_readable(conn) && self.machine.wants_input(conn) {
+                self.again.insert(Source::Conn(conn));
+            }
+        }
+    }
+}
+
+/// All of these, beginning with the first that had to wait.
+fn from(first: Option<ConnId>, conns: &BTreeSet<ConnId>) -> Vec<ConnId> {
+    let turn_of = |conn: &ConnId| first.is_none_or(|first| *conn >= first);
+    let (first, later): (Vec<ConnId>, Vec<ConnId>) = conns.iter().copied().partition(turn_of);
+    first.into_iter().chain(later).collect()
+}
