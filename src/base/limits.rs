@@ -292,7 +292,7 @@ pub const LOOKUPD_WINDOW: usize = 64;
 pub const LOOKUPD_MESSAGE: usize = 64 * 1024;
 // --- webhooks ------------------------------------------------------------------------------------
 
-/// Most addresses of webhooks: with the queues of all full, what waits is some ten MiB.
+/// Most addresses of webhooks.
 pub const WEBHOOKS: usize = 32;
 /// Most names of events for one address.
 pub const WEBHOOK_EVENTS: usize = 64;
@@ -304,8 +304,12 @@ pub const WEBHOOK_URL: usize = 2048;
 pub const WEBHOOK_SECRET: (usize, usize) = (16, 256);
 /// How long a secret that has another in its place still signs beside that.
 pub const WEBHOOK_OVERLAP: Duration = Duration::from_secs(24 * 3600);
-/// Messages that wait for one address. The oldest makes room.
-pub const WEBHOOK_QUEUE: usize = 1000;
+/// Messages that wait for one address: so many come in the minute that it takes to start a server again,
+/// where hundreds of processes come and go. The oldest makes room.
+pub const WEBHOOK_QUEUE: usize = 20_000;
+/// Messages that wait for all addresses, in memory and on disk some ten MiB. Where most wait the oldest makes
+/// room.
+pub const WEBHOOKS_QUEUED: usize = 40_000;
 /// How long one may take to be connected to, and again to answer: an answer is only a word of thanks.
 pub const WEBHOOK_PATIENCE: Duration = Duration::from_secs(5);
 /// How much is read of an answer: enough for what says why not.

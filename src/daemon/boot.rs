@@ -77,7 +77,8 @@ pub fn run(options: Options) -> Result<u8, String> {
     let registration = registration::of(&settings.lookups, scheme, &settings.binds, port)?;
     let theirs = servant::environment(servant, &environ);
     let setup = setup(&settings, &options, theirs, state.node.clone(), boot_id)?;
-    let (keeping, webhooks) = (keeping::of(&settings)?, webhooks::of(&config.hooks));
+    let (keeping, webhooks) =
+        (keeping::of(&settings)?, webhooks::of(&config.hooks, settings.webhook_queue));
     let setup = Setup { registration, keeping, webhooks, ..setup };
     let spawner = spawner(nofile)?;
     let world = Daemon {

@@ -38,6 +38,8 @@ pub struct Settings {
     pub log_level: LevelFilter,
     /// Who may talk to it.
     pub access: Access,
+    /// How many messages wait for one address of a webhook, if that is said.
+    pub webhook_queue: Option<usize>,
     /// Whether a key is asked for over TCP.
     pub require_key: bool,
     /// The group whose users need no key on the unix socket.
@@ -70,6 +72,7 @@ struct Said {
     state_dir: Option<PathBuf>,
     daemon: Option<bool>,
     user: Option<String>,
+    webhook_queue: Option<usize>,
     pidfile: Option<PathBuf>,
     error_log: Option<PathBuf>,
     log_level: Option<LevelFilter>,
@@ -88,13 +91,14 @@ struct Said {
 }
 
 /// The keys of `[gaffer]` that mean something, for suggestions and for the documentation.
-pub const KEYS: [&str; 20] = [
+pub const KEYS: [&str; 21] = [
     "bind",
     "socket",
     "backlog",
     "state_dir",
     "daemonize",
     "user",
+    "webhook_queue",
     "pidfile",
     "error_log",
     "log_level",
@@ -160,6 +164,7 @@ impl Settings {
             state_dir,
             daemon: line.daemon.or(file.daemon).unwrap_or(false),
             user: line.user.or(file.user),
+            webhook_queue: file.webhook_queue,
             pidfile: line.pidfile.or(file.pidfile),
             error_log: error_log.filter(|path| path.as_os_str() != "-"),
             log_level: line.log_level.or(file.log_level).unwrap_or(LevelFilter::Info),
@@ -239,6 +244,7 @@ impl Said {
             "backlog" => self.backlog = Some(values::backlog(text)?),
             "state_dir" => self.state_dir = Some(self.folder.join(text)),
             "daemonize" => self.daemon = Some(values::truth(text)?),
+            "webhook_queue" => self.webhook_queue = Some(values::webhook_queue(text)?),
             "user" => self.user = Some(text.to_owned()),
             "pidfile" => self.pidfile = Some(self.folder.join(text)),
             "error_log" if text == "-" => self.error_log = Some(text.into()),
@@ -441,6 +447,7 @@ mod tests {
         for (line, file, message) in [
             (vec![], "bind = 1.2.3:4", "g.ini:2: bind: \"1.2.3:4\" is no address"),
             (vec![], "backlog = 0", "g.ini:2: backlog: expected"),
+            (vec![], "webhook_queue = 20001", "g.ini:2: webhook_queue: expected a whole number"),
             (vec![], "daemonize = x", "g.ini:2: daemonize: expected true or false, found \"x\""),
             (vec![], "log_level = loud", "g.ini:2: log_level: expected critical,"),
             (vec![], "allowed_hosts = a:1", "g.ini:2: allowed_hosts: expected names alone,"),

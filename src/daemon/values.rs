@@ -25,6 +25,16 @@ pub(super) fn backlog(text: &str) -> Result<i32, String> {
     backlog.ok_or_else(|| expected("a whole number from 1 to 65535", text))
 }
 
+/// How many messages wait for one address of a webhook.
+///
+/// # Errors
+/// It is no such number.
+pub(super) fn webhook_queue(text: &str) -> Result<usize, String> {
+    let most = limits::WEBHOOK_QUEUE;
+    let queue = text.parse().ok().filter(|n| (1..=most).contains(n));
+    queue.ok_or_else(|| expected(&format!("a whole number from 1 to {most}"), text))
+}
+
 /// What is logged.
 ///
 /// # Errors

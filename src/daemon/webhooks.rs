@@ -38,9 +38,10 @@ pub fn read(table: &Table) -> Result<Vec<Hook>, String> {
     Ok(hooks)
 }
 
-/// What is so by that, with the name of this host.
-pub(super) fn of(hooks: &[Hook]) -> Hooking {
-    Hooking { node: host::name().unwrap_or_else(|_| "localhost".into()), hooks: hooks.to_vec() }
+/// What is so by that, with the name of this host, and this many messages that wait for one address.
+pub(super) fn of(hooks: &[Hook], queue: Option<usize>) -> Hooking {
+    let node = host::name().unwrap_or_else(|_| "localhost".into());
+    Hooking { node, hooks: hooks.to_vec(), queue }
 }
 
 #[cfg(test)]

@@ -78,13 +78,14 @@ impl World for Daemon {
         }
         self.security = security;
         self.tls = config.tls;
+        self.settings.webhook_queue = config.settings.webhook_queue;
         self.settings.require_key = config.settings.require_key;
         self.settings.socket_group = config.settings.socket_group.clone();
         if config.settings != self.settings || scheme != self.scheme {
             warn!("what changed of the daemon's own settings takes effect at its next start");
         }
         let keeping = keeping::of(&config.settings)?;
-        let webhooks = webhooks::of(&config.hooks);
+        let webhooks = webhooks::of(&config.hooks, config.settings.webhook_queue);
         Ok(Configuration { jobs: config.jobs, registration, keeping, webhooks })
     }
 

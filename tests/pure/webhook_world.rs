@@ -52,6 +52,8 @@ pub(crate) enum Mode {
     Mute,
 }
 
+/// How many messages wait for one address here.
+const QUEUE: usize = 1000;
 pub(crate) const MODES: [Mode; 13] = [
     Mode::Well,
     Mode::Closing,
@@ -152,7 +154,11 @@ impl World {
             url: self.receivers[number].url.clone(),
             place: format!("g.ini:{number}"),
         };
-        let hooking = Hooking { node: "n1".into(), hooks: vec![hook(0, ""), hook(1, "job.s")] };
+        let hooking = Hooking {
+            node: "n1".into(),
+            hooks: vec![hook(0, ""), hook(1, "job.s")],
+            queue: Some(QUEUE),
+        };
         // Later than numbers have grown meanwhile, which is by one in a millisecond.
         self.now = self.now.plus(Duration::from_secs(10));
         self.node = Some(FakeNode::hooked(legacy, Vec::new(), hooking, self.now));

@@ -17,6 +17,8 @@ use crate::driven::Driven as _;
 use crate::fake_node::{start, FakeNode};
 
 const TICK: Duration = Duration::from_millis(1);
+/// How many messages wait for one address here.
+const QUEUE: usize = 1000;
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 fn hook(event: &str, url: &str) -> Hook {
@@ -27,7 +29,7 @@ fn hook(event: &str, url: &str) -> Hook {
 /// A node that posts that jobs are loaded.
 fn node() -> FakeNode {
     let hooks = vec![hook("load", "http://h/")];
-    let hooking = Hooking { node: "n1".into(), hooks };
+    let hooking = Hooking { node: "n1".into(), hooks, queue: Some(QUEUE) };
     FakeNode::hooked(Legacy::default(), Vec::new(), hooking, start())
 }
 
@@ -215,15 +217,15 @@ fn a_message_that_is_refused_too_often_holds_up_the_others_no_longer() {
 #[test]
 fn so_many_messages_wait_and_the_oldest_that_is_not_under_way_makes_room() {
     let mut node = node();
-    load(&mut node, limits::WEBHOOK_QUEUE);
+    load(&mut node, QUEUE);
     let link = dialled(&mut node);
     node.link_opened(link);
     let first = heard(&mut node, link);
     let told = view(&mut node);
-    assert_eq!((&told["queued"], &told["dropped"]), (&json!(limits::WEBHOOK_QUEUE), &json!(0)));
+    assert_eq!((&told["queued"], &told["dropped"]), (&json!(QUEUE), &json!(0)));
     load(&mut node, 1);
     let told = view(&mut node);
-    assert_eq!((&told["queued"], &told["dropped"]), (&json!(limits::WEBHOOK_QUEUE), &json!(1)));
+    assert_eq!((&told["queued"], &told["dropped"]), (&json!(QUEUE), &json!(1)));
     answer(&mut node, link, OK);
     let next = heard(&mut node, link);
     // Each job that comes and goes is four events.
@@ -354,4 +356,25 @@ fn so_many_tests_are_waited_for_and_no_more() {
     node.advance(limits::WEBHOOK_PATIENCE);
     node.dialled.clear();
     assert_eq!(posted(&mut node, &path, ""), "", "there is room again");
+}
+
+#[test]
+fn so_many_messages_wait_in_all_and_where_most_wait_the_oldest_makes_room() {
+    let hooks = vec![hook("load", "http://h/"), hook("", "http://many/"), hook("", "http://too/")];
+    let hooking = Hooking { node: "n1".into(), hooks, queue: None };
+    let mut node = FakeNode::hooked(Legacy::default(), Vec::new(), hooking, start());
+    node.ask("POST /jobs/s", r#"{"name": "a", "cmd": "x"}"#);
+    // Each signal is told under two names, to the two that hear of everything.
+    for _ in 0..limits::WEBHOOK_QUEUE / 2 + 10 {
+        node.ask("POST /jobs/s/a/signal", r#"{"signal": "HUP"}"#);
+    }
+    let told = node.get("/webhooks");
+    let all = told["webhooks"].as_array().expect("a list").iter();
+    let waiting =
+        |hook: &Value| hook["queued"].as_u64().and_then(|queued| usize::try_from(queued).ok());
+    let mut queued: Vec<usize> = all.filter_map(waiting).collect();
+    queued.sort_unstable();
+    let most = limits::WEBHOOK_QUEUE;
+    assert_eq!(queued, [1, most - 1, most], "who has little loses nothing");
+    assert_eq!(queued.iter().sum::<usize>(), limits::WEBHOOKS_QUEUED);
 }

@@ -123,7 +123,8 @@ impl Builder {
         let registration = registration::of(&settings.lookups, scheme, &settings.binds, port)?;
         let node = state.as_ref().map_or_else(host::passing_word, |state| state.node.clone());
         let setup = boot::setup(&settings, &options, environ.clone(), node, boot_id)?;
-        let (keeping, webhooks) = (keeping::of(&settings)?, webhooks::of(&config.hooks));
+        let (keeping, webhooks) =
+            (keeping::of(&settings)?, webhooks::of(&config.hooks, settings.webhook_queue));
         let setup = Setup { registration, keeping, webhooks, extensions: self.extensions, ..setup };
         let spawner =
             Spawner::new(None).map_err(|errno| format!("cannot start processes: {errno}"))?;

@@ -39,6 +39,9 @@ pub struct Hooking {
     pub node: String,
     /// Where events go.
     pub hooks: Vec<Hook>,
+    /// How many messages wait for one address, at most [`limits::WEBHOOK_QUEUE`], which it is if this is
+    /// `None`.
+    pub queue: Option<usize>,
 }
 
 /// Events that go to an address.
@@ -83,6 +86,8 @@ pub struct Webhooks {
     /// What the names of messages of this life of the node begin with.
     life: String,
     targets: BTreeMap<String, Target>,
+    /// How many messages wait for each of them.
+    room: usize,
     /// Those to which nothing goes any more, and that are still to be left.
     gone: Vec<Target>,
     /// Those of which something has to be kept.
@@ -119,6 +124,7 @@ impl Webhooks {
             node: String::new(),
             life: HEXLOWER.encode(&Sha256::digest(mark.as_bytes())[..6]),
             targets: BTreeMap::new(),
+            room: limits::WEBHOOK_QUEUE,
             gone: Vec::new(),
             changed: BTreeSet::new(),
             trials: Vec::new(),
@@ -155,6 +161,7 @@ impl Webhooks {
             return;
         }
         self.node = to.node;
+        self.room = to.queue.unwrap_or(limits::WEBHOOK_QUEUE);
         for target in self.targets.values_mut() {
             target.filed.clear();
             target.hurry();
@@ -277,8 +284,19 @@ impl Webhooks {
             let id = format!("{}-{}", self.life, told.seq);
             let body = format!("{{{}, \"node\": {}}}", told.members(), json::text(&self.node));
             for target in wanting {
-                target.push(&Message { id: &id, body: &body }, hands);
+                target.push(&Message { id: &id, body: &body }, self.room, hands);
             }
+            self.make_room(hands);
+        }
+    }
+
+    /// Drops messages where most wait, until as many are left as may wait in all.
+    fn make_room(&mut self, hands: &mut Hands<'_>) {
+        while hands.disk.deliveries() > limits::WEBHOOKS_QUEUED {
+            let Some(most) = self.targets.values_mut().max_by_key(|target| target.waiting()) else {
+                return;
+            };
+            most.make_room(hands);
         }
     }
 

@@ -175,15 +175,21 @@ impl Target {
     }
 
     /// Puts a message behind the others. Where there is no room the oldest makes it that is not under way.
-    pub(super) fn push(&mut self, message: &Message<'_>, hands: &mut Hands<'_>) {
-        if self.queue.len() >= limits::WEBHOOK_QUEUE {
-            if !std::mem::replace(&mut self.dropping, true) {
-                warn!("{}: {} messages wait; the oldest are dropped", self.url, self.queue.len());
-            }
-            self.drop_message(usize::from(matches!(self.state, State::Asking(..))), hands);
+    pub(super) fn push(&mut self, message: &Message<'_>, room: usize, hands: &mut Hands<'_>) {
+        while self.queue.len() >= room.max(1) {
+            self.make_room(hands);
         }
         hands.disk.delivery(&self.key(message.id), Some(message.body.into()), hands.effects);
         self.queue.push_back(message.id.to_owned());
+    }
+
+    /// Drops the oldest message that is not under way.
+    pub(super) fn make_room(&mut self, hands: &mut Hands<'_>) {
+        if !std::mem::replace(&mut self.dropping, true) {
+            warn!("{}: {} messages wait; the oldest are dropped", self.url, self.queue.len());
+        }
+        let under_way = matches!(self.state, State::Asking(..)) && self.queue.len() > 1;
+        self.drop_message(usize::from(under_way), hands);
     }
 
     fn drop_message(&mut self, at: usize, hands: &mut Hands<'_>) {
