@@ -166,7 +166,7 @@ fn clients_beyond_the_limit_are_told_that_there_are_too_many() {
     assert_eq!(answer.json()["detail"], "too many clients; try again later");
     let mut own = Client::unix(&node.path("s")).expect("it listens");
     assert_eq!(own.request("GET", "/ping", "").expect("answered").status, 200);
-    drop(clients.pop());
+    drop((own, clients.pop()));
     until("there is a place again", || {
         node.client().request("GET", "/ping", "").is_ok_and(|answer| answer.status == 200)
     });
