@@ -290,6 +290,11 @@ pub const LOOKUPD_STABLE: Duration = Duration::from_secs(30);
 pub const LOOKUPD_WINDOW: usize = 64;
 /// Longest message of a lookupd.
 pub const LOOKUPD_MESSAGE: usize = 64 * 1024;
+/// Names of events to which one job listens,
+pub const LISTEN: usize = 64;
+/// and the longest of them: longer than that of any event.
+pub const EVENT_NAME: usize = 256;
+
 // --- webhooks ------------------------------------------------------------------------------------
 
 /// Most addresses of webhooks.

@@ -10,7 +10,9 @@ use super::api_keys::{forbidden, includes};
 use super::api_pids::signal_in;
 use super::ctx::{Answer, Call, Ctx, Measure};
 use super::masking::{unmask, Sight};
+use super::permission::World;
 use super::reply::{self, bad_request, manager_error, no_such_job};
+use super::topics::Topic;
 use crate::base::limits;
 use crate::base::order::Account;
 use crate::front::response::Response;
@@ -132,6 +134,12 @@ pub(super) fn check_user(
     let same = known.is_some_and(|job| {
         job.spec.account() == spec.account() && job.spec.capabilities == spec.capabilities
     });
+    let world = World { supervisor: ctx.supervisor, door: ctx.door };
+    let may_hear = |prefix: &String| ctx.caller.may(&world.topic(&Topic::Events(prefix.clone())));
+    let hears_the_same = known.is_some_and(|job| job.spec.listen == spec.listen);
+    if !hears_the_same && !spec.listen.iter().all(may_hear) {
+        return Err("listen: the key does not permit to see these events");
+    }
     match (spec.account() != Account::default(), same) {
         (true, false) => Err(
             "uid, gid, groups and capabilities: only an administrator chooses who a job runs as",

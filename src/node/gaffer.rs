@@ -19,6 +19,7 @@ use super::history::History;
 use super::hub::Hub;
 use super::keys::door::{Door, Keeping};
 use super::keys::secrets::Secrets;
+use super::listening::Listening;
 use super::lookups::{Lookups, Registration};
 use super::machine::{Effect, StateFile};
 use super::outputs::Outputs;
@@ -69,6 +70,8 @@ pub struct Gaffer {
     /// What those wish for who have not said their key yet.
     pub(super) strangers: BTreeMap<ConnId, Opening>,
     pub(super) writers: Writers,
+    /// Jobs that are told what happens.
+    pub(super) listening: Listening,
     pub(super) history: History,
     pub(super) aligned: Aligned,
     /// Runs that are over, and whose followers are still to be told.
@@ -185,6 +188,7 @@ impl Gaffer {
             inlets: BTreeMap::new(),
             strangers: BTreeMap::new(),
             writers: Writers::default(),
+            listening: Listening::default(),
             history: History::default(),
             aligned: Aligned::default(),
             over: Vec::new(),
@@ -450,6 +454,7 @@ impl Gaffer {
                 );
             }
             self.end_writers(ended.id, now);
+            self.listening.forget(ended.id);
             self.stats.forget(ended.id);
             self.console.end_run(ended.id, &mut self.effects);
         }
@@ -470,6 +475,8 @@ impl Gaffer {
             self.apps.note(&event, &record, now);
             self.tell_sessions_event(&record, now);
             self.tell_webhooks(&record, now);
+            self.listening.note(event.job(), &self.supervisor);
+            self.tell_listeners(&record);
             for conn in self.feeds.event(&record) {
                 self.flush_feed(conn, now);
             }
@@ -549,6 +556,7 @@ impl Gaffer {
         }
         let runs = |id| self.supervisor.instance(id).is_some_and(|i| i.run.is_some());
         self.stdins.sweep(runs)?;
+        self.listening.sweep(runs)?;
         self.clients.sweep()?;
         self.channel.sweep(&self.clients)?;
         self.hub.sweep()?;

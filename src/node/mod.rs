@@ -6,7 +6,7 @@
 //! `logs`, `stats`, `waits` and `state`. What is followed: `topics`, `history`, `hub` and `channel` (sessions),
 //! `feeds`, `following` and `api_feeds` (single connections), `watches` and `measuring` (statistics),
 //! `commands`, `stdins` and `writers` (what clients do and write). What others are told: `lookups`, `registering`,
-//! `webhooks`, `hooking`, `api_webhooks`.
+//! `webhooks`, `hooking`, `api_webhooks`; `listening` for jobs.
 //! What a host program adds: `host` and `apps`.
 //! Who may do what, and see: `masking`, `keys`, `permission`, `admission`, `api_auth`, `api_keys`, `api_users`.
 
@@ -38,6 +38,7 @@ pub mod hub;
 mod inputs;
 pub mod journal;
 pub mod keys;
+mod listening;
 mod logs;
 pub mod lookups;
 pub mod machine;

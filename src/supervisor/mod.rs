@@ -25,6 +25,7 @@ pub mod restart;
 pub mod settled;
 pub mod shutdown;
 pub mod spec;
+mod spec_fields;
 pub mod spec_keys;
 pub mod spec_read;
 pub mod spec_text;

@@ -110,7 +110,11 @@ impl Host {
             umask: spec.umask,
             rlimits: spec.rlimits.clone(),
             nice: spec.nice,
-            stdin: if spec.redirect_input { Wiring::Pipe } else { Wiring::Null },
+            stdin: if spec.redirect_input || !spec.listen.is_empty() {
+                Wiring::Pipe
+            } else {
+                Wiring::Null
+            },
             stdout: wired(spec.redirect_output.first()),
             stderr: if spec.merges_stderr() {
                 Wiring::Stdout

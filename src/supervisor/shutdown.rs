@@ -176,6 +176,7 @@ fn placeholder(stop_signal: Signal, graceful_timeout: Duration) -> JobSpec {
         graceful_timeout,
         redirect_output: Vec::new(),
         redirect_input: false,
+        listen: Vec::new(),
         custom_streams: Vec::new(),
         rules: Rules::default(),
         success_codes: std::collections::BTreeSet::new(),

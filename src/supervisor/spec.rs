@@ -53,6 +53,8 @@ pub struct JobSpec {
     pub redirect_output: Vec<String>,
     /// Whether stdin is a pipe of ours, instead of /dev/null.
     pub redirect_input: bool,
+    /// How the names of the events begin that it is told on its stdin; all do so with an empty one.
+    pub listen: Vec<String>,
     /// Labels of further streams, both ways, from descriptor 3.
     pub custom_streams: Vec<String>,
     /// Restart policy, delays and flapping.

@@ -81,6 +81,7 @@ pub const KEYS: &[Key] = &[
     Key { name: "flapping", change: Change::Judgement, kind: Kind::Numbers(FLAPPING), expects: "attempts, window, retry_in and max_retry" },
     Key { name: "redirect_output", change: Change::Process, kind: Kind::Names, expects: "a list of at most 2 labels" },
     Key { name: "redirect_input", change: Change::Process, kind: Kind::Flag, expects: "true or false" },
+    Key { name: "listen", change: Change::Process, kind: Kind::Names, expects: "a list of at most 64 names of events, or how they begin; \".\" for all" },
     Key { name: "custom_streams", change: Change::Process, kind: Kind::Names, expects: "a list of at most 16 labels" },
     Key { name: "restart", change: Change::Judgement, kind: Kind::Text, expects: "always, on-failure, on-success or never" },
     Key { name: "success_codes", change: Change::Judgement, kind: Kind::Codes, expects: "a list of exit codes from 0 to 255" },

@@ -4,12 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::restart::{Backoff, Flapping, RestartPolicy, Rules};
 use super::spec::{self, Command, JobSpec, RESOURCES};
+use super::spec_fields::{fits, shortened, shown, too_long, Fields};
 use super::spec_keys::{key, BACKOFF, FLAPPING, KEYS};
 use crate::base::capabilities::Capabilities;
 use crate::base::limits;
@@ -95,6 +95,7 @@ pub fn read(config: &Map<String, Value>) -> Result<JobSpec, SpecError> {
         graceful_timeout: fields.seconds("graceful_timeout")?.unwrap_or(spec::GRACEFUL_TIMEOUT),
         redirect_output: labels(&fields, "redirect_output", 2)?,
         redirect_input: fields.flag("redirect_input")?.unwrap_or(false),
+        listen: listen(&fields)?,
         custom_streams: custom_streams(&fields)?,
         rules: rules(&fields)?,
         success_codes: success_codes(&fields)?,
@@ -130,7 +131,7 @@ fn cut_off(fields: &Fields<'_>) -> Result<Option<SpecError>, SpecError> {
     if fields.flag("detach")? != Some(true) {
         return Ok(None);
     }
-    let streams = ["redirect_output", "redirect_input", "custom_streams"];
+    let streams = ["redirect_output", "redirect_input", "listen", "custom_streams"];
     let wanted =
         |value: &&Value| value.as_array().map_or(value.as_bool() != Some(false), |l| !l.is_empty());
     let stream = streams.iter().find_map(|name| Some((*name, fields.get(name).filter(wanted)?)));
@@ -144,126 +145,6 @@ fn cut_off(fields: &Fields<'_>) -> Result<Option<SpecError>, SpecError> {
 /// Whether the configuration asks for the job to be started: yes unless it says no.
 pub fn wants_start(config: &Map<String, Value>) -> bool {
     config.get("start").and_then(Value::as_bool).unwrap_or(true)
-}
-
-/// Access to an object's members by type. A member that is null is one that is not there.
-struct Fields<'a> {
-    map: &'a Map<String, Value>,
-    /// The key of this object in its parent, for messages.
-    at: &'static str,
-}
-
-impl<'a> Fields<'a> {
-    fn get(&self, name: &str) -> Option<&'a Value> {
-        self.map.get(name).filter(|value| !value.is_null())
-    }
-
-    fn bad(&self, name: &str, found: &Value) -> SpecError {
-        let expects = key(name).map_or("another value", |key| key.expects);
-        SpecError::Bad { key: name.to_owned(), expects: expects.into(), found: shown(found) }
-    }
-
-    /// As [`Fields::bad`]; inside of another key's value, what is expected are the bounds.
-    fn out_of(&self, bounds: String, name: &str, found: &Value) -> SpecError {
-        if self.at.is_empty() {
-            return self.bad(name, found);
-        }
-        let key = format!("{}.{name}", self.at);
-        SpecError::Bad { key, expects: bounds, found: shown(found) }
-    }
-
-    fn text(&self, name: &str) -> Result<Option<&'a str>, SpecError> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        self.argument(name, value).map(Some)
-    }
-
-    /// A text that the system takes as one argument.
-    fn argument(&self, name: &str, value: &'a Value) -> Result<&'a str, SpecError> {
-        let text = value.as_str().filter(|text| !text.contains('\0'));
-        let text = text.ok_or_else(|| self.bad(name, value))?;
-        fits(name, text.len(), "").map(|()| text)
-    }
-
-    fn flag(&self, name: &str) -> Result<Option<bool>, SpecError> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        value.as_bool().map(Some).ok_or_else(|| self.bad(name, value))
-    }
-
-    fn whole<T: TryFrom<i64>>(
-        &self,
-        name: &str,
-        min: i64,
-        max: i64,
-    ) -> Result<Option<T>, SpecError> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        let number = value.as_i64().filter(|n| (min..=max).contains(n));
-        let number = number.and_then(|n| T::try_from(n).ok());
-        number
-            .map(Some)
-            .ok_or_else(|| self.out_of(format!("a whole number from {min} to {max}"), name, value))
-    }
-
-    fn number(&self, name: &str, min: f64, max: f64) -> Result<Option<f64>, SpecError> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        let number = value.as_f64().filter(|n| (min..=max).contains(n));
-        number
-            .map(Some)
-            .ok_or_else(|| self.out_of(format!("a number from {min} to {max}"), name, value))
-    }
-
-    fn seconds(&self, name: &str) -> Result<Option<Duration>, SpecError> {
-        let max = limits::CONFIGURED_TIME.as_secs_f64();
-        Ok(self.number(name, 0.0, max)?.map(Duration::from_secs_f64))
-    }
-
-    /// The members of an object whose keys are all among `known`.
-    fn nested(
-        &self,
-        name: &'static str,
-        known: &'static [&str],
-    ) -> Result<Option<Fields<'a>>, SpecError> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        let map = value.as_object().ok_or_else(|| self.bad(name, value))?;
-        if let Some(stranger) = map.keys().find(|key| !known.contains(&key.as_str())) {
-            let meant = similar::nearest(stranger, known.iter().copied());
-            return Err(SpecError::Unknown { key: format!("{name}.{stranger}"), meant });
-        }
-        Ok(Some(Fields { map, at: name }))
-    }
-
-    fn texts(&self, name: &str) -> Result<Option<Vec<&'a str>>, SpecError> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        let list = value.as_array().ok_or_else(|| self.bad(name, value))?;
-        if list.iter().any(|item| !item.is_string()) {
-            return Err(self.bad(name, value));
-        }
-        list.iter().map(|item| self.argument(name, item)).collect::<Result<_, _>>().map(Some)
-    }
-}
-
-/// A value as a message shows it: short.
-pub(super) fn shown(value: &Value) -> String {
-    shortened(&value.to_string())
-}
-
-fn shortened(text: &str) -> String {
-    if text.chars().count() <= 60 {
-        return text.to_owned();
-    }
-    text.chars().take(57).chain("...".chars()).collect()
-}
-
-/// Whether execve(2) takes a string of this length, to which it adds a NUL.
-fn fits(key: &str, bytes: usize, of: &str) -> Result<(), SpecError> {
-    let most = limits::ARGUMENT - 1;
-    if bytes <= most {
-        return Ok(());
-    }
-    Err(too_long(key, format!("at most {most} bytes{of}"), bytes))
-}
-
-fn too_long(key: &str, expects: String, found: usize) -> SpecError {
-    SpecError::Bad { key: key.into(), expects, found: format!("{found}: it is too long") }
 }
 
 fn command(fields: &Fields<'_>) -> Result<Command, SpecError> {
@@ -349,6 +230,19 @@ fn account_of(value: &Value) -> Option<String> {
         }
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
+}
+
+/// Names of events, without the dots at their ends.
+fn listen(fields: &Fields<'_>) -> Result<Vec<String>, SpecError> {
+    let Some(names) = fields.texts("listen")? else { return Ok(Vec::new()) };
+    let plain = |name: &&str| {
+        let fits = !name.is_empty() && name.len() <= limits::EVENT_NAME;
+        fits && name.chars().all(|c| !c.is_whitespace() && !c.is_control())
+    };
+    if names.len() > limits::LISTEN || !names.iter().all(plain) {
+        return Err(fields.bad("listen", fields.get("listen").unwrap_or(&Value::Null)));
+    }
+    Ok(names.into_iter().map(|name| name.trim_end_matches('.').to_owned()).collect())
 }
 
 fn groups(fields: &Fields<'_>) -> Result<Option<Vec<String>>, SpecError> {
@@ -652,6 +546,23 @@ mod tests {
             spec(label).err().as_deref(),
             Some("custom_streams: expected labels of at most 64 bytes, found 65: it is too long")
         );
+    }
+
+    #[test]
+    fn a_job_listens_to_so_many_names_of_such_a_length() {
+        let listens = |listen: Value| spec(json!({"cmd": "a", "listen": listen}));
+        let heard = listens(json!([".", "job.site.", "exit"])).map(|spec| spec.listen);
+        assert_eq!(heard, Ok(vec![String::new(), "job.site".into(), "exit".into()]));
+        let many = |count: usize| listens(json!(vec!["exit"; count])).is_ok();
+        assert_eq!([many(limits::LISTEN), many(limits::LISTEN + 1)], [true, false]);
+        let long = |count: usize| listens(json!(["x".repeat(count)])).is_ok();
+        assert_eq!([long(limits::EVENT_NAME), long(limits::EVENT_NAME + 1)], [true, false]);
+        for wrong in [json!("exit"), json!([""]), json!(["a b"]), json!([1])] {
+            let error = listens(wrong).err().unwrap_or_default();
+            assert!(error.starts_with("listen: expected a list of at most 64 names"), "{error}");
+        }
+        let detached = spec(json!({"cmd": "a", "listen": ["."], "detach": true}));
+        assert!(detached.is_err_and(|error| error.starts_with("listen: expected none with detach")));
     }
 
     #[test]

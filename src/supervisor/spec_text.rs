@@ -3,8 +3,9 @@
 
 use serde_json::{Map, Number, Value};
 
+use super::spec_fields::shown;
 use super::spec_keys::{key, Kind, KEYS};
-use super::spec_read::{shown, unknown, SpecError};
+use super::spec_read::{unknown, SpecError};
 
 /// What parts the items of a list.
 const SEPARATORS: [char; 4] = [',', ' ', '\t', '\n'];

@@ -86,6 +86,28 @@ fn groups_capabilities_and_no_new_privs_are_applied() {
 }
 
 #[test]
+fn a_job_that_listens_is_told_what_happens() {
+    let node = Folder::new().start();
+    let file = node.path("heard");
+    let listener = json!({
+        "name": "ear", "cmd": format!("cat > {}", file.display()), "shell": true, "listen": ["exit", "job.t"],
+    });
+    node.does("POST", "/jobs/own", &listener.to_string());
+    until("it runs", || node.os_pids("/jobs/own/ear").len() == 1);
+    node.does("POST", "/jobs/t", r#"{"name": "a", "cmd": "false", "restart": "never"}"#);
+    let heard = || -> Vec<Value> {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    };
+    let told = |name: &str| heard().iter().any(|event| event["event"] == name);
+    until("it is told of the end", || told("exit") && told("job.t.a.exit"));
+    assert!(told("job.t.a.spawn") && !told("spawn") && !told("load"), "{:?}", heard());
+    let numbers: Vec<u64> = heard().iter().filter_map(|event| event["seq"].as_u64()).collect();
+    assert!(numbers.len() >= 4 && numbers.is_sorted(), "{numbers:?}");
+}
+
+#[test]
 fn a_job_finds_nothing_that_a_service_manager_tells_the_daemon() {
     let folder = Folder::new().env("NOTIFY_SOCKET", "/run/n").env("LISTEN_FDS", "1");
     let node = folder.env("CREDENTIALS_DIRECTORY", "/run/c").env("KEPT", "yes").start();
