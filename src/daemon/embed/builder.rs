@@ -6,7 +6,8 @@ use log::warn;
 use serde_json::Value;
 
 use super::config::Config;
-use super::hosted::{Daemon, Error};
+use super::error::Error;
+use super::hosted::Daemon;
 use crate::daemon::config::{Config as Whole, Origins};
 use crate::daemon::launch::{self, Scheme};
 use crate::daemon::legacy::StateDirectory;
@@ -32,8 +33,15 @@ pub struct Builder {
     signals: bool,
 }
 
+impl Daemon {
+    /// Begins to put a node together.
+    pub fn builder(config: Config) -> Builder {
+        Builder::new(config)
+    }
+}
+
 impl Builder {
-    pub(super) fn new(config: Config) -> Self {
+    fn new(config: Config) -> Self {
         let extensions = Extensions { clock: Some(instant), ..Extensions::default() };
         Self { config, jobs: Vec::new(), extensions, signals: false }
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::hosted::Error;
+use super::error::Error;
 use crate::daemon::options::{Options, OPTIONS};
 
 /// How an embedded node is to be. Without anything it listens nowhere and keeps nothing.

@@ -1,13 +1,10 @@
 //! The embedded node itself, on the thread where it was built.
 
-use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
-use super::builder::Builder;
-use super::config::Config;
+use super::error::Error;
 use super::handle::Handle;
 use crate::base::limits;
 use crate::base::process::Signal;
@@ -17,36 +14,6 @@ use crate::node::gaffer::Gaffer;
 use crate::node::host::Node;
 use crate::node::machine::Machine as _;
 use crate::reactor::turn::Reactor;
-
-/// Why a node cannot be built or go on, in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error(String);
-
-impl Error {
-    pub(super) fn new(why: impl Into<String>) -> Self {
-        Self(why.into())
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl From<String> for Error {
-    fn from(why: String) -> Self {
-        Self(why)
-    }
-}
-
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Self {
-        Self(format!("the loop failed: {error}"))
-    }
-}
 
 /// A node inside a program. It stays on the thread where it was built; a [`Handle`] goes to others.
 ///
@@ -61,11 +28,6 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Begins to put a node together.
-    pub fn builder(config: Config) -> Builder {
-        Builder::new(config)
-    }
-
     pub(super) fn new(
         reactor: Reactor<Gaffer>,
         addresses: Vec<SocketAddr>,

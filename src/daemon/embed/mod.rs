@@ -31,13 +31,15 @@
 
 mod builder;
 mod config;
+mod error;
 mod handle;
 mod hosted;
 
 pub use builder::Builder;
 pub use config::Config;
+pub use error::Error;
 pub use handle::{Handle, Reply, Subscription};
-pub use hosted::{Daemon, Error};
+pub use hosted::Daemon;
 
 pub use crate::front::response::Response;
 pub use crate::front::rights::Right;
