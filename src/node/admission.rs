@@ -108,10 +108,12 @@ pub(super) fn said_key(request: &Request) -> Option<&str> {
     request.headers.get(KEY_FIELD)
 }
 
-/// A path as the log may have it: a key that is named there by its secret is told by its id.
-pub(super) fn path_told(request: &Request) -> String {
+/// A path as the log may have it: a key that is named there by its secret is told by its id. The node's own
+/// endpoints are below these segments.
+pub(super) fn path_told(request: &Request, prefix: &[String]) -> String {
     let Ok(segments) = request.segments() else { return "a path without a text".into() };
-    match segments.split_first() {
+    let below = segments.strip_prefix(prefix).and_then(<[String]>::split_first);
+    match below {
         Some((first, rest)) if first == "keys" => {
             let told = rest.iter().map(|named| match named.len() {
                 // No key is as short as its id.
@@ -310,4 +312,26 @@ impl Gaffer {
 /// Writes down that somebody changed something, or may not.
 pub(super) fn audit(what: &str, peer: Peer, status: u16) {
     info!("audit: {what} from {peer}: {status}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::http::{Headers, Version};
+
+    #[test]
+    fn a_key_that_a_path_names_by_its_secret_is_told_by_its_id() {
+        let (secret, prefix) = ("0123456789abcdef0123456789abcdef", ["gaffer".to_owned()]);
+        let id = KeyId::of(&hash(secret)).to_string();
+        let told = |path: String, prefix: &[String]| {
+            let (method, version, headers) = (Method::Get, Version::Http11, Headers::default());
+            let (query, authority, body) = (None, None, Vec::new());
+            let request = Request { method, path, query, authority, version, headers, body };
+            path_told(&request, prefix)
+        };
+        assert_eq!(told(format!("/keys/{secret}"), &[]), format!("/keys/{id}"));
+        assert_eq!(told(format!("/gaffer/keys/{secret}"), &prefix), format!("/keys/{id}"));
+        assert_eq!(told(format!("/keys/{id}"), &[]), format!("/keys/{id}"));
+        assert_eq!(told("/gaffer/jobs/a".into(), &prefix), "/gaffer/jobs/a");
+    }
 }

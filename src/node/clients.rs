@@ -66,7 +66,7 @@ impl Gaffer {
         while let Some(client) = self.clients.get_mut(id) {
             let Some(request) = client.conn.take_request() else { break };
             let peer = client.peer;
-            debug!("{peer} {} {}", request.method.name(), path_told(&request));
+            debug!("{peer} {} {}", request.method.name(), path_told(&request, &self.prefix));
             let handled = match self.channel_rest(&request) {
                 Some(rest) => match self.access.admit(&request, peer) {
                     Ok(cors) if self.has_no_place_for(&request, peer, &rest, now) => {
@@ -81,7 +81,12 @@ impl Gaffer {
             if let Some(client) = self.clients.get_mut(id) {
                 client.cors = cors;
                 client.audited = caller.as_ref().filter(|_| changes(&request)).map(|caller| {
-                    format!("{} {} {}", caller.who, request.method.name(), path_told(&request))
+                    format!(
+                        "{} {} {}",
+                        caller.who,
+                        request.method.name(),
+                        path_told(&request, &self.prefix)
+                    )
                 });
             }
             match answer {
