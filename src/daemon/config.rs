@@ -10,7 +10,7 @@ use super::job_files::{json_jobs, Application};
 use super::options::Options;
 use super::paths::Surroundings;
 use super::settings::Settings;
-use super::text_file::{check_directory, check_named, read, TextFile};
+use super::text_file::{check_directory, check_named, check_place, read, TextFile};
 use super::tls::{Reading, TlsSettings};
 use super::webhooks;
 use crate::base::address::{Address, Directory};
@@ -171,13 +171,10 @@ pub fn includes_in_main_only(table: &Table, main: &Path) -> Result<(), String> {
 }
 
 fn add(path: &Path, root: bool, table: &mut Table) -> Result<(), String> {
-    if root {
-        check_named(path)?;
-    }
     let file = TextFile::open(path)?;
     if root {
-        // It may be another by now.
         file.check_writers()?;
+        check_place(path)?;
     }
     let text = file.read()?;
     table.add(path, &text)

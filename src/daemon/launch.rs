@@ -137,12 +137,7 @@ fn give(path: &Path, sharing: Sharing, mode: u32) -> Result<(), String> {
 
 /// The port of the first of these that is one of TCP.
 pub(super) fn first_port(listeners: &[Listener]) -> Option<u16> {
-    listeners.iter().find_map(|listener| match listener {
-        Listener::Tcp(socket) | Listener::Tls(socket) => {
-            socket.local_addr().ok().map(|address| address.port())
-        }
-        Listener::Unix(_) => None,
-    })
+    addresses(listeners).first().map(SocketAddr::port)
 }
 
 /// The addresses of TCP of these.

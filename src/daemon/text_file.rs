@@ -112,13 +112,21 @@ pub fn check_directory(path: &Path) -> Result<(), String> {
     trusted(path, &found.map_err(|error| format!("{}: {}", path.display(), Errno::of(&error)))?)
 }
 
-/// As [`TextFile::check_writers`], of a file that is named and of its directory, in which another could
-/// be put in its place. Where only owners remove (the sticky bit, as in /tmp), none could.
+/// As [`TextFile::check_writers`], of a file that is named and of its directory.
 ///
 /// # Errors
 /// Somebody may write one of them, or it cannot be looked at.
 pub fn check_named(path: &Path) -> Result<(), String> {
     TextFile::open(path)?.check_writers()?;
+    check_place(path)
+}
+
+/// As [`TextFile::check_writers`], of the directory of a file, in which another could be put in its place.
+/// Where only owners remove (the sticky bit, as in /tmp), none could.
+///
+/// # Errors
+/// Somebody may, or it cannot be looked at.
+pub fn check_place(path: &Path) -> Result<(), String> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     let sticky = |found: Metadata| found.mode() & libc::S_ISVTX != 0;

@@ -8,12 +8,13 @@
 //! terminal again. Everything opened before goes along, locks included. Threads do not, so this
 //! comes before any is made.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 
 use super::last_errno;
 use super::reap;
+use super::startup::is_single;
 use super::wires;
 use crate::base::error::Errno;
 use crate::base::process::ExitStatus;
@@ -53,7 +54,7 @@ impl Readiness {
 /// processes. It may be the process in between that returns with an error; its exit code becomes
 /// that of the process that was called.
 pub fn daemonize() -> Result<Readiness, Errno> {
-    if fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() > 1) {
+    if !is_single() {
         return Err(Errno(libc::EBUSY));
     }
     // Where SIGCHLD is ignored, the kernel forgets exit codes.
@@ -119,6 +120,7 @@ mod tests {
     use crate::base::ids::OsPid;
     use crate::base::process::Signal;
     use crate::sys::{procfs, testing};
+    use std::fs;
     use std::os::fd::OwnedFd;
 
     /// Daemonizes in a process of its own: how the process that was called ends, and what the

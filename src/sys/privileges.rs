@@ -1,10 +1,8 @@
 //! Being somebody else: for a while, to make files as he would, and for good. Only for a process of one
 //! thread, which each daemon is while it starts: ids are set by bare calls, which concern one thread.
 
-use std::fs;
-
 use super::child::assume;
-use super::startup::guard_memory;
+use super::startup::{guard_memory, is_single};
 use super::{last_errno, users};
 use crate::base::error::Errno;
 use crate::base::order::Identity;
@@ -42,9 +40,9 @@ pub fn as_another<T>(identity: &Identity, act: impl FnOnce() -> T) -> Result<T, 
 }
 
 fn check_alone() -> Result<(), Errno> {
-    match fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() > 1) {
-        true => Err(Errno(libc::EBUSY)),
-        false => Ok(()),
+    match is_single() {
+        true => Ok(()),
+        false => Err(Errno(libc::EBUSY)),
     }
 }
 
@@ -93,6 +91,7 @@ fn checked(result: libc::c_int) -> Result<(), Errno> {
 mod tests {
     use super::*;
     use crate::sys::{startup, testing};
+    use std::fs;
     use std::os::unix::fs::MetadataExt as _;
 
     fn nobody() -> Identity {

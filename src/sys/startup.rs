@@ -7,6 +7,12 @@ use std::ptr;
 
 use super::procfs;
 
+/// Whether this process has one thread, as far as /proc tells. What is done to one alone, or copies one
+/// alone, is for no other.
+pub fn is_single() -> bool {
+    fs::read_dir("/proc/self/task").map_or(true, |threads| threads.count() == 1)
+}
+
 /// Keeps our memory, in which keys and environments lie, out of core files, and out of reach of processes of
 /// our own user, the jobs' for example (PR_SET_DUMPABLE, prctl(2)). Children are not concerned, for what
 /// they are is decided when they become their program.
