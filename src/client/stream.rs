@@ -112,25 +112,36 @@ impl AsFd for Stream {
     }
 }
 
+/// Again whenever a signal came between: a program with handlers of its own would otherwise lose its
+/// connections over them, as the system begins no call again that has a time limit (signal(7)).
+fn undisturbed(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
+        undisturbed(|| match self {
             Self::Tcp(stream) => stream.read(buffer),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.read(buffer),
             Self::Unix(stream) => stream.read(buffer),
-        }
+        })
     }
 }
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
+        undisturbed(|| match self {
             Self::Tcp(stream) => stream.write(bytes),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.write(bytes),
             Self::Unix(stream) => stream.write(bytes),
-        }
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {

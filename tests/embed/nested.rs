@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use gaffer::embed::{Config, Daemon, Error};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use rustix::io::retry_on_intr;
 use serde_json::json;
 
 fn main() -> Result<(), Error> {
@@ -21,7 +22,8 @@ fn main() -> Result<(), Error> {
         if !over {
             both.push(PollFd::new(&stdin, PollFlags::IN));
         }
-        poll(&mut both, idle.as_ref()).expect("the kernel polls");
+        // An ending child interrupts a wait: SIGCHLD has a handler, and poll(2) is never restarted by itself.
+        retry_on_intr(|| poll(&mut both, idle.as_ref())).expect("the kernel polls");
         if both.get(1).is_some_and(|input| !input.revents().is_empty()) {
             let mut piece = [0; 1024];
             let count = rustix::io::read(stdin.as_fd(), &mut piece).expect("it is readable");

@@ -116,17 +116,22 @@ impl Client {
 
     fn read_more(&mut self) -> io::Result<()> {
         let mut buffer = [0; 16 * 1024];
-        loop {
-            return match self.stream.read(&mut buffer) {
-                Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => {
-                    self.ahead.extend_from_slice(&buffer[..count]);
-                    Ok(())
-                }
-                // A read with a time limit is not begun again by the system (signal(7)).
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => Err(error),
-            };
+        let count = read(&mut self.stream, &mut buffer)?;
+        self.ahead.extend_from_slice(&buffer[..count]);
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(())
+    }
+}
+
+/// Reads once, whatever signals come: tests that host a node have this process listen for its children, and
+/// the system begins no read again that has a time limit (signal(7)).
+pub(crate) fn read(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match stream.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
         }
     }
 }

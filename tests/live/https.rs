@@ -18,7 +18,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::json;
 
 use super::clients::{limited, scripts, tool, SCRIPT_TIME};
-use super::http::Client;
+use super::http::{self, Client};
 use super::node::{Folder, Node, HUP, KILL};
 use super::procs;
 use super::until::{all_along, until, until_some, Since};
@@ -255,7 +255,7 @@ fn certificates_change_under_way_and_a_wrong_one_changes_nothing() {
         node.does("POST", &format!("/streams/{pid}/stdin"), &format!("{what}\n"));
         while !heard.contains(what) {
             let mut buffer = [0; 1000];
-            let count = stream.read(&mut buffer).expect("it goes on");
+            let count = http::read(&mut stream, &mut buffer).expect("it goes on");
             assert!(count > 0, "it has ended: {heard}");
             heard += &String::from_utf8_lossy(&buffer[..count]);
         }
@@ -323,7 +323,7 @@ impl io::Read for Slow {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.1 = self.1 % 7_919 + 977;
         let most = self.1.min(buffer.len());
-        self.0.read(&mut buffer[..most])
+        http::read(&mut self.0, &mut buffer[..most])
     }
 }
 

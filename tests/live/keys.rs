@@ -1,7 +1,7 @@
 //! Keys and users of a real gafferd: asked for, kept, told in the log, and never seen there.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use data_encoding::BASE64;
 use serde_json::{json, Value};
 
-use super::http::{Answer, Client};
+use super::http::{self, Answer, Client};
 use super::node::{Folder, Node};
 use super::until::until;
 use super::ws_client;
@@ -155,7 +155,7 @@ fn hear(node: &Node, bytes: &[u8], until: &str) -> String {
     let mut heard = String::new();
     let mut buffer = [0; 4096];
     while !heard.contains(until) {
-        match stream.read(&mut buffer).expect("read") {
+        match http::read(&mut stream, &mut buffer).expect("read") {
             0 => break,
             count => heard += &String::from_utf8_lossy(&buffer[..count]),
         }

@@ -1,14 +1,14 @@
 //! The real `gaffer_lookupd`: nodes over real sockets, its options, and its signals.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use serde_json::{json, Value};
 
-use super::http::Client;
+use super::http::{self, Client};
 use super::node::{context_switches, is_there, Folder, Node, HUP, TERM, USR1};
 use super::procs;
 use super::until::{all_along, until};
@@ -49,7 +49,7 @@ impl Socket {
 
     fn read_more(&mut self) -> bool {
         let mut buffer = [0; 4096];
-        let count = self.stream.read(&mut buffer).expect("in time");
+        let count = http::read(&mut self.stream, &mut buffer).expect("in time");
         self.input.extend_from_slice(&buffer[..count]);
         count > 0
     }

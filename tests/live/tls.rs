@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use gaffer::client::{Address, Change, Endpoint, Hearing, Live, Lookup, Said, Server, Trust};
 use rustix::event::{poll, PollFd, PollFlags};
+use rustix::io::retry_on_intr;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -17,6 +18,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use serde_json::{json, Map};
 
+use super::http;
 use super::node::{Folder, Node};
 use super::until::until_some;
 
@@ -80,13 +82,13 @@ fn pass_on(mut client: TcpStream, mut tls: ServerConnection, port: u16) -> std::
             node.write_all(&said)?;
         }
         let mut fds = [PollFd::new(&client, PollFlags::IN), PollFd::new(&node, PollFlags::IN)];
-        poll(&mut fds, None)?;
+        retry_on_intr(|| poll(&mut fds, None))?;
         let [from_client, from_node] = fds.map(|fd| !fd.revents().is_empty());
         if from_client && tls.read_tls(&mut client)? == 0 {
             return Ok(());
         }
         if from_node {
-            let count = node.read(&mut buffer)?;
+            let count = http::read(&mut node, &mut buffer)?;
             if count == 0 {
                 tls.send_close_notify();
                 tls.complete_io(&mut client)?;

@@ -71,7 +71,8 @@ impl Daemon {
     /// and does that. Gives the exit code once the node has ended.
     ///
     /// A host with a loop of its own waits there for [`Daemon::as_raw_fd`] to be readable, and at most for
-    /// [`Daemon::idle`], and then takes a turn that does not sleep: `turn(Some(Duration::ZERO))`.
+    /// [`Daemon::idle`], and then takes a turn that does not sleep: `turn(Some(Duration::ZERO))`. The end of
+    /// a child interrupts its waiting (`EINTR`, signal(7)), which is no failure.
     ///
     /// # Errors
     /// The kernel's poll failed.
