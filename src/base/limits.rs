@@ -335,6 +335,21 @@ pub const WEBHOOK_REFUSALS: u32 = 20;
 /// Tests of webhooks that are waited for at a time.
 pub const WEBHOOK_TESTS: usize = 8;
 
+/// Longest text of a plugin's manifest,
+pub const PLUGIN_TEXT: usize = 1024;
+/// most events that it names,
+pub const PLUGIN_EVENTS: usize = 64;
+/// and most requests that it answers.
+pub const PLUGIN_ROUTES: usize = 256;
+/// So many lines of a plugin that are no messages are answered; then it is killed.
+pub const PLUGIN_INVALID: u64 = 100;
+/// Requests that one plugin answers at a time.
+pub const FORWARDS: usize = 64;
+/// How long a plugin has until its answer begins.
+pub const FORWARD_PATIENCE: Duration = Duration::from_secs(30);
+/// What is held of an answer of a plugin that its client has no room for yet.
+pub const FORWARD_BUFFER: usize = 64 * 1024;
+
 // --- etcd ----------------------------------------------------------------------------------------
 
 /// How long a node's keys outlive its last sign of life, in seconds: three heartbeats, as with lookupds.

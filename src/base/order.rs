@@ -87,6 +87,10 @@ pub struct SpawnOrder {
     pub stderr: Wiring,
     /// Number of custom streams, from descriptor 3.
     pub custom: u16,
+    /// A unix socket on which the process is to listen, by its path: the next descriptor behind those. It is
+    /// the same socket for all who are given one by this path, so that whoever connects between two of them is
+    /// heard by the later one.
+    pub listener: Option<String>,
 }
 
 /// One resource limit (getrlimit(2)). `None` is unlimited.

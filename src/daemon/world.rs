@@ -86,7 +86,8 @@ impl World for Daemon {
         }
         let keeping = keeping::of(&config.settings)?;
         let webhooks = webhooks::of(&config.hooks, config.settings.webhook_queue);
-        Ok(Configuration { jobs: config.jobs, registration, keeping, webhooks })
+        let programs = Vec::new();
+        Ok(Configuration { jobs: config.jobs, registration, keeping, webhooks, programs })
     }
 
     fn reopen_log(&mut self) -> Result<(), String> {

@@ -393,7 +393,7 @@ impl Conn {
     }
 
     /// Closes, and drops what the peer does not take.
-    pub(super) fn give_up(&mut self) {
+    pub fn give_up(&mut self) {
         self.close();
         self.owed = Outbound::default();
     }

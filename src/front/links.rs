@@ -101,6 +101,13 @@ impl Links {
         self.links.get(&link).is_none_or(|link| link.ends)
     }
 
+    /// More of what comes on a link is taken again.
+    pub fn touch(&mut self, link: LinkId) {
+        if self.links.contains_key(&link) {
+            self.dirty.insert(link);
+        }
+    }
+
     /// The links on which something changed since the last call.
     pub fn take_dirty(&mut self) -> Vec<LinkId> {
         std::mem::take(&mut self.dirty).into_iter().collect()

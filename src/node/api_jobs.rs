@@ -11,6 +11,7 @@ use super::api_pids::signal_in;
 use super::ctx::{Answer, Call, Ctx, Measure};
 use super::masking::{unmask, Sight};
 use super::permission::World;
+use super::programs;
 use super::reply::{self, bad_request, manager_error, no_such_job};
 use super::topics::Topic;
 use crate::base::limits;
@@ -124,6 +125,9 @@ pub(super) fn check_user(
     name: &JobName,
     spec: &JobSpec,
 ) -> Result<(), &'static str> {
+    if name.session() == programs::SESSION {
+        return Err("jobs of the session _plugin are those of plugins, and come with these alone");
+    }
     if ctx.caller.is_admin() {
         return Ok(());
     }

@@ -53,6 +53,7 @@ impl Gaffer {
                 Happened::Said(session, text) => self.said(session, &text, now),
                 Happened::Closed(session) => {
                     debug!("channel {session:?} closed");
+                    self.note_session_over(session);
                     self.hub.forget(session);
                     self.guests.go(Guest::Session(session));
                     self.peers.remove(&session);
@@ -113,7 +114,10 @@ impl Gaffer {
                 self.reply(session, channel::subscribed(&topic), now);
             }
             Ok(Message::Command(command)) => self.command(session, command, &caller, now),
-            Err(invalid) => self.reply(session, channel::error(&invalid), now),
+            Err(invalid) => {
+                self.reply(session, channel::error(&invalid), now);
+                self.note_invalid(session, &invalid.detail);
+            }
         }
     }
 

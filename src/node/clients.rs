@@ -126,6 +126,10 @@ impl Gaffer {
                     Ok(()) => break,
                     Err(refused) => self.give(id, refused, now),
                 },
+                Answer::Forward(forwarding) => {
+                    self.forward(id, forwarding, now);
+                    break;
+                }
                 Answer::Counters => self.give(id, reply::value(&self.counters()), now),
                 Answer::Channel(rest) => {
                     self.channel.request(id, &request, &rest, &mut self.clients, now);
@@ -145,6 +149,8 @@ impl Gaffer {
             } else {
                 self.flush_feed(id, now);
             }
+        } else if self.forwards.serves(id) {
+            self.go_on_for(id, now);
         }
         self.serve(id, now);
     }
@@ -183,6 +189,9 @@ impl Gaffer {
         }
         let segments =
             request.segments().map_err(|error| reply::bad_request(&error.to_string()))?;
+        if let Some(answer) = self.route_program((request, peer), &segments, asks, now) {
+            return answer;
+        }
         let (target, open) = match self.routes.find(request.method, &segments) {
             Found::Endpoint(target, open) => (*target, open),
             Found::WrongMethod(allowed) => return Err(wrong_method(request, &allowed)),
@@ -244,8 +253,23 @@ impl Gaffer {
     }
 
     /// Answers the request that was taken last, with what its origin has to see.
-    pub(super) fn give(&mut self, id: ConnId, mut response: Response, now: Now) {
+    pub(super) fn give(&mut self, id: ConnId, response: Response, now: Now) {
+        let Some(response) = self.dressed(id, response) else { return };
         let Some(client) = self.clients.get_mut(id) else { return };
+        client.conn.answer(response, now);
+    }
+
+    /// The same for an answer whose body follows; whether it does.
+    pub(super) fn begin_answer(&mut self, id: ConnId, response: Response, now: Now) -> bool {
+        let Some(response) = self.dressed(id, response) else { return false };
+        let begun = self.clients.change(id, |conn| conn.begin(response, now) && conn.is_live());
+        begun == Some(true)
+    }
+
+    /// An answer with all that those see who asked for it, told in the audit if they may have changed
+    /// something.
+    fn dressed(&mut self, id: ConnId, mut response: Response) -> Option<Response> {
+        let client = self.clients.get_mut(id)?;
         response.headers.append(&mut client.cors);
         let here =
             |(name, value): &&mut (&str, String)| *name == "Location" && value.starts_with('/');
@@ -258,13 +282,14 @@ impl Gaffer {
         if let Some(what) = client.audited.take() {
             audit(&what, client.peer, response.status);
         }
-        client.conn.answer(response, now);
+        Some(response)
     }
 
     pub(super) fn drop_client(&mut self, id: ConnId, now: Now) {
         self.channel.conn_gone(id, &mut self.clients, now);
         self.clients.remove(id);
         self.drop_feed(id);
+        self.forget_forward(id);
         self.waits.forget(id);
         self.forget_writers(|writer| *writer == Writer::Conn(id));
     }

@@ -11,6 +11,7 @@ use super::feeds::{Channel, Form, Source};
 use super::keys::caller::Caller;
 use super::keys::door::{Door, Then};
 use super::permission::Subject;
+use super::programs::forward::Forwarding;
 use super::reply;
 use super::webhooks::Webhooks;
 use crate::base::clock::Now;
@@ -76,6 +77,8 @@ pub enum Answer {
     Lookups,
     /// What comes of a test of this webhook.
     TestWebhook(String),
+    /// What a program that extends the node says.
+    Forward(Forwarding),
     /// How much of everything there is.
     Counters,
     /// What is kept of a stream from this position on.

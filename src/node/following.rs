@@ -51,11 +51,8 @@ impl Gaffer {
         now: Now,
     ) {
         let Follow { source, form, heartbeat, since } = follow;
-        let Some(client) = self.clients.get_mut(conn) else { return };
-        let mut head = feed_head(&source, form);
-        head.headers.append(&mut client.cors);
-        let goes_on = self.clients.change(conn, |conn| conn.begin(head, now) && conn.is_live());
-        if goes_on != Some(true) {
+        let head = feed_head(&source, form);
+        if !self.begin_answer(conn, head, now) {
             return;
         }
         self.begin_feed(conn, source, form, (heartbeat, since), now);

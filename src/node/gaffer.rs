@@ -23,6 +23,8 @@ use super::listening::Listening;
 use super::lookups::{Lookups, Registration};
 use super::machine::{Effect, StateFile};
 use super::outputs::Outputs;
+use super::programs::forward::Forwards;
+use super::programs::{Program, Programs};
 use super::routes::{self, Target};
 use super::state::{State, StoredJob};
 use super::stats::Stats;
@@ -72,6 +74,10 @@ pub struct Gaffer {
     pub(super) writers: Writers,
     /// Jobs that are told what happens.
     pub(super) listening: Listening,
+    /// Those that extend the node,
+    pub(super) programs: Programs,
+    /// and requests that they answer.
+    pub(super) forwards: Forwards,
     pub(super) history: History,
     pub(super) aligned: Aligned,
     /// Runs that are over, and whose followers are still to be told.
@@ -145,6 +151,8 @@ pub struct Setup {
     pub secret: [u8; 32],
     /// What a host program adds.
     pub extensions: Extensions,
+    /// Programs that extend the node; their jobs are among those of the files.
+    pub programs: Vec<Program>,
 }
 
 /// What the daemon before this one left.
@@ -175,6 +183,8 @@ impl Gaffer {
         let webhooks = Webhooks::new(&node, setup.seed, &Secrets::seeded(setup.secret));
         let prefix = setup.extensions.prefix.clone();
         let apps = Apps::new(setup.extensions);
+        let mut programs = Programs::default();
+        programs.configure(setup.programs);
         Self {
             supervisor: Supervisor::new(setup.host, setup.seed),
             outputs: Outputs::default(),
@@ -189,6 +199,8 @@ impl Gaffer {
             strangers: BTreeMap::new(),
             writers: Writers::default(),
             listening: Listening::default(),
+            programs,
+            forwards: Forwards::default(),
             history: History::default(),
             aligned: Aligned::default(),
             over: Vec::new(),
@@ -431,7 +443,7 @@ impl Gaffer {
         self.tell_events(now);
         let ready = self.waits.take_ready(&self.supervisor, now);
         answered |= !ready.is_empty();
-        answered |= self.serve_webhooks(now);
+        answered |= self.serve_webhooks(now) | self.serve_talks(now);
         for (conn, response) in ready {
             self.answer(conn, response, now);
         }
@@ -455,6 +467,7 @@ impl Gaffer {
             }
             self.end_writers(ended.id, now);
             self.listening.forget(ended.id);
+            self.end_talk(ended.id);
             self.stats.forget(ended.id);
             self.console.end_run(ended.id, &mut self.effects);
         }
@@ -529,6 +542,7 @@ impl Gaffer {
             self.links.deadline(),
             self.lookups.deadline(),
             self.webhooks.deadline(),
+            self.forwards.deadline(),
             self.guests.deadline(),
             self.apps.deadline(),
         ];
@@ -557,11 +571,15 @@ impl Gaffer {
         let runs = |id| self.supervisor.instance(id).is_some_and(|i| i.run.is_some());
         self.stdins.sweep(runs)?;
         self.listening.sweep(runs)?;
+        self.programs.sweep(runs)?;
+        self.forwards.sweep(|conn| self.clients.get(conn).is_some())?;
         self.clients.sweep()?;
         self.channel.sweep(&self.clients)?;
         self.hub.sweep()?;
         self.feeds.sweep(&self.clients)?;
-        self.links.sweep(|link| self.lookups.owns(link) || self.webhooks.owns(link))?;
+        self.links.sweep(|link| {
+            self.lookups.owns(link) || self.webhooks.owns(link) || self.forwards.owns(link)
+        })?;
         self.webhooks.sweep(&self.state)?;
         self.lookups.sweep(&self.supervisor)?;
         self.guests.sweep(|guest| match guest {
@@ -607,6 +625,7 @@ impl Gaffer {
         json!({
             "connections": self.clients.len(),
             "links": self.links.len(),
+            "forwards": self.forwards.waiting(),
             "sessions": channel.sessions,
             "session_receivers": channel.receivers,
             "session_senders": channel.senders,
@@ -625,6 +644,11 @@ impl Gaffer {
             "events": self.history.len(),
             "last_event": self.history.last(),
         })
+    }
+
+    /// How it stands with a program that extends the node.
+    pub fn view_program(&self, name: &str, now: Now) -> Option<Value> {
+        self.programs.view(name, &self.supervisor, now)
     }
 
     /// Whether the node's state cannot be written at present.

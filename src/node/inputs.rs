@@ -36,6 +36,7 @@ impl Machine for Gaffer {
 
     fn spawned(&mut self, id: InstanceId, os_pid: OsPid, start_time: u64, now: Now) {
         self.supervisor.spawned(id, os_pid, start_time, now);
+        self.begin_talk(id, now);
     }
 
     fn spawn_failed(&mut self, id: InstanceId, stage: Stage, errno: Errno, now: Now) {
@@ -46,9 +47,20 @@ impl Machine for Gaffer {
         // What comes when its run is over has nobody any more whose words it could be.
         let run = self.supervisor.instance(id).and_then(|instance| instance.run.as_ref());
         let Some(pid) = run.map(|run| run.pid) else { return };
+        if self.hear_talk(id, stream, bytes, now) {
+            return;
+        }
         self.outputs.push(id, (pid, stream), bytes, now.wall);
         self.console.output(&self.supervisor, id, stream, bytes, &mut self.effects);
         self.tell_output(id, stream, bytes, now);
+    }
+
+    fn wants_output(&self, id: InstanceId, stream: StreamNo) -> bool {
+        self.wants_talk(id, stream)
+    }
+
+    fn take_wanted_outputs(&mut self) -> Vec<(InstanceId, StreamNo)> {
+        self.take_wanted_talks()
     }
 
     fn input_owed(&self, id: InstanceId, stream: StreamNo) -> &[u8] {
@@ -112,6 +124,10 @@ impl Machine for Gaffer {
         self.note_link_lost(link, "the connection ended", now);
     }
 
+    fn link_wants_input(&self, link: LinkId) -> bool {
+        self.forwards.wants_input(link)
+    }
+
     fn link_owed(&self, link: LinkId) -> &[u8] {
         self.links.owed(link)
     }
@@ -153,6 +169,7 @@ impl Machine for Gaffer {
             self.take_configuration(read.jobs, now)?;
             self.register(read.registration, now);
             self.hook(read.webhooks, now);
+            self.programs.configure(read.programs);
             self.door.keeping = read.keeping;
             self.send_away(now);
             self.restart_apps(now);
@@ -192,6 +209,7 @@ impl Machine for Gaffer {
         self.supervisor.on_time(now);
         self.pass_lookup_time(now);
         self.pass_webhooks_time(now);
+        self.pass_forward_time(now);
         self.pass_guests_time(now);
         self.pass_app_time(now);
     }
@@ -255,6 +273,7 @@ mod tests {
             boot_id: "boot".into(),
             registration: Default::default(),
             extensions: Default::default(),
+            programs: Default::default(),
             keeping: Default::default(),
             webhooks: Default::default(),
             secret: [0; 32],

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::keys::door::Keeping;
 use super::lookups::Registration;
+use super::programs::Program;
 use super::webhooks::Hooking;
 use crate::base::address::Address;
 use crate::base::clock::Now;
@@ -163,6 +164,8 @@ pub struct Configuration {
     pub keeping: Keeping,
     /// To whom events are posted.
     pub webhooks: Hooking,
+    /// Programs that extend the node; their jobs are among the jobs.
+    pub programs: Vec<Program>,
 }
 
 /// A pure machine inside the shell. Every method takes facts in; none waits. What is told of processes
@@ -227,6 +230,14 @@ pub trait Machine {
     fn spawn_failed(&mut self, _id: InstanceId, _stage: Stage, _errno: Errno, _now: Now) {}
     /// A process wrote something.
     fn output(&mut self, _id: InstanceId, _stream: StreamNo, _bytes: &[u8], _now: Now) {}
+    /// Whether more of what a process writes is taken now. What it has written when it ends is told in any case.
+    fn wants_output(&self, _id: InstanceId, _stream: StreamNo) -> bool {
+        true
+    }
+    /// The streams of which more is taken again, since the last call.
+    fn take_wanted_outputs(&mut self) -> Vec<(InstanceId, StreamNo)> {
+        Vec::new()
+    }
     /// What a process is owed on a stream.
     fn input_owed(&self, _id: InstanceId, _stream: StreamNo) -> &[u8] {
         &[]
@@ -265,6 +276,11 @@ pub trait Machine {
     fn link_failed(&mut self, _link: LinkId, _reason: &str, _now: Now) {}
     /// The other end of a connection of ours sent bytes.
     fn link_received(&mut self, _link: LinkId, _bytes: &[u8], _now: Now) {}
+    /// Whether more of what comes on a connection of ours is taken now. Where it is again, the connection is
+    /// among the next of [`Machine::take_dirty_links`].
+    fn link_wants_input(&self, _link: LinkId) -> bool {
+        true
+    }
     /// A connection of ours is no more, whoever ended it.
     fn link_closed(&mut self, _link: LinkId, _now: Now) {}
     /// What a connection of ours is owed.

@@ -7,7 +7,7 @@
 //! `feeds`, `following` and `api_feeds` (single connections), `watches` and `measuring` (statistics),
 //! `commands`, `stdins` and `writers` (what clients do and write). What others are told: `lookups`, `registering`,
 //! `webhooks`, `hooking`, `api_webhooks`; `listening` for jobs.
-//! What a host program adds: `host` and `apps`.
+//! What a host program adds: `host` and `apps`; what programs add that run as jobs: `programs`.
 //! Who may do what, and see: `masking`, `keys`, `permission`, `admission`, `api_auth`, `api_keys`, `api_users`.
 
 mod admission;
@@ -46,6 +46,7 @@ pub mod masking;
 pub mod measuring;
 pub mod outputs;
 pub mod permission;
+pub mod programs;
 mod registering;
 pub mod reply;
 pub mod routes;

@@ -26,12 +26,14 @@ impl Gaffer {
     pub(super) fn note_link_lost(&mut self, link: LinkId, reason: &str, now: Now) {
         self.with_lookups(now, |lookups, hands| lookups.lost(link, reason, hands));
         self.with_webhooks(now, |webhooks, hands| webhooks.lost(link, reason, hands));
+        self.end_forward(link, reason, now);
         self.links.gone(link);
     }
 
     pub(super) fn hear_link(&mut self, link: LinkId, bytes: &[u8], now: Now) {
         self.with_lookups(now, |lookups, hands| lookups.received(link, bytes, hands));
         self.with_webhooks(now, |webhooks, hands| webhooks.received(link, bytes, hands));
+        self.hear_forward(link, bytes, now);
     }
 
     pub(super) fn tell_lookups(&mut self, now: Now) {

@@ -260,6 +260,7 @@ mod tests {
             stdout: Wiring::Null,
             stderr: Wiring::Null,
             custom,
+            listener: None,
         }
     }
 

@@ -253,11 +253,14 @@ impl Children {
         (registry, sources): (&Registry, &mut Sources),
         now: Now,
     ) -> Reading {
-        let pipe = self.by_id.get_mut(&id).and_then(|child| child.streams.get_mut(&stream));
-        let Some(pipe) = pipe.filter(|pipe| pipe.output != Way::Closed) else {
-            return Reading::Dry;
-        };
+        let Some(child) = self.by_id.get_mut(&id) else { return Reading::Dry };
+        let is_over = child.leader_gone;
+        let pipe = child.streams.get_mut(&stream).filter(|pipe| pipe.output != Way::Closed);
+        let Some(pipe) = pipe else { return Reading::Dry };
         while pipe.output == Way::Open {
+            if !is_over && !machine.wants_output(id, stream) {
+                return Reading::Dry;
+            }
             if *share == 0 {
                 return Reading::Again;
             }

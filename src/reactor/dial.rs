@@ -112,6 +112,12 @@ impl Dials {
         socket.stream.is_connected()
     }
 
+    /// Whether one has something to read, as far as is known.
+    fn may_be_read(&self, link: LinkId) -> bool {
+        let dial = self.dials.get(&link);
+        matches!(dial, Some(Dial::Securing(socket) | Dial::Open(socket)) if socket.readable)
+    }
+
     /// Reads what the other end sent, up to a share of the turn.
     ///
     /// # Errors
@@ -129,7 +135,7 @@ impl Dials {
             else {
                 return Ok(Step::Rest);
             };
-            if !socket.readable {
+            if !socket.readable || !machine.link_wants_input(link) {
                 return Ok(Step::Rest);
             }
             if share == 0 {
@@ -385,6 +391,12 @@ impl<M: Machine> Reactor<M> {
         for link in std::mem::take(&mut self.dials.due) {
             let before = self.machine.link_owed(link).len();
             match self.dials.write(link, &mut self.machine, now) {
+                // What was not taken of it before may be taken now.
+                Step::Rest
+                    if self.dials.may_be_read(link) && self.machine.link_wants_input(link) =>
+                {
+                    self.again.insert(Source::Link(link));
+                }
                 Step::Rest => {}
                 Step::Again => drop(self.again.insert(Source::Link(link))),
                 Step::Close => {

@@ -473,6 +473,8 @@ impl<M: Machine> Reactor<M> {
 impl<M: Machine> Reactor<M> {
     /// Writes what processes are owed; gives whether the machine was told anything.
     fn write_inputs(&mut self, now: Now) -> bool {
+        let wanted = self.machine.take_wanted_outputs();
+        self.again.extend(wanted.into_iter().map(|(id, stream)| Source::Pipe(id, stream)));
         self.feed.add(self.machine.take_dirty_inputs());
         let mut told = false;
         while let Some((stream, share)) = self.feed.take_next() {

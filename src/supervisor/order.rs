@@ -122,6 +122,7 @@ impl Host {
                 wired(spec.redirect_output.get(1))
             },
             custom: u16::try_from(spec.custom_streams.len()).unwrap_or(u16::MAX),
+            listener: spec.listener.clone(),
         })
     }
 

@@ -178,6 +178,7 @@ fn placeholder(stop_signal: Signal, graceful_timeout: Duration) -> JobSpec {
         redirect_input: false,
         listen: Vec::new(),
         custom_streams: Vec::new(),
+        listener: None,
         rules: Rules::default(),
         success_codes: std::collections::BTreeSet::new(),
         stop_signal,

@@ -57,6 +57,8 @@ pub struct JobSpec {
     pub listen: Vec<String>,
     /// Labels of further streams, both ways, from descriptor 3.
     pub custom_streams: Vec<String>,
+    /// The path of a socket on which it is to listen, behind those. No configuration says it: it is for plugins.
+    pub listener: Option<String>,
     /// Restart policy, delays and flapping.
     pub rules: Rules,
     /// Exit codes that count as success.

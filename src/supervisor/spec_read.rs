@@ -97,6 +97,7 @@ pub fn read(config: &Map<String, Value>) -> Result<JobSpec, SpecError> {
         redirect_input: fields.flag("redirect_input")?.unwrap_or(false),
         listen: listen(&fields)?,
         custom_streams: custom_streams(&fields)?,
+        listener: None,
         rules: rules(&fields)?,
         success_codes: success_codes(&fields)?,
         stop_signal: signal(&fields)?,

@@ -9,6 +9,7 @@ pub mod daemonize;
 pub mod entropy;
 pub mod fds;
 pub mod hostname;
+mod listeners;
 pub mod localtime;
 pub mod lock;
 pub mod own_file;

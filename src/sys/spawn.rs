@@ -10,12 +10,13 @@
 //!
 //! Nothing is left behind by a spawn that fails: no descriptor, no zombie.
 
-use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::os::fd::{OwnedFd, RawFd};
 use std::ptr;
+use std::{fmt, io};
 
 use super::child::{self, Limit, Plan};
+use super::listeners::Listeners;
 use super::program::Program;
 use super::wires::Wires;
 use super::{last_errno, procfs, startup};
@@ -29,6 +30,7 @@ pub struct Spawner {
     null: File,
     stack: Stack,
     original_nofile: Option<(u64, u64)>,
+    listeners: Listeners,
 }
 
 /// A child that runs its program.
@@ -68,7 +70,8 @@ impl Spawner {
     pub fn new(original_nofile: Option<(u64, u64)>) -> Result<Self, Errno> {
         let null = OpenOptions::new().read(true).write(true).open("/dev/null");
         let null = null.map_err(|error| Errno::of(&error))?;
-        Ok(Self { null, stack: Stack::new()?, original_nofile })
+        let listeners = Listeners::default();
+        Ok(Self { null, stack: Stack::new()?, original_nofile, listeners })
     }
 
     /// Starts one process, and returns when it runs its program.
@@ -79,8 +82,10 @@ impl Spawner {
     /// there, EINVAL when a text of it holds a NUL byte.
     pub fn spawn(&mut self, order: &SpawnOrder) -> Result<Child, SpawnError> {
         let failed = |(stage, errno)| SpawnError { stage, errno };
-        let wires = Wires::new(order, &self.null)
-            .map_err(|error| failed((Stage::Pipe, Errno::of(&error))))?;
+        let no_wire = |error: io::Error| failed((Stage::Pipe, Errno::of(&error)));
+        let listener = order.listener.as_deref().map(|path| self.listeners.get(path));
+        let listener = listener.transpose().map_err(no_wire)?;
+        let wires = Wires::new(order, &self.null, listener).map_err(no_wire)?;
         let mut plan = self.plan(order, wires.places.clone()).map_err(failed)?;
         let os_pid = self.launch(&mut plan).map_err(failed)?;
         let start_time = procfs::stat(os_pid).map_or(0, |stat| stat.start_time);

@@ -40,6 +40,7 @@ pub(crate) fn order(program: &str, args: &[&str]) -> SpawnOrder {
         stdout: Wiring::Null,
         stderr: Wiring::Null,
         custom: 0,
+        listener: None,
     }
 }
 

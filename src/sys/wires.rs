@@ -22,7 +22,11 @@ pub(super) struct Wires {
 impl Wires {
     /// # Errors
     /// No descriptor is free (EMFILE, ENFILE).
-    pub(super) fn new(order: &SpawnOrder, null: &File) -> io::Result<Self> {
+    pub(super) fn new(
+        order: &SpawnOrder,
+        null: &File,
+        listener: Option<RawFd>,
+    ) -> io::Result<Self> {
         let mut wires = Self { places: Vec::new(), ours: Vec::new(), theirs: Vec::new() };
         let standard = [
             (StreamNo::STDIN, order.stdin),
@@ -45,6 +49,7 @@ impl Wires {
             let place = wires.add(stream, ours.into(), theirs.into());
             wires.places.push(place);
         }
+        wires.places.extend(listener);
         Ok(wires)
     }
 

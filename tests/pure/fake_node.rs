@@ -20,6 +20,7 @@ use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::keys::door::Keeping;
 use gaffer::node::lookups::Registration;
 use gaffer::node::machine::{Branch, Configuration, Effect, Machine, StateFile, Usage, Write};
+use gaffer::node::programs::Program;
 use gaffer::node::webhooks::Hooking;
 use gaffer::supervisor::effect::{Ask, Start, Whom};
 use gaffer::supervisor::facts::Exit;
@@ -69,6 +70,8 @@ pub(crate) struct FakeNode {
     hashes: VecDeque<(u64, passwords::Task)>,
     /// To whom it posts events from then on.
     pub(crate) webhooks: Hooking,
+    /// Which programs extend it from then on.
+    pub(crate) programs: Vec<Program>,
 }
 
 struct Process {
@@ -180,7 +183,15 @@ impl FakeNode {
         now: Now,
     ) -> Self {
         let parts = (Access::default(), Console::default(), legacy);
-        Self::whole(parts, files, (Registration::default(), open(), webhooks), now)
+        let settings = (Registration::default(), open(), webhooks, Vec::new());
+        Self::whole(parts, files, settings, now)
+    }
+
+    /// One that is extended by programs, whose jobs are among those of the files, and whose door is kept so.
+    pub(crate) fn extended(programs: Vec<Program>, files: Vec<JobEntry>, keeping: Keeping) -> Self {
+        let parts = (Access::default(), Console::default(), Legacy::default());
+        let settings = (Registration::default(), keeping, Hooking::default(), programs);
+        Self::whole(parts, files, settings, start())
     }
 
     /// One whose door is kept so, and that begins at this time.
@@ -190,13 +201,14 @@ impl FakeNode {
         (registration, keeping): (Registration, Keeping),
         now: Now,
     ) -> Self {
-        Self::whole(parts, files, (registration, keeping, Hooking::default()), now)
+        let settings = (registration, keeping, Hooking::default(), Vec::new());
+        Self::whole(parts, files, settings, now)
     }
 
     fn whole(
         (access, console, legacy): (Access, Console, Legacy),
         files: Vec<JobEntry>,
-        (registration, keeping, webhooks): (Registration, Keeping, Hooking),
+        (registration, keeping, webhooks, programs): (Registration, Keeping, Hooking, Vec<Program>),
         now: Now,
     ) -> Self {
         let environ = BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]);
@@ -216,6 +228,7 @@ impl FakeNode {
             webhooks: webhooks.clone(),
             secret: [7; 32],
             extensions: Default::default(),
+            programs: programs.clone(),
         };
         let mut node = Self {
             gaffer: Gaffer::new(setup),
@@ -237,6 +250,7 @@ impl FakeNode {
             busy: false,
             hashes: VecDeque::new(),
             webhooks,
+            programs,
         };
         node.gaffer.begin(legacy, files, now);
         node.settle();
@@ -289,7 +303,8 @@ impl FakeNode {
         let registration = self.registration.clone();
         let keeping = self.keeping.clone();
         let webhooks = self.webhooks.clone();
-        let read = Configuration { jobs: files, registration, keeping, webhooks };
+        let programs = self.programs.clone();
+        let read = Configuration { jobs: files, registration, keeping, webhooks, programs };
         self.gaffer.reconfigured(Ok(read), self.now);
         self.settle();
     }

@@ -29,6 +29,7 @@ mod node_simulation;
 mod old_client;
 mod pages;
 mod permissions;
+mod programs;
 mod registration;
 mod registration_simulation;
 mod scenarios;

@@ -10,12 +10,15 @@
 //! not answered. Each session has at most one timer: until its next heartbeat while somebody
 //! receives, else until it is given up.
 //!
+//! A session may also be lent to an application that has a way of its own to a client (`lent`).
+//!
 //! Read in this order: `session` (the table entry), `serve` (a request comes), `transport` (frames go
 //! out), then the rest of this file (messages come in, the end, time), `pages`, `sweep`.
 //!
 //! A connection that is no longer owned may hold its next request already; every answer is followed
 //! by a `sent` on it, and whoever drives the connections looks for a request then.
 
+mod lent;
 mod pages;
 mod serve;
 mod session;
@@ -308,6 +311,10 @@ impl Service {
             return;
         };
         session.life = Life::Ending(code, reason.to_owned());
+        if session.is_lent {
+            // Whoever carries its messages carries the last of them, too, or not.
+            return self.end(id, code, reason, now);
+        }
         self.swallow(id, clients, now);
         self.flush(id, clients, now);
         self.list(id);

@@ -316,6 +316,7 @@ impl Service {
             life: Life::Open,
             outbox: Outbox::new(self.options.queue),
             receiver: None,
+            is_lent: false,
             sends: VecDeque::new(),
             paused: false,
             listed: false,

@@ -24,6 +24,8 @@ pub(super) struct Session {
     pub(super) life: Life,
     pub(super) outbox: Outbox<str>,
     pub(super) receiver: Option<Receiver>,
+    /// It has no connections: the application carries its messages both ways.
+    pub(super) is_lent: bool,
     /// What the client sent and nobody took yet, in order.
     pub(super) sends: VecDeque<Sent>,
     /// The application takes no messages now.
@@ -116,6 +118,11 @@ impl Who {
             key: key.map(|key| Sha256::digest(key.as_bytes()).into()),
             origin: request.headers.get("origin").map(str::to_owned),
         }
+    }
+
+    /// Somebody whom no request can be from.
+    pub(super) fn nobody() -> Self {
+        Self { place: Place::User(None), certificate: None, key: None, origin: None }
     }
 
     /// Whether it is the same who asks now. A page that reads from its own origin tells no origin, and the

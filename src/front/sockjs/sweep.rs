@@ -48,7 +48,7 @@ impl Service {
             let fail = |what: &str| Err(format!("{}: {id:?} {what}", self.prefix));
             let over = matches!(session.life, Life::Over { .. });
             let Some(receiver) = &session.receiver else {
-                if session.name.is_none() && !over {
+                if session.name.is_none() && !over && !session.is_lent {
                     return fail("has neither a name nor a receiver, and is not over");
                 }
                 if session.name.is_some() != self.timers.due_at(id).is_some() {

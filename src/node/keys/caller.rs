@@ -52,6 +52,13 @@ impl Caller {
         Self::without_key(format!("uid {uid}"), Some(uid), Permissions::admin(), false)
     }
 
+    /// A program that extends the node: it may do what it asks for, as far as that is granted.
+    pub fn of_plugin(name: &str, asks: &Permissions, granted: &Permissions) -> Rc<Self> {
+        let (key, uid, login, expires) = (None, None, None, None);
+        let (who, rights) = (format!("plugin {name}"), vec![asks.clone(), granted.clone()]);
+        Rc::new(Self { who, key, uid, login, expires, rights, without_keys: false })
+    }
+
     /// Whoever has a key, with those before it.
     pub fn of_key(id: &KeyId, chain: &[&Key]) -> Rc<Self> {
         let label = chain.first().map(|key| key.label.as_str()).unwrap_or_default();

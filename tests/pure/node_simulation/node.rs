@@ -145,6 +145,7 @@ fn gaffer(life: u32, seed: u64) -> Gaffer {
         boot_id: "boot".into(),
         registration: Default::default(),
         extensions: Default::default(),
+        programs: Vec::new(),
         keeping: keeping(),
         webhooks: Default::default(),
         secret: [0; 32],

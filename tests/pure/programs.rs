@@ -1,0 +1,408 @@
+//! Programs that extend the node: what they say and are told, and the requests that they answer, with the
+//! real machine in virtual time, and a program that is spoken by hand.
+
+use std::time::Duration;
+
+use serde_json::{json, Value};
+
+use gaffer::base::ids::{ConnId, LinkId, OsPid, StreamNo};
+use gaffer::base::limits;
+use gaffer::base::process::ExitStatus;
+use gaffer::front::rights::Permissions;
+use gaffer::node::keys::door::Keeping;
+use gaffer::node::machine::Machine as _;
+use gaffer::node::programs::manifest::Manifest;
+use gaffer::node::programs::Program;
+use gaffer::supervisor::name::JobName;
+use gaffer::supervisor::spec::JobEntry;
+use gaffer::supervisor::spec_read;
+
+use crate::driven::Driven as _;
+use crate::fake_node::{open, start, FakeNode};
+
+const TICK: Duration = Duration::from_millis(1);
+const OUT: StreamNo = StreamNo::STDOUT;
+
+fn permissions(value: &Value) -> Permissions {
+    Permissions::read(value).expect("sound")
+}
+
+fn program(manifest: &Value, granted: &Value) -> Program {
+    let manifest = Manifest::read("hello", manifest.to_string().as_bytes()).expect("sound");
+    Program { manifest, granted: permissions(granted), socket: Some("/state/hello".into()) }
+}
+
+fn job(name: &str, config: &Value) -> JobEntry {
+    let name = JobName::parse(name).expect("a name");
+    let spec = spec_read::read(config.as_object().expect("an object")).expect("sound");
+    JobEntry { name, spec: spec.into(), start: true, place: Default::default() }
+}
+
+fn jobs() -> Vec<JobEntry> {
+    let plugin = json!({"cmd": "hello", "redirect_input": true});
+    vec![job("_plugin.hello", &plugin), job("site.web", &json!({"cmd": "web"}))]
+}
+
+const MANIFEST: &str = r#"{
+    "name": "hello", "version": "1", "program": "run", "events": ["job.site"],
+    "permissions": {"manage": ["site", "other"]},
+    "routes": {"GET /hello/:name": "nothing", "POST /double/:session/:job": "manage", "GET /": "admin"}
+}"#;
+
+/// A node with one program, which runs.
+fn node_that(keeping: Keeping) -> (FakeNode, OsPid) {
+    let manifest = serde_json::from_str(MANIFEST).expect("JSON");
+    let program = program(&manifest, &json!({"manage": ["site"]}));
+    (FakeNode::extended(vec![program], jobs(), keeping), OsPid(1001))
+}
+
+fn node() -> (FakeNode, OsPid) {
+    node_that(open())
+}
+
+/// What the program was told since this was asked last.
+fn told(node: &mut FakeNode) -> Vec<Value> {
+    let texts = node.asked.iter().filter_map(|line| line.split_once(" reads "));
+    let texts = texts
+        .filter(|(who, _)| *who == "1001")
+        .filter_map(|(_, text)| serde_json::from_str::<String>(text.strip_suffix(" on 0")?).ok());
+    let all: String = texts.collect();
+    node.asked.clear();
+    all.lines().map(|line| serde_json::from_str(line).expect("a message")).collect()
+}
+
+fn events(told: &[Value]) -> Vec<&str> {
+    told.iter().filter_map(|message| message["event"].as_str()).collect()
+}
+
+fn view(node: &FakeNode) -> Value {
+    node.gaffer.view_program("hello", node.now).expect("it is known")
+}
+
+fn say(node: &mut FakeNode, os_pid: OsPid, name: &str, args: Value) -> Value {
+    let command = json!({"event": "CMD", "data": {"identity": "1", "name": name, "args": args}});
+    node.asked.clear();
+    node.output(os_pid, OUT, format!("{command}\n").as_bytes());
+    told(node).into_iter().find(|m| m["data"]["id"] == "1").expect("it is answered")
+}
+
+#[test]
+fn a_program_is_told_who_it_is_and_the_events_of_its_manifest() {
+    let (mut node, os_pid) = node();
+    let first = told(&mut node);
+    assert_eq!(first[0]["event"], "gaffer:hello");
+    assert_eq!(first[0]["data"]["granted"]["manage"], json!(["site"]));
+    assert_eq!(
+        first[1],
+        json!({"event": "gaffer:subscription_success", "topic": "EVENTS:job.site"})
+    );
+    let scaled = say(&mut node, os_pid, "scale", json!(["site.web", 2]));
+    assert_eq!(scaled["event"], "gaffer:command_success");
+    node.ask("POST /jobs/site/web/numprocesses", r#"{"scale": 3}"#);
+    let heard = told(&mut node);
+    assert!(events(&heard).contains(&"gaffer:event"), "{heard:?}");
+    node.ask("POST /jobs/other", r#"{"name": "a", "cmd": "x"}"#);
+    assert_eq!(told(&mut node), Vec::<Value>::new(), "those are no events of the session site");
+}
+
+#[test]
+fn a_program_may_do_what_it_asks_for_and_is_granted_and_nothing_else() {
+    let (mut node, os_pid) = node();
+    node.ask("POST /jobs/other", r#"{"name": "a", "cmd": "x"}"#);
+    // Asked for, and not granted.
+    let refused = say(&mut node, os_pid, "stop_job", json!(["other.a"]));
+    assert_eq!(refused["data"]["error"]["errno"], 403);
+    // Nobody loads jobs among the plugins.
+    let config = json!([{"name": "x", "cmd": "x"}]);
+    let mut loads = |session: &str| {
+        let load = json!({"event": "CMD", "data": {
+            "identity": "1", "name": "load", "args": config, "kwargs": {"sessionid": session},
+        }});
+        node.output(os_pid, OUT, format!("{load}\n").as_bytes());
+        told(&mut node).into_iter().find(|m| m["data"]["id"] == "1").expect("it is answered")
+    };
+    assert_eq!(loads("site")["event"], "gaffer:command_success");
+    assert_eq!(loads("_plugin")["data"]["error"]["errno"], 403);
+    let conn = node.connect_tcp();
+    let body = r#"{"name": "x", "cmd": "x"}"#;
+    let head =
+        format!("POST /jobs/_plugin HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}", body.len());
+    node.send(conn, format!("{head}\r\n\r\n{body}").as_bytes(), &mut || usize::MAX);
+    let answer = String::from_utf8(node.take_answer(conn)).expect("text");
+    assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("plugins"), "{answer}");
+}
+
+#[test]
+fn what_is_no_message_is_answered_and_at_last_the_program_is_killed() {
+    let (mut node, os_pid) = node();
+    told(&mut node);
+    for line in [&b"hello\n"[..], b"\xff\n", b"[1]\n", b"{\"event\": \"DO\"}\n"] {
+        node.output(os_pid, OUT, line);
+        assert_eq!(events(&told(&mut node)), ["gaffer:error"]);
+    }
+    let so_far = 4;
+    for _ in so_far..limits::PLUGIN_INVALID - 1 {
+        node.output(os_pid, OUT, b"nonsense\n");
+    }
+    assert!(!node.asked.iter().any(|line| line.contains("KILL")));
+    node.advance(Duration::from_secs(5));
+    assert_eq!(view(&node)["state"], "running");
+    node.output(os_pid, OUT, b"nonsense\n");
+    assert!(node.asked.iter().any(|line| line == "SIGKILL to 1001"), "{:?}", node.asked);
+    let seen = view(&node);
+    assert_eq!(seen["invalid_messages"], limits::PLUGIN_INVALID);
+    assert!(seen["last_error"].as_str().is_some_and(|e| e.contains("100 of its lines")), "{seen}");
+    assert_ne!(seen["state"], "running");
+    node.advance(Duration::from_secs(60));
+    assert_eq!(view(&node)["state"], "running", "it comes back by the rules of its job");
+}
+
+#[test]
+fn who_asks_and_never_reads_is_killed_and_who_only_hears_loses_the_oldest() {
+    let (mut node, os_pid) = node();
+    node.read(Ok(0));
+    let big = "x".repeat(1000);
+    for number in 0..limits::INPUT_QUEUE / 200 {
+        let config = json!({"name": format!("j{number}"), "cmd": big, "start": false});
+        node.ask("POST /jobs/site", &config.to_string());
+        node.ask(&format!("DELETE /jobs/site/j{number}"), "");
+    }
+    assert!(!node.asked.iter().any(|line| line.contains("KILL")));
+    node.asked.clear();
+    let command =
+        json!({"event": "CMD", "data": {"identity": "1", "name": "info", "args": ["site.web"]}});
+    let line = format!("{command}\n");
+    let mut said = 0;
+    while !node.asked.iter().any(|line| line.contains("SIGKILL to 1001")) {
+        said += line.len();
+        assert!(said < 64 * limits::SOCKJS_QUEUE, "it would go on for ever");
+        node.output(os_pid, OUT, line.as_bytes());
+    }
+    let error = view(&node)["last_error"].clone();
+    assert!(error.as_str().is_some_and(|e| e.contains("does not read the answers")), "{error}");
+}
+
+#[test]
+fn more_is_taken_only_when_what_was_said_before_is_done() {
+    let (mut node, os_pid) = node();
+    node.ask("POST /jobs/site", r#"{"name": "cat", "cmd": "cat", "redirect_input": true}"#);
+    let pid = node.get("/jobs/site/cat/pids")["pids"][0].clone();
+    let id = node.instance(os_pid);
+    node.read(Ok(0));
+    let data = "x".repeat(limits::INPUT_QUEUE / 2 + 1);
+    let send = |identity: u32| {
+        let command = json!({"event": "CMD", "data": {
+            "identity": identity, "name": "send", "args": [pid, data],
+        }});
+        format!("{command}\n")
+    };
+    assert!(node.gaffer.wants_output(id, OUT));
+    node.output(os_pid, OUT, send(1).as_bytes());
+    assert!(node.gaffer.wants_output(id, OUT));
+    // The second does not fit, and waits; what is said behind it waits, too.
+    node.output(os_pid, OUT, send(2).as_bytes());
+    node.output(os_pid, OUT, send(3).as_bytes());
+    assert!(!node.gaffer.wants_output(id, OUT));
+    assert!(node.gaffer.wants_output(id, StreamNo::STDERR));
+    assert_eq!(node.gaffer.take_wanted_outputs(), []);
+    // Its last words are done though it has ended meanwhile.
+    node.exit(os_pid, ExitStatus::Code(0), false);
+    node.read(Ok(usize::MAX));
+    let reads = node.asked.iter().filter(|line| line.contains("reads") && line.contains("on 0"));
+    assert!(reads.count() >= 2, "{:?}", node.asked);
+    assert!(node.gaffer.wants_output(id, OUT));
+}
+
+/// A request on a connection of its own.
+fn asks(node: &mut FakeNode, request: &str) -> ConnId {
+    let conn = node.connect_tcp();
+    node.send(conn, request.as_bytes(), &mut || usize::MAX);
+    conn
+}
+
+fn get(node: &mut FakeNode, path: &str) -> ConnId {
+    asks(node, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+}
+
+fn answer(node: &mut FakeNode, conn: ConnId) -> String {
+    String::from_utf8(node.take_answer(conn)).expect("text")
+}
+
+fn dialled(node: &mut FakeNode) -> LinkId {
+    let mut dialled = std::mem::take(&mut node.dialled);
+    assert_eq!(dialled.len(), 1, "{dialled:?}");
+    let (link, address) = dialled.remove(0);
+    assert_eq!(address.to_string(), "unix:/state/hello");
+    link
+}
+
+fn heard(node: &mut FakeNode, link: LinkId) -> String {
+    String::from_utf8(node.take_link_output(link, usize::MAX)).expect("text")
+}
+
+#[test]
+fn a_request_reaches_the_program_without_secrets_and_its_answer_the_client() {
+    let (mut node, _) = node();
+    let conn = asks(
+        &mut node,
+        "GET /_plugin/hello/api/hello/J%20o?a=%2F HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: secret\r\n\
+         Authorization: Basic c2VjcmV0\r\nConnection: x-hop\r\nX-Hop: 1\r\nX-Gaffer-Caller: root\r\n\
+         Accept: */*\r\n\r\n",
+    );
+    let link = dialled(&mut node);
+    node.link_opened(link);
+    assert_eq!(
+        heard(&mut node, link),
+        "GET /hello/J%20o?a=%2F HTTP/1.1\r\nHost: hello\r\nConnection: close\r\naccept: */*\r\n\
+         X-Gaffer-Caller: anybody\r\n\r\n"
+    );
+    node.link_received(link, b"HTTP/1.1 200 OK\r\nContent-Type: text/pl");
+    node.link_received(
+        link,
+        b"ain\r\nAccess-Control-Allow-Origin: *\r\nContent-Length: 2\r\n\r\nh",
+    );
+    let first = answer(&mut node, conn);
+    assert!(
+        first.starts_with("HTTP/1.1 200 OK\r\n") && first.ends_with("\r\n1\r\nh\r\n"),
+        "{first}"
+    );
+    assert!(!first.contains("Access-Control"), "{first}");
+    node.link_received(link, b"i");
+    assert_eq!(answer(&mut node, conn), "1\r\ni\r\n0\r\n\r\n");
+    assert!(node.link_is_over(link));
+    let conn = get(&mut node, "/_plugin/hello/api/hello/x");
+    let link = dialled(&mut node);
+    node.link_opened(link);
+    node.link_received(
+        link,
+        b"HTTP/1.1 303 x\r\nLocation: /hello/y\r\nContent-Length: 5\r\n\r\nthere",
+    );
+    let whole = answer(&mut node, conn);
+    assert!(
+        whole.contains("\r\nContent-Length: 5\r\n") && whole.ends_with("\r\n\r\nthere"),
+        "{whole}"
+    );
+    assert!(whole.contains("\r\nLocation: /_plugin/hello/api/hello/y\r\n"), "{whole}");
+    assert_eq!(view(&node)["requests"], 2);
+}
+
+#[test]
+fn who_may_not_ask_reaches_no_program() {
+    let keeping = Keeping { require_key: true, ..open() };
+    let (mut node, _) = node_that(keeping);
+    for (request, status) in [
+        ("POST /_plugin/hello/api/double/site/web", 401),
+        ("GET /_plugin/hello/api", 401),
+        ("GET /_plugin/hello/api/", 401),
+        ("GET /_plugin/hello/api/none", 404),
+        ("GET /_plugin/none/api/hello/x", 404),
+        ("DELETE /_plugin/hello/api/hello/x", 405),
+    ] {
+        let head = format!("{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+        let conn = asks(&mut node, &head);
+        let said = answer(&mut node, conn);
+        assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {said}");
+    }
+    assert!(node.dialled.is_empty());
+    get(&mut node, "/_plugin/hello/api/hello/x");
+    assert_eq!(node.dialled.len(), 1, "anybody may ask that");
+}
+
+#[test]
+fn a_program_that_does_not_answer_as_it_should_is_told_as_that() {
+    for (said, status) in [
+        ("nonsense\r\n\r\n", "502"),
+        ("HTTP/1.1 101 Switching Protocols\r\n\r\n", "502"),
+        ("", "502"),
+    ] {
+        let (mut node, _) = node();
+        let conn = get(&mut node, "/_plugin/hello/api/hello/x");
+        let link = dialled(&mut node);
+        node.link_opened(link);
+        if !said.is_empty() {
+            node.link_received(link, said.as_bytes());
+        } else {
+            node.link_closed(link);
+        }
+        let answer = answer(&mut node, conn);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert_eq!(view(&node)["failed_requests"], 1);
+    }
+    let (mut node, _) = node();
+    let conn = get(&mut node, "/_plugin/hello/api/hello/x");
+    let link = dialled(&mut node);
+    node.link_opened(link);
+    node.advance(limits::FORWARD_PATIENCE - TICK);
+    assert_eq!(answer(&mut node, conn), "");
+    node.advance(TICK);
+    let late = answer(&mut node, conn);
+    assert!(late.starts_with("HTTP/1.1 504 ") && late.contains("30 seconds"), "{late}");
+    assert!(node.link_is_over(link));
+    // In the middle of an answer the client must not take for the end what is none.
+    let conn = get(&mut node, "/_plugin/hello/api/hello/x");
+    let link = dialled(&mut node);
+    node.link_opened(link);
+    node.link_received(link, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhal");
+    node.link_closed(link);
+    let cut = answer(&mut node, conn);
+    assert!(!cut.ends_with("0\r\n\r\n") && node.gaffer.is_finished(conn), "{cut}");
+}
+
+#[test]
+fn an_answer_comes_no_faster_than_its_client_takes_it() {
+    let (mut node, _) = node();
+    let conn = get(&mut node, "/_plugin/hello/api/hello/x");
+    let link = dialled(&mut node);
+    node.link_opened(link);
+    node.link_received(link, b"HTTP/1.1 200 OK\r\n\r\n");
+    let piece = vec![b'x'; 16 * 1024];
+    let mut sent = 0;
+    while node.gaffer.link_wants_input(link) {
+        node.link_received(link, &piece);
+        sent += piece.len();
+        assert!(sent < 100 * limits::FORWARD_BUFFER, "it takes everything");
+    }
+    node.gaffer.take_dirty_links();
+    let first = node.take_answer(conn).len();
+    assert!(first > 0 && node.gaffer.link_wants_input(link));
+    assert_eq!(node.gaffer.take_dirty_links(), [link], "the shell is told");
+    node.link_closed(link);
+    assert!(answer(&mut node, conn).ends_with("0\r\n\r\n"), "its end is the end of the connection");
+    // A client that goes needs no answer.
+    let conn = get(&mut node, "/_plugin/hello/api/hello/x");
+    let link = dialled(&mut node);
+    node.vanish(conn);
+    assert!(node.link_is_over(link));
+}
+
+#[test]
+fn a_program_answers_only_so_much_at_a_time_and_none_when_it_is_down() {
+    let (mut node, _) = node();
+    for _ in 0..limits::FORWARDS {
+        get(&mut node, "/_plugin/hello/api/hello/x");
+    }
+    assert_eq!(node.dialled.len(), limits::FORWARDS);
+    let conn = get(&mut node, "/_plugin/hello/api/hello/x");
+    let full = answer(&mut node, conn);
+    assert!(full.starts_with("HTTP/1.1 503 ") && full.contains("Retry-After"), "{full}");
+    node.ask("POST /jobs/_plugin/hello/state", "0");
+    let conn = get(&mut node, "/_plugin/hello/api/hello/x");
+    let down = answer(&mut node, conn);
+    assert!(down.starts_with("HTTP/1.1 503 ") && down.contains("does not run"), "{down}");
+}
+
+#[test]
+fn another_configuration_makes_another_program_of_it() {
+    let (mut node, _) = node();
+    node.programs = Vec::new();
+    node.reconfigure(vec![job("site.web", &json!({"cmd": "web"}))]);
+    assert!(node.gaffer.view_program("hello", start()).is_none());
+    let conn = get(&mut node, "/_plugin/hello/api/hello/x");
+    assert!(answer(&mut node, conn).starts_with("HTTP/1.1 404 "));
+    let manifest = json!({"name": "hello", "program": "run", "routes": {"GET /new": "nothing"}});
+    node.programs = vec![program(&manifest, &json!({}))];
+    node.reconfigure(jobs());
+    get(&mut node, "/_plugin/hello/api/new");
+    assert_eq!(node.dialled.len(), 1);
+    assert_eq!(view(&node)["routes"][0]["path"], "/new");
+}
