@@ -294,6 +294,8 @@ pub const LOOKUPD_MESSAGE: usize = 64 * 1024;
 pub const LISTEN: usize = 64;
 /// and the longest of them: longer than that of any event.
 pub const EVENT_NAME: usize = 256;
+/// Most events that wait for the processes of one job that are told one at a time,
+pub const LISTEN_BUFFER: usize = 1000;
 
 // --- webhooks ------------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ impl Machine for Gaffer {
         // What comes when its run is over has nobody any more whose words it could be.
         let run = self.supervisor.instance(id).and_then(|instance| instance.run.as_ref());
         let Some(pid) = run.map(|run| run.pid) else { return };
-        if self.hear_talk(id, stream, bytes, now) {
+        if self.tap(id, stream, bytes, now) {
             return;
         }
         self.outputs.push(id, (pid, stream), bytes, now.wall);

@@ -32,6 +32,9 @@ impl Listening {
         }
     }
 
+    /// A process that listens says something.
+    pub(super) fn heard(&mut self, _: InstanceId, _: &[u8]) {}
+
     /// A run is over.
     pub(super) fn forget(&mut self, id: InstanceId) {
         self.lost.remove(&id);

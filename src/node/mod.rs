@@ -54,6 +54,7 @@ pub mod state;
 pub mod stats;
 pub mod stdins;
 pub mod streams;
+mod taps;
 pub mod topics;
 pub mod waits;
 pub mod watches;

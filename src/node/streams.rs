@@ -2,6 +2,7 @@
 
 use super::feeds::Channel;
 use crate::base::ids::{InstanceId, Pid, StreamNo};
+use crate::supervisor::hearer::Hearer;
 use crate::supervisor::spec::JobSpec;
 use crate::supervisor::Supervisor;
 
@@ -31,10 +32,14 @@ pub fn output(supervisor: &Supervisor, pid: Pid, label: Option<&str>) -> Result<
             return Ok(found(stream, label));
         }
     }
-    let Some(first) = spec.redirect_output.first() else { return Err(NoStream::NotRedirected) };
-    let label = label.unwrap_or(first);
-    match spec.redirect_output.iter().position(|known| known == label) {
-        Some(0) => Ok(found(StreamNo::STDOUT, label)),
+    // Where stdout is for the node, it is no stream of anybody's.
+    let first = usize::from(spec.hearer() != Hearer::Readers);
+    let Some(default) = spec.redirect_output.get(first) else {
+        return Err(NoStream::NotRedirected);
+    };
+    let label = label.unwrap_or(default);
+    match spec.redirect_output.iter().skip(first).position(|known| known == label) {
+        Some(at) if at + first == 0 => Ok(found(StreamNo::STDOUT, label)),
         Some(_) => Ok(found(StreamNo::STDERR, label)),
         None => Err(NoStream::Label(label.to_owned())),
     }

@@ -14,7 +14,7 @@ use super::instance::{Instance, Role, State, Why};
 use super::job::{Desired, Job, Origin};
 use super::name::JobName;
 use super::restart::Rules;
-use super::spec::{self, Command, JobSpec};
+use super::spec::{self, Command, Dialect, JobSpec};
 use super::tables::Supervisor;
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, JobId};
@@ -177,6 +177,8 @@ fn placeholder(stop_signal: Signal, graceful_timeout: Duration) -> JobSpec {
         redirect_output: Vec::new(),
         redirect_input: false,
         listen: Vec::new(),
+        listen_protocol: Dialect::default(),
+        listen_buffer: 0,
         custom_streams: Vec::new(),
         listener: None,
         rules: Rules::default(),

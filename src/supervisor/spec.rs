@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::hearer::Hearer;
 use super::restart::Rules;
 use crate::base::capabilities::Capabilities;
 use crate::base::ids::StreamNo;
@@ -55,6 +56,10 @@ pub struct JobSpec {
     pub redirect_input: bool,
     /// How the names of the events begin that it is told on its stdin; all do so with an empty one.
     pub listen: Vec<String>,
+    /// How it is told.
+    pub listen_protocol: Dialect,
+    /// How many events wait at most for its processes, where those are told one at a time.
+    pub listen_buffer: usize,
     /// Labels of further streams, both ways, from descriptor 3.
     pub custom_streams: Vec<String>,
     /// The path of a socket on which it is to listen, behind those. No configuration says it: it is for plugins.
@@ -76,6 +81,19 @@ pub struct JobSpec {
     /// The configuration as it was given, shown by the API.
     pub config: Map<String, Value>,
 }
+
+/// How processes are told what happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// A JSON object a line, to all of them.
+    #[default]
+    Gaffer,
+    /// As event listeners of supervisor are: each event to one that is ready, which answers.
+    Supervisor,
+}
+
+/// How many events wait for processes that are told one at a time, unless their job says otherwise.
+pub const LISTEN_BUFFER: usize = 10;
 
 /// What a process runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +147,9 @@ impl JobSpec {
         let captured = !self.detach;
         for (n, default) in OUTPUT_LABELS.iter().enumerate() {
             let label = named(n).or(captured.then_some(*default));
-            if let Some(label) = label.filter(|_| !(n == 1 && self.merges_stderr())) {
+            let is_other =
+                if n == 0 { self.hearer() != Hearer::Readers } else { self.merges_stderr() };
+            if let Some(label) = label.filter(|_| !is_other) {
                 outputs.push((if n == 0 { StreamNo::STDOUT } else { StreamNo::STDERR }, label));
             }
         }

@@ -82,6 +82,8 @@ pub const KEYS: &[Key] = &[
     Key { name: "redirect_output", change: Change::Process, kind: Kind::Names, expects: "a list of at most 2 labels" },
     Key { name: "redirect_input", change: Change::Process, kind: Kind::Flag, expects: "true or false" },
     Key { name: "listen", change: Change::Process, kind: Kind::Names, expects: "a list of at most 64 names of events, or how they begin; \".\" for all" },
+    Key { name: "listen_protocol", change: Change::Process, kind: Kind::Text, expects: "gaffer or supervisor" },
+    Key { name: "listen_buffer", change: Change::Keeping, kind: Kind::Whole, expects: "a whole number from 1 to 1000" },
     Key { name: "custom_streams", change: Change::Process, kind: Kind::Names, expects: "a list of at most 16 labels" },
     Key { name: "restart", change: Change::Judgement, kind: Kind::Text, expects: "always, on-failure, on-success or never" },
     Key { name: "success_codes", change: Change::Judgement, kind: Kind::Codes, expects: "a list of exit codes from 0 to 255" },

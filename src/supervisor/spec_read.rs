@@ -11,6 +11,7 @@ use super::restart::{Backoff, Flapping, RestartPolicy, Rules};
 use super::spec::{self, Command, JobSpec, RESOURCES};
 use super::spec_fields::{fits, shortened, shown, too_long, Fields};
 use super::spec_keys::{key, BACKOFF, FLAPPING, KEYS};
+use super::spec_listen;
 use crate::base::capabilities::Capabilities;
 use crate::base::limits;
 use crate::base::order::Rlimit;
@@ -95,7 +96,9 @@ pub fn read(config: &Map<String, Value>) -> Result<JobSpec, SpecError> {
         graceful_timeout: fields.seconds("graceful_timeout")?.unwrap_or(spec::GRACEFUL_TIMEOUT),
         redirect_output: labels(&fields, "redirect_output", 2)?,
         redirect_input: fields.flag("redirect_input")?.unwrap_or(false),
-        listen: listen(&fields)?,
+        listen: spec_listen::listen(&fields)?,
+        listen_protocol: spec_listen::protocol(&fields)?,
+        listen_buffer: spec_listen::buffer(&fields)?,
         custom_streams: custom_streams(&fields)?,
         listener: None,
         rules: rules(&fields)?,
@@ -231,19 +234,6 @@ fn account_of(value: &Value) -> Option<String> {
         }
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
-}
-
-/// Names of events, without the dots at their ends.
-fn listen(fields: &Fields<'_>) -> Result<Vec<String>, SpecError> {
-    let Some(names) = fields.texts("listen")? else { return Ok(Vec::new()) };
-    let plain = |name: &&str| {
-        let fits = !name.is_empty() && name.len() <= limits::EVENT_NAME;
-        fits && name.chars().all(|c| !c.is_whitespace() && !c.is_control())
-    };
-    if names.len() > limits::LISTEN || !names.iter().all(plain) {
-        return Err(fields.bad("listen", fields.get("listen").unwrap_or(&Value::Null)));
-    }
-    Ok(names.into_iter().map(|name| name.trim_end_matches('.').to_owned()).collect())
 }
 
 fn groups(fields: &Fields<'_>) -> Result<Option<Vec<String>>, SpecError> {
@@ -601,5 +591,7 @@ mod tests {
             ["1out", "2err", "3c", "4d"]
         );
         assert!(outputs(json!({"cmd": "a", "detach": true})).is_empty());
+        let ear = json!({"cmd": "a", "listen": ["EVENT"], "listen_protocol": "supervisor"});
+        assert_eq!(outputs(ear), ["2err"], "stdout is for the node");
     }
 }

@@ -130,7 +130,7 @@ fn a_job_of_the_api_keeps_its_name_at_the_start_and_when_the_configuration_is_re
 
 /// A configuration that says each key, and for each another value, with what that change does to a
 /// process that runs.
-fn changes() -> [(&'static str, Value, Value, bool); 30] {
+fn changes() -> [(&'static str, Value, Value, bool); 32] {
     let text = |text: &str| json!(text);
     [
         ("cmd", text("a"), text("b"), true),
@@ -148,6 +148,8 @@ fn changes() -> [(&'static str, Value, Value, bool); 30] {
         ("redirect_output", json!(["out"]), json!(["o"]), true),
         ("redirect_input", json!(false), json!(true), true),
         ("listen", json!(["exit"]), json!(["."]), true),
+        ("listen_protocol", text("gaffer"), text("supervisor"), true),
+        ("listen_buffer", json!(10), json!(20), false),
         ("custom_streams", json!(["x"]), json!(["y"]), true),
         ("umask", text("022"), text("027"), true),
         ("rlimits", json!({"core": 0}), json!({"core": 1}), true),
