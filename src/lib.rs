@@ -127,6 +127,11 @@
 //! reaches jobs and no socket. Other threads hand in closures and wake the loop (`reactor/calls.rs`), so that
 //! nothing is locked. Code of the host that panics answers 500, or is left out from then on.
 //!
+//! # Plugins
+//!
+//! Folders below one directory add to the node (`node/plugins`). The daemon looks through it whenever it reads the
+//! configuration, and hands over what there is, as it does with jobs.
+//!
 //! # Links
 //!
 //! A machine reaches others by `Effect::Dial`: the reactor finds the address, on a worker of its own for

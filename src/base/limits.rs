@@ -297,6 +297,15 @@ pub const EVENT_NAME: usize = 256;
 /// Most events that wait for the processes of one job that are told one at a time,
 pub const LISTEN_BUFFER: usize = 1000;
 
+// --- plugins -------------------------------------------------------------------------------------
+
+/// Most plugins of a node: each is looked at whenever the configuration is read.
+pub const PLUGINS: usize = 256;
+/// Longest name of a plugin: it is a folder's, and stands in paths and logs.
+pub const PLUGIN_NAME: usize = 64;
+/// Longest description of a plugin's program.
+pub const PLUGIN_MANIFEST: usize = 64 * 1024;
+
 // --- webhooks ------------------------------------------------------------------------------------
 
 /// Most addresses of webhooks.

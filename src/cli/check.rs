@@ -295,7 +295,7 @@ fn in_ini(texts: &Texts, here: &Here) -> Result<(), String> {
     let section = table.section("gaffer");
     TlsSettings::read(&Options::default(), &table, &mut Vec::new())?;
     webhooks::read(&table)?;
-    Settings::read(&Options::default(), section, &surroundings, &mut Vec::new()).map(drop)
+    Settings::read(&Options::default(), section, &surroundings).map(drop)
 }
 
 fn in_json(path: &Path, text: &str, here: &Here) -> Vec<Fault> {

@@ -26,6 +26,7 @@ pub mod names;
 pub mod one_off;
 pub mod outcome;
 pub mod parallel;
+pub mod plugins;
 pub mod printable;
 pub mod ps;
 pub mod rows;

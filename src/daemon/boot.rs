@@ -79,7 +79,7 @@ pub fn run(options: Options) -> Result<u8, String> {
     let setup = setup(&settings, &options, theirs, state.node.clone(), boot_id)?;
     let (keeping, webhooks) =
         (keeping::of(&settings)?, webhooks::of(&config.hooks, settings.webhook_queue));
-    let setup = Setup { registration, keeping, webhooks, ..setup };
+    let setup = Setup { registration, keeping, webhooks, plugins: config.plugins, ..setup };
     let spawner = spawner(nofile)?;
     let world = Daemon {
         options,

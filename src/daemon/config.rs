@@ -12,8 +12,9 @@ use super::paths::Surroundings;
 use super::settings::Settings;
 use super::text_file::{check_directory, check_named, check_place, read, TextFile};
 use super::tls::{Reading, TlsSettings};
-use super::webhooks;
+use super::{plugins, webhooks};
 use crate::base::address::{Address, Directory};
+use crate::node::plugins::Plugin;
 use crate::node::webhooks::Hook;
 use crate::reactor::clock::Clock;
 use crate::supervisor::name::{JobName, DEFAULT_SESSION};
@@ -30,6 +31,8 @@ pub struct Config {
     pub jobs: Vec<JobEntry>,
     /// To whom events are posted.
     pub hooks: Vec<Hook>,
+    /// What plugins there are.
+    pub plugins: Vec<Plugin>,
     /// What is odd, but no error.
     pub warnings: Vec<String>,
 }
@@ -62,13 +65,14 @@ impl Config {
     pub fn read(origins: &Origins<'_>) -> Result<Self, String> {
         let mut warnings = Vec::new();
         let mut table = Table::default();
-        if let Some(path) = find(origins)? {
-            read_ini(&path, origins.root, &mut table)?;
+        let main = find(origins)?;
+        if let Some(path) = &main {
+            read_ini(path, origins.root, &mut table)?;
         }
         let variable = |name: &str| origins.environ.get(name).cloned();
         let surroundings = origins.surroundings(&variable);
         let section = table.section("gaffer");
-        let settings = Settings::read(origins.options, section, &surroundings, &mut warnings)?;
+        let settings = Settings::read(origins.options, section, &surroundings)?;
         let tls = TlsSettings::read(origins.options, &table, &mut warnings)?;
         let hooks = webhooks::read(&table)?;
         let mut jobs = table.jobs(&mut warnings)?;
@@ -79,7 +83,8 @@ impl Config {
             }
             jobs.extend(json_jobs(path, &read(path)?, DEFAULT_SESSION)?);
         }
-        Ok(Self { settings, tls, jobs: unique(jobs)?, hooks, warnings })
+        let plugins = plugins_of(origins, &settings, main.as_deref(), &mut warnings)?;
+        Ok(Self { settings, tls, jobs: unique(jobs)?, hooks, plugins, warnings })
     }
 }
 
@@ -118,6 +123,29 @@ fn find(origins: &Origins<'_>) -> Result<Option<PathBuf>, String> {
     let surroundings = origins.surroundings(&variable);
     let files = surroundings.config_dirs(origins.program);
     Ok(files.into_iter().map(|dir| dir.join("gafferd.ini")).find(|file| file.exists()))
+}
+
+/// The plugins in the directory that is named, or else in the one beside the main file. Without such a file
+/// that is wherever one may lie.
+fn plugins_of(
+    origins: &Origins<'_>,
+    settings: &Settings,
+    main: Option<&Path>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Plugin>, String> {
+    let beside = || {
+        if origins.hosted {
+            return None;
+        }
+        let variable = |name: &str| origins.environ.get(name).cloned();
+        let places = match main {
+            Some(main) => vec![main.parent().unwrap_or(Path::new("")).to_owned()],
+            None => origins.surroundings(&variable).config_dirs(origins.program),
+        };
+        plugins::beside(&places)
+    };
+    let Some(dir) = settings.plugins_dir.clone().or_else(beside) else { return Ok(Vec::new()) };
+    plugins::find(&dir, origins.root, warnings)
 }
 
 fn read_ini(path: &Path, root: bool, table: &mut Table) -> Result<(), String> {

@@ -61,7 +61,7 @@ pub fn setup(mut environ: BTreeMap<String, String>, node: String) -> Result<Setu
         extensions: Default::default(),
         keeping: Default::default(),
         webhooks: Default::default(),
-        programs: Vec::new(),
+        plugins: Vec::new(),
         secret,
     })
 }

@@ -19,6 +19,7 @@ pub mod options;
 pub mod passwords;
 pub mod paths;
 pub mod places;
+pub mod plugins;
 mod registration;
 mod servant;
 pub mod settings;

@@ -23,6 +23,7 @@ pub const OPTIONS: &[Opt] = &[
     takes(None, "broadcast-address", "URL", "where clients reach this node, told to lookupds (default http:// or https://HOST:PORT of this host)"),
     takes(None, "broadcast-port", "PORT", "the port told to lookupds (default that of the first --bind)"),
     takes(None, "backlog", "N", "clients the kernel lets wait to be accepted (default 1024)"),
+    takes(Some('p'), "plugins-dir", "DIR", "the directory of plugins (default: $GAFFER_PLUGIN_DIR, else \"plugins\" beside gafferd.ini, if that is there)"),
     takes(None, "state-dir", "DIR", "where running processes and jobs loaded over the API are on record"),
     flag(None, "forget", "start without the jobs that were loaded over the API before"),
     takes(None, "allowed-host", "NAME", "a further name under which clients may ask for this node; * for all (repeatable)"),
@@ -76,6 +77,8 @@ pub struct Options {
     pub broadcast_port: Option<String>,
     /// `--backlog`.
     pub backlog: Option<String>,
+    /// `--plugins-dir`.
+    pub plugins_dir: Option<PathBuf>,
     /// `--state-dir`.
     pub state_dir: Option<PathBuf>,
     /// `--forget`.
@@ -170,6 +173,7 @@ impl Options {
             "broadcast-address" => self.broadcast_address = Some(text(value)?),
             "broadcast-port" => self.broadcast_port = Some(text(value)?),
             "backlog" => self.backlog = Some(text(value)?),
+            "plugins-dir" => self.plugins_dir = Some(value.into()),
             "state-dir" => self.state_dir = Some(value.into()),
             "forget" => self.forget = true,
             "allowed-host" => self.allowed_hosts.push(text(value)?),

@@ -49,6 +49,12 @@ impl Surroundings<'_> {
         base.join("gafferd.sock")
     }
 
+    /// The directory of plugins, if the environment names one. It may be a relative path.
+    pub fn plugins_dir(&self) -> Option<PathBuf> {
+        let named = || (self.variable)("GAFFER_PLUGIN_DIR").filter(|path| !path.is_empty());
+        (!self.hosted).then(named).flatten().map(PathBuf::from)
+    }
+
     /// Where `gafferd.ini` is looked for, first to last, when no `--config` names it.
     pub fn config_dirs(&self, program: Option<&Path>) -> Vec<PathBuf> {
         let mut dirs: Vec<PathBuf> = self.directory("GAFFERD_CONFIG").into_iter().collect();

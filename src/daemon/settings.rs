@@ -50,6 +50,8 @@ pub struct Settings {
     pub sockjs_legacy: bool,
     /// With whom it registers, and where it says that it is.
     pub lookups: LookupSettings,
+    /// Where its plugins are, if that is said.
+    pub plugins_dir: Option<PathBuf>,
 }
 
 /// With whom the daemon registers, and where it says that it is.
@@ -85,13 +87,14 @@ struct Said {
     lookupds: Option<Vec<Directory>>,
     broadcast_address: Option<String>,
     broadcast_port: Option<u16>,
+    plugins_dir: Option<PathBuf>,
     /// From where its relative paths are meant: the folder of the file, or for the command line where
     /// gafferd was started.
     folder: PathBuf,
 }
 
 /// The keys of `[gaffer]` that mean something, for suggestions and for the documentation.
-pub const KEYS: [&str; 21] = [
+pub const KEYS: [&str; 23] = [
     "bind",
     "socket",
     "backlog",
@@ -111,12 +114,11 @@ pub const KEYS: [&str; 21] = [
     "lookupd_address",
     "broadcast_address",
     "broadcast_port",
+    "plugins_dir",
+    "plugin_dir",
     "include",
     "include_dir",
 ];
-
-/// Keys that the original knew and that mean nothing here yet.
-const WITHOUT_EFFECT: [&str; 2] = ["plugins_dir", "plugin_dir"];
 
 impl Settings {
     /// Puts them together.
@@ -127,11 +129,10 @@ impl Settings {
         options: &Options,
         section: Option<&Section>,
         surroundings: &Surroundings<'_>,
-        warnings: &mut Vec<String>,
     ) -> Result<Self, String> {
         let line = Said::of_options(options)?;
         let file = match section {
-            Some(section) => Said::of_section(section, warnings)?,
+            Some(section) => Said::of_section(section)?,
             None => Said::default(),
         };
         let state_dir = match line.state_dir.or(file.state_dir) {
@@ -174,6 +175,10 @@ impl Settings {
                 broadcast_address: line.broadcast_address.or(file.broadcast_address),
                 broadcast_port: line.broadcast_port.or(file.broadcast_port),
             },
+            plugins_dir: line
+                .plugins_dir
+                .or(file.plugins_dir)
+                .or_else(|| surroundings.plugins_dir()),
             require_key,
             socket_mode: file.socket_mode.unwrap_or(unsaid),
             socket_group,
@@ -191,6 +196,7 @@ impl Said {
             user: options.user.clone(),
             pidfile: options.pidfile.clone(),
             error_log: options.error_log.clone(),
+            plugins_dir: options.plugins_dir.clone(),
             require_key: options.require_key.then_some(true),
             ..Self::default()
         };
@@ -212,16 +218,12 @@ impl Said {
         Ok(said)
     }
 
-    fn of_section(section: &Section, warnings: &mut Vec<String>) -> Result<Self, String> {
+    fn of_section(section: &Section) -> Result<Self, String> {
         let mut said = Self::default();
         for entry in section.entries().iter().filter(|entry| !entry.inherited) {
             let (key, place) = (entry.key.as_str(), &entry.place);
             // The original's file could name several, each under a key of its own.
             let key = if key.starts_with("lookupd_address") { "lookupd_address" } else { key };
-            if WITHOUT_EFFECT.contains(&key) {
-                warnings.push(format!("{place}: {key} has no effect in this version"));
-                continue;
-            }
             let Some(key) = KEYS.into_iter().find(|known| *known == key) else {
                 let meant = similar::nearest(key, KEYS);
                 let meant = meant.map(|m| format!("; did you mean {m:?}?")).unwrap_or_default();
@@ -265,6 +267,8 @@ impl Said {
                 self.broadcast_address = Some(values::broadcast_address(text)?);
             }
             "broadcast_port" => self.broadcast_port = Some(values::port(text)?),
+            // The original's documentation had the second name.
+            "plugins_dir" | "plugin_dir" => self.plugins(self.folder.join(text))?,
             "sockjs_legacy" => self.sockjs_legacy = Some(values::truth(text)?),
             "origins" => {
                 for word in words() {
@@ -311,6 +315,14 @@ impl Said {
         Ok(())
     }
 
+    fn plugins(&mut self, path: PathBuf) -> Result<(), String> {
+        if let Some(other) = self.plugins_dir.replace(path) {
+            let other = other.display();
+            return Err(format!("there is one directory of plugins, and it is {other} already"));
+        }
+        Ok(())
+    }
+
     fn socket(&mut self, path: PathBuf) -> Result<(), String> {
         if let Some(other) = self.socket.replace(path) {
             let other = other.display();
@@ -349,7 +361,7 @@ mod tests {
         };
         let variable = |name: &str| (name == "HOME").then(|| "/home/x".to_owned());
         let surroundings = Surroundings { root: false, variable: &variable, hosted: false };
-        Settings::read(&options, table.section("gaffer"), &surroundings, &mut Vec::new())
+        Settings::read(&options, table.section("gaffer"), &surroundings)
     }
 
     #[test]
@@ -483,6 +495,11 @@ mod tests {
             ),
             (vec!["--broadcast-address=n:1"], "", "--broadcast-address: expected http://HOST:PORT"),
             (vec![], "broadcast_port = 0", "g.ini:2: broadcast_port: expected a port from 1"),
+            (
+                vec![],
+                "plugins_dir = a\nplugin_dir = b",
+                "g.ini:3: plugin_dir: there is one directory of plugins, and it is a already",
+            ),
             (vec![], "socket_mode = 8", "g.ini:2: socket_mode: expected permissions such as 0660"),
         ] {
             let error = settled(&line, &format!("[gaffer]\n{file}\n")).err().unwrap_or_default();

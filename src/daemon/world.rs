@@ -78,6 +78,7 @@ impl World for Daemon {
         }
         self.security = security;
         self.tls = config.tls;
+        self.settings.plugins_dir = config.settings.plugins_dir.clone();
         self.settings.webhook_queue = config.settings.webhook_queue;
         self.settings.require_key = config.settings.require_key;
         self.settings.socket_group = config.settings.socket_group.clone();
@@ -86,8 +87,8 @@ impl World for Daemon {
         }
         let keeping = keeping::of(&config.settings)?;
         let webhooks = webhooks::of(&config.hooks, config.settings.webhook_queue);
-        let programs = Vec::new();
-        Ok(Configuration { jobs: config.jobs, registration, keeping, webhooks, programs })
+        let (jobs, plugins) = (config.jobs, config.plugins);
+        Ok(Configuration { jobs, registration, keeping, webhooks, plugins })
     }
 
     fn reopen_log(&mut self) -> Result<(), String> {

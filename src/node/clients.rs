@@ -221,7 +221,9 @@ impl Gaffer {
         let degraded = self.state.is_degraded();
         let (supervisor, door) = (&mut self.supervisor, &mut self.door);
         let webhooks = &mut self.webhooks;
-        let mut ctx = Ctx { supervisor, door, webhooks, caller: &caller, now, degraded };
+        let plugins = &self.plugins;
+        let caller = &caller;
+        let mut ctx = Ctx { supervisor, door, webhooks, plugins, caller, now, degraded };
         (route.endpoint)(&mut ctx, &call)
     }
 

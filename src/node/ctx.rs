@@ -11,6 +11,7 @@ use super::feeds::{Channel, Form, Source};
 use super::keys::caller::Caller;
 use super::keys::door::{Door, Then};
 use super::permission::Subject;
+use super::plugins::Plugins;
 use super::programs::forward::Forwarding;
 use super::reply;
 use super::webhooks::Webhooks;
@@ -37,6 +38,8 @@ pub struct Ctx<'a> {
     pub door: &'a mut Door,
     /// To whom events are posted.
     pub webhooks: &'a mut Webhooks,
+    /// What stands beside the endpoints.
+    pub plugins: &'a Plugins,
     /// Who asks. What he needs to ask this he has.
     pub caller: &'a Caller,
     /// What time it is.

@@ -23,8 +23,9 @@ use super::listening::Listening;
 use super::lookups::{Lookups, Registration};
 use super::machine::{Effect, StateFile};
 use super::outputs::Outputs;
+use super::plugins::{Plugin, Plugins};
 use super::programs::forward::Forwards;
-use super::programs::{Program, Programs};
+use super::programs::Programs;
 use super::routes::{self, Target};
 use super::state::{State, StoredJob};
 use super::stats::Stats;
@@ -105,6 +106,8 @@ pub struct Gaffer {
     hooking: Hooking,
     /// With whom to register, until that has begun.
     registration: Registration,
+    /// What stands beside the endpoints.
+    pub(super) plugins: Plugins,
     pub(super) effects: Vec<Effect>,
     /// The jobs of files as they were read last, to tell at the next reading what changed.
     files: BTreeMap<JobName, FileJob>,
@@ -147,12 +150,12 @@ pub struct Setup {
     pub keeping: Keeping,
     /// To whom events are posted.
     pub webhooks: Hooking,
+    /// What plugins there are.
+    pub plugins: Vec<Plugin>,
     /// Makes keys, and is as secret as they are.
     pub secret: [u8; 32],
     /// What a host program adds.
     pub extensions: Extensions,
-    /// Programs that extend the node; their jobs are among those of the files.
-    pub programs: Vec<Program>,
 }
 
 /// What the daemon before this one left.
@@ -184,7 +187,7 @@ impl Gaffer {
         let prefix = setup.extensions.prefix.clone();
         let apps = Apps::new(setup.extensions);
         let mut programs = Programs::default();
-        programs.configure(setup.programs);
+        programs.configure(&setup.plugins);
         Self {
             supervisor: Supervisor::new(setup.host, setup.seed),
             outputs: Outputs::default(),
@@ -217,6 +220,7 @@ impl Gaffer {
             lookups: Lookups::new(setup.seed),
             registration: setup.registration,
             webhooks,
+            plugins: Plugins::new(&prefix, setup.plugins),
             hooking: setup.webhooks,
             effects: Vec::new(),
             files: BTreeMap::new(),

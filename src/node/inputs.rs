@@ -169,7 +169,8 @@ impl Machine for Gaffer {
             self.take_configuration(read.jobs, now)?;
             self.register(read.registration, now);
             self.hook(read.webhooks, now);
-            self.programs.configure(read.programs);
+            self.programs.configure(&read.plugins);
+            self.plugins.replace(read.plugins);
             self.door.keeping = read.keeping;
             self.send_away(now);
             self.restart_apps(now);
@@ -273,9 +274,9 @@ mod tests {
             boot_id: "boot".into(),
             registration: Default::default(),
             extensions: Default::default(),
-            programs: Default::default(),
             keeping: Default::default(),
             webhooks: Default::default(),
+            plugins: Vec::new(),
             secret: [0; 32],
         });
         let config = json!({"cmd": "cat", "redirect_input": true});

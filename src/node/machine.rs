@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::keys::door::Keeping;
 use super::lookups::Registration;
-use super::programs::Program;
+use super::plugins::Plugin;
 use super::webhooks::Hooking;
 use crate::base::address::Address;
 use crate::base::clock::Now;
@@ -164,8 +164,8 @@ pub struct Configuration {
     pub keeping: Keeping,
     /// To whom events are posted.
     pub webhooks: Hooking,
-    /// Programs that extend the node; their jobs are among the jobs.
-    pub programs: Vec<Program>,
+    /// What plugins there are.
+    pub plugins: Vec<Plugin>,
 }
 
 /// A pure machine inside the shell. Every method takes facts in; none waits. What is told of processes

@@ -6,7 +6,7 @@
 //! `logs`, `stats`, `waits` and `state`. What is followed: `topics`, `history`, `hub` and `channel` (sessions),
 //! `feeds`, `following` and `api_feeds` (single connections), `watches` and `measuring` (statistics),
 //! `commands`, `stdins` and `writers` (what clients do and write). What others are told: `lookups`, `registering`,
-//! `webhooks`, `hooking`, `api_webhooks`; `listening` for jobs.
+//! `webhooks`, `hooking`, `api_webhooks`; `listening` for jobs. What stands beside the endpoints: `plugins`.
 //! What a host program adds: `host` and `apps`; what programs add that run as jobs: `programs`.
 //! Who may do what, and see: `masking`, `keys`, `permission`, `admission`, `api_auth`, `api_keys`, `api_users`.
 
@@ -19,6 +19,7 @@ pub mod api_keys;
 pub mod api_logs;
 pub mod api_misc;
 pub mod api_pids;
+pub mod api_plugins;
 pub mod api_users;
 pub mod api_webhooks;
 pub mod apps;
@@ -46,6 +47,7 @@ pub mod masking;
 pub mod measuring;
 pub mod outputs;
 pub mod permission;
+pub mod plugins;
 pub mod programs;
 mod registering;
 pub mod reply;

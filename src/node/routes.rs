@@ -5,8 +5,9 @@ use super::api_pids as pids;
 use super::ctx::Endpoint;
 use super::host::HostRoute;
 use super::permission::Needs;
-use super::{api_auth as auth, api_keys as keys, api_users as users, api_webhooks as webhooks};
+use super::{api_auth as auth, api_keys as keys, api_plugins as plugins};
 use super::{api_feeds as feeds, api_jobs as jobs, api_logs as logs, api_misc as misc};
+use super::{api_users as users, api_webhooks as webhooks};
 use crate::front::rights::Right::{Manage, Read, Write};
 use crate::front::router::Router;
 use crate::wire::http::Method;
@@ -15,7 +16,8 @@ use crate::wire::http::Method;
 pub struct Route {
     /// The method. What answers GET answers HEAD too.
     pub method: Method,
-    /// The path, with `:name` for a segment and `#name` for a number.
+    /// The path, with `:name` for a segment, `#name` for a number and `*name` at the end for all
+    /// that follows.
     pub pattern: &'static str,
     /// What whoever asks has to have.
     pub needs: Needs,
@@ -35,6 +37,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::Get, "/version", Needs::Nothing, misc::version),
     route(Method::Get, "/debug/counters", Needs::All(Manage), misc::counters),
     route(Method::Get, "/lookupds", Needs::All(Manage), misc::lookupds),
+    route(Method::Get, "/plugins", Needs::All(Manage), plugins::all),
     route(Method::Get, "/auth", Needs::Nothing, auth::login),
     route(Method::Get, "/keys", Needs::Registry, keys::all),
     route(Method::Post, "/keys", Needs::Keys, keys::create),

@@ -12,7 +12,7 @@ use crate::supervisor::hearer::Hearer;
 impl Gaffer {
     /// Hands on what a process wrote, if that is for the node; whether it was. What follows from it is settled
     /// as with any fact.
-    pub(super) fn tap(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], _: Now) -> bool {
+    pub(super) fn tap(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], now: Now) -> bool {
         if stream != StreamNo::STDOUT {
             return false;
         }
@@ -21,6 +21,10 @@ impl Gaffer {
             None | Some(Hearer::Readers) => false,
             Some(Hearer::Listening) => {
                 self.listening.heard(id, bytes);
+                true
+            }
+            Some(Hearer::Plugins) => {
+                self.hear_talk(id, bytes, now);
                 true
             }
         }

@@ -11,12 +11,15 @@ pub enum Hearer {
     Readers,
     /// The node, which tells it of events.
     Listening,
+    /// The node, which it extends.
+    Plugins,
 }
 
 impl JobSpec {
     /// Whom the standard output of its processes is for.
     pub fn hearer(&self) -> Hearer {
         match self.listen_protocol {
+            _ if self.is_plugin => Hearer::Plugins,
             Dialect::Supervisor if !self.listen.is_empty() => Hearer::Listening,
             Dialect::Supervisor | Dialect::Gaffer => Hearer::Readers,
         }

@@ -181,6 +181,7 @@ fn placeholder(stop_signal: Signal, graceful_timeout: Duration) -> JobSpec {
         listen_buffer: 0,
         custom_streams: Vec::new(),
         listener: None,
+        is_plugin: false,
         rules: Rules::default(),
         success_codes: std::collections::BTreeSet::new(),
         stop_signal,

@@ -64,6 +64,8 @@ pub struct JobSpec {
     pub custom_streams: Vec<String>,
     /// The path of a socket on which it is to listen, behind those. No configuration says it: it is for plugins.
     pub listener: Option<String>,
+    /// Whether it extends the node, and its stdin and stdout are between them alone.
+    pub is_plugin: bool,
     /// Restart policy, delays and flapping.
     pub rules: Rules,
     /// Exit codes that count as success.

@@ -101,6 +101,7 @@ pub fn read(config: &Map<String, Value>) -> Result<JobSpec, SpecError> {
         listen_buffer: spec_listen::buffer(&fields)?,
         custom_streams: custom_streams(&fields)?,
         listener: None,
+        is_plugin: false,
         rules: rules(&fields)?,
         success_codes: success_codes(&fields)?,
         stop_signal: signal(&fields)?,

@@ -27,6 +27,7 @@ mod node;
 mod numbers;
 mod old_client;
 mod options;
+mod plugins;
 mod procfile;
 mod procs;
 #[cfg(feature = "top")]

@@ -240,8 +240,26 @@ fn commands_about_webhooks_print_what_they_printed() {
 }
 
 #[test]
+fn commands_about_plugins_print_what_they_printed() {
+    let folder = Folder::new().args(&["-p", "@plugins"]);
+    folder.write("plugins/live/_site/index.html", "x");
+    folder.write("plugins/empty/readme", "x");
+    let node = folder.start();
+    let site = node.path("site");
+    fs::create_dir(&site).expect("a folder");
+    compare_on("plugins.trace", &node, &site, (&[], &More::new()));
+}
+
+#[test]
 fn every_command_is_in_a_file() {
-    let files = ["node.trace", "here.trace", "across.trace", "keys.trace", "webhooks.trace"];
+    let files = [
+        "node.trace",
+        "here.trace",
+        "across.trace",
+        "keys.trace",
+        "webhooks.trace",
+        "plugins.trace",
+    ];
     let files = files.map(|name| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cli").join(name);
         fs::read_to_string(path).expect("it is there")

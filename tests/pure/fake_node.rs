@@ -20,7 +20,7 @@ use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::keys::door::Keeping;
 use gaffer::node::lookups::Registration;
 use gaffer::node::machine::{Branch, Configuration, Effect, Machine, StateFile, Usage, Write};
-use gaffer::node::programs::Program;
+use gaffer::node::plugins::Plugin;
 use gaffer::node::webhooks::Hooking;
 use gaffer::supervisor::effect::{Ask, Start, Whom};
 use gaffer::supervisor::facts::Exit;
@@ -70,8 +70,8 @@ pub(crate) struct FakeNode {
     hashes: VecDeque<(u64, passwords::Task)>,
     /// To whom it posts events from then on.
     pub(crate) webhooks: Hooking,
-    /// Which programs extend it from then on.
-    pub(crate) programs: Vec<Program>,
+    /// Its plugins from then on.
+    pub(crate) plugins: Vec<Plugin>,
 }
 
 struct Process {
@@ -187,10 +187,10 @@ impl FakeNode {
         Self::whole(parts, files, settings, now)
     }
 
-    /// One that is extended by programs, whose jobs are among those of the files, and whose door is kept so.
-    pub(crate) fn extended(programs: Vec<Program>, files: Vec<JobEntry>, keeping: Keeping) -> Self {
+    /// One that is extended by plugins, whose jobs are among those of the files, and whose door is kept so.
+    pub(crate) fn extended(plugins: Vec<Plugin>, files: Vec<JobEntry>, keeping: Keeping) -> Self {
         let parts = (Access::default(), Console::default(), Legacy::default());
-        let settings = (Registration::default(), keeping, Hooking::default(), programs);
+        let settings = (Registration::default(), keeping, Hooking::default(), plugins);
         Self::whole(parts, files, settings, start())
     }
 
@@ -208,7 +208,7 @@ impl FakeNode {
     fn whole(
         (access, console, legacy): (Access, Console, Legacy),
         files: Vec<JobEntry>,
-        (registration, keeping, webhooks, programs): (Registration, Keeping, Hooking, Vec<Program>),
+        (registration, keeping, webhooks, plugins): (Registration, Keeping, Hooking, Vec<Program>),
         now: Now,
     ) -> Self {
         let environ = BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]);
@@ -226,9 +226,9 @@ impl FakeNode {
             registration: registration.clone(),
             keeping: keeping.clone(),
             webhooks: webhooks.clone(),
+            plugins: Vec::new(),
             secret: [7; 32],
             extensions: Default::default(),
-            programs: programs.clone(),
         };
         let mut node = Self {
             gaffer: Gaffer::new(setup),
@@ -250,7 +250,7 @@ impl FakeNode {
             busy: false,
             hashes: VecDeque::new(),
             webhooks,
-            programs,
+            plugins,
         };
         node.gaffer.begin(legacy, files, now);
         node.settle();
@@ -303,8 +303,8 @@ impl FakeNode {
         let registration = self.registration.clone();
         let keeping = self.keeping.clone();
         let webhooks = self.webhooks.clone();
-        let programs = self.programs.clone();
-        let read = Configuration { jobs: files, registration, keeping, webhooks, programs };
+        let plugins = self.plugins.clone();
+        let read = Configuration { jobs: files, registration, keeping, webhooks, plugins };
         self.gaffer.reconfigured(Ok(read), self.now);
         self.settle();
     }

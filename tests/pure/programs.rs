@@ -12,6 +12,7 @@ use gaffer::front::rights::Permissions;
 use gaffer::node::keys::door::Keeping;
 use gaffer::node::machine::Machine as _;
 use gaffer::node::programs::manifest::Manifest;
+use gaffer::node::plugins::Plugin;
 use gaffer::node::programs::Program;
 use gaffer::supervisor::name::JobName;
 use gaffer::supervisor::spec::JobEntry;
@@ -27,9 +28,12 @@ fn permissions(value: &Value) -> Permissions {
     Permissions::read(value).expect("sound")
 }
 
-fn program(manifest: &Value, granted: &Value) -> Program {
+fn program(manifest: &Value, granted: &Value) -> Plugin {
     let manifest = Manifest::read("hello", manifest.to_string().as_bytes()).expect("sound");
-    Program { manifest, granted: permissions(granted), socket: Some("/state/hello".into()) }
+    let socket = Some("/state/hello".into());
+    let program = Some(Program { manifest, granted: permissions(granted), socket });
+    let (name, directory) = ("hello".into(), "/plugins/hello".into());
+    Plugin { name, directory, site: None, manifest: None, program, faults: Vec::new() }
 }
 
 fn job(name: &str, config: &Value) -> JobEntry {
@@ -394,13 +398,13 @@ fn a_program_answers_only_so_much_at_a_time_and_none_when_it_is_down() {
 #[test]
 fn another_configuration_makes_another_program_of_it() {
     let (mut node, _) = node();
-    node.programs = Vec::new();
+    node.plugins = Vec::new();
     node.reconfigure(vec![job("site.web", &json!({"cmd": "web"}))]);
     assert!(node.gaffer.view_program("hello", start()).is_none());
     let conn = get(&mut node, "/_plugin/hello/api/hello/x");
     assert!(answer(&mut node, conn).starts_with("HTTP/1.1 404 "));
     let manifest = json!({"name": "hello", "program": "run", "routes": {"GET /new": "nothing"}});
-    node.programs = vec![program(&manifest, &json!({}))];
+    node.plugins = vec![program(&manifest, &json!({}))];
     node.reconfigure(jobs());
     get(&mut node, "/_plugin/hello/api/new");
     assert_eq!(node.dialled.len(), 1);

@@ -133,7 +133,8 @@ impl Builder {
         let setup = boot::setup(&settings, &options, environ.clone(), node, boot_id)?;
         let (keeping, webhooks) =
             (keeping::of(&settings)?, webhooks::of(&config.hooks, settings.webhook_queue));
-        let setup = Setup { registration, keeping, webhooks, extensions: self.extensions, ..setup };
+        let (extensions, plugins) = (self.extensions, config.plugins);
+        let setup = Setup { registration, keeping, webhooks, extensions, plugins, ..setup };
         let spawner =
             Spawner::new(None).map_err(|errno| format!("cannot start processes: {errno}"))?;
         let files = match keeps {
@@ -190,6 +191,12 @@ fn check_routes(extensions: &Extensions) -> Result<(), Error> {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if !pattern.starts_with('/') || below {
             return Err(Error::new(format!("the route {pattern:?} cannot be reached")));
+        }
+        if pattern.contains("/*") {
+            let instead = "what no route has is asked of the applications";
+            return Err(Error::new(format!(
+                "the route {pattern:?} leaves its end open; {instead}"
+            )));
         }
         if !known.insert((method.name(), shape(pattern))) {
             return Err(Error::new(format!(

@@ -59,6 +59,12 @@ impl Config {
         self.option("state-dir", path.as_ref().display().to_string())
     }
 
+    /// Has the plugins of this directory. Their paths begin with the prefix of the node, if it has one.
+    #[must_use]
+    pub fn plugins_dir(self, path: impl AsRef<Path>) -> Self {
+        self.option("plugins-dir", path.as_ref().display().to_string())
+    }
+
     /// Reads this `gafferd.ini`. What is said beside it wins over it.
     #[must_use]
     pub fn file(self, path: impl AsRef<Path>) -> Self {

@@ -14,7 +14,7 @@ use crate::wire::http::Method;
 use crate::wire::json;
 
 /// What a program says of itself.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
     /// Its name, which is that of its folder.
     pub name: String,

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use serde_json::{json, Map, Value};
 
 use super::keys::caller::Caller;
+use super::plugins::Plugin;
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, StreamNo};
 use crate::front::rights::Permissions;
@@ -28,7 +29,7 @@ use talk::Talk;
 pub const SESSION: &str = "_plugin";
 
 /// A program, as the configuration has it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     /// What it says of itself.
     pub manifest: Manifest,
@@ -72,9 +73,9 @@ struct Tally {
 
 impl Programs {
     /// There are these from now on. What has become of one that was there before is known still.
-    pub fn configure(&mut self, programs: Vec<Program>) {
+    pub fn configure(&mut self, plugins: &[Plugin]) {
         let mut before = std::mem::take(&mut self.known);
-        for program in programs {
+        for program in plugins.iter().filter_map(|plugin| plugin.program.clone()) {
             let mut router = Router::default();
             for (number, route) in program.manifest.routes.iter().enumerate() {
                 router.add(route.method, &route.pattern, number);

@@ -131,16 +131,9 @@ impl Gaffer {
         self.reply(session, text(&hello), now);
     }
 
-    /// Takes what a process wrote; whether that was for us.
-    pub(in crate::node) fn hear_talk(
-        &mut self,
-        id: InstanceId,
-        stream: StreamNo,
-        bytes: &[u8],
-        now: Now,
-    ) -> bool {
-        let talk = self.programs.talks.get_mut(&id).filter(|_| stream == StreamNo::STDOUT);
-        let Some(talk) = talk else { return false };
+    /// Takes what a program wrote.
+    pub(in crate::node) fn hear_talk(&mut self, id: InstanceId, bytes: &[u8], now: Now) {
+        let Some(talk) = self.programs.talks.get_mut(&id) else { return };
         let session = talk.session;
         for line in talk.input.take(bytes) {
             match line {
@@ -155,7 +148,6 @@ impl Gaffer {
                 }
             }
         }
-        true
     }
 
     /// A session said something that is no message. A program that does so again and again is killed.

@@ -145,9 +145,9 @@ fn gaffer(life: u32, seed: u64) -> Gaffer {
         boot_id: "boot".into(),
         registration: Default::default(),
         extensions: Default::default(),
-        programs: Vec::new(),
         keeping: keeping(),
         webhooks: Default::default(),
+        plugins: Vec::new(),
         secret: [0; 32],
     })
 }
