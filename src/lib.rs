@@ -132,6 +132,13 @@
 //! Folders below one directory add to the node (`node/plugins`). The daemon looks through it whenever it reads the
 //! configuration, and hands over what there is, as it does with jobs.
 //!
+//! What runs of them (`node/programs`) are jobs of the session `_plugin`, made with the others of the configuration
+//! (`daemon/programs.rs`). What such a process writes to its stdout is for the node ([`supervisor::hearer`]): it is a
+//! session of the channel that is lent out (`front/sockjs/lent.rs`), its messages carried over the streams of the process
+//! instead of a connection, so that whatever holds for clients holds for it. Requests are passed on over links, to a
+//! socket that is made before the process and outlives it (`sys/listeners.rs`). Where one of the two ends takes
+//! no more, nothing is read of the other: the shell asks before it reads (`wants_output`, `link_wants_input`).
+//!
 //! # Links
 //!
 //! A machine reaches others by `Effect::Dial`: the reactor finds the address, on a worker of its own for

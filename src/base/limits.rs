@@ -346,6 +346,8 @@ pub const WEBHOOK_REFUSALS: u32 = 20;
 /// Tests of webhooks that are waited for at a time.
 pub const WEBHOOK_TESTS: usize = 8;
 
+/// Longest path of a unix socket (unix(7)).
+pub const SOCKET_PATH: usize = 107;
 /// Longest text of a plugin's manifest,
 pub const PLUGIN_TEXT: usize = 1024;
 /// most events that it names,
@@ -356,9 +358,10 @@ pub const PLUGIN_ROUTES: usize = 256;
 pub const PLUGIN_INVALID: u64 = 100;
 /// Requests that one plugin answers at a time.
 pub const FORWARDS: usize = 64;
-/// How long a plugin has until its answer begins.
+/// How long a plugin has until its answer begins, or is whole if it is short.
 pub const FORWARD_PATIENCE: Duration = Duration::from_secs(30);
-/// What is held of an answer of a plugin that its client has no room for yet.
+/// What is held of an answer of a plugin that its client has no room for yet. One that is no longer is short: it
+/// is told with its length.
 pub const FORWARD_BUFFER: usize = 64 * 1024;
 
 // --- etcd ----------------------------------------------------------------------------------------

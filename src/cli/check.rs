@@ -19,7 +19,7 @@ use crate::daemon::options::Options;
 use crate::daemon::paths::Surroundings;
 use crate::daemon::settings::Settings;
 use crate::daemon::tls::TlsSettings;
-use crate::daemon::{config, host, text_file, webhooks};
+use crate::daemon::{config, host, programs, text_file, webhooks};
 use crate::node::gaffer::Gaffer;
 use crate::supervisor::name::{check_session, DEFAULT_SESSION};
 use crate::sys::users;
@@ -293,6 +293,7 @@ fn in_ini(texts: &Texts, here: &Here) -> Result<(), String> {
     let jobs = table.jobs(&mut Vec::new())?;
     loading::sound(&here.gaffer, &jobs)?;
     let section = table.section("gaffer");
+    programs::check(&table)?;
     TlsSettings::read(&Options::default(), &table, &mut Vec::new())?;
     webhooks::read(&table)?;
     Settings::read(&Options::default(), section, &surroundings).map(drop)
@@ -385,8 +386,10 @@ mod tests {
         );
         begins("Procfile", "# nothing\n", &["0: no \"name: command\""]);
         begins(".env", "A=1\nb c\nD=\"x\nE=1\n!\n", &["2: ", "3: ", "5: "]);
-        let ini = "[job:a]\ncmd = x\nnumprocesses = y\nfoo = 1\n[gaffer]\nbnd = 1\n";
-        begins("g.ini", ini, &["3: numprocesses", "4: unknown key", "6: unknown key"]);
+        let ini = "[job:a]\ncmd = x\nnumprocesses = y\nfoo = 1\n[gaffer]\nbnd = 1\n\
+            [plugin:x]\ncmd = y\nnice = 30\n";
+        let faults = ["3: numprocesses", "4: unknown key", "6: unknown key", "8: cmd", "9: nice"];
+        begins("g.ini", ini, &faults);
         let json = "{\"jobs\": [\n{\"name\": \"a\", \"cmd\": \"[{\"},\n{\"name\": \"b\"},\n\n1]}";
         begins("j.json", json, &["3: job 2 (b): cmd is missing", "5: job 3: expected an object"]);
         begins("j.json", "{\n{", &["2: "]);

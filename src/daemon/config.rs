@@ -9,6 +9,7 @@ use super::ini_jobs::{Section, Table};
 use super::job_files::{json_jobs, Application};
 use super::options::Options;
 use super::paths::Surroundings;
+use super::programs::{self, Ground};
 use super::settings::Settings;
 use super::text_file::{check_directory, check_named, check_place, read, TextFile};
 use super::tls::{Reading, TlsSettings};
@@ -83,8 +84,11 @@ impl Config {
             }
             jobs.extend(json_jobs(path, &read(path)?, DEFAULT_SESSION)?);
         }
-        let plugins = plugins_of(origins, &settings, main.as_deref(), &mut warnings)?;
-        Ok(Self { settings, tls, jobs: unique(jobs)?, hooks, plugins, warnings })
+        let mut plugins = plugins_of(origins, &settings, main.as_deref(), &mut warnings)?;
+        let ground = Ground { state_dir: &settings.state_dir, root: origins.root };
+        let running = programs::of(&mut plugins, &table, &ground, &mut warnings)?;
+        let jobs = running.into_iter().chain(unique(jobs)?).collect();
+        Ok(Self { settings, tls, jobs, hooks, plugins, warnings })
     }
 }
 

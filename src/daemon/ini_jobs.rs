@@ -88,6 +88,11 @@ impl Table {
         &mut self.sections[index]
     }
 
+    /// All of them.
+    pub fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
     /// The section of this name.
     pub fn section(&self, name: &str) -> Option<&Section> {
         self.places.get(name).and_then(|index| self.sections.get(*index))
@@ -167,6 +172,7 @@ fn kind(section: &Section, warnings: &mut Vec<String>) -> Result<Kind, String> {
         match prefix {
             "job" | "process" => return name().map(Kind::Job),
             "env" => return name().map(Kind::Env),
+            "plugin" => return Ok(Kind::Other),
             _ => {}
         }
     }
@@ -177,7 +183,8 @@ fn kind(section: &Section, warnings: &mut Vec<String>) -> Result<Kind, String> {
         warnings.push(format!("{place}: [{}] has no effect in this version", section.name));
         return Ok(Kind::Other);
     }
-    let known = ["job", "process", "env"].into_iter().chain(OF_THE_DAEMON).chain(WITHOUT_EFFECT);
+    let known =
+        ["job", "process", "env", "plugin"].into_iter().chain(OF_THE_DAEMON).chain(WITHOUT_EFFECT);
     let prefix = section.name.split(':').next().unwrap_or_default();
     if let Some(meant) = similar::nearest(prefix, known) {
         return Err(format!(
@@ -197,7 +204,12 @@ fn job_name(text: &str) -> Result<JobName, NameError> {
     }
 }
 
-fn job(name: JobName, section: &Section, env: Option<&Section>) -> Result<JobEntry, String> {
+/// The options of a job in a section, with the variables of another; keys of these names are none.
+pub(super) fn config_of(
+    section: &Section,
+    env: Option<&Section>,
+    others: &[&str],
+) -> Result<Map<String, Value>, String> {
     let mut config = Map::new();
     let mut variables = Map::new();
     for entry in env.into_iter().flat_map(|env| &env.entries).filter(|entry| !entry.inherited) {
@@ -211,8 +223,9 @@ fn job(name: JobName, section: &Section, env: Option<&Section>) -> Result<JobEnt
             variables.insert(variable, Value::from(entry.value.as_str()));
             continue;
         }
-        if entry.key == "name" || entry.inherited && spec_keys::key(&entry.key).is_none() {
-            // Defaults for some sections stand in all of them.
+        let is_default = entry.inherited && spec_keys::key(&entry.key).is_none();
+        // Defaults for some sections stand in all of them.
+        if entry.key == "name" || is_default || others.contains(&entry.key.as_str()) {
             continue;
         }
         let value = spec_text::value_of_text(&entry.key, &entry.value);
@@ -222,9 +235,14 @@ fn job(name: JobName, section: &Section, env: Option<&Section>) -> Result<JobEnt
     if !variables.is_empty() {
         config.insert("env".into(), Value::Object(variables));
     }
-    config.insert("name".into(), Value::from(name.label()));
     config.entry("os_env").or_insert(Value::from(true));
     list_words(&mut config);
+    Ok(config)
+}
+
+fn job(name: JobName, section: &Section, env: Option<&Section>) -> Result<JobEntry, String> {
+    let mut config = config_of(section, env, &[])?;
+    config.insert("name".into(), Value::from(name.label()));
     let spec = spec_read::read(&config);
     let spec = spec.map_err(|error| format!("{}: {error}", place_of(&error, section, env)))?;
     let start = spec_read::wants_start(&config);
@@ -248,7 +266,11 @@ fn list_words(config: &mut Map<String, Value>) {
 }
 
 /// Where an error about a key is: at the key, or at the section that lacks it.
-fn place_of<'a>(error: &SpecError, section: &'a Section, env: Option<&'a Section>) -> &'a str {
+pub(super) fn place_of<'a>(
+    error: &SpecError,
+    section: &'a Section,
+    env: Option<&'a Section>,
+) -> &'a str {
     let key = match error {
         SpecError::Missing(_) => return &section.place,
         SpecError::Unknown { key, .. } | SpecError::Bad { key, .. } => key,

@@ -20,6 +20,7 @@ pub mod passwords;
 pub mod paths;
 pub mod places;
 pub mod plugins;
+pub mod programs;
 mod registration;
 mod servant;
 pub mod settings;

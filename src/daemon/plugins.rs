@@ -67,6 +67,7 @@ fn look_at(directory: &Path, name: &str, root: bool) -> Plugin {
         directory: directory.to_owned(),
         site: None,
         manifest: None,
+        program: None,
         faults: Vec::new(),
     };
     let found = check_name(name).and_then(|()| check_folder(directory, root));

@@ -253,8 +253,8 @@ impl Gaffer {
         let degraded = self.state.is_degraded();
         let (supervisor, door) = (&mut self.supervisor, &mut self.door);
         let webhooks = &mut self.webhooks;
-        let plugins = &self.plugins;
-        let mut ctx = Ctx { supervisor, door, webhooks, plugins, caller, now, degraded };
+        let (plugins, programs) = (&self.plugins, &self.programs);
+        let mut ctx = Ctx { supervisor, door, webhooks, plugins, programs, caller, now, degraded };
         let identity = command.identity.clone();
         let audited = commands::audited(&command);
         let result = match commands::run(&mut ctx, &command) {

@@ -221,9 +221,9 @@ impl Gaffer {
         let degraded = self.state.is_degraded();
         let (supervisor, door) = (&mut self.supervisor, &mut self.door);
         let webhooks = &mut self.webhooks;
-        let plugins = &self.plugins;
+        let (plugins, programs) = (&self.plugins, &self.programs);
         let caller = &caller;
-        let mut ctx = Ctx { supervisor, door, webhooks, plugins, caller, now, degraded };
+        let mut ctx = Ctx { supervisor, door, webhooks, plugins, programs, caller, now, degraded };
         (route.endpoint)(&mut ctx, &call)
     }
 

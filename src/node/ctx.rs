@@ -13,6 +13,7 @@ use super::keys::door::{Door, Then};
 use super::permission::Subject;
 use super::plugins::Plugins;
 use super::programs::forward::Forwarding;
+use super::programs::Programs;
 use super::reply;
 use super::webhooks::Webhooks;
 use crate::base::clock::Now;
@@ -40,6 +41,8 @@ pub struct Ctx<'a> {
     pub webhooks: &'a mut Webhooks,
     /// What stands beside the endpoints.
     pub plugins: &'a Plugins,
+    /// Those among them that are programs.
+    pub programs: &'a Programs,
     /// Who asks. What he needs to ask this he has.
     pub caller: &'a Caller,
     /// What time it is.

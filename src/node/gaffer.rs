@@ -650,11 +650,6 @@ impl Gaffer {
         })
     }
 
-    /// How it stands with a program that extends the node.
-    pub fn view_program(&self, name: &str, now: Now) -> Option<Value> {
-        self.programs.view(name, &self.supervisor, now)
-    }
-
     /// Whether the node's state cannot be written at present.
     pub fn is_degraded(&self) -> bool {
         self.state.is_degraded()

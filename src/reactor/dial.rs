@@ -575,6 +575,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_taken_of_a_link_stays_where_it_is() {
+        let name = "what_is_not_taken_of_a_link_stays_where_it_is";
+        testing::alone(&format!("reactor::dial::tests::{name}"), || {
+            let folder = tempfile::tempdir().expect("a directory");
+            let path = folder.path().join("socket");
+            let server = UnixListener::bind(&path).expect("a free path");
+            let asks = vec![dial(1, Address::Unix(path))];
+            let mut script = Script { asks, most_linked: Some(1), ..Script::default() };
+            script.links.insert(LinkId(1), Linked::default());
+            let mut reactor = reactor(script);
+            turns(&mut reactor, "it opens", |m| m.links[&LinkId(1)].opened);
+            let (mut client, _) = server.accept().expect("it is there");
+            client.set_nonblocking(true).expect("ours");
+            let mut sent = 0;
+            for _ in 0..20 {
+                while let Ok(count) = client.write(&[b'x'; 10_000]) {
+                    sent += count;
+                }
+                reactor.turn(Some(Duration::from_millis(10))).expect("a turn");
+            }
+            let received = reactor.machine.links[&LinkId(1)].received.len();
+            assert!(received > 0 && received <= limits::READ_BUFFER && received < sent);
+            drop(client);
+            reactor.turn(Some(Duration::from_millis(10))).expect("a turn");
+            reactor.machine.most_linked = None;
+            reactor.machine.dirty_links = vec![LinkId(1)];
+            turns(&mut reactor, "it has ended", |m| m.links[&LinkId(1)].closed);
+            assert_eq!(reactor.machine.links[&LinkId(1)].received.len(), sent, "nothing is lost");
+        });
+    }
+
+    #[test]
     fn each_dial_begins_with_another_address() {
         let all: Vec<SocketAddr> = (1..=3).map(|n| SocketAddr::from(([127, 0, 0, n], 1))).collect();
         let first = |link| in_turn(&all, LinkId(link))[0];

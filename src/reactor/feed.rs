@@ -164,6 +164,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_taken_stays_where_it_is_and_last_words_are_taken_all_the_same() {
+        let test = "what_is_not_taken_stays_where_it_is_and_last_words_are_taken_all_the_same";
+        testing::alone(&name(test), || {
+            let whole = 4 * 1024 * 1024;
+            let script = format!("head -c {whole} /dev/zero; kill -KILL $$");
+            let mut reactor = shell(&[("sh", &["-c", &script]), ("sh", &["-c", "exec yes"])], 0);
+            let (id, endless) = (key(0), key(1));
+            reactor.machine.most = Some(1);
+            until(&mut reactor, |script| script.heard.len() == 2);
+            let before = reactor.machine.heard.clone();
+            for _ in 0..20 {
+                reactor.turn(Some(Duration::from_millis(10))).expect("a turn");
+            }
+            assert_eq!(reactor.machine.heard, before, "it was read on");
+            reactor.machine.most = Some(whole);
+            reactor.machine.wanted = vec![(id, StreamNo::STDOUT)];
+            until(&mut reactor, |script| script.ended == [id]);
+            assert_eq!(reactor.machine.heard[&id], whole, "nothing is lost");
+            let heard = reactor.machine.heard[&endless];
+            let kill = Ask::Signal { id: endless, signal: Signal::KILL, whom: Whom::Leader };
+            reactor.machine.asks.push(Effect::Kernel(kill));
+            until(&mut reactor, |script| script.ended == [id, endless]);
+            assert!(reactor.machine.heard[&endless] > heard, "what was in the pipe is told");
+        });
+    }
+
+    #[test]
     fn a_custom_stream_goes_both_ways_and_ends_one_by_one() {
         testing::alone(&name("a_custom_stream_goes_both_ways_and_ends_one_by_one"), || {
             let (id, stream) = (key(0), StreamNo::FIRST_CUSTOM);

@@ -35,6 +35,10 @@ pub(super) struct Script {
     /// What each wrote, if that is kept.
     pub(super) said: BTreeMap<InstanceId, Vec<u8>>,
     pub(super) keeps: bool,
+    /// Up to how much of each is taken, where not all is,
+    pub(super) most: Option<usize>,
+    /// and of which more is taken again.
+    pub(super) wanted: Vec<(InstanceId, StreamNo)>,
     /// Which leaders have ended.
     pub(super) ended: Vec<InstanceId>,
     /// What was measured.
@@ -56,6 +60,8 @@ pub(super) struct Script {
     /// Its connections to others.
     pub(super) links: BTreeMap<LinkId, Linked>,
     pub(super) dirty_links: Vec<LinkId>,
+    /// Up to how much of what comes on each is taken, where not all is.
+    pub(super) most_linked: Option<usize>,
 }
 
 /// A connection to somebody else, and what was told of it.
@@ -168,6 +174,15 @@ impl Machine for Script {
         }
     }
 
+    fn wants_output(&self, id: InstanceId, _: StreamNo) -> bool {
+        let heard = self.heard.get(&id).copied().unwrap_or_default();
+        self.most.is_none_or(|most| heard < most)
+    }
+
+    fn take_wanted_outputs(&mut self) -> Vec<(InstanceId, StreamNo)> {
+        std::mem::take(&mut self.wanted)
+    }
+
     fn input_owed(&self, id: InstanceId, stream: StreamNo) -> &[u8] {
         self.stdins.owed(id, stream)
     }
@@ -215,6 +230,11 @@ impl Machine for Script {
 
     fn link_received(&mut self, link: LinkId, bytes: &[u8], _: Now) {
         self.links.entry(link).or_default().received.extend_from_slice(bytes);
+    }
+
+    fn link_wants_input(&self, link: LinkId) -> bool {
+        let received = self.links.get(&link).map_or(0, |link| link.received.len());
+        self.most_linked.is_none_or(|most| received < most)
     }
 
     fn link_closed(&mut self, link: LinkId, _: Now) {

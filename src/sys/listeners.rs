@@ -3,11 +3,12 @@
 //! out what its predecessor left.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::fd::{AsRawFd as _, RawFd};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 /// All of them, by their paths.
 #[derive(Default)]
@@ -23,6 +24,9 @@ impl Listeners {
     pub(super) fn get(&mut self, path: &str) -> io::Result<RawFd> {
         if let Some(listener) = self.listeners.get(path) {
             return Ok(listener.as_raw_fd());
+        }
+        if let Some(folder) = Path::new(path).parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -30,6 +30,7 @@ mod options;
 mod plugins;
 mod procfile;
 mod procs;
+mod programs;
 #[cfg(feature = "top")]
 mod pty;
 mod refusals;

@@ -208,7 +208,7 @@ impl FakeNode {
     fn whole(
         (access, console, legacy): (Access, Console, Legacy),
         files: Vec<JobEntry>,
-        (registration, keeping, webhooks, plugins): (Registration, Keeping, Hooking, Vec<Program>),
+        (registration, keeping, webhooks, plugins): (Registration, Keeping, Hooking, Vec<Plugin>),
         now: Now,
     ) -> Self {
         let environ = BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]);

@@ -120,7 +120,14 @@ mod tests {
 
     fn plugin(name: &str, site: Option<Site>) -> Plugin {
         let directory = PathBuf::from("/p").join(name);
-        Plugin { name: name.into(), directory, site, manifest: None, program: None, faults: Vec::new() }
+        Plugin {
+            name: name.into(),
+            directory,
+            site,
+            manifest: None,
+            program: None,
+            faults: Vec::new(),
+        }
     }
 
     #[test]

@@ -56,6 +56,8 @@ struct Forward {
     reader: AnswerReader,
     /// What came and is not read yet.
     input: Vec<u8>,
+    /// The head of an answer that is short, and is told with its length once it is whole.
+    head: Option<Response>,
     /// The client has the head, and what follows goes to it.
     goes_on: bool,
     /// What of the body the client has no room for yet.
@@ -143,18 +145,30 @@ impl Forward {
             }
             return Ok(if self.is_whole && self.body.is_empty() { Step::Ends } else { Step::Rest });
         }
-        let Some(head) = self.reader.head(&mut self.input).map_err(unread)? else {
-            return Ok(Step::Rest);
+        let mut is_short = true;
+        let mut response = match self.head.take() {
+            Some(head) => head,
+            None => {
+                let Some(head) = self.reader.head(&mut self.input).map_err(unread)? else {
+                    return Ok(Step::Rest);
+                };
+                if head.status < 200 {
+                    return Err("it switches to another protocol, which is not passed on".into());
+                }
+                let length = head.headers.get("content-length").and_then(|text| text.parse().ok());
+                is_short = length.is_some_and(|length: usize| length <= limits::FORWARD_BUFFER);
+                told(&head, &self.plugin)
+            }
         };
-        if head.status < 200 {
-            return Err("it switches to another protocol, which is not passed on".into());
-        }
         let done = self.reader.body(&mut self.input, &mut self.body).map_err(unread)?;
         self.is_whole |= done;
-        let mut response = told(&head, &self.plugin);
         if done && self.method != Method::Head {
             response.body = std::mem::take(&mut self.body);
             return Ok(Step::Whole(response));
+        }
+        if !done && is_short {
+            self.head = Some(response);
+            return Ok(Step::Rest);
         }
         self.goes_on = true;
         Ok(Step::Begins(response))
@@ -328,8 +342,10 @@ impl Gaffer {
         self.links.say(link, &bytes);
         self.programs.note(&plugin, |tally| tally.requests += 1);
         let reader = AnswerReader::new(method.name(), usize::MAX);
-        let (input, body, goes_on, is_whole) = (Vec::new(), Vec::new(), false, false);
-        let forward = Forward { conn, plugin, method, reader, input, goes_on, body, is_whole };
+        let (input, head, goes_on) = (Vec::new(), None, false);
+        let (body, is_whole) = (Vec::new(), false);
+        let forward =
+            Forward { conn, plugin, method, reader, input, head, goes_on, body, is_whole };
         self.forwards.by_link.insert(link, forward);
         self.forwards.by_conn.insert(conn, link);
         self.forwards.patience.set(link, now.mono + limits::FORWARD_PATIENCE);
