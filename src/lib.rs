@@ -132,6 +132,9 @@
 //! Folders below one directory add to the node (`node/plugins`). The daemon looks through it whenever it reads the
 //! configuration, and hands over what there is, as it does with jobs.
 //!
+//! The machine decides which file of a site a path means, and what of it is sent (`node/serving.rs`). A worker of
+//! its own opens it, step by step below the site and through no link ([`sys::beneath`]), and reads it piece by
+//! piece, as its client takes that (`reactor/served.rs`). What is not what it was when it was opened is not sent on.
 //! What runs of them (`node/programs`) are jobs of the session `_plugin`, made with the others of the configuration
 //! (`daemon/programs.rs`). What such a process writes to its stdout is for the node ([`supervisor::hearer`]): it is a
 //! session of the channel that is lent out (`front/sockjs/lent.rs`), its messages carried over the streams of the process
@@ -215,6 +218,7 @@
 //! - Nothing grows without a limit from [`base::limits`].
 //! - Nothing a web page can do reaches an endpoint: [`front::access`] is asked first.
 //! - Nobody does what his key does not permit: [`node::permission`] is asked before anything is done.
+//! - Nothing but a regular file below a site is served of it: [`sys::beneath`] opens no other.
 //! - Only `converge` starts processes, and only `ending` stops them.
 //! - Nothing of an answer is sent before what it promises is written to the state directory, where it
 //!   outlives the daemon; the worker has it on the disk, where it outlives the machine, soon after.

@@ -305,6 +305,14 @@ pub const PLUGINS: usize = 256;
 pub const PLUGIN_NAME: usize = 64;
 /// Longest description of a plugin's program.
 pub const PLUGIN_MANIFEST: usize = 64 * 1024;
+/// Deepest path below a site: each name of it is a step of the kernel's.
+pub const SITE_DEPTH: usize = 32;
+/// Most files of sites that are being sent at a time: each is a descriptor, and up to three pieces.
+pub const SITE_FILES: usize = 128;
+/// How much is read of one at a time.
+pub const SITE_PIECE: usize = 64 * 1024;
+/// Who took nothing for so long makes room when there are too many.
+pub const SITE_STALLED: Duration = Duration::from_secs(5);
 
 // --- webhooks ------------------------------------------------------------------------------------
 

@@ -381,6 +381,9 @@ impl Machine for Foreground {
                 | Effect::StopSampling
                 | Effect::Hash { .. }
                 | Effect::Dial { .. }
+                | Effect::OpenFile { .. }
+                | Effect::ReadFile { .. }
+                | Effect::CloseFile(_)
                 | Effect::Climb { .. }
                 | Effect::Store { .. }
                 | Effect::Search

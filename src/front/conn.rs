@@ -94,7 +94,10 @@ impl Conn {
                 None => self.close(),
             },
             // What goes on may never end, and unread requests behind it would hide the client's end.
-            State::Streaming(_) if self.input.len() + bytes.len() > limits::HTTP_INPUT_AHEAD => {
+            State::Streaming(streaming)
+                if streaming.is_endless()
+                    && self.input.len() + bytes.len() > limits::HTTP_INPUT_AHEAD =>
+            {
                 self.close();
             }
             State::Fresh
@@ -115,10 +118,12 @@ impl Conn {
     /// The peer has ended its side. Complete requests are still answered; a partial one is dropped.
     pub fn ended(&mut self, now: Now) {
         self.ended = true;
-        match self.state {
+        match &self.state {
             // Whoever reads what does not end, and ends its own side, is gone.
-            State::Discarding { .. } | State::Streaming(_) | State::Socket(_) => self.close(),
-            State::Fresh
+            State::Streaming(streaming) if streaming.is_endless() => self.close(),
+            State::Discarding { .. } | State::Socket(_) => self.close(),
+            State::Streaming(_)
+            | State::Fresh
             | State::Idle
             | State::Head(_)
             | State::Body(_)
@@ -190,16 +195,16 @@ impl Conn {
         if self.ended || self.owed.len() > limits::HTTP_OUTPUT_PAUSE {
             return false;
         }
-        match self.state {
+        match &self.state {
             State::Closed => false,
-            State::Ready(_) | State::Answering(_) | State::Socket(_) => {
+            State::Streaming(streaming) if streaming.is_endless() => true,
+            State::Streaming(_) | State::Ready(_) | State::Answering(_) | State::Socket(_) => {
                 self.input.len() < limits::HTTP_INPUT_AHEAD
             }
             State::Fresh
             | State::Idle
             | State::Head(_)
             | State::Body(_)
-            | State::Streaming(_)
             | State::Discarding { .. } => true,
         }
     }

@@ -14,7 +14,25 @@ use crate::wire::ws76::{Keys, OldSocket};
 /// An answer that goes on.
 pub(super) struct Streaming {
     persistence: Persistence,
-    chunked: bool,
+    ends: Ends,
+}
+
+/// How its end is found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    /// By its last chunk, which is empty.
+    Chunked,
+    /// By that of the connection.
+    UntilClose,
+    /// It has so many bytes more.
+    After(u64),
+}
+
+impl Streaming {
+    /// Whether nobody knows how long it is, as with what is followed.
+    pub(super) fn is_endless(&self) -> bool {
+        matches!(self.ends, Ends::Chunked | Ends::UntilClose)
+    }
 }
 
 /// A websocket.
@@ -108,13 +126,53 @@ impl Conn {
             return false;
         }
         let (head, extent) = asked.begin(response, now.wall);
-        let chunked = extent == Extent::Chunked;
-        let persistence = if chunked { asked.persistence } else { Persistence::Close };
-        self.state = State::Streaming(Streaming { persistence, chunked });
+        let (persistence, ends) = match extent == Extent::Chunked {
+            true => (asked.persistence, Ends::Chunked),
+            false => (Persistence::Close, Ends::UntilClose),
+        };
+        self.state = State::Streaming(Streaming { persistence, ends });
         self.owe(head, now);
         // A client that has ended its own side cannot be told from one that is gone.
         self.close_if_ended();
         true
+    }
+
+    /// Answers the request that was taken with a head whose body has this length and follows in pieces, by
+    /// [`Conn::send_piece`]. Gives whether there is one to follow: HEAD has none.
+    pub fn begin_sized(&mut self, response: Response, length: u64, now: Now) -> bool {
+        let State::Answering(asked) = &self.state else { return false };
+        let (persistence, reads) = (asked.persistence, asked.method != Method::Head);
+        let head = asked.begin_sized(response, length, now.wall);
+        self.owe(head, now);
+        if reads && length > 0 {
+            self.state = State::Streaming(Streaming { persistence, ends: Ends::After(length) });
+            return true;
+        }
+        self.answered(persistence, now);
+        false
+    }
+
+    /// Adds a piece to a body of known length. With the last one the answer is complete.
+    pub fn send_piece(&mut self, bytes: Vec<u8>, now: Now) {
+        let State::Streaming(Streaming { persistence, ends: Ends::After(left) }) = &mut self.state
+        else {
+            return;
+        };
+        let persistence = *persistence;
+        let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let Some(rest) = left.checked_sub(count) else { return self.give_up() };
+        *left = rest;
+        self.owe(bytes, now);
+        if rest == 0 {
+            self.answered(persistence, now);
+        }
+    }
+
+    /// What was to follow cannot be had: the connection ends, so that nobody takes what there is for all of it.
+    pub fn break_off(&mut self) {
+        if matches!(&self.state, State::Streaming(streaming) if !streaming.is_endless()) {
+            self.give_up();
+        }
     }
 
     /// Adds a piece to the body that goes on.
@@ -124,10 +182,10 @@ impl Conn {
             return;
         }
         let mut bytes = Vec::new();
-        if streaming.chunked {
-            write_chunk(pieces, &mut bytes);
-        } else {
-            bytes = pieces.concat();
+        match streaming.ends {
+            Ends::Chunked => write_chunk(pieces, &mut bytes),
+            Ends::UntilClose => bytes = pieces.concat(),
+            Ends::After(_) => return self.send_piece(pieces.concat(), now),
         }
         self.owe(bytes, now);
     }
@@ -139,8 +197,8 @@ impl Conn {
 
     /// The body that went on is complete; trailers reach clients of HTTP/1.1 only.
     pub fn end_stream_with(&mut self, trailers: &[(&'static str, String)], now: Now) {
-        let State::Streaming(Streaming { persistence, chunked }) = self.state else { return };
-        if chunked {
+        let State::Streaming(Streaming { persistence, ends }) = self.state else { return };
+        if ends == Ends::Chunked {
             let mut last = Vec::new();
             write_last_chunk(trailers, &mut last);
             self.owe(last, now);

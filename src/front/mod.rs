@@ -3,11 +3,13 @@
 
 pub mod access;
 pub mod clients;
+pub mod conditions;
 pub mod conn;
 pub mod exchange;
 mod held;
 pub mod links;
 pub mod live;
+pub mod media;
 pub mod outbox;
 pub mod passwords;
 pub mod peer;

@@ -180,6 +180,23 @@ impl Asked {
         (out, extent)
     }
 
+    /// The head of an answer whose body has this length, and is not here.
+    pub(super) fn begin_sized(
+        &self,
+        mut response: Response,
+        length: u64,
+        date: SystemTime,
+    ) -> Vec<u8> {
+        response.set_defaults();
+        let headers = &response.headers;
+        let extent = Extent::Length(usize::try_from(length).unwrap_or(usize::MAX));
+        let persistence = self.persistence;
+        let head = ResponseHead { status: response.status, headers, extent, persistence, date };
+        let mut out = Vec::with_capacity(HEAD_ROOM);
+        head.write(&mut out);
+        out
+    }
+
     /// Weak comparison with each tag of If-None-Match (RFC 9110 section 13.1.2). No tag holds a
     /// quote, so every second piece between quotes is one, whatever commas it holds.
     fn has_it_already(&self, response: &Response) -> bool {

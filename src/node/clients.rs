@@ -118,6 +118,11 @@ impl Gaffer {
                     let lines = self.logs(&wish);
                     self.give(id, lines, now);
                 }
+                Answer::File(file) => {
+                    if self.send_file(id, request, file, now) {
+                        break;
+                    }
+                }
                 Answer::Lookups => {
                     let view = self.lookups_view(now);
                     self.give(id, reply::value(&view), now);
@@ -143,6 +148,8 @@ impl Gaffer {
     pub(super) fn changed(&mut self, id: ConnId, now: Now) {
         if self.channel.owns(id) {
             self.channel.conn_changed(id, &mut self.clients, now);
+        } else if self.sendings.is_sent(id) {
+            self.read_on(id);
         } else if let Some(feed) = self.feeds.get(id) {
             if feed.form.is_socket() {
                 self.hear_socket(id, now);
@@ -292,6 +299,7 @@ impl Gaffer {
         self.clients.remove(id);
         self.drop_feed(id);
         self.forget_forward(id);
+        self.forget_file(id);
         self.waits.forget(id);
         self.forget_writers(|writer| *writer == Writer::Conn(id));
     }

@@ -11,6 +11,7 @@ use super::feeds::{Channel, Form, Source};
 use super::keys::caller::Caller;
 use super::keys::door::{Door, Then};
 use super::permission::Subject;
+use super::plugins::file::Wanted;
 use super::plugins::Plugins;
 use super::programs::forward::Forwarding;
 use super::programs::Programs;
@@ -91,6 +92,8 @@ pub enum Answer {
     Kept(Channel, u64),
     /// The lines that are kept of a job.
     Logs(LogsWish),
+    /// This file.
+    File(Wanted),
 }
 
 /// Something followed.

@@ -23,6 +23,7 @@ use super::listening::Listening;
 use super::lookups::{Lookups, Registration};
 use super::machine::{Effect, StateFile};
 use super::outputs::Outputs;
+use super::plugins::sending::Sendings;
 use super::plugins::{Plugin, Plugins};
 use super::programs::forward::Forwards;
 use super::programs::Programs;
@@ -108,6 +109,8 @@ pub struct Gaffer {
     registration: Registration,
     /// What stands beside the endpoints.
     pub(super) plugins: Plugins,
+    /// Who is sent something of that.
+    pub(super) sendings: Sendings,
     pub(super) effects: Vec<Effect>,
     /// The jobs of files as they were read last, to tell at the next reading what changed.
     files: BTreeMap<JobName, FileJob>,
@@ -221,6 +224,7 @@ impl Gaffer {
             registration: setup.registration,
             webhooks,
             plugins: Plugins::new(&prefix, setup.plugins),
+            sendings: Sendings::default(),
             hooking: setup.webhooks,
             effects: Vec::new(),
             files: BTreeMap::new(),
@@ -617,6 +621,7 @@ impl Gaffer {
             Writer::Socket(conn, _) => self.feeds.get(*conn).is_some(),
             Writer::Command(session, _) => sessions.contains(session),
         })?;
+        self.sendings.sweep(is_there)?;
         self.waits.sweep(is_there, |session| sessions.contains(session))?;
         self.aligned.sweep(|id| self.supervisor.instance(id).is_some_and(|i| i.run.is_some()))
     }
@@ -637,6 +642,7 @@ impl Gaffer {
             "topics": topics,
             "subscriptions": subscriptions,
             "feeds": feeds,
+            "files": self.sendings.len(),
             "stats_watches": self.hub.watches.len(),
             "waits": self.waits.len(),
             "passwords": self.door.waiting(),

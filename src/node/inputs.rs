@@ -7,6 +7,7 @@ use log::{debug, error, info};
 
 use super::gaffer::Gaffer;
 use super::machine::{Branch, Configuration, Effect, Machine, StateFile, Usage};
+use super::plugins::file::{Unopened, Unread, What};
 use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
@@ -162,6 +163,14 @@ impl Machine for Gaffer {
 
     fn hashed(&mut self, ticket: u64, outcome: Outcome, now: Now) {
         self.note_hashed(ticket, outcome, now);
+    }
+
+    fn file_opened(&mut self, conn: ConnId, opened: Result<What, Unopened>, now: Now) {
+        self.note_file_opened(conn, opened, now);
+    }
+
+    fn file_read(&mut self, conn: ConnId, read: Result<Vec<u8>, Unread>, now: Now) {
+        self.note_file_read(conn, read, now);
     }
 
     fn reconfigured(&mut self, read: Result<Configuration, String>, now: Now) {

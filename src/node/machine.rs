@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::keys::door::Keeping;
 use super::lookups::Registration;
+use super::plugins::file::{Unopened, Unread, Wanted, What};
 use super::plugins::Plugin;
 use super::webhooks::Hooking;
 use crate::base::address::Address;
@@ -68,6 +69,24 @@ pub enum Effect {
         /// Where to.
         address: Address,
     },
+    /// Open a file of a site for this connection; answered by `file_opened`.
+    OpenFile {
+        /// For whom, and comes back with the answer.
+        conn: ConnId,
+        /// Which.
+        file: Wanted,
+    },
+    /// Read from the file that is open for this connection; answered by `file_read`.
+    ReadFile {
+        /// Whose.
+        conn: ConnId,
+        /// From where on.
+        at: u64,
+        /// How much.
+        length: usize,
+    },
+    /// The file of this connection, open or still to be opened, is done with: nothing more is told of it.
+    CloseFile(ConnId),
     /// Everything ends: look for processes that escaped from their jobs; answered by `strayed` for
     /// each, and then by `searched`.
     Search,
@@ -311,6 +330,10 @@ pub trait Machine {
     fn stored(&mut self, _file: StateFile, _result: Result<(), Errno>, _now: Now) {}
     /// What came of a password.
     fn hashed(&mut self, _ticket: u64, _outcome: Outcome, _now: Now) {}
+    /// A file that was to be opened for a connection is, or not.
+    fn file_opened(&mut self, _conn: ConnId, _opened: Result<What, Unopened>, _now: Now) {}
+    /// What was to be read of it: as much as was asked for.
+    fn file_read(&mut self, _conn: ConnId, _read: Result<Vec<u8>, Unread>, _now: Now) {}
     /// The configuration, read again, or what is wrong with it.
     fn reconfigured(&mut self, _read: Result<Configuration, String>, _now: Now) {}
     /// Nobody reads what was to be printed.

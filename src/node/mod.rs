@@ -6,7 +6,8 @@
 //! `logs`, `stats`, `waits` and `state`. What is followed: `topics`, `history`, `hub` and `channel` (sessions),
 //! `feeds`, `following` and `api_feeds` (single connections), `watches` and `measuring` (statistics),
 //! `commands`, `stdins` and `writers` (what clients do and write). What others are told: `lookups`, `registering`,
-//! `webhooks`, `hooking`, `api_webhooks`; `listening` for jobs. What stands beside the endpoints: `plugins`.
+//! `webhooks`, `hooking`, `api_webhooks`; `listening` for jobs. What stands beside the endpoints: `plugins`,
+//! `serving`, `api_plugins`.
 //! What a host program adds: `host` and `apps`; what programs add that run as jobs: `programs`.
 //! Who may do what, and see: `masking`, `keys`, `permission`, `admission`, `api_auth`, `api_keys`, `api_users`.
 
@@ -52,6 +53,7 @@ pub mod programs;
 mod registering;
 pub mod reply;
 pub mod routes;
+mod serving;
 pub mod state;
 pub mod stats;
 pub mod stdins;

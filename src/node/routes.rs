@@ -38,6 +38,8 @@ pub const ROUTES: &[Route] = &[
     route(Method::Get, "/debug/counters", Needs::All(Manage), misc::counters),
     route(Method::Get, "/lookupds", Needs::All(Manage), misc::lookupds),
     route(Method::Get, "/plugins", Needs::All(Manage), plugins::all),
+    route(Method::Get, "/_plugin/:name", Needs::Nothing, plugins::site),
+    route(Method::Get, "/_plugin/:name/*rest", Needs::Nothing, plugins::file),
     route(Method::Get, "/auth", Needs::Nothing, auth::login),
     route(Method::Get, "/keys", Needs::Registry, keys::all),
     route(Method::Post, "/keys", Needs::Keys, keys::create),

@@ -185,7 +185,7 @@ impl Files {
                 result.err().map(|errno| (file, Err(errno)))
             }
             // That is no file's.
-            Done::Resolved(..) | Done::Hashed(..) => None,
+            Done::Resolved(..) | Done::Opened(..) | Done::Read(..) | Done::Hashed(..) => None,
         }
     }
 

@@ -12,6 +12,7 @@ pub mod files;
 mod nested;
 pub mod perform;
 pub mod sampler;
+mod served;
 mod shares;
 pub mod sockets;
 pub mod strays;

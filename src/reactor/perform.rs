@@ -4,6 +4,7 @@
 use log::{error, warn};
 
 use super::children::Adopted;
+use super::served::Told;
 use super::strays;
 use super::turn::{Farewell, Reactor};
 use super::work::Work;
@@ -67,6 +68,9 @@ impl<M: Machine> Reactor<M> {
                 | Effect::Climb { .. }
                 | Effect::Hash { .. }
                 | Effect::Dial { .. }
+                | Effect::OpenFile { .. }
+                | Effect::ReadFile { .. }
+                | Effect::CloseFile(_)
                 | Effect::Search
                 | Effect::ReadConfig
                 | Effect::Print(_)
@@ -98,6 +102,17 @@ impl<M: Machine> Reactor<M> {
                 }
             }
             Effect::Dial { link, address } => self.dial(link, address, now),
+            Effect::OpenFile { conn, file } => {
+                if let Some(told) = self.served.open(conn, file) {
+                    self.tell_of_file(told, now);
+                }
+            }
+            Effect::ReadFile { conn, at, length } => {
+                if let Some(told) = self.served.read(conn, at, length) {
+                    self.tell_of_file(told, now);
+                }
+            }
+            Effect::CloseFile(conn) => self.served.close(conn),
             Effect::Search => {
                 self.ends = true;
                 self.look_for_strays(now);
@@ -158,6 +173,13 @@ impl<M: Machine> Reactor<M> {
         }
         for stray in strays {
             self.machine.strayed(stray, now);
+        }
+    }
+
+    pub(super) fn tell_of_file(&mut self, told: Told, now: Now) {
+        match told {
+            Told::Opened(conn, opened) => self.machine.file_opened(conn, opened, now),
+            Told::Read(conn, read) => self.machine.file_read(conn, read, now),
         }
     }
 

@@ -19,6 +19,7 @@ use super::feed::Feed;
 use super::files::Files;
 pub use super::nested::Share;
 use super::sampler::Sampler;
+use super::served::Served;
 use super::sockets::{Accept, Listener, Sockets};
 use super::token::{Source, SourceId};
 use super::work::{Done, Worker};
@@ -75,6 +76,8 @@ pub struct Reactor<M: Machine> {
     pub(super) names: Worker,
     /// Hashes passwords.
     pub(super) hasher: Worker,
+    /// Reads files for clients.
+    pub(super) served: Served,
     /// What other threads want done.
     pub(super) calls: Calls<M>,
     pub(super) world: Box<dyn World>,
@@ -168,6 +171,7 @@ impl<M: Machine> Reactor<M> {
             worker: Worker::new(Arc::clone(&waker)),
             names: Worker::new(Arc::clone(&waker)),
             hasher: Worker::modest(Arc::clone(&waker)),
+            served: Served::new(Arc::clone(&waker)),
             calls: Calls::new(waker),
             world: parts.world,
             effects: VecDeque::new(),
@@ -364,8 +368,15 @@ impl<M: Machine> Reactor<M> {
         for done in self.names.take_done() {
             match done {
                 Done::Resolved(name, found) => self.resolved(name, found, now),
-                Done::Written(..) | Done::Synced(..) | Done::Hashed(..) => {}
+                Done::Written(..)
+                | Done::Synced(..)
+                | Done::Opened(..)
+                | Done::Read(..)
+                | Done::Hashed(..) => {}
             }
+        }
+        for told in self.served.take_done() {
+            self.tell_of_file(told, now);
         }
         for done in self.hasher.take_done() {
             if let Done::Hashed(ticket, outcome) = done {

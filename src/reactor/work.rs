@@ -1,5 +1,5 @@
 //! A worker thread for what would make the loop wait: writing through to the disk, or asking for the
-//! addresses of a name, or hashing a password. It is started when there is something for it, and its results come back as an
+//! addresses of a name, reading files for clients, or hashing a password. It is started when there is something for it, and its results come back as an
 //! input of the loop. Names have a worker of their own: a name server that does not answer holds no
 //! disk up, and nobody waits for it at the end; nor does one who tries many passwords.
 
@@ -13,10 +13,13 @@ use std::thread::{Builder, JoinHandle};
 
 use mio::Waker;
 
+use super::served::{self, OpenFile};
 use crate::base::error::Errno;
+use crate::base::ids::ConnId;
 use crate::base::limits;
 use crate::front::passwords::{self, Outcome, Task};
 use crate::node::machine::StateFile;
+use crate::node::plugins::file::{Unopened, Unread, Wanted};
 use crate::sys::startup;
 
 /// Something slow to do.
@@ -46,6 +49,24 @@ pub enum Work {
         /// Comes back in each address.
         port: u16,
     },
+    /// Open a file for a client.
+    Open {
+        /// Comes back with the result.
+        conn: ConnId,
+        /// Which.
+        file: Wanted,
+    },
+    /// Read from it.
+    Read {
+        /// Comes back with the result,
+        conn: ConnId,
+        /// as does this.
+        file: OpenFile,
+        /// From where on.
+        at: u64,
+        /// How much.
+        length: usize,
+    },
     /// Hash a password, or hold one against its hash.
     Hash {
         /// Comes back with the result.
@@ -63,6 +84,10 @@ pub enum Done {
     Synced(StateFile, Result<(), Errno>),
     /// The addresses of a host, or why there are none.
     Resolved((String, u16), Result<Vec<SocketAddr>, String>),
+    /// A file for a client is open, or not.
+    Opened(ConnId, Result<OpenFile, Unopened>),
+    /// What was read from it.
+    Read(ConnId, OpenFile, Result<Vec<u8>, Unread>),
     /// What came of a password.
     Hashed(u64, Outcome),
 }
@@ -157,6 +182,11 @@ fn perform(work: Work) -> Option<Done> {
         Work::Resolve { host, port } => {
             let found = resolve(&host, port);
             Some(Done::Resolved((host, port), found))
+        }
+        Work::Open { conn, file } => Some(Done::Opened(conn, served::open(&file))),
+        Work::Read { conn, file, at, length } => {
+            let read = served::read(&file, at, length);
+            Some(Done::Read(conn, file, read))
         }
         Work::Hash { ticket, task } => Some(Done::Hashed(ticket, passwords::perform(&task))),
     }

@@ -4,6 +4,7 @@
 //! No function here calls the name service switch (getpwnam(3) and its kin): in a static binary
 //! glibc loads shared objects for it and crashes. `users` reads the files itself.
 
+pub mod beneath;
 mod child;
 pub mod daemonize;
 pub mod entropy;

@@ -30,7 +30,7 @@ const NO_REQUEST = ['measures of what was loaded'];
 /** What a node is asked for to be read, with something in it at each place. */
 const GETS = (pid) => JSON.parse(patterns).map((pattern) => pattern
   .replace('#pid', pid).replace('#instance', '1').replace(':session', 't').replace(':job', 'kept')
-  .replace(':label', 'out').replace(/:part/g, 'job').replace(':key', 'k').replace(':user', 'u'));
+  .replace(':label', 'out').replace(/:part/g, 'job').replace(':name', 'x').replace('*rest', '').replace(':key', 'k').replace(':user', 'u'));
 
 /** Some of it, which are answered at once. */
 const FEW = ['/', '/jobs', '/jobs/t/kept'];

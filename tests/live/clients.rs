@@ -196,6 +196,23 @@ fn pages_in_a_browser_use_their_own_node_and_no_other() {
 }
 
 #[test]
+fn a_site_in_a_browser_shows_live_statistics_over_sockjs() {
+    let (Some(program), Some(_)) = (tool("node"), tool("chromium")) else { return };
+    let folder = Folder::new().args(&["-p", "@plugins"]);
+    for name in ["index.html", "style.css", "live.js"] {
+        let text = std::fs::read_to_string(scripts().join("site").join(name)).expect("it is there");
+        folder.write(&format!("plugins/live/_site/{name}"), &text);
+    }
+    let library = installed().join("node/node_modules/sockjs-client/dist/sockjs.min.js");
+    let library = std::fs::read_to_string(library).expect("it is installed");
+    folder.write("plugins/live/_site/sockjs.min.js", &library);
+    let mut node = folder.start();
+    run(&program, "site.js", &url(&node), node.os_pid, &[]);
+    node.stop();
+    node.assert_nothing_left();
+}
+
+#[test]
 fn pages_of_strangers_in_a_browser_read_nothing_and_start_nothing() {
     let (Some(program), Some(_)) = (tool("node"), tool("chromium")) else { return };
     let start = |args: &[&str]| Folder::new().args(args).start();

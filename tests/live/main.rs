@@ -36,6 +36,7 @@ mod pty;
 mod refusals;
 mod registration;
 mod reload;
+mod site_files;
 mod snapshots;
 mod state;
 mod terminal;

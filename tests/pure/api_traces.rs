@@ -27,7 +27,7 @@
 //! - `spawns fail exec 2`, `spawns work`; `stores fail 28`, `stores work`
 //! - `signal TERM`: the daemon gets a signal
 //! - at the top: `host NAME`, `origin URL`: who may ask; `require-key`: a key is asked for; `of-root`: the node
-//!   runs as root; `file NAME CONFIG`: a job of a file
+//!   runs as root; `file NAME CONFIG`: a job of a file; `site NAME/FILE TEXT`: a file of the site of a plugin
 //!
 //! and what comes of it, which `GOLDEN_WRITE=1` writes anew; read the difference before you keep it:
 //!
@@ -146,11 +146,14 @@ pub(crate) fn pattern_fits(pattern: &str, path: &str) -> bool {
     let (pattern, path): (Vec<&str>, Vec<&str>) =
         (pattern.split('/').collect(), path.split('/').collect());
     let fits = |(pattern, part): (&&str, &&str)| match pattern.chars().next() {
-        Some(':') => true,
+        Some(':' | '*') => true,
         Some('#') => part.parse::<u64>().is_ok(),
         _ => pattern == part,
     };
-    pattern.len() == path.len() && pattern.iter().zip(&path).all(fits)
+    let is_open = pattern.last().is_some_and(|last| last.starts_with('*'));
+    let long_enough =
+        if is_open { path.len() >= pattern.len() } else { path.len() == pattern.len() };
+    long_enough && pattern.iter().zip(&path).all(fits)
 }
 
 #[test]
@@ -203,13 +206,14 @@ struct Player<'a> {
 
 pub(crate) fn replay(text: &str, piece: &mut dyn FnMut() -> usize) -> Replay {
     let mut access = Access::default();
-    let (mut files, mut lookups) = (Vec::new(), Vec::new());
+    let (mut files, mut lookups, mut sites) = (Vec::new(), Vec::new(), Vec::new());
     for line in text.lines() {
         match line.split_once(' ') {
             Some(("host", name)) => access.hosts.push(name.to_owned()),
             Some(("origin", url)) => access.origins.push(url.to_owned()),
             Some(("file", job)) => files.push(file_job(job)),
             Some(("lookupd", name)) => lookups.push(name),
+            Some(("site", file)) => sites.push(file.split_once(' ').unwrap_or((file, ""))),
             _ => {}
         }
     }
@@ -218,7 +222,11 @@ pub(crate) fn replay(text: &str, piece: &mut dyn FnMut() -> usize) -> Replay {
     let keeping = Keeping { require_key, owners: OWNERS.into(), root };
     let (console, legacy) = (Console::default(), Legacy::default());
     let (parts, kept) = ((access, console, legacy), (registration(&lookups), keeping));
-    let node = FakeNode::begun(parts, files, kept, start());
+    let mut node = FakeNode::begun(parts, files.clone(), kept, start());
+    if !sites.is_empty() {
+        node.have_sites(&sites);
+        node.reconfigure(files);
+    }
     let mut player = Player {
         node,
         clients: Vec::new(),
@@ -295,7 +303,11 @@ impl Player<'_> {
     fn step(&mut self, word: &str, rest: &str) {
         let words: Vec<&str> = rest.split(' ').collect();
         match (word, words.as_slice()) {
-            ("" | "#" | "host" | "origin" | "file" | "lookupd" | "require-key" | "of-root", _) => {}
+            (
+                "" | "#" | "host" | "origin" | "file" | "lookupd" | "site" | "require-key"
+                | "of-root",
+                _,
+            ) => {}
             ("link", [number, what, ..]) => {
                 let text = rest.splitn(3, ' ').nth(2).unwrap_or_default();
                 self.link(number.parse().expect("a number"), what, text);

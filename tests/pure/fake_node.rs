@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -20,12 +21,14 @@ use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::keys::door::Keeping;
 use gaffer::node::lookups::Registration;
 use gaffer::node::machine::{Branch, Configuration, Effect, Machine, StateFile, Usage, Write};
-use gaffer::node::plugins::Plugin;
+use gaffer::node::plugins::file::{Unopened, Unread, Wanted, What};
+use gaffer::node::plugins::{Plugin, Site};
 use gaffer::node::webhooks::Hooking;
 use gaffer::supervisor::effect::{Ask, Start, Whom};
 use gaffer::supervisor::facts::Exit;
 use gaffer::supervisor::order::{Accounts, Host};
 use gaffer::supervisor::spec::JobEntry;
+use gaffer::sys::beneath::Fault;
 
 use crate::driven::Driven;
 
@@ -70,6 +73,13 @@ pub(crate) struct FakeNode {
     hashes: VecDeque<(u64, passwords::Task)>,
     /// To whom it posts events from then on.
     pub(crate) webhooks: Hooking,
+    /// The files below its sites, by their paths.
+    pub(crate) files: BTreeMap<PathBuf, Vec<u8>>,
+    /// Those that are open, as they were then.
+    pub(crate) open_files: BTreeMap<ConnId, (PathBuf, Vec<u8>)>,
+    /// The disk takes its time: what is asked of it is told when it is told to go on.
+    pub(crate) disk_waits: bool,
+    from_disk: VecDeque<Fact>,
     /// Its plugins from then on.
     pub(crate) plugins: Vec<Plugin>,
 }
@@ -89,6 +99,8 @@ enum Fact {
     Climbed(u64, Vec<Branch>),
     Stored(StateFile, Result<(), Errno>),
     Hashed(u64, Outcome),
+    Opened(ConnId, Result<What, Unopened>),
+    Read(ConnId, Result<Vec<u8>, Unread>),
 }
 
 /// A system with one user, who is called www.
@@ -250,6 +262,10 @@ impl FakeNode {
             busy: false,
             hashes: VecDeque::new(),
             webhooks,
+            files: BTreeMap::new(),
+            open_files: BTreeMap::new(),
+            disk_waits: false,
+            from_disk: VecDeque::new(),
             plugins,
         };
         node.gaffer.begin(legacy, files, now);
@@ -344,6 +360,68 @@ impl FakeNode {
         count
     }
 
+    /// The disk tells what was asked of it; gives how much that was.
+    pub(crate) fn disk_goes_on(&mut self) -> usize {
+        let count = self.from_disk.len();
+        self.facts.append(&mut self.from_disk);
+        self.settle();
+        count
+    }
+
+    /// Lays out files with their texts below `/plugins`, each `NAME/FILE`: folders that are nothing but sites.
+    pub(crate) fn have_sites(&mut self, files: &[(&str, &str)]) {
+        let plugins = Path::new("/plugins");
+        for (path, text) in files {
+            self.files.insert(plugins.join(path), (*text).into());
+            let name = path.split('/').next().unwrap_or_default().to_owned();
+            if self.plugins.iter().all(|plugin| plugin.name != name) {
+                let (directory, site) = (plugins.join(&name), Some(Site::Whole));
+                let (manifest, faults) = (None, Vec::new());
+                self.plugins.push(Plugin { name, directory, site, manifest, faults });
+            }
+        }
+    }
+
+    fn open_file(&mut self, conn: ConnId, file: &Wanted) {
+        let path = |more: &str| file.root.join(file.names.join("/") + more);
+        let compressed = path(".gz");
+        let gzip = file.gzip && self.files.contains_key(&compressed);
+        let path = path("");
+        let found = self.files.get(if gzip { &compressed } else { &path }).cloned();
+        let is_below = |known: &PathBuf| known.starts_with(&path);
+        let opened = match (&found, self.files.keys().any(is_below)) {
+            (None, true) => Err(Unopened::Folder),
+            (None, false) => Err(Unopened::Fault(Fault::Io(Errno(2)))),
+            (Some(bytes), _) => Ok(What {
+                length: u64::try_from(bytes.len()).expect("it is short"),
+                modified: UNIX_EPOCH + WALL - Duration::from_secs(100),
+                inode: 7,
+                gzip,
+            }),
+        };
+        let place = if gzip { compressed } else { path };
+        self.open_files.insert(conn, (place, found.unwrap_or_default()));
+        self.of_disk(Fact::Opened(conn, opened));
+    }
+
+    fn read_file(&mut self, conn: ConnId, at: u64, length: usize) {
+        let (path, before): &(PathBuf, Vec<u8>) = self.open_files.get(&conn).expect("it is open");
+        let at = usize::try_from(at).expect("it is short");
+        let path: &Path = path;
+        let read = match self.files.get(path) {
+            Some(now) if now == before => Ok(now[at..at + length].to_vec()),
+            Some(_) | None => Err(Unread::Changed),
+        };
+        self.of_disk(Fact::Read(conn, read));
+    }
+
+    fn of_disk(&mut self, fact: Fact) {
+        match self.disk_waits {
+            true => self.from_disk.push_back(fact),
+            false => self.facts.push_back(fact),
+        }
+    }
+
     fn tell(&mut self, fact: Fact) {
         let now = self.now;
         match fact {
@@ -355,6 +433,10 @@ impl FakeNode {
             Fact::Climbed(ticket, tree) => self.gaffer.climbed(ticket, tree, now),
             Fact::Stored(file, result) => self.gaffer.stored(file, result, now),
             Fact::Hashed(ticket, outcome) => self.gaffer.hashed(ticket, outcome, now),
+            Fact::Opened(conn, _) | Fact::Read(conn, _) if !self.open_files.contains_key(&conn) => {
+            }
+            Fact::Opened(conn, opened) => self.gaffer.file_opened(conn, opened, now),
+            Fact::Read(conn, read) => self.gaffer.file_read(conn, read, now),
         }
     }
 
@@ -450,6 +532,11 @@ impl FakeNode {
             Effect::Dial { link, address } => {
                 self.asked.push(format!("dial {}: {address}", link.0));
                 self.dialled.push((link, address));
+            }
+            Effect::OpenFile { conn, file } => self.open_file(conn, &file),
+            Effect::ReadFile { conn, at, length } => self.read_file(conn, at, length),
+            Effect::CloseFile(conn) => {
+                self.open_files.remove(&conn);
             }
             Effect::StopSampling => self.asked.push("stop sampling".into()),
             Effect::Exit(code) => self.asked.push(format!("exit {code}")),

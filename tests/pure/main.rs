@@ -35,6 +35,7 @@ mod registration_simulation;
 mod scenarios;
 mod seeds;
 mod simulation;
+mod site_files;
 mod sockjs_caps;
 mod sockjs_properties;
 mod sockjs_simulation;

@@ -234,7 +234,10 @@ fn every_file_imports_from_below() {
 
 fn unsafety(source: &Source) -> Vec<String> {
     let outside = source.floor() != Some("sys");
-    let is_unsafe = |(_, line): &(usize, &str)| outside && has_word(line, "unsafe");
+    // A word of what pages are told is none of the language.
+    let is_unsafe = |(_, line): &(usize, &str)| {
+        outside && has_word(&line.replace("'unsafe-inline'", ""), "unsafe")
+    };
     source.code().filter(is_unsafe).map(|(at, _)| source.at(at, "unsafe outside sys")).collect()
 }
 
@@ -347,6 +350,7 @@ fn documented(pattern: &str) -> String {
     let pattern = pattern.replace(":node", "NODE");
     let pattern = pattern.replace(":session", "S").replace(":job", "L");
     let pattern = pattern.replace(":key", "K").replace(":user", "U").replace(":hook", "HOOK");
+    let pattern = pattern.replace(":name", "NAME").replace("*rest", "…");
     pattern.replace(":label", "LABEL").replace("#pid", "P").replace("#instance", "INSTANCE")
 }
 

@@ -2,6 +2,10 @@
 //! served below `/_plugin/NAME/`. The shell finds them at the start and whenever the configuration is read;
 //! here stands what there is.
 
+pub mod answer;
+pub mod file;
+pub mod sending;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -9,6 +13,7 @@ use log::info;
 use serde_json::{json, Value};
 
 use super::programs::Program;
+use file::{Denied, Wanted};
 
 /// The first segment of the paths of plugins, behind the node's prefix.
 pub const PREFIX: &str = "_plugin";
@@ -46,12 +51,30 @@ pub enum Site {
 }
 
 impl Site {
-    /// The folder of the files, seen from that of the plugin.
+    /// The folder of the files, seen from that of the plugin, which is no symbolic link.
     pub fn folder(self) -> Option<&'static str> {
         match self {
             Self::Below => Some(SITE),
             Self::Whole => None,
         }
+    }
+}
+
+impl Plugin {
+    /// The file of its site that a path means: the names behind the plugin's own, decoded.
+    ///
+    /// # Errors
+    /// It means none that is served.
+    pub fn file(&self, rest: &[String], gzip: bool) -> Result<Wanted, Denied> {
+        let site = self.site.ok_or(Denied::Hidden)?;
+        let mut names = file::names(rest)?;
+        match site.folder() {
+            // What describes the plugin is no page of it.
+            None if names == [MANIFEST] => return Err(Denied::Hidden),
+            None => {}
+            Some(folder) => names.insert(0, folder.to_owned()),
+        }
+        Ok(Wanted { root: self.directory.clone(), names, gzip })
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod answer;
 mod body;
+mod date;
 mod encode;
 mod head;
 
@@ -18,6 +19,7 @@ use std::fmt;
 
 pub use answer::{AnswerHead, AnswerReader, Broken};
 pub use body::BodyReader;
+pub use date::parse_date;
 pub use encode::{
     imf_fixdate, phrase, write_chunk, write_last_chunk, write_switch, Extent, Persistence,
     ResponseHead,

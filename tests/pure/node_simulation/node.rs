@@ -362,6 +362,9 @@ impl World {
                 return;
             }
             Effect::Dial { .. } => panic!("it registers with nobody"),
+            Effect::OpenFile { .. } | Effect::ReadFile { .. } | Effect::CloseFile(_) => {
+                panic!("it has no sites")
+            }
             Effect::Hash { .. } => panic!("it has no users"),
             Effect::Print(_) | Effect::ReopenLog | Effect::StopSampling => return,
         };
