@@ -3,12 +3,14 @@
 //! on every kernel, and nobody who moves folders meanwhile changes it.
 
 use std::ffi::{CStr, CString};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use super::own_file::{other_writer, Trust};
+use super::users::own_uid;
 use crate::base::error::Errno;
 
 /// What a path leads to.
@@ -27,6 +29,8 @@ pub enum Fault {
     Link,
     /// To a pipe, a socket or a device.
     NotAFile,
+    /// By way of what others may write, or to that, and we are root.
+    Exposed,
     /// What the kernel says.
     Io(Errno),
 }
@@ -48,8 +52,12 @@ pub fn open(root: &Path, names: &[&str]) -> Result<Found, Fault> {
     let Some((last, before)) = names.split_last() else { return Ok(Found::Folder) };
     for name in before {
         let next = step(&folder, &plain(name)?, libc::O_PATH)?;
-        match next.metadata()?.file_type() {
-            kind if kind.is_dir() => folder = next,
+        let found = next.metadata()?;
+        match found.file_type() {
+            kind if kind.is_dir() => {
+                check_writers(&found)?;
+                folder = next;
+            }
             kind if kind.is_symlink() => return Err(Fault::Link),
             _ => return Err(Fault::Io(Errno(libc::ENOTDIR))),
         }
@@ -69,9 +77,18 @@ pub fn open(root: &Path, names: &[&str]) -> Result<Found, Fault> {
         Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Err(Fault::Link),
         other => other?,
     };
-    match file.metadata()?.is_file() {
-        true => Ok(Found::File(file)),
+    let found = file.metadata()?;
+    match found.is_file() {
+        true => check_writers(&found).map(|()| Found::File(file)),
         false => Err(Fault::NotAFile),
+    }
+}
+
+/// What root shows to others is as trusted as what it reads itself.
+fn check_writers(found: &Metadata) -> Result<(), Fault> {
+    match own_uid() == 0 && other_writer(found, Trust::NoGroup).is_some() {
+        true => Err(Fault::Exposed),
+        false => Ok(()),
     }
 }
 
@@ -98,7 +115,7 @@ mod tests {
     use super::*;
     use std::fs;
     use std::io::Read as _;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{symlink, PermissionsExt as _};
     use std::os::unix::net::UnixListener;
     use std::process::Command;
 
@@ -169,6 +186,18 @@ mod tests {
         }
         assert_eq!(led(&at("link"), &["sub", "b"]), "b");
         assert_eq!(led(Path::new("/dev"), &["null"]), fault(Fault::NotAFile));
+        let open = |name: &str, mode: u32| {
+            fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).expect("ours");
+        };
+        for (name, mode, names) in
+            [("site/a", 0o666, &["a"][..]), ("site/sub", 0o777, &["sub", "b"])]
+        {
+            let text = led(&root, names);
+            open(name, mode);
+            let is_root = own_uid() == 0;
+            let end = if is_root { fault(Fault::Exposed) } else { text };
+            assert_eq!(led(&root, names), end, "{names:?} for all to write");
+        }
         let long = "n".repeat(256);
         assert_eq!(led(&root, &[&long]), fault(Fault::Io(Errno(libc::ENAMETOOLONG))));
     }

@@ -2,13 +2,16 @@
 //! larger than what is held of it.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use gaffer::base::ids::ConnId;
 use gaffer::base::limits;
 use gaffer::front::access::Access;
+use gaffer::front::conditions::{accepts_gzip, decide, Validators, Verdict};
 use gaffer::node::machine::Machine as _;
-use gaffer::node::plugins::{Plugin, Site};
+use gaffer::node::plugins::{file, Plugin, Site};
+use gaffer::wire::http::{Headers, Method};
+use proptest::prelude::*;
 
 use crate::driven::Driven as _;
 use crate::fake_node::{open, FakeNode};
@@ -338,5 +341,41 @@ fn a_site_is_for_who_goes_there_and_for_its_own_pages() {
     ] {
         let (head, _) = answer(&mut node, "GET /_plugin/below/", fields);
         assert_eq!(status(&head), code, "{fields}: {head}");
+    }
+}
+
+fn settings() -> ProptestConfig {
+    ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(settings())]
+
+    #[test]
+    fn whatever_is_asked_for_of_a_file_is_within_it(
+        range in "(bytes)?=?[0-9 ,=-]{0,30}",
+        others in prop::collection::vec((0..7usize, "[ -~]{0,40}"), 0..4),
+        length in prop_oneof![0..10u64, any::<u64>()],
+    ) {
+        let names = ["If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Accept-Encoding", "Range"];
+        let mut headers = Headers::default();
+        headers.push("Range", &range);
+        others.iter().for_each(|(at, value)| headers.push(names[*at], value));
+        let validators = Validators { tag: "\"t\"".into(), modified: UNIX_EPOCH };
+        if let Verdict::Part(part) = decide((Method::Get, &headers), &validators, length, UNIX_EPOCH) {
+            prop_assert!(part.start < part.end && part.end <= length, "{part:?} of {length}");
+        }
+        accepts_gzip(&headers);
+    }
+
+    #[test]
+    fn no_names_lead_back(rest in prop::collection::vec("(\\.{0,3}|[a./\\\\%\u{0}]{0,4})", 0..6)) {
+        if let Ok(names) = file::names(&rest) {
+            prop_assert!(!names.is_empty());
+            for name in names {
+                prop_assert!(!name.is_empty() && !name.starts_with('.'), "{name:?}");
+                prop_assert!(!name.contains(['/', '\\', '\0']), "{name:?}");
+            }
+        }
     }
 }

@@ -87,6 +87,10 @@ pub fn not_found(request: &Request, why: Unopened) -> Response {
         Unopened::Fault(Fault::NotAFile) => {
             return Response::error(403, Some("this is no regular file"));
         }
+        Unopened::Fault(Fault::Exposed) => {
+            let why = "others may write this, and gafferd runs as root; chmod go-w it";
+            return Response::error(403, Some(why));
+        }
         Unopened::Fault(Fault::Io(errno)) => errno,
     };
     match errno {

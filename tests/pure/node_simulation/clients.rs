@@ -200,7 +200,7 @@ fn request(random: &mut Random) -> Vec<u8> {
         &["", "", "", "?wait=running&timeout=3", "?wait=stopped&timeout=2", "?wait=x"],
     );
     let pid = random.below(40);
-    let (method, path, body) = match random.below(22) {
+    let (method, path, body) = match random.below(24) {
         0..=3 => ("POST", format!("/jobs/{session}{wait}"), config(label, random).to_string()),
         4 => ("PUT", format!("/jobs/{job}{wait}"), config(label, random).to_string()),
         5 => ("DELETE", format!("/jobs/{job}{wait}"), String::new()),
@@ -225,6 +225,10 @@ fn request(random: &mut Random) -> Vec<u8> {
             pick(random, &["/", "/jobs", "/pids", "/sessions", "/%ff", "/no"]).to_owned(),
             String::new(),
         ),
+        21 | 22 => {
+            let file = pick(random, &["", "/", "/a", "/a/b/", "/../a", "/a%00"]);
+            ("GET", format!("/_plugin/site{file}"), String::new())
+        }
         _ => ("POST", "/jobs/a".to_owned(), pick(random, &["{", "[]", "{\"cmd\": 1}"]).to_owned()),
     };
     let last = if random.below(6) == 0 { "Connection: close\r\n" } else { "" };

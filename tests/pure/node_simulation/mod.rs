@@ -9,6 +9,7 @@ mod followers;
 mod live;
 mod node;
 mod sessions;
+mod sites;
 mod wire;
 mod words;
 

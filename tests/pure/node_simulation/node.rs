@@ -26,6 +26,7 @@ use gaffer::supervisor::spec::JobEntry;
 
 use super::clients::{Client, Fate};
 use super::followers::Live;
+use super::sites::{plugins, SlowSite};
 use super::words::Written;
 use crate::fake_node::OWNERS;
 use crate::simulation::kernel::{Fact, FakeKernel};
@@ -36,6 +37,8 @@ pub(crate) struct World {
     pub(crate) node: Gaffer,
     pub(crate) kernel: FakeKernel,
     pub(crate) disk: Disk,
+    /// A plugin's, and what was asked of it.
+    pub(super) site: SlowSite,
     pub(crate) clients: Vec<Client>,
     /// Whether there are clients that stay.
     pub(crate) lively: bool,
@@ -147,7 +150,7 @@ fn gaffer(life: u32, seed: u64) -> Gaffer {
         extensions: Default::default(),
         keeping: keeping(),
         webhooks: Default::default(),
-        plugins: Vec::new(),
+        plugins: plugins(),
         secret: [0; 32],
     })
 }
@@ -171,6 +174,7 @@ impl World {
             node: gaffer(1, seed),
             kernel: FakeKernel::new(seed ^ 0x5EED),
             disk: Disk::default(),
+            site: SlowSite::default(),
             clients: Vec::new(),
             lively: false,
             live: Vec::new(),
@@ -231,6 +235,7 @@ impl World {
         // Now and then a turn has time for few new processes, or for none.
         let few = usize::try_from(self.random.below(3)).expect("few");
         self.starts_left = if self.random.below(4) == 0 { few } else { usize::MAX };
+        self.tell_of_site();
         // What was asked for before this turn's facts meets the kernel of before them.
         self.perform_all(usize::MAX);
         for fact in self.kernel.on_time(self.now) {
@@ -243,6 +248,7 @@ impl World {
         self.feed();
         self.perform_all(usize::MAX);
         self.node.sweep().unwrap_or_else(|broken| panic!("{broken}"));
+        self.check_site();
         let whole = !self.disk.full && !self.node.is_degraded();
         if whole && std::mem::take(&mut self.disk.changed) {
             self.disk_tells_the_truth();
@@ -352,6 +358,7 @@ impl World {
                 let read = jobs.map(|jobs| Configuration {
                     jobs,
                     keeping: keeping(),
+                    plugins: plugins(),
                     ..Default::default()
                 });
                 self.node.reconfigured(read, self.now);
@@ -363,7 +370,8 @@ impl World {
             }
             Effect::Dial { .. } => panic!("it registers with nobody"),
             Effect::OpenFile { .. } | Effect::ReadFile { .. } | Effect::CloseFile(_) => {
-                panic!("it has no sites")
+                self.ask_site(effect);
+                return;
             }
             Effect::Hash { .. } => panic!("it has no users"),
             Effect::Print(_) | Effect::ReopenLog | Effect::StopSampling => return,
@@ -450,6 +458,7 @@ impl World {
         self.last_event = 0;
         self.heard.clear();
         self.dirty.clear();
+        self.site = SlowSite::default();
         self.kernel.daemon_dies();
         self.note("killed");
         self.disk.full = false;

@@ -1,0 +1,85 @@
+//! A site whose disk is slow now and then: what is asked of it is told at once, or in the next turn.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gaffer::base::error::Errno;
+use gaffer::base::ids::ConnId;
+use gaffer::node::machine::{Effect, Machine as _};
+use gaffer::node::plugins::file::{Unopened, What};
+use gaffer::node::plugins::{Plugin, Site};
+use gaffer::sys::beneath::Fault;
+
+use super::node::World;
+
+/// What the site is asked for and has not told.
+#[derive(Default)]
+pub(crate) struct SlowSite {
+    asked: VecDeque<Effect>,
+    open: BTreeSet<ConnId>,
+}
+
+/// The plugins that every life has.
+pub(super) fn plugins() -> Vec<Plugin> {
+    let (name, directory) = ("site".to_owned(), PathBuf::from("/plugins/site"));
+    let (site, manifest, faults) = (Some(Site::Below), None, Vec::new());
+    vec![Plugin { name, directory, site, manifest, faults }]
+}
+
+impl World {
+    /// Takes what is asked of the site.
+    pub(super) fn ask_site(&mut self, effect: Effect) {
+        match &effect {
+            Effect::OpenFile { conn, .. } => {
+                assert!(self.site.open.insert(*conn), "{conn:?} has a file already");
+            }
+            Effect::ReadFile { conn, .. } => {
+                assert!(self.site.open.contains(conn), "{conn:?} has no file");
+            }
+            Effect::CloseFile(closed) => {
+                self.site.open.remove(closed);
+                self.site.asked.retain(|asked| match asked {
+                    Effect::OpenFile { conn, .. } | Effect::ReadFile { conn, .. } => conn != closed,
+                    _ => true,
+                });
+                return;
+            }
+            _ => panic!("{effect:?} is nothing for a site"),
+        }
+        self.site.asked.push_back(effect);
+        if self.random.below(2) == 0 {
+            self.tell_of_site();
+        }
+    }
+
+    /// Tells all that was asked for.
+    pub(super) fn tell_of_site(&mut self) {
+        while let Some(effect) = self.site.asked.pop_front() {
+            match effect {
+                Effect::OpenFile { conn, .. } => {
+                    let length = self.random.below(200_000);
+                    let modified = self.now.wall - Duration::from_secs(1000);
+                    let what = What { length, modified, inode: 1, gzip: false };
+                    let opened = match self.random.below(6) {
+                        0 => Err(Unopened::Fault(Fault::Io(Errno(2)))),
+                        1 => Err(Unopened::Folder),
+                        _ => Ok(what),
+                    };
+                    self.node.file_opened(conn, opened, self.now);
+                }
+                Effect::ReadFile { conn, length, .. } => {
+                    self.node.file_read(conn, Ok(vec![b'x'; length]), self.now);
+                }
+                other => panic!("{other:?} is nothing for a site"),
+            }
+        }
+    }
+
+    /// Whoever is gone has no file open.
+    pub(super) fn check_site(&self) {
+        for conn in &self.site.open {
+            assert!(self.node.clients().get(*conn).is_some(), "{conn:?} is gone and has a file");
+        }
+    }
+}
