@@ -20,6 +20,7 @@
 //! │ │   lookups: links (front/)    what lookupds and etcds    │ │
 //! │ │                              are told                   │ │
 //! │ │   webhooks: links, too       to whom events are posted  │ │
+//! │ │   listeners                    jobs that are told, too  │ │
 //! │ │   outputs, stdins, stats, waits, state                  │ │
 //! │ │   door, guests               who is let in, and stays   │ │
 //! │ └─────────────────────────────────────────────────────────┘ │
@@ -75,6 +76,11 @@
 //!
 //! The other way round, what is written to a process waits in its queue (`node/stdins.rs`), and who finds
 //! that full is parked with one message (`node/writers.rs`): it is not answered, and not read.
+//!
+//! A process can be told, too. Most that listen get lines (`node/listening.rs`); those of supervisor's dialect
+//! ([`wire::listener`]) are pools that take one event at a time and answer (`node/listeners`). What they say goes to the
+//! node and to nobody else ([`supervisor::hearer`], `node/taps.rs`), and the life of instances is told them in
+//! supervisor's words ([`supervisor::phases`]).
 //!
 //! Statistics are measured while somebody watches, by clocks that all who want the same share
 //! (`node/watches.rs`). Events are kept for a while under growing numbers (`node/history.rs`), so that a
@@ -170,7 +176,7 @@
 //! | 0 [`base`] | words every floor speaks: ids, arena, timers, limits, errors |
 //! | 0 [`sys`] | the kernel, and the only unsafe code |
 //! | 1 [`tls`] | TLS without sockets: who is trusted, and sessions |
-//! | 1 [`wire`] | bytes ↔ messages: HTTP, websockets, SockJS, etcd, webhooks, JSON, INI, Procfile, .env |
+//! | 1 [`wire`] | bytes ↔ messages: HTTP, websockets, SockJS, etcd, webhooks, event listeners, JSON, INI, Procfile, .env |
 //! | 2 [`supervisor`] | pure decisions about jobs |
 //! | 3 [`front`] | connections without sockets: requests, answers, routes, who may ask, sessions |
 //! | 4 [`node`] | the machine: endpoints, outputs, statistics, state |
@@ -249,6 +255,9 @@
 //!   [`wire::webhook::fields`]
 //! - **a place where it is kept what runs where**: a [`base::address::Directory`], a party of
 //!   `node/lookups` and a store beside `lookup/store`
+//! - **processes that speak to the node**: a [`supervisor::hearer::Hearer`], and who hears them in `node/taps.rs`
+//! - **an event for listeners of supervisor**: its name in [`wire::listener::kinds`], and when it happens in
+//!   `node/listeners/happenings.rs`
 //! - **a `SockJS` transport**: its name and envelope in `wire/sockjs.rs`, its way in
 //!   `front/sockjs/serve.rs`, and a trace in `tests/golden/sockjs`
 //! - **a limit**: [`base::limits`], with its reason, and a test at it and one beyond

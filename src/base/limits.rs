@@ -296,6 +296,14 @@ pub const LISTEN: usize = 64;
 pub const EVENT_NAME: usize = 256;
 /// Most events that wait for the processes of one job that are told one at a time,
 pub const LISTEN_BUFFER: usize = 1000;
+/// and the bytes of them: as much as one process may be owed.
+pub const LISTEN_BYTES: usize = INPUT_QUEUE;
+/// Most of a process's output in one event for them,
+pub const LISTENER_PIECE: usize = 8 * 1024;
+/// the longest result that one of them answers, all of which but `OK` mean the same,
+pub const LISTENER_RESULT: usize = 64 * 1024;
+/// and how much is told of what such a process says that has no meaning.
+pub const LISTENER_GARBAGE: usize = 80;
 
 // --- plugins -------------------------------------------------------------------------------------
 

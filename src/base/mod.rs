@@ -14,3 +14,5 @@ pub mod process;
 pub mod random;
 pub mod similar;
 pub mod timers;
+#[cfg(test)]
+pub(crate) mod told;

@@ -13,7 +13,6 @@ use super::masking::{unmask, Sight};
 use super::permission::World;
 use super::programs;
 use super::reply::{self, bad_request, manager_error, no_such_job};
-use super::topics::Topic;
 use crate::base::limits;
 use crate::base::order::Account;
 use crate::front::response::Response;
@@ -139,9 +138,11 @@ pub(super) fn check_user(
         job.spec.account() == spec.account() && job.spec.capabilities == spec.capabilities
     });
     let world = World { supervisor: ctx.supervisor, door: ctx.door };
-    let may_hear = |prefix: &String| ctx.caller.may(&world.topic(&Topic::Events(prefix.clone())));
-    let hears_the_same = known.is_some_and(|job| job.spec.listen == spec.listen);
-    if !hears_the_same && !spec.listen.iter().all(may_hear) {
+    let hears_the_same = known.is_some_and(|job| {
+        job.spec.listen == spec.listen && job.spec.listen_protocol == spec.listen_protocol
+    });
+    let needs = world.hearing(spec);
+    if !hears_the_same && !needs.iter().all(|need| ctx.caller.may(need)) {
         return Err("listen: the key does not permit to see these events");
     }
     match (spec.account() != Account::default(), same) {

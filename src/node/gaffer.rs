@@ -19,6 +19,7 @@ use super::history::History;
 use super::hub::Hub;
 use super::keys::door::{Door, Keeping};
 use super::keys::secrets::Secrets;
+use super::listeners::Listeners;
 use super::listening::Listening;
 use super::lookups::{Lookups, Registration};
 use super::machine::{Effect, StateFile};
@@ -80,6 +81,8 @@ pub struct Gaffer {
     pub(super) programs: Programs,
     /// and requests that they answer.
     pub(super) forwards: Forwards,
+    /// Those that are told as supervisor does it.
+    pub(super) listeners: Listeners,
     pub(super) history: History,
     pub(super) aligned: Aligned,
     /// Runs that are over, and whose followers are still to be told.
@@ -207,6 +210,7 @@ impl Gaffer {
             listening: Listening::default(),
             programs,
             forwards: Forwards::default(),
+            listeners: Listeners::default(),
             history: History::default(),
             aligned: Aligned::default(),
             over: Vec::new(),
@@ -297,6 +301,7 @@ impl Gaffer {
         self.hook(hooking, now);
         self.start_apps(now);
         self.pump(now);
+        self.tell_listeners_begin();
     }
 
     fn restore(&mut self, key: &str, value: &Value, now: Now) -> Result<(), String> {
@@ -402,6 +407,7 @@ impl Gaffer {
                 self.searching = true;
                 self.effects.push(Effect::Search);
                 self.stop_apps(now);
+                self.tell_listeners_end();
             }
             Some(_) => warn!("{signal} again: killing what is left"),
         }
@@ -449,6 +455,7 @@ impl Gaffer {
         }
         self.keep_changed();
         self.tell_events(now);
+        self.serve_listeners();
         let ready = self.waits.take_ready(&self.supervisor, now);
         answered |= !ready.is_empty();
         answered |= self.serve_webhooks(now) | self.serve_talks(now);
@@ -476,6 +483,7 @@ impl Gaffer {
             self.end_writers(ended.id, now);
             self.listening.forget(ended.id);
             self.end_talk(ended.id);
+            self.listeners.leave(ended.id);
             self.stats.forget(ended.id);
             self.console.end_run(ended.id, &mut self.effects);
         }
@@ -498,6 +506,7 @@ impl Gaffer {
             self.tell_webhooks(&record, now);
             self.listening.note(event.job(), &self.supervisor);
             self.tell_listeners(&record);
+            self.note_for_listeners(&event, now);
             for conn in self.feeds.event(&record) {
                 self.flush_feed(conn, now);
             }
@@ -553,6 +562,7 @@ impl Gaffer {
             self.forwards.deadline(),
             self.guests.deadline(),
             self.apps.deadline(),
+            self.listeners.deadline(),
         ];
         all.into_iter().flatten().min()
     }
@@ -581,6 +591,7 @@ impl Gaffer {
         self.listening.sweep(runs)?;
         self.programs.sweep(runs)?;
         self.forwards.sweep(|conn| self.clients.get(conn).is_some())?;
+        self.listeners.sweep(runs)?;
         self.clients.sweep()?;
         self.channel.sweep(&self.clients)?;
         self.hub.sweep()?;

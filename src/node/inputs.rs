@@ -54,6 +54,7 @@ impl Machine for Gaffer {
         self.outputs.push(id, (pid, stream), bytes, now.wall);
         self.console.output(&self.supervisor, id, stream, bytes, &mut self.effects);
         self.tell_output(id, stream, bytes, now);
+        self.tell_listeners_output(id, stream, bytes);
     }
 
     fn wants_output(&self, id: InstanceId, stream: StreamNo) -> bool {
@@ -222,6 +223,7 @@ impl Machine for Gaffer {
         self.pass_forward_time(now);
         self.pass_guests_time(now);
         self.pass_app_time(now);
+        self.listeners.pass_time(now);
     }
 
     fn settle(&mut self, now: Now) {
@@ -231,6 +233,7 @@ impl Machine for Gaffer {
     fn next_start(&mut self) -> Option<Start> {
         let start = self.supervisor.next_start()?;
         self.stdins.open(start.id, &start.order);
+        self.listeners.join(start.id, &self.supervisor);
         Some(start)
     }
 
@@ -247,47 +250,21 @@ impl Machine for Gaffer {
 #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
 mod tests {
     use super::*;
-    use crate::base::order::{Account, Identity, Unfit};
     use crate::base::process::ExitStatus;
-    use crate::node::gaffer::{Legacy, Setup};
+    use crate::node::gaffer::Legacy;
     use crate::node::stdins::Full;
+    use crate::node::testing;
     use crate::supervisor::name::JobName;
-    use crate::supervisor::order::{Accounts, Host};
     use crate::supervisor::spec::JobEntry;
     use crate::supervisor::spec_read;
     use serde_json::json;
-    use std::rc::Rc;
     use std::time::UNIX_EPOCH;
 
     const IN: StreamNo = StreamNo::STDIN;
 
-    struct Nobody;
-
-    impl Accounts for Nobody {
-        fn resolve(&self, _: &Account<'_>) -> Result<Option<Identity>, Unfit> {
-            Ok(None)
-        }
-    }
-
     /// A node with one job, whose process is to be started.
     fn node(now: Now) -> Gaffer {
-        let accounts = Rc::new(Nobody);
-        let mut gaffer = Gaffer::new(Setup {
-            host: Host { environ: Rc::default(), accounts, node: "node".into() },
-            seed: 1,
-            access: Default::default(),
-            memory: 1 << 30,
-            clients: 1,
-            channel: Default::default(),
-            console: Default::default(),
-            boot_id: "boot".into(),
-            registration: Default::default(),
-            extensions: Default::default(),
-            keeping: Default::default(),
-            webhooks: Default::default(),
-            plugins: Vec::new(),
-            secret: [0; 32],
-        });
+        let mut gaffer = Gaffer::new(testing::setup());
         let config = json!({"cmd": "cat", "redirect_input": true});
         let spec = spec_read::read(config.as_object().expect("an object")).expect("valid");
         let name = JobName::parse("s.cat").expect("a name");

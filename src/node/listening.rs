@@ -10,6 +10,7 @@ use super::stdins::{Full, Stdins};
 use super::topics::has_prefix;
 use crate::base::ids::{InstanceId, StreamNo};
 use crate::supervisor::name::JobName;
+use crate::supervisor::spec::{Dialect, JobSpec};
 use crate::supervisor::Supervisor;
 use crate::wire::channel;
 
@@ -26,14 +27,13 @@ impl Listening {
     /// Something happened to a job: it may listen from now on, or no more.
     pub(super) fn note(&mut self, name: &JobName, supervisor: &Supervisor) {
         let job = supervisor.job_id(name).ok().and_then(|id| supervisor.job(id));
-        match job.map(|job| &job.spec.listen).filter(|listen| !listen.is_empty()) {
+        let listens =
+            |spec: &&JobSpec| spec.listen_protocol == Dialect::Gaffer && !spec.listen.is_empty();
+        match job.map(|job| &*job.spec).filter(listens).map(|spec| &spec.listen) {
             Some(listen) => drop(self.jobs.insert(name.clone(), listen.clone())),
             None => drop(self.jobs.remove(name)),
         }
     }
-
-    /// A process that listens says something.
-    pub(super) fn heard(&mut self, _: InstanceId, _: &[u8]) {}
 
     /// A run is over.
     pub(super) fn forget(&mut self, id: InstanceId) {

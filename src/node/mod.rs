@@ -40,6 +40,7 @@ pub mod hub;
 mod inputs;
 pub mod journal;
 pub mod keys;
+mod listeners;
 mod listening;
 mod logs;
 pub mod lookups;
@@ -59,6 +60,8 @@ pub mod stats;
 pub mod stdins;
 pub mod streams;
 mod taps;
+#[cfg(test)]
+mod testing;
 pub mod topics;
 pub mod waits;
 pub mod watches;

@@ -9,8 +9,10 @@ use crate::base::ids::Pid;
 use crate::front::response::Response;
 use crate::front::rights::{Need, Right};
 use crate::supervisor::name::JobName;
+use crate::supervisor::spec::{Dialect, JobSpec};
 use crate::supervisor::tables::Refusal;
 use crate::supervisor::Supervisor;
+use crate::wire::listener::kinds;
 
 /// What a route or a command needs, as its table says it. Whose job or session it is comes with the
 /// request; where it names none, all are meant.
@@ -174,6 +176,21 @@ impl World<'_> {
             }
             Topic::Logs(Written::Job(job, _)) => Need::Job(Right::Read, job.clone()),
             Topic::Logs(Written::Session(session)) => Need::Session(Right::Read, session.clone()),
+        }
+    }
+
+    /// What it needs to have processes of this specification hear what they are to hear.
+    pub fn hearing(&self, spec: &JobSpec) -> Vec<Need> {
+        match spec.listen_protocol {
+            Dialect::Gaffer => spec.listen.iter().map(|prefix| self.events(prefix)).collect(),
+            // These tell of all jobs, and one kind of them what those write.
+            Dialect::Supervisor => {
+                let need = |kind: &String| match kinds::is_output(kind) {
+                    true => Need::All(Right::Read),
+                    false => Need::All(Right::Manage),
+                };
+                spec.listen.iter().map(need).collect()
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use super::event::Event;
 use super::instance::{Blocker, Commit, Instance, Role, Run, State, Why};
 use super::job::{Desired, Job};
 use super::order::{OrderError, Seat};
+use super::phases::Phase;
 use super::restart::Verdict;
 use super::tables::{Supervisor, Timer};
 use crate::base::clock::Now;
@@ -103,6 +104,7 @@ impl Supervisor {
             self.begin_stop(id, why, now);
             return;
         }
+        self.enter_nothing(id);
         let removed = self.remove_instance(id);
         if let (Some(instance), Some(job)) = (removed, self.jobs.get_mut(job_id)) {
             for death in instance.deaths.iter() {
@@ -243,6 +245,8 @@ impl Supervisor {
         let verdict =
             instance.history.judge(&end.spec.rules, end.outcome, now.mono, &mut self.random);
         let subject = end.subject.clone();
+        self.enter_verdict(id, end, verdict);
+        let Some(instance) = self.instances.get_mut(id) else { return };
         match verdict {
             Verdict::Again => self.restart_first(id, now),
             Verdict::After(delay) | Verdict::Pause(delay) => {
@@ -292,6 +296,7 @@ impl Supervisor {
         }
         instance.state = State::Running;
         let job_id = instance.job;
+        self.enter(id, Phase::Running);
         let Some(job) = self.jobs.get_mut(job_id) else { return };
         if job.rolling.front() == Some(&id) {
             job.rolling.pop_front();

@@ -57,6 +57,7 @@ impl Supervisor {
                 instance.state = State::Stopped;
             }
         }
+        self.enter_asked(id);
     }
 
     /// Takes back the order for a process that is not started yet, if there is one. Nothing ran, so
@@ -71,6 +72,7 @@ impl Supervisor {
         instance.restarts -= u64::from(run.again);
         instance.run = None;
         instance.state = State::Stopped;
+        self.enter_asked(id);
         true
     }
 
@@ -287,6 +289,7 @@ impl Supervisor {
     }
 
     fn settle(&mut self, id: InstanceId, end: RunEnd, death: Death, now: Now) {
+        self.enter_end(id, &end, death.planned);
         let Some(instance) = self.instances.get_mut(id) else { return };
         let job_id = instance.job;
         let kept = matches!(instance.role, Role::Kept);

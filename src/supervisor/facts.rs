@@ -66,6 +66,7 @@ impl Supervisor {
         })));
         let early = std::mem::take(&mut run.early);
         self.tell(id, Event::Spawn);
+        self.enter_life(id);
         for signal in early {
             self.signal_leader(id, signal);
         }

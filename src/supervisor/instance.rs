@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use super::death::{Cause, Deaths};
+use super::phases::Phase;
 use super::restart::History;
 use super::spec::JobSpec;
 use crate::base::clock::Now;
@@ -22,6 +23,8 @@ pub struct Instance {
     pub role: Role,
     /// What is observed of it.
     pub state: State,
+    /// As what it is told to those who know the states of other supervisors.
+    pub phase: Phase,
     /// The run that fills it, while there is one.
     pub run: Option<Run>,
     /// What it remembers of its unplanned exits.
@@ -224,6 +227,7 @@ impl Instance {
             number,
             role,
             state: State::Stopped,
+            phase: Phase::default(),
             run: None,
             history: History::default(),
             deaths: Deaths::default(),

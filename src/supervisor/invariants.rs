@@ -117,6 +117,7 @@ impl Supervisor {
         if matches!(instance.state, State::Waiting(Blocker::RestartRate)) && !queued {
             return Err("waits for its turn, but is not in the queue".into());
         }
+        instance.phase_is_sound()?;
         let job = self.jobs.get(instance.job).ok_or("its job is gone")?;
         if !job.loaded && stopping.is_none() {
             return Err("of an unloaded job and not stopping".into());

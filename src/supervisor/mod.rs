@@ -22,6 +22,7 @@ pub mod invariants;
 pub mod job;
 pub mod name;
 pub mod order;
+pub mod phases;
 pub mod restart;
 pub mod settled;
 pub mod shutdown;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use crate::base::limits;
+use crate::wire::listener;
 
 /// The session of jobs that are named without one.
 pub const DEFAULT_SESSION: &str = "default";
@@ -91,6 +92,21 @@ impl JobName {
     /// The label.
     pub fn label(&self) -> &str {
         &self.label
+    }
+
+    /// What an instance of it is called where supervisor's names of processes are used, which have no blanks.
+    pub fn process_name(&self, number: u32) -> String {
+        listener::token(&format!("{}.{number}", self.label))
+    }
+
+    /// The same for the group that it belongs to.
+    pub fn group_name(&self) -> &str {
+        &self.session
+    }
+
+    /// Where the jobs of a session begin among all names.
+    pub(super) fn first_of(session: &str) -> Self {
+        Self { session: session.into(), label: "".into() }
     }
 }
 

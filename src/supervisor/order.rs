@@ -7,6 +7,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::expand::{expand, ExpandError};
+use super::hearer::Hearer;
 use super::name::JobName;
 use super::spec::{Command, JobSpec};
 use crate::base::environment::{Environment, Variables};
@@ -141,11 +142,32 @@ impl Host {
             }
             env.insert("PORT", port.to_string());
         }
+        if spec.hearer() == Hearer::Listening {
+            let own = [&spec.env, seat.extra].iter().any(|env| env.contains_key(SERVER_URL));
+            as_supervisor(&mut env, seat, own);
+        }
         env.insert("GAFFER_SESSION", seat.name.session());
         env.insert("GAFFER_JOB", seat.name.label());
         env.insert("GAFFER_INSTANCE", seat.number.to_string());
         env.insert(RUN_VARIABLE, self.run_mark(seat.pid));
         Ok(env)
+    }
+}
+
+/// Where event listeners of supervisor find its XML-RPC. Some look only whether there is this variable, to know
+/// that they are one.
+const SERVER_URL: &str = "SUPERVISOR_SERVER_URL";
+/// There is no XML-RPC here: who tries finds a path that says so, on this machine and on every other.
+const NO_SERVER: &str = "unix:///nonexistent/gafferd-has-no-xml-rpc";
+
+/// Adds the variables by which a process knows that supervisor's protocol is spoken with it. An address of
+/// its `own` for XML-RPC stays.
+fn as_supervisor(env: &mut Environment, seat: Seat<'_>, own: bool) {
+    env.insert("SUPERVISOR_ENABLED", "1");
+    env.insert("SUPERVISOR_PROCESS_NAME", seat.name.process_name(seat.number));
+    env.insert("SUPERVISOR_GROUP_NAME", seat.name.group_name());
+    if !own {
+        env.insert(SERVER_URL, NO_SERVER);
     }
 }
 
@@ -194,6 +216,22 @@ mod tests {
         assert_eq!(bare.env.get("PATH"), None, "os_env is off");
         let silent = order(json!({"cmd": "echo $A"})).expect("valid");
         assert_eq!(silent.args, ["os"]);
+    }
+
+    #[test]
+    fn a_listener_of_supervisor_finds_what_it_knows_and_no_xml_rpc() {
+        let url = |config: serde_json::Value| {
+            let order = order(config).expect("valid");
+            order.env.get("SUPERVISOR_SERVER_URL").map(str::to_owned)
+        };
+        let ear = |url: &str| json!({"cmd": "ear", "env": {(url): "http://mine"}, "listen": ["EVENT"], "listen_protocol": "supervisor"});
+        assert_eq!(url(ear("OTHER")).as_deref(), Some(NO_SERVER));
+        assert_eq!(url(ear("SUPERVISOR_SERVER_URL")).as_deref(), Some("http://mine"));
+        assert_eq!(url(json!({"cmd": "ear", "listen": ["exit"]})), None);
+        let made = order(ear("OTHER")).expect("valid");
+        let told = ["ENABLED", "PROCESS_NAME", "GROUP_NAME"]
+            .map(|name| made.env.get(&format!("SUPERVISOR_{name}")).map(str::to_owned));
+        assert_eq!(told, [Some("1".into()), Some("web.2".into()), Some("s".into())]);
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use super::spec::{Dialect, LISTEN_BUFFER};
-use super::spec_fields::{shown, Fields};
+use super::spec_fields::{shortened, shown, Fields};
 use super::spec_read::SpecError;
 use crate::base::limits;
+use crate::wire::listener::kinds::{self, NoKind};
 
 /// Names of events, as the dialect has them.
 pub(super) fn listen(fields: &Fields<'_>) -> Result<Vec<String>, SpecError> {
@@ -23,8 +24,29 @@ pub(super) fn listen(fields: &Fields<'_>) -> Result<Vec<String>, SpecError> {
         }
         Dialect::Supervisor => {
             keeps_streams(fields)?;
-            Ok(names.into_iter().map(str::to_owned).collect())
+            names.into_iter().map(kind).collect()
         }
+    }
+}
+
+/// A kind of supervisor's events.
+fn kind(name: &str) -> Result<String, SpecError> {
+    match kinds::kind(name) {
+        Ok(kind) => Ok(kind.to_owned()),
+        Err(NoKind::Unknown { meant: Some(meant) }) => Err(SpecError::Unknown {
+            key: format!("listen.{}", shortened(name)),
+            meant: Some(meant),
+        }),
+        Err(NoKind::Unknown { meant: None }) => Err(SpecError::Bad {
+            key: "listen".into(),
+            expects: format!("kinds of supervisor's events, such as {}", kinds::KINDS[6]),
+            found: shown(&Value::from(name)),
+        }),
+        Err(NoKind::Absent(cure)) => Err(SpecError::Bad {
+            key: "listen".into(),
+            expects: format!("other kinds of events, as {cure}"),
+            found: shown(&Value::from(name)),
+        }),
     }
 }
 
@@ -61,5 +83,26 @@ fn keeps_streams(fields: &Fields<'_>) -> Result<(), SpecError> {
             Err(bad("redirect_output", expects, found))
         }
         Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervisor::spec_read::read;
+    use serde_json::json;
+
+    #[test]
+    fn a_buffer_has_its_size_or_that_of_supervisor() {
+        let room = |value: Value| {
+            let config = json!({"cmd": "a", "listen_buffer": value});
+            read(config.as_object().expect("an object")).map(|spec| spec.listen_buffer).ok()
+        };
+        assert_eq!(room(Value::Null), Some(10));
+        let most = limits::LISTEN_BUFFER;
+        assert_eq!(
+            [room(json!(most)), room(json!(most + 1)), room(json!(0))],
+            [Some(most), None, None]
+        );
     }
 }

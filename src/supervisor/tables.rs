@@ -12,6 +12,7 @@ use super::instance::Instance;
 use super::job::Job;
 use super::name::JobName;
 use super::order::Host;
+use super::phases::Steps;
 use super::shutdown::Pace;
 use crate::base::arena::Arena;
 use crate::base::clock::Now;
@@ -47,6 +48,7 @@ pub struct Supervisor {
     pub(super) shutdown: Option<Pace>,
     pub(super) effects: Vec<Effect>,
     pub(super) events: Vec<Event>,
+    pub(super) steps: Steps,
     pub(super) ended: Vec<Ended>,
     pub(super) gone: Vec<InstanceId>,
     /// Jobs of which the specification or the intent may have changed, or which are gone.
@@ -163,6 +165,7 @@ impl Supervisor {
             shutdown: None,
             effects: Vec::new(),
             events: Vec::new(),
+            steps: Steps::default(),
             ended: Vec::new(),
             gone: Vec::new(),
             changed: BTreeSet::new(),
@@ -251,6 +254,12 @@ impl Supervisor {
     /// The names of all loaded jobs in the order of loading.
     pub fn job_names(&self) -> impl Iterator<Item = &JobName> {
         self.order.values().filter_map(|id| self.jobs.get(*id)).map(|job| &job.name)
+    }
+
+    /// Whether a job of this session is loaded.
+    pub fn has_session(&self, session: &str) -> bool {
+        let next = self.names.range(JobName::first_of(session)..).next();
+        next.is_some_and(|(name, _)| name.session() == session)
     }
 
     /// The numbers of all live runs.

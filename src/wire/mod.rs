@@ -7,6 +7,7 @@ pub mod frame;
 pub mod http;
 pub mod ini;
 pub mod json;
+pub mod listener;
 pub mod lookup;
 pub mod opening;
 pub mod procfile;

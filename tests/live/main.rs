@@ -21,6 +21,7 @@ mod http;
 #[cfg(feature = "tls")]
 mod https;
 mod keys;
+mod listeners;
 mod lookup_client;
 mod lookupd;
 mod node;

@@ -18,6 +18,7 @@ mod http_properties;
 mod http_traces;
 mod ini_oracle;
 mod keyholders;
+mod listeners;
 mod live_properties;
 mod lookup_caps;
 mod lookup_node;

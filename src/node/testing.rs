@@ -1,0 +1,36 @@
+//! A node for tests that look into it: without users, state and clients.
+
+use std::rc::Rc;
+
+use super::gaffer::Setup;
+use crate::base::order::{Account, Identity, Unfit};
+use crate::supervisor::order::{Accounts, Host};
+
+/// A system without users.
+struct Nobody;
+
+impl Accounts for Nobody {
+    fn resolve(&self, _: &Account<'_>) -> Result<Option<Identity>, Unfit> {
+        Ok(None)
+    }
+}
+
+/// What such a node is told of its world.
+pub(super) fn setup() -> Setup {
+    let accounts = Rc::new(Nobody);
+    Setup {
+        host: Host { environ: Rc::default(), accounts, node: "node".into() },
+        seed: 1,
+        access: Default::default(),
+        memory: 1 << 30,
+        clients: 1,
+        channel: Default::default(),
+        console: Default::default(),
+        boot_id: "boot".into(),
+        registration: Default::default(),
+        extensions: Default::default(),
+        keeping: Default::default(),
+        webhooks: Default::default(),
+        secret: [0; 32],
+    }
+}
