@@ -313,3 +313,52 @@ impl Gaffer {
         self.apps.hosted.iter().any(|hosted| !hosted.is_out)
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+mod tests {
+    use super::*;
+    use crate::base::told::told;
+    use crate::node::gaffer::{Legacy, Setup};
+    use crate::node::testing;
+    use std::cell::Cell;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    thread_local! {
+        static TIME: Cell<Instant> = Cell::new(Instant::now());
+    }
+
+    /// One that takes so long when it is started.
+    struct Slow(&'static str, Duration);
+
+    impl App for Slow {
+        fn name(&self) -> &str {
+            self.0
+        }
+
+        fn start(&mut self, _: &mut Node<'_>) {
+            TIME.set(TIME.get() + self.1);
+        }
+    }
+
+    /// What the log says of a node with these applications while it begins.
+    fn begun(apps: Vec<Box<dyn App>>, clock: Option<fn() -> Instant>) -> Vec<String> {
+        let extensions = Extensions { apps, clock, ..Extensions::default() };
+        let mut gaffer = Gaffer::new(Setup { extensions, ..testing::setup() });
+        let now = Now { mono: Instant::now(), wall: UNIX_EPOCH };
+        told(|| gaffer.begin(Legacy::default(), Vec::new(), now))
+    }
+
+    #[test]
+    fn one_that_is_slow_is_named_with_how_long_it_took() {
+        let one_more = limits::SLOW_TURN + Duration::from_millis(1);
+        let apps = || -> Vec<Box<dyn App>> {
+            vec![Box::new(Slow("quick", limits::SLOW_TURN)), Box::new(Slow("slow", one_more))]
+        };
+        let took = one_more.as_millis();
+        let named =
+            format!("WARN: the application slow took {took} ms; everything else had to wait");
+        assert_eq!(begun(apps(), Some(|| TIME.get())), [named]);
+        assert_eq!(begun(apps(), None), Vec::<String>::new(), "nobody knows how long it took");
+    }
+}
