@@ -53,7 +53,7 @@ impl Gaffer {
                 Happened::Said(session, text) => self.said(session, &text, now),
                 Happened::Closed(session) => {
                     debug!("channel {session:?} closed");
-                    self.note_session_over(session);
+                    self.note_session_over(session, now);
                     self.hub.forget(session);
                     self.guests.go(Guest::Session(session));
                     self.peers.remove(&session);
@@ -116,7 +116,7 @@ impl Gaffer {
             Ok(Message::Command(command)) => self.command(session, command, &caller, now),
             Err(invalid) => {
                 self.reply(session, channel::error(&invalid), now);
-                self.note_invalid(session, &invalid.detail);
+                self.note_invalid(session, &invalid.detail, now);
             }
         }
     }

@@ -67,17 +67,10 @@ impl Gaffer {
             let Some(request) = client.conn.take_request() else { break };
             let peer = client.peer;
             debug!("{peer} {} {}", request.method.name(), path_told(&request, &self.prefix));
-            let handled = match self.channel_rest(&request) {
-                Some(rest) => match self.access.admit(&request, peer) {
-                    Ok(cors) if self.has_no_place_for(&request, peer, &rest, now) => {
-                        Handled { cors, ..Answer::from(no_place()).into() }
-                    }
-                    Ok(cors) => Handled { cors, ..Answer::Channel(rest).into() },
-                    Err(refused) => Answer::from(refused).into(),
-                },
+            let Handled { answer, cors, caller } = match self.channel_rest(&request) {
+                Some(rest) => self.let_in(&request, peer, rest, now),
                 None => self.handle(&request, peer, now),
             };
-            let Handled { answer, cors, caller } = handled;
             if let Some(client) = self.clients.get_mut(id) {
                 client.cors = cors;
                 client.audited = caller.as_ref().filter(|_| changes(&request)).map(|caller| {
@@ -142,6 +135,17 @@ impl Gaffer {
             }
         }
         self.clients.touch(id);
+    }
+
+    /// Whether a request goes on to the channel, and with what.
+    fn let_in(&mut self, request: &Request, peer: Peer, rest: Vec<String>, now: Now) -> Handled {
+        match self.access.admit(request, peer) {
+            Ok(cors) if self.has_no_place_for(request, peer, &rest, now) => {
+                Handled { cors, ..Answer::from(no_place()).into() }
+            }
+            Ok(cors) => Handled { cors, ..Answer::Channel(rest).into() },
+            Err(refused) => Answer::from(refused).into(),
+        }
     }
 
     /// A connection changed: whatever has become of it is served.

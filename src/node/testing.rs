@@ -31,6 +31,7 @@ pub(super) fn setup() -> Setup {
         extensions: Default::default(),
         keeping: Default::default(),
         webhooks: Default::default(),
+        plugins: Vec::new(),
         secret: [0; 32],
     }
 }

@@ -238,7 +238,7 @@ impl FakeNode {
             registration: registration.clone(),
             keeping: keeping.clone(),
             webhooks: webhooks.clone(),
-            plugins: Vec::new(),
+            plugins: plugins.clone(),
             secret: [7; 32],
             extensions: Default::default(),
         };
@@ -377,7 +377,8 @@ impl FakeNode {
             if self.plugins.iter().all(|plugin| plugin.name != name) {
                 let (directory, site) = (plugins.join(&name), Some(Site::Whole));
                 let (manifest, faults) = (None, Vec::new());
-                self.plugins.push(Plugin { name, directory, site, manifest, faults });
+                let program = None;
+                self.plugins.push(Plugin { name, directory, site, manifest, program, faults });
             }
         }
     }

@@ -13,7 +13,7 @@ use gaffer::node::keys::door::Keeping;
 use gaffer::node::machine::Machine as _;
 use gaffer::node::plugins::Plugin;
 use gaffer::node::programs::manifest::Manifest;
-use gaffer::node::programs::Program;
+use gaffer::node::programs::{Program, SESSION};
 use gaffer::supervisor::name::JobName;
 use gaffer::supervisor::spec::JobEntry;
 use gaffer::supervisor::spec_read;
@@ -38,7 +38,8 @@ fn program(manifest: &Value, granted: &Value) -> Plugin {
 
 fn job(name: &str, config: &Value) -> JobEntry {
     let name = JobName::parse(name).expect("a name");
-    let spec = spec_read::read(config.as_object().expect("an object")).expect("sound");
+    let mut spec = spec_read::read(config.as_object().expect("an object")).expect("sound");
+    spec.is_plugin = name.session() == SESSION;
     JobEntry { name, spec: spec.into(), start: true, place: Default::default() }
 }
 

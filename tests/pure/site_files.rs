@@ -21,7 +21,8 @@ const HOST: &str = "Host: localhost:5000\r\n";
 
 fn plugin(name: &str, site: Option<Site>) -> Plugin {
     let directory = PathBuf::from("/plugins").join(name);
-    Plugin { name: name.into(), directory, site, manifest: None, faults: Vec::new() }
+    let (manifest, program, faults) = (None, None, Vec::new());
+    Plugin { name: name.into(), directory, site, manifest, program, faults }
 }
 
 /// A node with two sites, and a plugin that has none.

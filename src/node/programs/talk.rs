@@ -133,7 +133,8 @@ impl Gaffer {
 
     /// Takes what a program wrote.
     pub(in crate::node) fn hear_talk(&mut self, id: InstanceId, bytes: &[u8], now: Now) {
-        let Some(talk) = self.programs.talks.get_mut(&id) else { return };
+        let talk = self.programs.talks.get_mut(&id).filter(|talk| !talk.is_over);
+        let Some(talk) = talk else { return };
         let session = talk.session;
         for line in talk.input.take(bytes) {
             match line {
@@ -144,15 +145,16 @@ impl Gaffer {
                         detail: format!("the line is no message: {why}"),
                     };
                     self.reply(session, crate::wire::channel::error(&invalid), now);
-                    self.note_invalid(session, &invalid.detail);
+                    self.note_invalid(session, &invalid.detail, now);
                 }
             }
         }
     }
 
     /// A session said something that is no message. A program that does so again and again is killed.
-    pub(in crate::node) fn note_invalid(&mut self, session: SessionId, why: &str) {
-        let talk = self.programs.talks.iter_mut().find(|(_, talk)| talk.session == session);
+    pub(in crate::node) fn note_invalid(&mut self, session: SessionId, why: &str, now: Now) {
+        let mut talks = self.programs.talks.iter_mut();
+        let talk = talks.find(|(_, talk)| talk.session == session && !talk.is_over);
         let Some((id, talk)) = talk else { return };
         let (id, plugin) = (*id, talk.plugin.clone());
         talk.invalid += 1;
@@ -165,23 +167,27 @@ impl Gaffer {
             tally.error = Some(why.to_owned());
         });
         if count == limits::PLUGIN_INVALID {
-            self.give_up_talk(id, &format!("{count} of its lines were no messages"));
+            self.give_up_talk(id, &format!("{count} of its lines were no messages"), now);
         }
     }
 
     /// A session is over: if it was that of a program that runs, it has asked for too much without reading.
-    pub(in crate::node) fn note_session_over(&mut self, session: SessionId) {
+    pub(in crate::node) fn note_session_over(&mut self, session: SessionId, now: Now) {
         let talks = &self.programs.talks;
         let talk = talks.iter().find(|(_, talk)| talk.session == session && !talk.is_over);
         if let Some(id) = talk.map(|(id, _)| *id) {
-            self.give_up_talk(id, "it does not read the answers to what it asks");
+            self.give_up_talk(id, "it does not read the answers to what it asks", now);
         }
     }
 
-    fn give_up_talk(&mut self, id: InstanceId, why: &str) {
+    fn give_up_talk(&mut self, id: InstanceId, why: &str, now: Now) {
         let Some(talk) = self.programs.talks.get(&id) else { return };
         let plugin = talk.plugin.clone();
         error!("the plugin {plugin} is killed: {why}");
+        // Whatever else it says is for nobody.
+        let session = talk.session;
+        self.channel.take_back(session, now);
+        self.end_talk(id);
         self.programs.note(&plugin, |tally| tally.error = Some(why.to_owned()));
         let pid = self.supervisor.instance(id).and_then(|instance| instance.run.as_ref());
         if let Some(pid) = pid.map(|run| run.pid) {

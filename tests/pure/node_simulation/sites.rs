@@ -24,7 +24,8 @@ pub(crate) struct SlowSite {
 pub(super) fn plugins() -> Vec<Plugin> {
     let (name, directory) = ("site".to_owned(), PathBuf::from("/plugins/site"));
     let (site, manifest, faults) = (Some(Site::Below), None, Vec::new());
-    vec![Plugin { name, directory, site, manifest, faults }]
+    let program = None;
+    vec![Plugin { name, directory, site, manifest, program, faults }]
 }
 
 impl World {
