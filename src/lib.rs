@@ -21,6 +21,7 @@
 //! │ │                              are told                   │ │
 //! │ │   webhooks: links, too       to whom events are posted  │ │
 //! │ │   listeners                    jobs that are told, too  │ │
+//! │ │   plugins, sendings, programs  what is served beside    │ │
 //! │ │   outputs, stdins, stats, waits, state                  │ │
 //! │ │   door, guests               who is let in, and stays   │ │
 //! │ └─────────────────────────────────────────────────────────┘ │
@@ -260,6 +261,7 @@
 //!   `node/listeners/happenings.rs`
 //! - **a `SockJS` transport**: its name and envelope in `wire/sockjs.rs`, its way in
 //!   `front/sockjs/serve.rs`, and a trace in `tests/golden/sockjs`
+//! - **a type of file**: `front/media.rs`
 //! - **a limit**: [`base::limits`], with its reason, and a test at it and one beyond
 
 pub mod base;

@@ -151,7 +151,11 @@ impl Asked {
         let head = ResponseHead {
             status: response.status,
             headers: &response.headers,
-            extent: if bodiless { Extent::Bodiless } else { Extent::Length(response.body.len()) },
+            extent: if bodiless {
+                Extent::Bodiless
+            } else {
+                Extent::Length(u64::try_from(response.body.len()).unwrap_or(u64::MAX))
+            },
             persistence: self.persistence,
             date,
         };
@@ -189,7 +193,7 @@ impl Asked {
     ) -> Vec<u8> {
         response.set_defaults();
         let headers = &response.headers;
-        let extent = Extent::Length(usize::try_from(length).unwrap_or(usize::MAX));
+        let extent = Extent::Length(length);
         let persistence = self.persistence;
         let head = ResponseHead { status: response.status, headers, extent, persistence, date };
         let mut out = Vec::with_capacity(HEAD_ROOM);

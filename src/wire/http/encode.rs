@@ -21,7 +21,7 @@ pub enum Extent {
     /// It has no body, whatever its request was (204, 304).
     Bodiless,
     /// The body has so many bytes.
-    Length(usize),
+    Length(u64),
     /// The body comes in chunks, the last of which is empty.
     Chunked,
     /// The body ends with the connection, as for a client of HTTP/1.0.

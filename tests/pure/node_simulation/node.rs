@@ -26,7 +26,7 @@ use gaffer::supervisor::spec::JobEntry;
 
 use super::clients::{Client, Fate};
 use super::followers::Live;
-use super::sites::{plugins, SlowSite};
+use super::sites::{plugins, Ask as SiteAsk, SlowSite};
 use super::words::Written;
 use crate::fake_node::OWNERS;
 use crate::simulation::kernel::{Fact, FakeKernel};
@@ -369,10 +369,11 @@ impl World {
                 return;
             }
             Effect::Dial { .. } => panic!("it registers with nobody"),
-            Effect::OpenFile { .. } | Effect::ReadFile { .. } | Effect::CloseFile(_) => {
-                self.ask_site(effect);
-                return;
+            Effect::OpenFile { conn, .. } => return self.ask_site(conn, SiteAsk::Open),
+            Effect::ReadFile { conn, length, .. } => {
+                return self.ask_site(conn, SiteAsk::Read(length));
             }
+            Effect::CloseFile(conn) => return self.close_of_site(conn),
             Effect::Hash { .. } => panic!("it has no users"),
             Effect::Print(_) | Effect::ReopenLog | Effect::StopSampling => return,
         };
