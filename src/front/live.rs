@@ -438,6 +438,64 @@ mod tests {
         due.as_secs()
     }
 
+    /// A connection that waits for the answer to this request.
+    fn asking(request: &str, now: Now) -> Conn {
+        let mut conn = Conn::new(now);
+        conn.received(request.as_bytes(), now);
+        assert!(conn.take_request().is_some());
+        conn
+    }
+
+    #[test]
+    fn a_body_of_known_length_ends_with_it_and_no_other_is_taken_for_it() {
+        let now = Now { mono: Instant::now(), wall: UNIX_EPOCH };
+        let get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+        let mut conn = asking(get, now);
+        assert!(conn.begin_sized(Response::empty(200), 6, now));
+        conn.ended(now);
+        conn.send_piece(b"abc".to_vec(), now);
+        assert!(!conn.is_finished() && conn.has_room());
+        conn.send_piece(b"def".to_vec(), now);
+        assert!(conn.owed().ends_with(b"Content-Length: 6\r\n\r\nabcdef"));
+        conn.sent(conn.owed().len(), now);
+        assert!(conn.is_finished(), "it has sent no more");
+        // It may be kept for the next request, as with any answer.
+        let mut conn = asking(get, now);
+        assert!(conn.begin_sized(Response::empty(200), 1, now));
+        conn.send_piece(b"a".to_vec(), now);
+        conn.received(get.as_bytes(), now);
+        assert!(conn.take_request().is_some());
+        let mut conn = asking("GET / HTTP/1.0\r\n\r\n", now);
+        assert!(conn.begin_sized(Response::empty(200), 1, now));
+        conn.send_piece(b"a".to_vec(), now);
+        conn.sent(conn.owed().len(), now);
+        assert!(conn.is_finished());
+        for (request, length) in [("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n", 5), (get, 0)] {
+            let mut conn = asking(request, now);
+            assert!(!conn.begin_sized(Response::empty(200), length, now));
+            let text = format!("Content-Length: {length}\r\n\r\n");
+            assert!(conn.owed().ends_with(text.as_bytes()));
+        }
+        for more in [&b"abcd"[..], b""] {
+            let mut conn = asking(get, now);
+            assert!(conn.begin_sized(Response::empty(200), 3, now));
+            conn.send_piece(more.to_vec(), now);
+            conn.break_off();
+            assert!(conn.is_finished() && conn.owed().is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_sent_behind_a_request_for_a_long_body_waits() {
+        let now = Now { mono: Instant::now(), wall: UNIX_EPOCH };
+        let mut conn = asking("GET / HTTP/1.1\r\nHost: h\r\n\r\n", now);
+        assert!(conn.begin_sized(Response::empty(200), 1, now));
+        conn.received(&vec![b'x'; limits::HTTP_INPUT_AHEAD - 1], now);
+        assert!(conn.wants_input());
+        conn.received(b"xx", now);
+        assert!(!conn.wants_input() && !conn.is_finished());
+    }
+
     #[test]
     fn a_silent_peer_is_asked_and_then_given_up() {
         let (ping, silence) = (limits::WS_PING.as_secs(), limits::LIVE_SILENCE.as_secs());
