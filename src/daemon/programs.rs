@@ -134,7 +134,8 @@ fn sections(table: &Table) -> Result<BTreeMap<&str, &Section>, String> {
     let mut sections = BTreeMap::new();
     for section in table.sections() {
         let Some(name) = section.name.strip_prefix("plugin:") else { continue };
-        if let Some(first) = sections.insert(name.trim(), section) {
+        let name = name.trim();
+        if let Some(first) = sections.insert(name, section) {
             let (place, first): (&str, &Section) = (&section.place, first);
             return Err(format!("{place}: the plugin {name} stands at {} already", first.place));
         }
