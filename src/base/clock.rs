@@ -30,3 +30,26 @@ pub fn epoch_seconds(time: SystemTime) -> f64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     (since.as_secs_f64() * 1000.0).round() / 1000.0
 }
+
+/// So many seconds, if they are within these bounds, across which nothing is rounded.
+pub fn seconds_within(seconds: f64, least: Duration, most: Duration) -> Option<Duration> {
+    let bounds = least.as_secs_f64()..=most.as_secs_f64();
+    bounds.contains(&seconds).then(|| Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_beyond_a_bound_is_not_rounded_to_it() {
+        let (least, most) = (Duration::from_millis(50), Duration::from_secs(3600));
+        let within = |seconds| seconds_within(seconds, least, most);
+        assert_eq!(within(0.05), Some(least));
+        assert_eq!(within(3600.0), Some(most));
+        let beside = |number: f64, by: u64| f64::from_bits(number.to_bits().wrapping_add(by));
+        for beyond in [beside(0.05, u64::MAX), beside(3600.0, 1), f64::NAN, f64::INFINITY, -1.0] {
+            assert_eq!(within(beyond), None, "{beyond}");
+        }
+    }
+}

@@ -10,6 +10,7 @@ use super::feeds::{Form, Source};
 use super::reply::{self, bad, bad_request, manager_error};
 use super::streams::{self, NoStream};
 use super::topics::Watched;
+use crate::base::clock::seconds_within;
 use crate::base::ids::Pid;
 use crate::base::limits;
 use crate::front::response::Response;
@@ -58,21 +59,22 @@ pub fn job_stats(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response>
 }
 
 fn stats(call: &Call<'_>, watched: Watched, once: Measure) -> Result<Answer, Response> {
-    let Some(form) = form(call, Form::Continuous)?
-        .filter(|_| call.query("feed").is_ok_and(|feed| feed.is_some()))
-    else {
-        return Ok(Answer::Measure(once));
-    };
+    let form = form(call, Form::Continuous)?
+        .filter(|_| call.query("feed").is_ok_and(|feed| feed.is_some()));
     let interval = match call.query("interval")? {
         None => Duration::from_secs(1),
         Some(text) => {
             let seconds = text.parse().ok();
-            let duration = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
-            duration.and_then(checked_interval).ok_or_else(|| bad_request(&interval_expected()))?
+            let (least, most) = limits::STATS_INTERVALS;
+            let interval = seconds.and_then(|seconds| seconds_within(seconds, least, most));
+            interval.ok_or_else(|| bad_request(&interval_expected()))?
         }
     };
+    // What is wished of a feed has to be sound also where none is.
+    let heartbeat = heartbeat(call, form.unwrap_or(Form::Continuous))?;
+    let Some(form) = form else { return Ok(Answer::Measure(once)) };
     let source = Source::Stats(watched, interval);
-    Ok(Answer::Follow(Follow { source, form, heartbeat: heartbeat(call, form)?, since: None }))
+    Ok(Answer::Follow(Follow { source, form, heartbeat, since: None }))
 }
 
 /// An interval at which statistics may come.
@@ -93,15 +95,14 @@ pub fn stream(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
         Some("kept") => None,
         _ => Some(form(call, Form::Longpoll)?.ok_or_else(unknown_feed)?),
     };
+    let (since, heartbeat) = (since(call)?, heartbeat(call, form.unwrap_or(Form::Longpoll))?);
     let pid = call.pid().map_err(|refusal| manager_error(&refusal))?;
     let channel = streams::output(ctx.supervisor, pid, Some(call.part(1)));
     let channel = channel.map_err(|none| no_output(&none))?;
     let Some(form) = form else {
-        return Ok(Answer::Kept(channel, since(call)?.unwrap_or(0)));
+        return Ok(Answer::Kept(channel, since.unwrap_or(0)));
     };
-    let source = Source::Output(channel);
-    let follow = Follow { source, form, heartbeat: heartbeat(call, form)?, since: since(call)? };
-    Ok(Answer::Follow(follow))
+    Ok(Answer::Follow(Follow { source: Source::Output(channel), form, heartbeat, since }))
 }
 
 fn no_output(none: &NoStream) -> Response {

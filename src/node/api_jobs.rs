@@ -13,6 +13,7 @@ use super::masking::{unmask, Sight};
 use super::permission::World;
 use super::programs;
 use super::reply::{self, bad_request, manager_error, no_such_job};
+use crate::base::clock::seconds_within;
 use crate::base::limits;
 use crate::base::order::Account;
 use crate::front::response::Response;
@@ -24,6 +25,7 @@ use crate::supervisor::spec_read::{self, SpecError};
 use crate::supervisor::tables::Refusal;
 use crate::supervisor::verbs::Scale;
 use crate::supervisor::Supervisor;
+use crate::wire::json::whole;
 
 /// `GET /sessions`: their names, in the order in which they appeared.
 pub fn sessions(ctx: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
@@ -222,7 +224,7 @@ pub fn scale(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
 /// Reads a wish to scale: a number adds, whatever its form; only `=N` sets.
 pub fn scale_of(value: &Value) -> Option<Scale> {
     match value {
-        Value::Number(number) => number.as_i64().map(Scale::By),
+        Value::Number(_) => whole(value).map(Scale::By),
         Value::String(text) => {
             let digits = |text: &str| {
                 let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -317,8 +319,7 @@ pub fn commit(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
 }
 
 fn seconds(value: &Value) -> Option<Duration> {
-    let duration = Duration::try_from_secs_f64(value.as_f64()?).ok()?;
-    (duration <= limits::CONFIGURED_TIME).then_some(duration)
+    seconds_within(value.as_f64()?, Duration::ZERO, limits::CONFIGURED_TIME)
 }
 
 /// `POST /jobs/S/L/restart`: restarts its instances one after the other.

@@ -23,6 +23,7 @@ use crate::supervisor::spec_read;
 use crate::supervisor::spec_read::signal_of;
 use crate::supervisor::tables::Refusal;
 use crate::wire::channel::Command;
+use crate::wire::json::whole;
 
 /// What a command comes to.
 pub enum Outcome {
@@ -244,7 +245,7 @@ impl Args<'_> {
 
     fn pid(&self) -> Result<Pid, Failure> {
         let value = self.need("pid")?;
-        let number = value.as_u64();
+        let number = whole(value).and_then(|number| u64::try_from(number).ok());
         number
             .map(Pid)
             .ok_or_else(|| bad(format!("pid: expected a process's number, found {value}")))

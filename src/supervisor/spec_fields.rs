@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::spec_keys::key;
 use super::spec_read::SpecError;
 use crate::base::{limits, similar};
+use crate::wire::json::whole;
 
 /// Access to an object's members by type. A member that is null is one that is not there.
 pub(super) struct Fields<'a> {
@@ -58,7 +59,7 @@ impl<'a> Fields<'a> {
         max: i64,
     ) -> Result<Option<T>, SpecError> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        let number = value.as_i64().filter(|n| (min..=max).contains(n));
+        let number = whole(value).filter(|n| (min..=max).contains(n));
         let number = number.and_then(|n| T::try_from(n).ok());
         number
             .map(Some)

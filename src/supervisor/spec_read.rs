@@ -17,6 +17,7 @@ use crate::base::limits;
 use crate::base::order::Rlimit;
 use crate::base::process::Signal;
 use crate::base::similar;
+use crate::wire::json::whole;
 
 /// What is wrong with a job's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -230,8 +231,9 @@ fn account(fields: &Fields<'_>, name: &str) -> Result<Option<String>, SpecError>
 fn account_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-        Value::Number(number) => {
-            number.as_u64().filter(|n| *n < u64::from(u32::MAX)).map(|n| n.to_string())
+        Value::Number(_) => {
+            let id = whole(value).and_then(|n| u32::try_from(n).ok());
+            id.filter(|id| *id < u32::MAX).map(|id| id.to_string())
         }
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
@@ -316,7 +318,7 @@ fn backoff(fields: &Fields<'_>) -> Result<Option<Backoff>, SpecError> {
 fn success_codes(fields: &Fields<'_>) -> Result<BTreeSet<i32>, SpecError> {
     let Some(value) = fields.get("success_codes") else { return Ok(BTreeSet::from([0])) };
     let code = |item: &Value| {
-        item.as_i64().filter(|n| (0..=255).contains(n)).and_then(|n| i32::try_from(n).ok())
+        whole(item).filter(|n| (0..=255).contains(n)).and_then(|n| i32::try_from(n).ok())
     };
     let codes = value.as_array().and_then(|list| list.iter().map(code).collect());
     codes.ok_or_else(|| fields.bad("success_codes", value))
@@ -330,7 +332,7 @@ fn signal(fields: &Fields<'_>) -> Result<Signal, SpecError> {
 /// A signal as JSON gives it: a number, or a text that [`Signal::parse`] reads.
 pub fn signal_of(value: &Value) -> Option<Signal> {
     match value {
-        Value::Number(number) => number.as_i64().and_then(Signal::from_number),
+        Value::Number(_) => whole(value).and_then(Signal::from_number),
         Value::String(text) => Signal::parse(text),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
@@ -383,7 +385,10 @@ fn rlimits(fields: &Fields<'_>) -> Result<Vec<Rlimit>, SpecError> {
 fn limit(value: &Value) -> Option<Option<u64>> {
     match value {
         Value::String(text) if text == "unlimited" => Some(None),
-        Value::Number(number) => number.as_u64().map(Some),
+        Value::Number(number) => {
+            let whole = number.as_u64().or_else(|| u64::try_from(whole(value)?).ok());
+            whole.map(Some)
+        }
         Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
             None
         }

@@ -21,6 +21,18 @@ pub fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     Ok(value)
 }
 
+/// A whole number, however it is written: JSON has one kind of numbers, and `2.0` is as whole as `2`.
+pub fn whole(value: &Value) -> Option<i64> {
+    // What is smaller than this, in amount, are the numbers of an `i64`, but for one.
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+    let exact = |number: f64| {
+        let fits = number.fract() == 0.0 && number.abs() < BEYOND;
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole, and no larger")]
+        fits.then_some(number as i64)
+    };
+    value.as_i64().or_else(|| value.as_f64().and_then(exact))
+}
+
 struct Strict;
 
 impl<'de> DeserializeSeed<'de> for Strict {
@@ -127,6 +139,25 @@ impl Formatter for PythonSeparators {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_numbers_are_whole_however_they_are_written() {
+        let read = |text: &str| whole(&parse(text.as_bytes()).expect("JSON"));
+        for (text, number) in [
+            ("2", Some(2)),
+            ("2.0", Some(2)),
+            ("-2e3", Some(-2000)),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("2.5", None),
+            ("9223372036854775808", None),
+            ("1e300", None),
+            ("\"2\"", None),
+            ("null", None),
+        ] {
+            assert_eq!(read(text), number, "{text}");
+        }
+    }
 
     #[test]
     fn json_is_read_strictly() {
