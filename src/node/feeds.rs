@@ -2,6 +2,7 @@
 //! for curl, as server-sent events for browsers, or over a websocket of their own. What they follow is
 //! queued for each of them, bounded, and moves on as the connection has room.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -397,13 +398,12 @@ impl Feed {
         }
         while conn.has_room() {
             match self.outbox.pop() {
-                Some(Next::Text(part)) => {
-                    self.send(&part.bytes, conn, now);
-                    if self.form == Form::Longpoll {
-                        conn.end_stream(now);
-                        return true;
-                    }
+                Some(Next::Text(part)) if self.form == Form::Longpoll => {
+                    self.send(&self.with_loss(&part.bytes), conn, now);
+                    conn.end_stream(now);
+                    return true;
                 }
+                Some(Next::Text(part)) => self.send(&part.bytes, conn, now),
                 Some(Next::Lagged(_, lost)) => self.tell_lost(lost, conn, now),
                 None => {
                     return match self.end.take() {
@@ -419,7 +419,20 @@ impl Feed {
         false
     }
 
-    fn send(&mut self, bytes: &[u8], conn: &mut Conn, now: Now) {
+    /// The one thing that a client waits for, with how much it lost before that: it is one JSON value and no
+    /// more, so that is a member of it. Raw bytes have no place for it.
+    fn with_loss<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        match bytes.strip_prefix(b"{") {
+            Some(members) if self.lost > 0 && !matches!(self.source, Source::Output(_)) => {
+                let mut all = format!("{{\"lost\": {}, ", self.lost).into_bytes();
+                all.extend_from_slice(members);
+                all.into()
+            }
+            Some(_) | None => bytes.into(),
+        }
+    }
+
+    fn send(&self, bytes: &[u8], conn: &mut Conn, now: Now) {
         match self.form {
             Form::Continuous | Form::Longpoll | Form::EventSource => conn.stream(&[bytes], now),
             Form::Socket | Form::Frames => say(bytes, conn, now),
@@ -443,7 +456,7 @@ impl Feed {
                 let bytes = frame::encode(Kind::Error, "gaffer_lagged", body.as_bytes());
                 say(&bytes, conn, now);
             }
-            Form::Continuous | Form::Longpoll if !matches!(self.source, Source::Output(_)) => {
+            Form::Continuous if !matches!(self.source, Source::Output(_)) => {
                 let line = json::text(&json!({"event": "gaffer:lagged", "lost": lost})) + "\n";
                 conn.stream(&[line.as_bytes()], now);
             }
