@@ -126,6 +126,9 @@
 //! command and topic needs stands in its table, and `node/permission.rs` holds one against the other, for
 //! every way in. Hashing a password is slow and is the worker's; its answer is a fact.
 //!
+//! What there is to ask is written down beside those tables ([`node::openapi`]), for programs as
+//! `/openapi.json` and for people in the README. Tests hold what is answered against it.
+//!
 //! # A node in another program
 //!
 //! [`embed`] puts the same machine into the same shell, on a thread of a host program: the shell takes no
@@ -237,7 +240,8 @@
 //! # Where to add
 //!
 //! - **an endpoint**: a function in `node/api_*.rs` and a line in [`node::routes::ROUTES`], which says what it
-//!   needs, and one in `tests/golden/permissions.table`
+//!   needs, what is written down of it in a table of [`node::openapi`], and a line in
+//!   `tests/golden/permissions.table`; `GOLDEN_WRITE=1` writes that, and the README's table of routes
 //! - **a command of the channel**: a line in [`node::commands::COMMANDS`] and its function there
 //! - **a topic**: `node/topics.rs`, how it is told in `node/hub.rs`, what it needs in `node/permission.rs`
 //! - **a command of `gaffer`**: a line in [`cli::COMMANDS`] and its function in `cli/`

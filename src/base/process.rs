@@ -34,7 +34,7 @@ impl fmt::Display for ExitStatus {
 pub struct Signal(i32);
 
 /// Names of the standard signals as Linux numbers them on x86, ARM, RISC-V and POWER.
-const NAMES: [(i32, &str); 31] = [
+pub const NAMES: [(i32, &str); 31] = [
     (1, "HUP"),
     (2, "INT"),
     (3, "QUIT"),
@@ -69,7 +69,8 @@ const NAMES: [(i32, &str); 31] = [
 ];
 /// The first real-time signal that glibc leaves to programs.
 const RTMIN: i32 = 34;
-const MAX: i32 = 64;
+/// The last of all.
+pub const MAX: i32 = 64;
 
 impl Signal {
     /// Hang up.

@@ -31,6 +31,11 @@ pub fn counters(_: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
     Ok(Answer::Counters)
 }
 
+/// `GET /openapi.json`: what there is to ask. It is for everybody: the same on all nodes, it tells nothing of this.
+pub fn openapi(_: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
+    Ok(Answer::Document)
+}
+
 /// `GET /version`.
 pub fn version(_: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
     Ok(reply::value(&json!({"name": "gaffer", "version": VERSION})).into())

@@ -11,6 +11,7 @@ use super::gaffer::Gaffer;
 use super::keys::caller::Caller;
 use super::keys::door::Refused;
 use super::measuring::measured_response;
+use super::openapi;
 use super::permission::{Needs, World};
 use super::reply;
 use super::routes::Target;
@@ -128,6 +129,10 @@ impl Gaffer {
                     self.forward(id, forwarding, now);
                     break;
                 }
+                Answer::Document => {
+                    let document = self.document();
+                    self.give(id, document, now);
+                }
                 Answer::Counters => self.give(id, reply::value(&self.counters()), now),
                 Answer::Channel(rest) => {
                     self.channel.request(id, &request, &rest, &mut self.clients, now);
@@ -146,6 +151,12 @@ impl Gaffer {
             Ok(cors) => Handled { cors, ..Answer::Channel(rest).into() },
             Err(refused) => Answer::from(refused).into(),
         }
+    }
+
+    /// What there is to ask. It is made once.
+    fn document(&mut self) -> Response {
+        let prefix = &self.prefix;
+        self.document.get_or_insert_with(|| openapi::answer(prefix)).clone()
     }
 
     /// A connection changed: whatever has become of it is served.
@@ -212,7 +223,13 @@ impl Gaffer {
             Target::Own(route) => route.needs,
             Target::Host(number) => self.apps.routes[number].needs,
         };
-        let call = Call { request, peer, open };
+        let doc = match target {
+            Target::Own(route) if cfg!(debug_assertions) => {
+                openapi::documented(route.method, route.pattern)
+            }
+            Target::Own(_) | Target::Host(_) => None,
+        };
+        let call = Call { request, peer, open, doc };
         let caller = match (self.caller(request, peer, now), needs) {
             (Ok(caller), _) => caller,
             (Err(_), Needs::Nothing | Needs::Within) => Caller::nobody(),

@@ -10,6 +10,7 @@ use super::body;
 use super::feeds::{Channel, Form, Source};
 use super::keys::caller::Caller;
 use super::keys::door::{Door, Then};
+use super::openapi::doc::Doc;
 use super::permission::Subject;
 use super::plugins::file::Wanted;
 use super::plugins::Plugins;
@@ -17,7 +18,7 @@ use super::programs::forward::Forwarding;
 use super::programs::Programs;
 use super::reply;
 use super::webhooks::Webhooks;
-use crate::base::clock::Now;
+use crate::base::clock::{seconds_within, Now};
 use crate::base::ids::{InstanceId, Pid, StreamNo};
 use crate::base::limits;
 use crate::front::passwords::Task;
@@ -60,6 +61,8 @@ pub struct Call<'a> {
     pub peer: Peer,
     /// What the route's pattern left open, in order.
     pub open: Vec<String>,
+    /// What is written down of the route, in builds that check that it is true.
+    pub doc: Option<&'static Doc>,
 }
 
 /// What an endpoint answers.
@@ -88,6 +91,8 @@ pub enum Answer {
     Forward(Forwarding),
     /// How much of everything there is.
     Counters,
+    /// What there is to ask, as OpenAPI.
+    Document,
     /// What is kept of a stream from this position on.
     Kept(Channel, u64),
     /// The lines that are kept of a job.
@@ -240,6 +245,8 @@ impl Call<'_> {
     /// # Errors
     /// The 400 to answer.
     pub fn query(&self, name: &str) -> Result<Option<String>, Response> {
+        let is_known = self.doc.is_none_or(|doc| doc.query.iter().any(|param| param.name == name));
+        debug_assert!(is_known, "{} reads ?{name}=, which is not written down", self.request.path);
         self.request.query_value(name).map_err(|error| reply::bad_request(&error.to_string()))
     }
 
@@ -253,8 +260,8 @@ impl Call<'_> {
             None => limits::WAIT_DEFAULT,
             Some(text) => {
                 let seconds = text.parse::<f64>().ok();
-                let duration = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
-                duration.filter(|d| *d <= limits::WAIT_MOST).ok_or_else(|| {
+                let within = |s| seconds_within(s, Duration::ZERO, limits::WAIT_MOST);
+                seconds.and_then(within).ok_or_else(|| {
                     let most = limits::WAIT_MOST.as_secs();
                     reply::bad_request(&format!("timeout: expected seconds from 0 to {most}"))
                 })?

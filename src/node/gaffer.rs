@@ -43,6 +43,7 @@ use crate::front::access::Access;
 use crate::front::clients::Clients;
 use crate::front::links::Links;
 use crate::front::peer::Peer;
+use crate::front::response::Response;
 use crate::front::router::Router;
 use crate::front::sockjs::{Options, Service};
 use crate::supervisor::effect::{Ask, Effect as Asked, Running};
@@ -91,6 +92,8 @@ pub struct Gaffer {
     pub(super) routes: Router<Target>,
     /// The segments that stand before the paths of built-in endpoints.
     pub(super) prefix: Vec<String>,
+    /// What there is to ask, once somebody has asked that.
+    pub(super) document: Option<Response>,
     /// What the host program adds.
     pub(super) apps: Apps,
     /// Who is let in, as whom,
@@ -217,6 +220,7 @@ impl Gaffer {
             access: setup.access,
             routes: routes::router(&prefix, &apps.routes),
             prefix: prefix.split('/').skip(1).map(str::to_owned).collect(),
+            document: None,
             apps,
             door: Door::new(setup.keeping, setup.secret),
             guests: Guests::default(),

@@ -8,7 +8,7 @@
 //! `commands`, `stdins` and `writers` (what clients do and write). What others are told: `lookups`, `registering`,
 //! `webhooks`, `hooking`, `api_webhooks`; `listening` for jobs. What stands beside the endpoints: `plugins`,
 //! `serving`, `api_plugins`.
-//! What a host program adds: `host` and `apps`; what programs add that run as jobs: `programs`.
+//! What a host program adds: `host` and `apps`; what programs add that run as jobs: `programs`. What is written down of the routes: `openapi`.
 //! Who may do what, and see: `masking`, `keys`, `permission`, `admission`, `api_auth`, `api_keys`, `api_users`.
 
 mod admission;
@@ -47,6 +47,7 @@ pub mod lookups;
 pub mod machine;
 pub mod masking;
 pub mod measuring;
+pub mod openapi;
 pub mod outputs;
 pub mod permission;
 pub mod plugins;

@@ -35,6 +35,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::Get, "/", Needs::Nothing, misc::welcome),
     route(Method::Get, "/ping", Needs::Nothing, misc::ping),
     route(Method::Get, "/version", Needs::Nothing, misc::version),
+    route(Method::Get, "/openapi.json", Needs::Nothing, misc::openapi),
     route(Method::Get, "/debug/counters", Needs::All(Manage), misc::counters),
     route(Method::Get, "/lookupds", Needs::All(Manage), misc::lookupds),
     route(Method::Get, "/plugins", Needs::All(Manage), plugins::all),

@@ -103,6 +103,9 @@ fn a_host_has_an_endpoint_for_those_alone_who_may_use_it() {
     assert_eq!(ask("GET", "/gaffer/jobs/site/web", &reader).0, 200);
     assert_eq!(ask("GET", "/jobs/site/web", &manager).0, 404, "that is the host's");
     assert_eq!(ask("GET", "/gaffer/channel/info", "").0, 200);
+    let document: serde_json::Value =
+        serde_json::from_str(&ask("GET", "/gaffer/openapi.json", "").1).expect("JSON");
+    assert_eq!(document["servers"][0]["url"], "/gaffer");
 }
 
 #[test]

@@ -70,7 +70,7 @@ use crate::fake_link::End;
 use crate::fake_node::{start, FakeNode, OWNERS};
 use crate::http_traces::unescape;
 use crate::registration::registration;
-use crate::trace_client::{Asked, Client};
+use crate::trace_client::{Asked, Client, Served};
 use crate::ws_client;
 
 #[test]
@@ -128,17 +128,25 @@ fn same(expected: &str, seen: &str, how: &str) {
 
 #[test]
 fn every_route_succeeds_in_some_trace() {
+    let served = served();
+    for route in ROUTES {
+        let fits = |served: &Served| {
+            served.is_success()
+                && served.method == route.method.name()
+                && pattern_fits(route.pattern, &served.path)
+        };
+        assert!(served.iter().any(fits), "{} {}", route.method.name(), route.pattern);
+    }
+}
+
+/// All that is answered in traces.
+pub(crate) fn served() -> Vec<Served> {
     let mut served = Vec::new();
     for path in traces() {
         let text = std::fs::read_to_string(&path).expect("a readable trace");
         served.extend(replay(&text, &mut || usize::MAX).served);
     }
-    for route in ROUTES {
-        let fits = |(method, path): &(String, String)| {
-            method == route.method.name() && pattern_fits(route.pattern, path)
-        };
-        assert!(served.iter().any(fits), "{} {}", route.method.name(), route.pattern);
-    }
+    served
 }
 
 pub(crate) fn pattern_fits(pattern: &str, path: &str) -> bool {
@@ -184,7 +192,7 @@ pub(crate) struct Replay {
     /// The trace with what was seen.
     pub(crate) text: String,
     /// Method and path of every request that succeeded.
-    served: Vec<(String, String)>,
+    served: Vec<Served>,
 }
 
 /// A replay under way.
@@ -201,7 +209,7 @@ struct Player<'a> {
     ends: BTreeMap<u64, End>,
     piece: &'a mut dyn FnMut() -> usize,
     out: String,
-    served: Vec<(String, String)>,
+    served: Vec<Served>,
 }
 
 pub(crate) fn replay(text: &str, piece: &mut dyn FnMut() -> usize) -> Replay {

@@ -22,7 +22,7 @@ use crate::api_traces::{pattern_fits, replayed_exactly, said, traces_in};
 use crate::driven::Driven;
 use crate::fake_lookupd::FakeLookupd;
 use crate::http_traces::unescape;
-use crate::trace_client::{Asked, Client};
+use crate::trace_client::{Asked, Client, Served};
 use crate::ws_client;
 
 #[test]
@@ -44,8 +44,10 @@ fn every_lookup_route_succeeds_in_some_trace_and_tells_its_methods() {
         served.extend(replay(&text, &mut || usize::MAX).served);
     }
     for route in ROUTES {
-        let fits = |(method, path): &(String, String)| {
-            method == route.method.name() && pattern_fits(route.pattern, path)
+        let fits = |served: &Served| {
+            served.is_success()
+                && served.method == route.method.name()
+                && pattern_fits(route.pattern, &served.path)
         };
         assert!(served.iter().any(fits), "{} {}", route.method.name(), route.pattern);
         let path = route.pattern.replace(":node", "n");
@@ -67,7 +69,7 @@ struct Replay {
     /// The trace with what was seen.
     text: String,
     /// Method and path of every request that succeeded.
-    served: Vec<(String, String)>,
+    served: Vec<Served>,
 }
 
 /// A replay under way.
@@ -81,7 +83,7 @@ struct Player<'a> {
     held: Option<Vec<u8>>,
     piece: &'a mut dyn FnMut() -> usize,
     out: String,
-    served: Vec<(String, String)>,
+    served: Vec<Served>,
 }
 
 fn replay(text: &str, piece: &mut dyn FnMut() -> usize) -> Replay {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use gaffer::cli::{help, COMMANDS, GLOBAL};
 use gaffer::daemon::{command_line, lookupd_options, options, settings, tls};
 use gaffer::lookup::routes::ROUTES as LOOKUP_ROUTES;
+use gaffer::node::openapi::reference::shown;
 use gaffer::node::routes::ROUTES;
 use gaffer::supervisor::spec_keys;
 
@@ -340,20 +341,6 @@ fn every_cap_has_its_test() {
     }
 }
 
-/// A route's path in the words of the README.
-fn documented(pattern: &str) -> String {
-    // However many parts of an event's name there are, they are told in one line.
-    let pattern = match pattern.split_once("/:part") {
-        Some((before, _)) => format!("{before}/PART/…"),
-        None => pattern.to_owned(),
-    };
-    let pattern = pattern.replace(":node", "NODE");
-    let pattern = pattern.replace(":session", "S").replace(":job", "L");
-    let pattern = pattern.replace(":key", "K").replace(":user", "U").replace(":hook", "HOOK");
-    let pattern = pattern.replace(":name", "NAME").replace("*rest", "…");
-    pattern.replace(":label", "LABEL").replace("#pid", "P").replace("#instance", "INSTANCE")
-}
-
 /// What stands between backquotes in a text.
 fn quoted(text: &str) -> Vec<&str> {
     text.split("```").step_by(2).flat_map(|prose| prose.split('`').skip(1).step_by(2)).collect()
@@ -393,7 +380,7 @@ fn the_readme_names_what_there_is_and_nothing_else() {
     let quoted: BTreeSet<&str> = quoted(&readme).into_iter().collect();
     let mut findings = Vec::new();
     for route in ROUTES {
-        let name = format!("{} {}", route.method.name(), documented(route.pattern));
+        let name = format!("{} {}", route.method.name(), shown(route.pattern));
         if !quoted.contains(name.as_str()) {
             findings.push(format!("README.md: {name} is missing"));
         }
@@ -402,7 +389,7 @@ fn the_readme_names_what_there_is_and_nothing_else() {
         let own = ROUTES.iter().map(|route| (route.method, route.pattern));
         let lookup = LOOKUP_ROUTES.iter().map(|route| (route.method, route.pattern));
         let mut all = own.chain(lookup);
-        all.any(|(method, pattern)| text == format!("{} {}", method.name(), documented(pattern)))
+        all.any(|(method, pattern)| text == format!("{} {}", method.name(), shown(pattern)))
     };
     let methods = ["GET /", "POST /", "PUT /", "DELETE /", "HEAD /", "PATCH /"];
     for text in quoted.iter().filter(|text| methods.iter().any(|m| text.starts_with(m))) {
@@ -439,7 +426,7 @@ fn lookupd(readme: &str) -> Vec<String> {
     let part = part.split("\n## ").next().unwrap_or_default();
     let quoted: BTreeSet<&str> = quoted(part).into_iter().collect();
     let routes = LOOKUP_ROUTES.iter();
-    let routes = routes.map(|r| format!("{} {}", r.method.name(), documented(r.pattern)));
+    let routes = routes.map(|r| format!("{} {}", r.method.name(), shown(r.pattern)));
     let said = |option: &command_line::Opt| match option.value {
         Some(value) => format!("--{} {value}", option.long),
         None => format!("--{}", option.long),
@@ -511,9 +498,9 @@ fn the_readme_names_every_command_and_flag_and_nothing_else() {
 #[test]
 fn quotes_are_found_in_prose() {
     assert_eq!(quoted("a `b` c\n```ini\n`no`\n```\n`--d E`"), ["b", "--d E"]);
-    assert_eq!(documented("/jobs/:session/:job/state"), "/jobs/S/L/state");
-    assert_eq!(documented("/watch/:part/:part"), "/watch/PART/…");
-    assert_eq!(documented("/sessions/:node"), "/sessions/NODE");
+    assert_eq!(shown("/jobs/:session/:job/state"), "/jobs/S/L/state");
+    assert_eq!(shown("/watch/:part/:part"), "/watch/PART/…");
+    assert_eq!(shown("/sessions/:node"), "/sessions/NODE");
     assert!(has_word("a(CAP)", "CAP") && !has_word("A_CAP CAPS", "CAP"));
     assert_eq!(constants("/// x\npub const A: u8 = 1;\nconst B: u8 = 1;"), ["A"]);
 }

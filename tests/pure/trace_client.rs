@@ -56,6 +56,38 @@ impl Asked {
     }
 }
 
+/// What was answered to a request.
+pub(crate) struct Served {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) status: u16,
+    /// Its type, without what is said of that.
+    pub(crate) kind: Option<String>,
+    /// The names of all fields of its head.
+    pub(crate) fields: Vec<String>,
+    /// Its body, if that came whole.
+    pub(crate) body: Option<String>,
+}
+
+impl Served {
+    fn of(asked: &Asked, answer: &Answer<'_>) -> Self {
+        let kind = answer.header("Content-Type").and_then(|kind| kind.split(';').next());
+        Self {
+            method: asked.method.clone(),
+            path: asked.path.clone(),
+            status: answer.status,
+            kind: kind.map(str::to_owned),
+            fields: answer.headers.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            body: None,
+        }
+    }
+
+    pub(crate) fn is_success(&self) -> bool {
+        // Whoever is sent on is served, too.
+        (200..=301).contains(&self.status) || self.status == 101
+    }
+}
+
 /// What every answer has besides, so that it need not be read in every trace.
 const ALWAYS: [(&str, &str); 4] = [
     ("Server", "gaffer"),
@@ -78,8 +110,8 @@ impl Client {
         }
     }
 
-    /// What came, in words; requests that succeed are added to those served.
-    pub(crate) fn shown(&mut self, bytes: &[u8], served: &mut Vec<(String, String)>) -> String {
+    /// What came, in words; what was asked, and what was answered, is added to what was served.
+    pub(crate) fn shown(&mut self, bytes: &[u8], served: &mut Vec<Served>) -> String {
         self.input.extend_from_slice(bytes);
         let mut out = String::new();
         while !self.input.is_empty() {
@@ -98,7 +130,7 @@ impl Client {
         out
     }
 
-    fn next_answer(&mut self, served: &mut Vec<(String, String)>) -> String {
+    fn next_answer(&mut self, served: &mut Vec<Served>) -> String {
         let head_end = self.input.windows(4).position(|four| four == b"\r\n\r\n");
         let Some(asked) = self.asked.pop_front() else {
             let mut raw = std::mem::take(&mut self.input);
@@ -112,13 +144,11 @@ impl Client {
         let head: Vec<u8> = self.input.drain(..end + 4).collect();
         let head = std::str::from_utf8(&head[..end]).expect("text");
         let answer = Answer::parse(head);
-        // Whoever is sent on is served, too.
-        if (200..=301).contains(&answer.status) || answer.status == 101 {
-            served.push((asked.method.clone(), asked.path.clone()));
-        }
+        let told = Served::of(&asked, &answer);
         if answer.status == 101 {
             assert_eq!(answer.header("Sec-WebSocket-Accept"), Some(ws_client::ACCEPT));
             self.mode = Mode::Socket;
+            served.push(told);
             return "< 101\n".to_owned();
         }
         let chunked = answer.header("Transfer-Encoding") == Some("chunked");
@@ -126,12 +156,15 @@ impl Client {
             if asked.method != "HEAD" {
                 self.mode = if chunked { Mode::Chunks } else { Mode::Bytes };
             }
+            served.push(told);
             return answer.shown_begun(&asked, self.mode != Mode::Answers);
         }
         let length = answer.body_length(&asked);
         assert!(length <= self.input.len(), "a whole body");
         let body: Vec<u8> = self.input.drain(..length).collect();
-        answer.shown(&asked, std::str::from_utf8(&body).expect("text"))
+        let body = std::str::from_utf8(&body).expect("text");
+        served.push(Served { body: Some(body.to_owned()), ..told });
+        answer.shown(&asked, body)
     }
 
     fn next_chunk(&mut self) -> String {
@@ -169,6 +202,8 @@ fn spoken(said: &Said) -> String {
     format!("<+ {}\n", line.trim_end())
 }
 
+/// A body that is longer has tests of its own.
+const LONG: usize = 20_000;
 /// The longest text that is shown whole.
 const SHOWN: usize = 2_000;
 
@@ -265,7 +300,7 @@ impl<'a> Answer<'a> {
             return out;
         }
         // What a secret is told in nobody keeps.
-        let secret = self.header("X-Api-Key").is_some() || body.contains("\"secret\": ");
+        let secret = self.header("X-Api-Key").is_some() || body.contains("\"secret\": \"");
         for (name, value) in ALWAYS {
             let value = if secret && name == "Cache-Control" { "no-store" } else { value };
             assert_eq!(self.header(name), Some(value), "{} {}", asked.method, asked.path);
@@ -284,7 +319,11 @@ impl<'a> Answer<'a> {
         let mut out = format!("< {}{kind}\n", self.status);
         out += &self.shown_headers(asked);
         if !body.is_empty() {
-            out += &format!("<< {}\n", without_version(body).replace('\n', "␊"));
+            let body = without_version(body).replace('\n', "␊");
+            out += &match body.len() > LONG {
+                true => format!("<< {}… and so on\n", body.chars().take(20).collect::<String>()),
+                false => format!("<< {body}\n"),
+            };
         }
         out
     }

@@ -1,0 +1,33 @@
+//! Documentation of the routes about the node itself.
+
+use super::doc::{answer, doc, Doc, Shape, JSON};
+use crate::wire::http::Method;
+
+pub(super) const DOCS: &[Doc] = &[
+    doc(Method::Get, "/", "welcome", "name and version; `degraded` while the state directory cannot be written")
+        .answers(&[answer(200, "Who answers here.", &[(JSON, Shape::Is("Welcome"))])]),
+    doc(Method::Get, "/ping", "ping", "`OK`").answers(&[answer(
+        200,
+        "The node lives.",
+        &[("text/html", Shape::Word(&["OK"]))],
+    )]),
+    doc(Method::Get, "/version", "version", "name and version")
+        .answers(&[answer(200, "Which version this is.", &[(JSON, Shape::Is("Version"))])]),
+    doc(Method::Get, "/openapi.json", "openapi", "this API as OpenAPI 3.1, for programs and their makers").answers(&[
+        answer(200, "This document.", &[(JSON, Shape::Json(r#"{"type": "object", "required": ["openapi", "info", "paths"]}"#))]),
+    ]),
+    doc(
+        Method::Get,
+        "/debug/counters",
+        "counters",
+        "how many connections, links of its own, sessions, subscriptions, feeds, watches, waits and queued bytes there are",
+    )
+    .answers(&[answer(200, "How much of everything there is.", &[(JSON, Shape::Is("Counters"))])]),
+    doc(
+        Method::Get,
+        "/lookupds",
+        "lookupds",
+        "with which lookupds this node registers, as whom, and how it stands with each",
+    )
+    .answers(&[answer(200, "How it stands with each.", &[(JSON, Shape::Is("Lookupds"))])]),
+];

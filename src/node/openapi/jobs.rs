@@ -1,0 +1,194 @@
+//! Documentation of the routes about jobs.
+
+use super::doc::{
+    answer, doc, param, refusal, Answer, Body, Doc, Param, Shape, BYTES, JSON, LINES,
+};
+use crate::base::limits;
+use crate::wire::http::Method;
+
+/// For what changes something: the answer comes when it has come about.
+pub(super) const WAIT: Param = param(
+    "wait",
+    Shape::Word(&["running", "stopped"]),
+    "Answer when the job is there: 504 if it is not in time, 409 if it will never be.",
+);
+/// How long.
+pub(super) const TIMEOUT: Param = param(
+    "timeout",
+    Shape::Number(0.0, limits::WAIT_MOST.as_secs_f64()),
+    "For how many seconds `wait` waits; 60 if nothing is said.",
+);
+/// For an administrator.
+pub(super) const SECRETS: Param = param(
+    "secrets",
+    Shape::Is("Flag"),
+    "Whether values that look like secrets are told: to an administrator alone, and 403 for others.",
+);
+
+const NO_JOB: Answer = refusal(404, "There is no such job.");
+const NEVER: Answer = refusal(409, "What is waited for will never be.");
+/// The node ends, or has no place.
+pub(super) const ENDS: Answer =
+    refusal(503, "The node ends, or too many clients are here.").with(&["Retry-After"]);
+/// What is waited for did not come.
+pub(super) const LATE: Answer = refusal(504, "What is waited for has not come in time.");
+
+const DONE: &[(&str, Shape)] = &[(JSON, Shape::Is("Done"))];
+/// Names of jobs.
+const LIST: Shape = Shape::Json(
+    r#"{"type": "object", "required": ["jobs"], "properties": {"jobs": {"type": "array", "items": {"type": "string", "examples": ["site.web"]}},
+        "sessionid": {"type": "string"}}}"#,
+);
+
+pub(super) const DOCS: &[Doc] = &[
+    doc(Method::Get, "/sessions", "listSessions", "`{\"sessions\": [\"default\"]}`").answers(&[answer(
+        200,
+        "Their names, in the order in which they appeared.",
+        &[(JSON, Shape::Json(
+            r#"{"type": "object", "required": ["sessions"], "properties": {"sessions": {"type": "array", "items": {"type": "string"}}}}"#,
+        ))],
+    )]),
+    doc(Method::Get, "/jobs", "listJobs", "`{\"jobs\": [\"default.web\"]}`")
+        .answers(&[answer(200, "The names of all jobs.", &[(JSON, LIST)])]),
+    doc(Method::Get, "/jobs/:session", "listJobsOfSession", "the jobs of a session").answers(&[
+        answer(200, "The names of its jobs.", &[(JSON, LIST)]),
+        refusal(404, "There is no such session."),
+    ]),
+    doc(Method::Post, "/jobs/:session", "loadJob", "load a job: the body has its [options](#job-options) and its `name`; 409 if there is one of that name")
+        .query(&[WAIT, TIMEOUT])
+        .body(Body::Json(Shape::Is("NewJob")))
+        .answers(&[
+            answer(200, "It is loaded, and starts unless it says otherwise.", DONE),
+            refusal(409, "There is a job of this name, or what is waited for will never be."),
+            ENDS,
+            LATE,
+        ]),
+    doc(
+        Method::Get,
+        "/jobs/:session/:job",
+        "showJob",
+        "the job: its configuration, numbers, `state`, `reason`, `retry_at`, `restarts`, `deaths` and all instances",
+    )
+    .query(&[SECRETS])
+    .answers(&[answer(200, "The job.", &[(JSON, Shape::Is("Job"))]), NO_JOB]),
+    doc(Method::Put, "/jobs/:session/:job", "updateJob", "give it a new configuration; its processes stop and come back with it (201)")
+        .more("A `name` in the body has to be the job's own.")
+        .query(&[WAIT, TIMEOUT])
+        .body(Body::Json(Shape::Is("JobAnew")))
+        .answers(&[
+            answer(201, "It has the new configuration.", DONE),
+            NO_JOB,
+            NEVER,
+            ENDS,
+            LATE,
+        ]),
+    doc(Method::Delete, "/jobs/:session/:job", "unloadJob", "stop its processes and unload it")
+        .query(&[WAIT, TIMEOUT])
+        .answers(&[answer(200, "It is unloaded; its processes are ending.", DONE), NO_JOB, NEVER, ENDS, LATE]),
+    doc(
+        Method::Get,
+        "/jobs/:session/:job/stats",
+        "showJobStats",
+        "CPU, memory, threads and descriptors of each process with its group, and sums",
+    )
+    .answers(&[answer(200, "Its statistics.", &[(JSON, Shape::Is("JobStats"))]), NO_JOB]),
+    doc(Method::Get, "/jobs/:session/:job/numprocesses", "showNumber", "`{\"numprocesses\": 2}`")
+        .answers(&[answer(200, "How many processes are wanted.", &[(JSON, Shape::Is("Number"))]), NO_JOB]),
+    doc(
+        Method::Post,
+        "/jobs/:session/:job/numprocesses",
+        "scaleJob",
+        "`{\"scale\": 1}` or `\"+1\"`, `\"-1\"`, `\"=3\"`: change the wanted number",
+    )
+    .more("Any number, also as a text, is added; only behind `=` it is the number that is wanted.")
+    .query(&[WAIT, TIMEOUT])
+    .body(Body::Json(Shape::Is("Scale")))
+    .answers(&[
+        answer(200, "How many processes are wanted now.", &[(JSON, Shape::Is("Number"))]),
+        NO_JOB,
+        NEVER,
+        ENDS,
+        LATE,
+    ]),
+    doc(Method::Get, "/jobs/:session/:job/state", "showState", "`1` if some process runs, else `0`").answers(&[
+        answer(200, "Whether some process runs.", &[("text/html", Shape::Word(&["0", "1"]))]),
+        NO_JOB,
+    ]),
+    doc(
+        Method::Post,
+        "/jobs/:session/:job/state",
+        "setState",
+        "body `1` starts, `0` stops (again: kills), `2` replaces all processes at once (202)",
+    )
+    .query(&[WAIT, TIMEOUT])
+    .body(Body::Digits(&[0, 1, 2]))
+    .answers(&[answer(202, "It is begun.", DONE), NO_JOB, NEVER, ENDS, LATE]),
+    doc(Method::Get, "/jobs/:session/:job/pids", "listPidsOfJob", "the numbers of its kept processes")
+        .answers(&[answer(200, "Their numbers, oldest first.", &[(JSON, Shape::Is("Pids"))]), NO_JOB]),
+    doc(Method::Get, "/jobs/:session/:job/deaths", "listDeaths", "how its last runs ended: when, why, with which last lines")
+        .answers(&[answer(200, "How they ended, newest first.", &[(JSON, Shape::Is("Deaths"))]), NO_JOB]),
+    doc(Method::Post, "/jobs/:session/:job/signal", "signalJob", "`{\"signal\": \"HUP\"}` to each of its processes (202)")
+        .body(Body::Json(Shape::Is("Signalling")))
+        .answers(&[answer(202, "It is sent.", DONE), NO_JOB, ENDS]),
+    doc(
+        Method::Post,
+        "/jobs/:session/:job/commit",
+        "commitJob",
+        "one process more, not kept alive: `{\"env\": {}, \"graceful_timeout\": 5}`",
+    )
+    .body(Body::Json(Shape::Is("Commit")))
+    .answers(&[
+        answer(200, "Its number.", &[(JSON, Shape::Json(
+            r##"{"type": "object", "required": ["pid"], "properties": {"pid": {"$ref": "#/components/schemas/Pid"}}}"##,
+        ))]),
+        NO_JOB,
+        refusal(409, "It cannot be started."),
+        ENDS,
+    ]),
+    doc(
+        Method::Post,
+        "/jobs/:session/:job/restart",
+        "restartJob",
+        "one instance after the other, each when the one before runs again (202)",
+    )
+    .query(&[WAIT, TIMEOUT])
+    .answers(&[answer(202, "It is begun.", DONE), NO_JOB, refusal(409, "The job is stopped, or what is waited for will never be."), ENDS, LATE]),
+    doc(Method::Get, "/logs/:session/:job", "showLogs", "the lines that are kept of a job's output")
+        .query(LOGS)
+        .answers(LOGGED),
+    doc(Method::Get, "/logs/:session/:job/#instance", "showLogsOfInstance", "the lines that are kept of one instance's output")
+        .query(LOGS)
+        .answers(LOGGED),
+];
+
+/// As far as times go, and no second further.
+const TIMES: Shape = Shape::Number(0.0, 9_223_372_036_854_774_784.0);
+
+const LOGS: &[Param] = &[
+    param("tail", Shape::Whole(0, u64::MAX), "The last lines, so many."),
+    param("since", TIMES, "Lines of this time or later, in seconds since 1970."),
+    param("until", TIMES, "Lines from before this time, in seconds since 1970."),
+    param(
+        "stream",
+        Shape::Text,
+        "Lines of the stream of this label alone, or of `out` or `err` whatever these are called.",
+    ),
+    param(
+        "form",
+        Shape::Word(&["text", "json"]),
+        "`json`: each line as an object with its number, time, instance and stream.",
+    ),
+];
+
+const LOGGED: &[Answer] = &[
+    answer(
+        200,
+        "The lines, in the order of their arrival.",
+        &[("text/plain", Shape::Text), (LINES, Shape::Is("LogLine"))],
+    )
+    .with(&["Gaffer-Seq", "Gaffer-Lost"]),
+    refusal(404, "There is no such job, or no such instance of it."),
+];
+
+/// Bytes of a stream.
+pub(super) const STREAMED: (&str, Shape) = (BYTES, Shape::Json("{}"));
