@@ -124,7 +124,7 @@ fn no_core_file_holds_the_keys_of_a_daemon() {
     assert!(!dumps_core(Folder::of_lookupd()));
 }
 
-fn nobody() -> (u32, u32) {
+pub(crate) fn nobody() -> (u32, u32) {
     let id = |flag: &str| {
         let said = Command::new("id").args([flag, "nobody"]).output().expect("id runs").stdout;
         String::from_utf8_lossy(&said).trim().parse().expect("a number")

@@ -20,7 +20,7 @@ fn node() -> Node {
 }
 
 /// Asks over the unix socket, where the one who runs the tests needs no key.
-fn owner(node: &Node, method: &str, target: &str, body: &Value) -> Value {
+pub(crate) fn owner(node: &Node, method: &str, target: &str, body: &Value) -> Value {
     let mut client = Client::unix(&node.path("s")).expect("a socket");
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let answer = client.request(method, target, &body).expect("answered");

@@ -27,6 +27,7 @@ mod lookupd;
 mod node;
 mod numbers;
 mod old_client;
+mod openapi;
 mod options;
 mod plugins;
 mod procfile;
