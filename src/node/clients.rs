@@ -45,6 +45,11 @@ fn changes(request: &Request) -> bool {
     matches!(request.method, Method::Post | Method::Put | Method::Delete | Method::Patch)
 }
 
+/// What a request may change, in words for the audit.
+fn change_told(caller: &Caller, request: &Request, prefix: &[String]) -> String {
+    format!("{} {} {}", caller.who, request.method.name(), path_told(request, prefix))
+}
+
 /// The answer to somebody who has to say a key.
 pub(super) fn demand(refused: Refused) -> Response {
     match refused {
@@ -74,14 +79,8 @@ impl Gaffer {
             };
             if let Some(client) = self.clients.get_mut(id) {
                 client.cors = cors;
-                client.audited = caller.as_ref().filter(|_| changes(&request)).map(|caller| {
-                    format!(
-                        "{} {} {}",
-                        caller.who,
-                        request.method.name(),
-                        path_told(&request, &self.prefix)
-                    )
-                });
+                let changer = caller.as_ref().filter(|_| changes(&request));
+                client.audited = changer.map(|caller| change_told(caller, &request, &self.prefix));
             }
             match answer {
                 Answer::Now(response) => self.give(id, response, now),

@@ -137,6 +137,8 @@ def names(part):
         "job": list(JOBS),
         "instance": [1, 2],
         "label": ["out", "stdin", "extra"],
+        "name": ["site"],
+        "rest": ["index.html", "page.css", "more/page.txt", "more"],
         "part": ["job", "exit", "spawn"],
         "part2": ["app"],
         "part3": ["tick"],

@@ -31,7 +31,10 @@ fn found(name: &str) -> PathBuf {
 
 /// A node that asks for keys, and that finds no programs but those of the jobs that are loaded.
 fn node() -> Node {
-    let mut folder = Folder::new().args(&["--require-key"]);
+    let mut folder = Folder::new().args(&["--require-key", "-p", "@plugins"]);
+    for file in ["index.html", "page.css", "more/page.txt"] {
+        folder.write(&format!("plugins/site/{file}"), "something to look at");
+    }
     let bin = folder.path("bin");
     fs::create_dir(&bin).expect("ours");
     for name in ["cat", "sleep"] {

@@ -161,7 +161,8 @@ fn wrong(document: &Value, served: &Served) -> Result<(), String> {
         }
     }
     let Some(kind) = &served.kind else { return Ok(()) };
-    let shape = told["content"].get(kind).map(|content| &content["schema"]);
+    let shape = told["content"].get(kind).or_else(|| told["content"].get("*/*"));
+    let shape = shape.map(|content| &content["schema"]);
     let shape = shape.ok_or_else(|| format!("{kind} is not written down of {}", served.status))?;
     let Some(body) = served.body.as_ref().filter(|_| served.method != "HEAD") else {
         return Ok(());

@@ -15,6 +15,7 @@ mod feeds;
 mod jobs;
 mod keys;
 mod options;
+mod plugins;
 mod processes;
 pub mod reference;
 mod refusals;
@@ -37,6 +38,7 @@ const TABLES: &[(&str, &[Doc])] = &[
     ("processes", processes::DOCS),
     ("feeds", feeds::DOCS),
     ("webhooks", webhooks::DOCS),
+    ("plugins", plugins::DOCS),
 ];
 
 /// The shapes of what is said and answered, as JSON Schemas.
@@ -53,6 +55,8 @@ const PARTS: &[(&str, Shape, &str)] = &[
     ("key", Shape::Text, "The id of a key, or the key itself."),
     ("user", Shape::Text, "A user's name."),
     ("hook", Shape::Text, "The id of a webhook."),
+    ("name", Shape::Text, "The name of a plugin."),
+    ("rest", Shape::Text, "The path of a file, with slashes between its parts."),
     ("part", Shape::Text, "A part of the dotted name of events, as `job`."),
 ];
 
@@ -66,6 +70,9 @@ const HEADERS: &[(&str, &str, Shape)] = &[
     ("Gaffer-Seq", "The number of what was written last.", Shape::Whole(0, u64::MAX)),
     ("Gaffer-Lost", "How many bytes are missing: kept no more, or more than fit.", Shape::Whole(0, u64::MAX)),
     ("Gaffer-Position", "The position behind what is kept, with `feed=kept`.", Shape::Whole(0, u64::MAX)),
+    ("Last-Modified", "When the file was changed.", Shape::Text),
+    ("Accept-Ranges", "That parts may be asked for.", Shape::Word(&["bytes"])),
+    ("Content-Range", "Which part it is, or how long the file is.", Shape::Text),
     ("Sec-WebSocket-Accept", "That the key was read.", Shape::Text),
     ("Sec-WebSocket-Version", "The version that is spoken.", Shape::Word(&["13"])),
 ];

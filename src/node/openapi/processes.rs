@@ -61,7 +61,7 @@ pub(super) const DOCS: &[Doc] = &[
     .query(&[param("stream", Shape::Text, "The label of the stream that is read; the first if nothing is said.")])
     .fields(HANDSHAKE)
     .answers(UPGRADED),
-    doc(Method::Get, "/streams/#pid/:label", "followStream", "what a process writes to a stream; `?feed=kept` the last of what it wrote")
+    doc(Method::Get, "/streams/#pid/:label", "followStream", "what a process writes to a stream, or the last of what it wrote, with `feed=kept`")
         .query(&[
             param(
                 "feed",

@@ -16,6 +16,7 @@ pub fn shown(pattern: &str) -> String {
     let pattern = pattern.replace(":node", "NODE");
     let pattern = pattern.replace(":session", "S").replace(":job", "L");
     let pattern = pattern.replace(":key", "K").replace(":user", "U").replace(":hook", "HOOK");
+    let pattern = pattern.replace(":name", "NAME").replace("*rest", "…");
     pattern.replace(":label", "LABEL").replace("#pid", "P").replace("#instance", "INSTANCE")
 }
 
@@ -35,9 +36,13 @@ pub fn table() -> String {
     table
 }
 
-/// What it reads of the query, unless that is told already.
+/// What it reads of the query, unless that is told already: in its line, or for all that change something.
 fn query(doc: &Doc) -> String {
-    let names: Vec<String> = doc.query.iter().map(|param| format!("{}=", param.name)).collect();
+    let is_told = |name: &str| {
+        ["wait", "timeout"].contains(&name) || doc.about.contains(&format!("?{name}="))
+    };
+    let names = doc.query.iter().map(|param| param.name).filter(|name| !is_told(name));
+    let names: Vec<String> = names.map(|name| format!("{name}=")).collect();
     match names.is_empty() {
         true => String::new(),
         false => format!(" (`?{}`)", names.join("&")),

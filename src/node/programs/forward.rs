@@ -290,7 +290,7 @@ impl Gaffer {
             Found::Nothing => return Some(Err(Response::error(404, None))),
         };
         let needs = known.program.manifest.routes.get(number)?.needs();
-        let call = Call { request, peer, open };
+        let call = Call { request, peer, open, doc: None };
         let caller = match (self.caller(request, peer, now), needs) {
             (Ok(caller), _) => caller,
             (Err(_), Needs::Nothing) => Caller::nobody(),
