@@ -1,5 +1,7 @@
 //! Plugins that are programs, with a real gafferd: the examples, and plugins that mean no good.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde_json::{json, Value};
@@ -8,9 +10,16 @@ use super::clients::tool;
 use super::node::{Folder, Node, HUP};
 use super::until::{until, until_some};
 
-/// Where the examples are.
-fn examples() -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plugins").display().to_string()
+/// Lays the examples out, as nobody else may write them, whatever is so of the sources.
+fn lay_out_examples(folder: &Folder) {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plugins");
+    for name in ["greeter/plugin.json", "greeter/greeter.py", "diary/plugin.json", "diary/diary.sh"]
+    {
+        let text = fs::read_to_string(sources.join(name)).expect("it is there");
+        folder.write(&format!("plugins/{name}"), &text);
+        let mode = Permissions::from_mode(0o755);
+        fs::set_permissions(folder.path(&format!("plugins/{name}")), mode).expect("ours");
+    }
 }
 
 fn plugin(node: &Node, name: &str) -> Value {
@@ -30,9 +39,8 @@ fn write(folder: &Folder, name: &str, more: &str, script: &str) {
         &format!(r#"{{"name": "{name}", "program": "run"{more}}}"#),
     );
     folder.write(&format!("plugins/{name}/run"), script);
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(folder.path(&format!("plugins/{name}/run")), mode).expect("ours");
+    let mode = Permissions::from_mode(0o755);
+    fs::set_permissions(folder.path(&format!("plugins/{name}/run")), mode).expect("ours");
 }
 
 const ROUTES: &str = r#", "routes": {"GET /": "nothing"}"#;
@@ -40,10 +48,11 @@ const ROUTES: &str = r#", "routes": {"GET /": "nothing"}"#;
 #[test]
 fn a_plugin_in_python_hears_what_happens_gives_commands_and_answers_requests() {
     let Some(_python) = tool("python3") else { return };
-    let folder = Folder::new().args(&["-c", "@g.ini", "-p", &examples()]);
+    let folder = Folder::new().args(&["-c", "@g.ini", "-p", "@plugins"]);
+    lay_out_examples(&folder);
     folder.write(
         "g.ini",
-        "[plugin:greeter]\nmanage = site\n[job:site:web]\ncmd = sleep 1000\n[job:other:a]\ncmd = sleep 1000\n",
+        "[plugin:greeter]\nmanage = site\n[plugin:diary]\nenabled = no\n[job:site:web]\ncmd = sleep 1000\n[job:other:a]\ncmd = sleep 1000\n",
     );
     let mut node = folder.start();
     let api = "/_plugin/greeter/api";
@@ -73,7 +82,8 @@ fn a_plugin_in_python_hears_what_happens_gives_commands_and_answers_requests() {
 
 #[test]
 fn a_plugin_in_sh_starts_what_was_given_up() {
-    let folder = Folder::new().args(&["-c", "@g.ini", "-p", &examples()]);
+    let folder = Folder::new().args(&["-c", "@g.ini", "-p", "@plugins"]);
+    lay_out_examples(&folder);
     let diary = folder.text("diary");
     folder.write(
         "g.ini",
@@ -153,7 +163,7 @@ fn plugins_come_change_and_go_with_a_reload() {
     until("it is another", || program(&node, "a", "version") == "2" && pid("a") != a);
     pid("c");
     assert_eq!(pid("b"), b, "what has not changed goes on");
-    std::fs::remove_dir_all(node.path("plugins/b")).expect("ours");
+    fs::remove_dir_all(node.path("plugins/b")).expect("ours");
     write(node.folder(), "c", r#", "mandatory": ["b"]"#, script);
     node.signal(HUP);
     let said = "the configuration stays as it was: ";
