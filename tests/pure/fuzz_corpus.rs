@@ -23,6 +23,8 @@ const TARGETS: &[Target] = &[
     ("etcd", harness::etcd::answer),
     ("keys", harness::door::keys),
     ("job", harness::door::job),
+    ("plugin", harness::programs::plugin),
+    ("listener", harness::programs::listener),
 ];
 
 #[test]

@@ -6,5 +6,6 @@ pub mod etcd;
 pub mod http;
 pub mod live;
 pub mod lookup;
+pub mod programs;
 pub mod sockjs;
 pub mod text;
