@@ -372,10 +372,17 @@ pub const PLUGIN_EVENTS: usize = 64;
 pub const PLUGIN_ROUTES: usize = 256;
 /// So many lines of a plugin that are no messages are answered; then it is killed.
 pub const PLUGIN_INVALID: u64 = 100;
+/// How much a plugin may say in a second, beside one message of the greatest length at once: thousands of
+/// commands, and a few hundredths of a processor's time.
+pub const PLUGIN_RATE: usize = 256 * 1024;
+/// Messages of a plugin whose leader is gone that wait to be heard; what it says beyond is dropped.
+pub const PLUGIN_BACKLOG: usize = 10_000;
 /// Requests that one plugin answers at a time.
 pub const FORWARDS: usize = 64;
 /// How long a plugin has until its answer begins, or is whole if it is short.
 pub const FORWARD_PATIENCE: Duration = Duration::from_secs(30);
+/// Who has taken nothing of his answer for so long makes room for another who asks the same plugin.
+pub const FORWARD_STALLED: Duration = Duration::from_secs(5);
 /// What is held of an answer of a plugin that its client has no room for yet. One that is no longer is short: it
 /// is told with its length.
 pub const FORWARD_BUFFER: usize = 64 * 1024;

@@ -294,6 +294,7 @@ fn in_ini(texts: &Texts, here: &Here) -> Result<(), String> {
     loading::sound(&here.gaffer, &jobs)?;
     let section = table.section("gaffer");
     programs::check(&table)?;
+    programs::check_others(&jobs)?;
     TlsSettings::read(&Options::default(), &table, &mut Vec::new())?;
     webhooks::read(&table)?;
     Settings::read(&Options::default(), section, &surroundings).map(drop)

@@ -28,6 +28,16 @@ pub fn list(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), 
         ]);
     }
     terminal.table(&rows, &[])?;
+    for plugin in plugins {
+        let (program, name) = (&plugin["program"], text(&plugin["name"]));
+        let all =
+            [&program["reason"], &program["last_error"]].into_iter().filter_map(Value::as_str);
+        // Of one that runs, what went wrong last is history.
+        let told = all.take(if program["state"] == "running" { 0 } else { 2 });
+        for why in told.filter(|why| !why.is_empty()) {
+            terminal.line(&format!("{name}: {why}"))?;
+        }
+    }
     for plugin in plugins.iter().filter(|plugin| has_faults(plugin)) {
         for fault in plugin["faults"].as_array().into_iter().flatten() {
             terminal.line(&format!("{}: {}", text(&plugin["name"]), text(fault)))?;

@@ -86,8 +86,10 @@ impl Config {
         }
         let mut plugins = plugins_of(origins, &settings, main.as_deref(), &mut warnings)?;
         let ground = Ground { state_dir: &settings.state_dir, root: origins.root };
+        let jobs = unique(jobs)?;
+        programs::check_others(&jobs)?;
         let running = programs::of(&mut plugins, &table, &ground, &mut warnings)?;
-        let jobs = running.into_iter().chain(unique(jobs)?).collect();
+        let jobs = running.into_iter().chain(jobs).collect();
         Ok(Self { settings, tls, jobs, hooks, plugins, warnings })
     }
 }

@@ -96,7 +96,7 @@ fn look_at(directory: &Path, name: &str, root: bool) -> Plugin {
 }
 
 /// What is wrong with a file of a folder, or with that itself, without the path of the folder.
-fn shown(fault: &str, directory: &Path) -> String {
+pub(super) fn shown(fault: &str, directory: &Path) -> String {
     let rest = fault.strip_prefix(&directory.display().to_string()).unwrap_or(fault);
     rest.trim_start_matches(['/', ':', ' ']).to_owned()
 }

@@ -13,8 +13,10 @@ use serde_json::{json, Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::ini_jobs::{config_of, place_of, Section, Table};
-use super::text_file::TextFile;
+use super::plugins::shown;
+use super::text_file::{check_place, TextFile};
 use super::values;
+use crate::base::error::Errno;
 use crate::base::limits;
 use crate::front::rights::Permissions;
 use crate::node::plugins::{Plugin, MANIFEST};
@@ -22,7 +24,7 @@ use crate::node::programs::manifest::Manifest;
 use crate::node::programs::{Program, SESSION};
 use crate::supervisor::name::JobName;
 use crate::supervisor::spec::{JobEntry, Place};
-use crate::supervisor::spec_read;
+use crate::supervisor::spec_read::{self, SpecError};
 use crate::wire::json::text;
 
 /// The keys of `[plugin:NAME]` that are none of a job.
@@ -88,11 +90,14 @@ pub fn of(
             continue;
         }
         let Some(text) = plugin.manifest.take() else { continue };
-        match manifest(plugin, &text, ground) {
+        let run = match manifest(plugin, &text, ground) {
             Ok((manifest, program)) => {
-                let run = program_of(plugin, (manifest, &text), (&said, &program), ground)?;
-                found.insert(plugin.name.clone(), run);
+                program_of(plugin, (manifest, &text), (&said, &program), ground)?
             }
+            Err(fault) => Err(fault),
+        };
+        match run {
+            Ok(run) => drop(found.insert(plugin.name.clone(), run)),
             Err(fault) => {
                 warnings.push(format!("{}/{fault}", plugin.directory.display()));
                 plugin.faults.push(fault);
@@ -127,6 +132,21 @@ pub fn check(table: &Table) -> Result<(), String> {
         spec.map_err(|error| format!("{}: {error}", place_of(&error, section, None)))?;
     }
     Ok(())
+}
+
+/// Checks that no job of a file is among those of plugins.
+///
+/// # Errors
+/// One is, with its place.
+pub fn check_others(jobs: &[JobEntry]) -> Result<(), String> {
+    match jobs.iter().find(|job| job.name.session() == SESSION) {
+        Some(job) => Err(format!(
+            "{}: {}: jobs of the session {SESSION} are those of plugins; give it another",
+            job.place.job(),
+            job.name
+        )),
+        None => Ok(()),
+    }
 }
 
 /// The sections of plugins, by the names of these.
@@ -173,6 +193,8 @@ impl<'a> Said<'a> {
         said.granted = Permissions::read(&Value::Object(rights))
             .map_err(|error| format!("{}: {error}", section.place))?;
         said.options = config_of(section, None, &KEYS)?;
+        // Defaults of all sections are none of what a plugin says itself.
+        said.options.retain(|key, _| !ITS_OWN.contains(&key.as_str()));
         Ok(said)
     }
 }
@@ -189,17 +211,19 @@ fn manifest(
     let manifest = Manifest::read(&plugin.name, text.as_bytes());
     let manifest = manifest.map_err(|error| format!("{MANIFEST}: {error}"))?;
     let path = plugin.directory.join(&manifest.program);
-    let file = TextFile::open(&path).map_err(|error| {
-        let rest = error.strip_prefix(&plugin.directory.display().to_string());
-        rest.unwrap_or(&error).trim_start_matches('/').to_owned()
-    })?;
+    let own = |fault: String| shown(&fault, &plugin.directory);
+    let file = TextFile::open(&path).map_err(own)?;
     let wrong = |what: &str| format!("{}: {what}", manifest.program);
     let found = fs::metadata(&path).map_err(|error| wrong(&error.to_string()))?;
     if !found.is_file() || found.permissions().mode() & 0o111 == 0 {
         return Err(wrong("it is no program; chmod +x it"));
     }
+    if path.to_str().is_none_or(|path| shlex::try_quote(path).is_err()) {
+        return Err(wrong("its path is no text that a command line could have"));
+    }
     if ground.root {
-        file.check_writers()?;
+        file.check_writers().map_err(own)?;
+        check_way(&path, &plugin.directory).map_err(own)?;
     }
     if !manifest.routes.is_empty() {
         let fault = match socket(plugin, ground) {
@@ -216,6 +240,16 @@ fn manifest(
     Ok((manifest, path))
 }
 
+/// Checks every folder through which a program is reached, up to that of its plugin, or for one elsewhere all of
+/// them: whoever may write one could put another program there.
+fn check_way(path: &Path, directory: &Path) -> Result<(), String> {
+    let told = |error: std::io::Error| format!("{}: {}", path.display(), Errno::of(&error));
+    let (path, top) = (fs::canonicalize(path).map_err(told)?, fs::canonicalize(directory));
+    let top = top.map_err(told)?;
+    let way = path.ancestors().take_while(|step| **step != top && step.parent().is_some());
+    way.into_iter().try_for_each(check_place)
+}
+
 fn socket(plugin: &Plugin, ground: &Ground<'_>) -> Option<PathBuf> {
     let there = !ground.state_dir.as_os_str().is_empty();
     there.then(|| ground.state_dir.join("plugins").join(format!("{}.socket", plugin.name)))
@@ -224,12 +258,13 @@ fn socket(plugin: &Plugin, ground: &Ground<'_>) -> Option<PathBuf> {
 /// The descriptor of the socket on which a plugin answers.
 const SOCKET_FD: &str = "3";
 
+/// Its job, and what it is; the inner error is a fault of the plugin, the outer one of the configuration.
 fn program_of(
     plugin: &Plugin,
     (manifest, text): (Manifest, &str),
     (said, path): (&Said<'_>, &Path),
     ground: &Ground<'_>,
-) -> Result<(JobEntry, Program), String> {
+) -> Result<Result<(JobEntry, Program), String>, String> {
     let socket = socket(plugin, ground).filter(|_| !manifest.routes.is_empty());
     let mut config = said.options.clone();
     let env = config.entry("env").or_insert_with(|| json!({}));
@@ -239,20 +274,41 @@ fn program_of(
         env["GAFFER_PLUGIN_FD"] = SOCKET_FD.into();
     }
     config.insert("name".into(), plugin.name.as_str().into());
-    config.insert("cmd".into(), path.display().to_string().into());
-    config.insert("args".into(), json!(manifest.args));
+    config.entry("os_env").or_insert(true.into());
+    let path = path.to_string_lossy();
+    config.insert("cmd".into(), shlex::try_quote(&path).unwrap_or_default().into());
+    // They are what they are: a dollar of them names no variable.
+    let args: Vec<String> = manifest.args.iter().map(|arg| arg.replace('$', "$$")).collect();
+    config.insert("args".into(), args.into());
     config.insert("cwd".into(), plugin.directory.display().to_string().into());
     config.insert("redirect_input".into(), true.into());
     let place = plugin.directory.join(MANIFEST).display().to_string();
-    let spec = spec_read::read(&config).map_err(|error| match said.section {
-        Some(section) => format!("{}: {error}", place_of(&error, section, None)),
-        None => format!("{place}: {error}"),
-    })?;
+    let spec = match (spec_read::read(&config), said.section) {
+        (Ok(spec), _) => spec,
+        (Err(error), Some(section)) if !is_its_own(&error) => {
+            return Err(format!("{}: {error}", place_of(&error, section, None)));
+        }
+        (Err(error), _) => return Ok(Err(format!("{MANIFEST}: {error}"))),
+    };
+    let mut places = Place::new(place.clone());
+    for entry in said.section.into_iter().flat_map(Section::entries) {
+        places.add(&entry.key, entry.place.clone());
+    }
     let listener = socket.as_ref().map(|socket| socket.display().to_string());
     let spec = Rc::new(crate::supervisor::spec::JobSpec { listener, is_plugin: true, ..spec });
     let name = JobName::new(SESSION, &plugin.name).map_err(|error| format!("{place}: {error}"))?;
-    let entry = JobEntry { name, spec, start: true, place: Place::new(place) };
-    Ok((entry, Program { manifest, granted: said.granted.clone(), socket }))
+    let entry = JobEntry { name, spec, start: true, place: places };
+    Ok(Ok((entry, Program { manifest, granted: said.granted.clone(), socket })))
+}
+
+/// Whether it is the plugin itself that says what is wrong.
+fn is_its_own(error: &SpecError) -> bool {
+    match error {
+        SpecError::Missing(_) => true,
+        SpecError::Unknown { key, .. } | SpecError::Bad { key, .. } => {
+            ITS_OWN.contains(&key.split('.').next().unwrap_or(key))
+        }
+    }
 }
 
 /// Another word whenever something is another that the running program does not know of.
@@ -304,6 +360,7 @@ fn in_order(mut found: Found) -> Vec<JobEntry> {
 mod tests {
     use super::*;
     use crate::daemon::plugins;
+    use crate::supervisor::spec::Command;
     use std::fs::Permissions as Mode;
 
     /// A directory of plugins, each with its manifest and a program that is called `run`.
@@ -345,7 +402,8 @@ mod tests {
         let JobEntry { name, spec, start, place } = &jobs[0];
         assert_eq!((name.to_string().as_str(), *start), ("_plugin.a", true));
         assert_eq!(place.job(), dir.path().join("a/plugin.json").display().to_string());
-        assert_eq!(spec.config["cmd"], dir.path().join("a/run").display().to_string());
+        let run = dir.path().join("a/run").display().to_string();
+        assert!(matches!(&spec.command, Command::Program { program, .. } if *program == run));
         assert_eq!(spec.config["args"], json!(["-x"]));
         assert_eq!(spec.cwd, Some(dir.path().join("a").display().to_string()));
         assert_eq!((spec.env["B"].as_str(), spec.env["GAFFER_PLUGIN_FD"].as_str()), ("c", "3"));
@@ -354,6 +412,73 @@ mod tests {
         assert_eq!(spec.listener.as_deref(), Some("/state/plugins/a.socket"));
         let program = found[0].program.as_ref().expect("it has one");
         assert_eq!(program.granted.to_value()["manage"], json!(["s", "t.u"]));
+    }
+
+    #[test]
+    fn a_program_is_run_by_its_whole_path_and_its_arguments_are_what_they_are() {
+        let dir = tempfile::Builder::new().prefix("it's mine ").tempdir().expect("a folder");
+        let folder = dir.path().join("a");
+        fs::create_dir(&folder).expect("a folder");
+        let manifest = r#"{"name": "a", "program": "my run", "args": ["$NOPE", "100$", "a b"]}"#;
+        fs::write(folder.join(MANIFEST), manifest).expect("written");
+        fs::write(folder.join("my run"), "#!/bin/sh\n").expect("written");
+        fs::set_permissions(folder.join("my run"), Mode::from_mode(0o755)).expect("ours");
+        let (jobs, ..) = all(dir.path(), "", "").expect("sound");
+        let whole = folder.join("my run").display().to_string();
+        let Command::Program { program, args } = &jobs[0].spec.command else {
+            panic!("no program")
+        };
+        assert_eq!(*program, whole);
+        assert_eq!(*args, ["$$NOPE", "100$$", "a b"], "expanded they are as they were written");
+        assert!(jobs[0].spec.os_env, "with and without a section");
+    }
+
+    #[test]
+    fn defaults_of_all_sections_are_none_of_what_a_plugin_says() {
+        let dir = directory(&[("a", &least("a", ""))]);
+        let ini = "[DEFAULT]\nshell = true\ndetach = true\nnumprocesses = 3\nlisten = exit\n\
+            graceful_timeout = 3\n[plugin:a]\nread = *\n";
+        let (jobs, ..) = all(dir.path(), ini, "").expect("sound");
+        let spec = &jobs[0].spec;
+        assert!(!spec.detach && spec.numprocesses == 1 && spec.listen.is_empty());
+        assert_eq!(spec.graceful_timeout, std::time::Duration::from_secs(3));
+        assert!(matches!(spec.command, Command::Program { .. }));
+    }
+
+    #[test]
+    fn no_other_job_is_among_those_of_plugins() {
+        let jobs = |text: &str| {
+            let mut table = Table::default();
+            table.add("g.ini", text).expect("an INI file");
+            check_others(&table.jobs(&mut Vec::new()).expect("jobs"))
+        };
+        assert_eq!(jobs("[job:plugin:a]\ncmd = x\n"), Ok(()));
+        let error = jobs("[job:a]\ncmd = x\n[job:_plugin:a]\ncmd = x\n").expect_err("one is");
+        assert!(error.starts_with("g.ini:3: _plugin.a: jobs of the session _plugin"), "{error}");
+    }
+
+    #[test]
+    fn root_runs_no_program_that_others_could_put_another_in_the_place_of() {
+        let dir = directory(&[("a", r#"{"name": "a", "program": "bin/run"}"#)]);
+        let bin = dir.path().join("a/bin");
+        fs::create_dir(&bin).expect("a folder");
+        fs::rename(dir.path().join("a/run"), bin.join("run")).expect("ours");
+        let faults = || {
+            let mut found = plugins::find(dir.path(), true, &mut Vec::new()).expect("it is there");
+            let ground = Ground { state_dir: Path::new(""), root: true };
+            of(&mut found, &Table::default(), &ground, &mut Vec::new()).expect("told");
+            found[0].faults.concat()
+        };
+        assert_eq!(faults(), "");
+        fs::set_permissions(&bin, Mode::from_mode(0o777)).expect("ours");
+        assert!(faults().starts_with("bin: everybody may write it"), "{}", faults());
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        fs::rename(bin.join("run"), elsewhere.path().join("run")).expect("ours");
+        std::os::unix::fs::symlink(elsewhere.path().join("run"), bin.join("run")).expect("made");
+        fs::set_permissions(&bin, Mode::from_mode(0o755)).expect("ours");
+        assert_eq!(faults(), "", "a link leads to what is as well kept");
+        fs::set_permissions(elsewhere.path(), Mode::from_mode(0o777)).expect("ours");
+        assert!(faults().contains("everybody may write it"), "{}", faults());
     }
 
     #[test]
@@ -405,6 +530,7 @@ mod tests {
             ("missing", r#"{"name": "missing", "program": "none"}"#),
             ("plain", &least("plain", "")),
             ("routed", &routes("routed")),
+            ("zero", &least("zero", r#", "args": ["a\u0000"]"#)),
         ]);
         let plain = dir.path().join("plain/run");
         fs::set_permissions(plain, Mode::from_mode(0o644)).expect("ours");
@@ -417,13 +543,14 @@ mod tests {
             "none: No such file",
             "run: it is no program; chmod +x it",
             "plugin.json: routes: they need a state directory",
+            "plugin.json: args:",
         ]) {
             assert!(
                 fault.starts_with(expected) && fault.is_empty() == expected.is_empty(),
                 "{fault}"
             );
         }
-        assert_eq!(warnings.len(), 4);
+        assert_eq!(warnings.len(), 5);
         assert!(warnings[0].contains("/broken/plugin.json: it is not JSON"), "{warnings:?}");
         let name = "n".repeat(50);
         let dir = directory(&[(&name, &routes(&name))]);

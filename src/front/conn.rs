@@ -253,7 +253,8 @@ impl Conn {
         self.owed.is_empty() && matches!(self.state, State::Closed)
     }
 
-    pub(super) fn has_ended(&self) -> bool {
+    /// Whether the client has ended its own side.
+    pub fn has_ended(&self) -> bool {
         self.ended
     }
 

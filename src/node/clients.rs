@@ -288,10 +288,19 @@ impl Gaffer {
         client.conn.answer(response, now);
     }
 
-    /// The same for an answer whose body follows; whether it does.
-    pub(super) fn begin_answer(&mut self, id: ConnId, response: Response, now: Now) -> bool {
+    /// The same for an answer whose body follows, to this length if that is known; whether it does.
+    pub(super) fn begin_answer(
+        &mut self,
+        id: ConnId,
+        response: Response,
+        length: Option<u64>,
+        now: Now,
+    ) -> bool {
         let Some(response) = self.dressed(id, response) else { return false };
-        let begun = self.clients.change(id, |conn| conn.begin(response, now) && conn.is_live());
+        let begun = self.clients.change(id, |conn| match length {
+            Some(length) => conn.begin_sized(response, length, now),
+            None => conn.begin(response, now) && conn.is_live(),
+        });
         begun == Some(true)
     }
 

@@ -52,7 +52,7 @@ impl Gaffer {
     ) {
         let Follow { source, form, heartbeat, since } = follow;
         let head = feed_head(&source, form);
-        if !self.begin_answer(conn, head, now) {
+        if !self.begin_answer(conn, head, None, now) {
             return;
         }
         self.begin_feed(conn, source, form, (heartbeat, since), now);

@@ -27,7 +27,7 @@ use super::outputs::Outputs;
 use super::plugins::sending::Sendings;
 use super::plugins::{Plugin, Plugins};
 use super::programs::forward::Forwards;
-use super::programs::Programs;
+use super::programs::{self, Programs};
 use super::routes::{self, Target};
 use super::state::{State, StoredJob};
 use super::stats::Stats;
@@ -48,7 +48,7 @@ use crate::front::router::Router;
 use crate::front::sockjs::{Options, Service};
 use crate::supervisor::effect::{Ask, Effect as Asked, Running};
 use crate::supervisor::facts::Stray;
-use crate::supervisor::job::{Job, Origin};
+use crate::supervisor::job::Origin;
 use crate::supervisor::name::JobName;
 use crate::supervisor::order::Host;
 use crate::supervisor::spec::{JobEntry, Place};
@@ -310,6 +310,8 @@ impl Gaffer {
 
     fn restore(&mut self, key: &str, value: &Value, now: Now) -> Result<(), String> {
         let name = JobName::parse(key).map_err(|error| error.to_string())?;
+        let ours = (name.session() != programs::SESSION).then_some(());
+        ours.ok_or("its session is that of plugins")?;
         let stored = StoredJob::from_value(value).ok_or("its entry is damaged")?;
         let spec = spec_read::read(&stored.config).map_err(|error| error.to_string())?;
         let entry = JobEntry { name, spec: spec.into(), start: false, place: Place::default() };
@@ -537,7 +539,7 @@ impl Gaffer {
             let job = self.supervisor.job_id(&name).ok().and_then(|id| self.supervisor.job(id));
             match job {
                 Some(job) if job.origin == Origin::Api => {
-                    let stored = stored(job);
+                    let stored = StoredJob::of(job);
                     self.state.job(&name, Some(&stored), &mut self.effects);
                     self.shelved.remove(&name);
                     // One of a file that had this name before is new once the name is free.
@@ -564,6 +566,7 @@ impl Gaffer {
             self.lookups.deadline(),
             self.webhooks.deadline(),
             self.forwards.deadline(),
+            self.programs.deadline(),
             self.guests.deadline(),
             self.apps.deadline(),
             self.listeners.deadline(),
@@ -692,8 +695,4 @@ fn warn_of_rival(entry: &JobEntry) {
         name.session(),
         name.label()
     );
-}
-
-fn stored(job: &Job) -> StoredJob {
-    StoredJob { config: job.spec.config.clone(), desired: job.desired, target: job.target }
 }

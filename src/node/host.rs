@@ -10,6 +10,7 @@ use serde_json::{json, Map, Value};
 
 use super::keys::caller::Caller;
 use super::permission::Needs;
+use super::programs::SESSION;
 use crate::base::clock::Now;
 use crate::base::ids::Pid;
 use crate::base::process::Signal;
@@ -228,6 +229,10 @@ fn named(name: &str) -> Result<JobName, Refused> {
 
 fn entry(name: &str, config: &Value) -> Result<JobEntry, Refused> {
     let name = named(name)?;
+    if name.session() == SESSION {
+        let what = format!("jobs of the session {SESSION} are those of plugins");
+        return Err(Refused::Invalid(what));
+    }
     let map = config.as_object().ok_or_else(|| Refused::Invalid("expected an object".into()))?;
     let mut map = map.clone();
     map.insert("name".into(), name.label().into());

@@ -180,6 +180,7 @@ impl Machine for Gaffer {
             self.register(read.registration, now);
             self.hook(read.webhooks, now);
             self.programs.configure(&read.plugins);
+            self.renew_talks(now);
             self.plugins.replace(read.plugins);
             self.door.keeping = read.keeping;
             self.send_away(now);
@@ -221,6 +222,7 @@ impl Machine for Gaffer {
         self.pass_lookup_time(now);
         self.pass_webhooks_time(now);
         self.pass_forward_time(now);
+        self.pass_talk_time(now);
         self.pass_guests_time(now);
         self.pass_app_time(now);
         self.listeners.pass_time(now);

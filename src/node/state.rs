@@ -15,7 +15,7 @@ use crate::base::ids::{OsPid, Pid};
 use crate::base::limits;
 use crate::base::process::Signal;
 use crate::supervisor::effect::{Record, Running};
-use crate::supervisor::job::Desired;
+use crate::supervisor::job::{Desired, Job};
 use crate::supervisor::name::JobName;
 
 /// A job as it is kept.
@@ -30,6 +30,11 @@ pub struct StoredJob {
 }
 
 impl StoredJob {
+    /// What of a job outlives us.
+    pub fn of(job: &Job) -> Self {
+        Self { config: job.spec.config.clone(), desired: job.desired, target: job.target }
+    }
+
     /// Its value in the journal.
     pub fn to_value(&self) -> Value {
         let desired = match self.desired {

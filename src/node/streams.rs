@@ -65,7 +65,8 @@ pub fn input(
         Some(label) if spec.redirect_output.iter().any(|known| known == label) => {}
         Some(label) => return Err(NoStream::Label(label.to_owned())),
     }
-    if !spec.redirect_input {
+    // What is told to a plugin is the node's to say.
+    if !spec.redirect_input || spec.hearer() == Hearer::Plugins {
         return Err(NoStream::NotRedirected);
     }
     Ok((id, StreamNo::STDIN))

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::spec::{Dialect, LISTEN_BUFFER};
-use super::spec_fields::{shortened, shown, Fields};
+use super::spec_fields::{shown, Fields};
 use super::spec_read::SpecError;
 use crate::base::limits;
 use crate::wire::listener::kinds::{self, NoKind};
@@ -33,9 +33,10 @@ pub(super) fn listen(fields: &Fields<'_>) -> Result<Vec<String>, SpecError> {
 fn kind(name: &str) -> Result<String, SpecError> {
     match kinds::kind(name) {
         Ok(kind) => Ok(kind.to_owned()),
-        Err(NoKind::Unknown { meant: Some(meant) }) => Err(SpecError::Unknown {
-            key: format!("listen.{}", shortened(name)),
-            meant: Some(meant),
+        Err(NoKind::Unknown { meant: Some(meant) }) => Err(SpecError::Bad {
+            key: "listen".into(),
+            expects: format!("kinds of supervisor's events, perhaps {meant}"),
+            found: shown(&Value::from(name)),
         }),
         Err(NoKind::Unknown { meant: None }) => Err(SpecError::Bad {
             key: "listen".into(),

@@ -206,6 +206,7 @@ fn more_is_taken_only_when_what_was_said_before_is_done() {
     assert!(node.gaffer.wants_output(id, OUT));
     // The second does not fit, and waits; what is said behind it waits, too.
     node.output(os_pid, OUT, send(2).as_bytes());
+    node.gaffer.take_wanted_outputs();
     node.output(os_pid, OUT, send(3).as_bytes());
     assert!(!node.gaffer.wants_output(id, OUT));
     assert!(node.gaffer.wants_output(id, StreamNo::STDERR));
@@ -252,7 +253,7 @@ fn a_request_reaches_the_program_without_secrets_and_its_answer_the_client() {
         &mut node,
         "GET /_plugin/hello/api/hello/J%20o?a=%2F HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: secret\r\n\
          Authorization: Basic c2VjcmV0\r\nConnection: x-hop\r\nX-Hop: 1\r\nX-Gaffer-Caller: root\r\n\
-         Accept: */*\r\n\r\n",
+         X_Gaffer_Caller: root\r\nAccept: */*\r\n\r\n",
     );
     let link = dialled(&mut node);
     node.link_opened(link);
@@ -319,6 +320,8 @@ fn a_program_that_does_not_answer_as_it_should_is_told_as_that() {
     for (said, status) in [
         ("nonsense\r\n\r\n", "502"),
         ("HTTP/1.1 101 Switching Protocols\r\n\r\n", "502"),
+        ("HTTP/1.1 600 x\r\nContent-Length: 0\r\n\r\n", "502"),
+        ("HTTP/1.1 999 x\r\n\r\n", "502"),
         ("", "502"),
     ] {
         let (mut node, _) = node();
@@ -412,4 +415,186 @@ fn another_configuration_makes_another_program_of_it() {
     get(&mut node, "/_plugin/hello/api/new");
     assert_eq!(node.dialled.len(), 1);
     assert_eq!(view(&mut node)["routes"][0]["path"], "/new");
+}
+
+/// What a client has of an answer without its head, of which the chunks are put together.
+fn body_of(answer: &[u8]) -> Vec<u8> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+    let (head, mut rest) = answer.split_at(end);
+    if !String::from_utf8_lossy(head).contains("chunked") {
+        return rest.to_vec();
+    }
+    let mut body = Vec::new();
+    loop {
+        let line = rest.windows(2).position(|two| two == b"\r\n").expect("a length");
+        let length = std::str::from_utf8(&rest[..line]).expect("text");
+        let length = usize::from_str_radix(length, 16).expect("a number");
+        if length == 0 {
+            return body;
+        }
+        body.extend_from_slice(&rest[line + 2..line + 2 + length]);
+        rest = &rest[line + 2 + length + 2..];
+    }
+}
+
+#[test]
+fn an_answer_is_whole_though_the_program_is_done_before_the_client() {
+    let whole: Vec<u8> = (0..3 * limits::FORWARD_BUFFER).map(|n| b"0123456789"[n % 10]).collect();
+    let sized = format!("Content-Length: {}\r\n", whole.len());
+    for (field, chunked) in
+        [(sized.as_str(), false), ("Transfer-Encoding: chunked\r\n", true), ("", false)]
+    {
+        let (mut node, _) = node();
+        let conn = get(&mut node, "/_plugin/hello/api/hello/x");
+        let link = dialled(&mut node);
+        node.link_opened(link);
+        node.link_received(link, format!("HTTP/1.1 200 OK\r\n{field}\r\n").as_bytes());
+        for piece in whole.chunks(20_000) {
+            let text = if chunked { format!("{:x}\r\n", piece.len()) } else { String::new() };
+            let end: &[u8] = if chunked { b"\r\n" } else { b"" };
+            node.link_received(link, &[text.as_bytes(), piece, end].concat());
+        }
+        if chunked {
+            node.link_received(link, b"0\r\n\r\n");
+        }
+        // Its client has taken nothing so far.
+        node.link_closed(link);
+        let answer = node.take_answer(conn);
+        assert!(body_of(&answer) == whole, "{field}: {} bytes", answer.len());
+        let has_length = String::from_utf8_lossy(&answer[..400]).contains("Content-Length");
+        assert_eq!(has_length, !field.is_empty() && !chunked);
+        assert_eq!(view(&mut node)["failed_requests"], 0);
+    }
+}
+
+#[test]
+fn a_path_means_what_its_pattern_says_however_a_program_reads_it() {
+    let (mut node, _) = node();
+    for path in ["hello/..", "hello/a%2Fb", "hello/%2e%2e", "hello/a%5cb", "./hello/x"] {
+        let conn = get(&mut node, &format!("/_plugin/hello/api/{path}"));
+        let said = answer(&mut node, conn);
+        assert!(said.starts_with("HTTP/1.1 403 "), "{path}: {said}");
+    }
+    assert!(node.dialled.is_empty());
+}
+
+#[test]
+fn the_head_of_an_answer_is_that_of_the_answer_to_get() {
+    let (mut node, _) = node();
+    for (field, told) in [("Content-Length: 70000\r\n", "Content-Length: 70000"), ("", "chunked")] {
+        let head = "HEAD /_plugin/hello/api/hello/x HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let conn = asks(&mut node, head);
+        let link = dialled(&mut node);
+        node.link_opened(link);
+        assert!(heard(&mut node, link).starts_with("GET /hello/x HTTP/1.1\r\n"));
+        node.link_received(link, format!("HTTP/1.1 200 OK\r\n{field}\r\nbody").as_bytes());
+        let said = answer(&mut node, conn);
+        assert!(said.contains(told) && said.ends_with("\r\n\r\n"), "{said}");
+        assert!(node.link_is_over(link), "no more of it is read");
+    }
+}
+
+#[test]
+fn nobody_else_speaks_to_a_plugin_as_the_node_does() {
+    let (mut node, _) = node();
+    let pid = node.get("/jobs/_plugin/hello/pids")["pids"][0].clone();
+    let conn = asks(
+        &mut node,
+        &format!("POST /streams/{pid}/stdin HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{{}}"),
+    );
+    let said = answer(&mut node, conn);
+    assert!(said.starts_with("HTTP/1.1 403 "), "{said}");
+}
+
+#[test]
+fn what_is_granted_no_more_is_permitted_no_more_to_who_runs_already() {
+    let (mut node, os_pid) = node();
+    let stop = json!(["site.web"]);
+    assert_eq!(say(&mut node, os_pid, "stop_job", stop.clone())["event"], "gaffer:command_success");
+    let manifest = serde_json::from_str(MANIFEST).expect("JSON");
+    node.plugins = vec![program(&manifest, &json!({}))];
+    node.reconfigure(jobs());
+    assert_eq!(say(&mut node, os_pid, "stop_job", stop)["data"]["error"]["errno"], 403);
+}
+
+#[test]
+fn who_says_too_much_is_heard_no_faster_and_it_is_told() {
+    let (mut node, os_pid) = node();
+    let id = node.instance(os_pid);
+    let line = b"{\"event\": \"NOP\"}\n";
+    let piece: Vec<u8> = line.iter().copied().cycle().take(1000 * line.len()).collect();
+    let (mut said, most) = (0, limits::SOCKJS_MESSAGE + limits::PLUGIN_RATE);
+    while node.gaffer.wants_output(id, OUT) {
+        node.output(os_pid, OUT, &piece);
+        said += piece.len();
+        assert!(said <= most + piece.len(), "it says {said} bytes at once");
+    }
+    assert!(said >= most, "so much it may say at once: {said}");
+    let error = view(&mut node)["last_error"].clone();
+    assert!(error.as_str().is_some_and(|e| e.contains("256 KiB a second")), "{error}");
+    node.gaffer.take_wanted_outputs();
+    let until = node.gaffer.deadline().expect("it is heard again");
+    node.advance(until.saturating_duration_since(node.now.mono));
+    assert!(node.gaffer.wants_output(id, OUT));
+    assert_eq!(node.gaffer.take_wanted_outputs(), [(id, OUT)], "the shell is told");
+    // In the long run it is so much a second.
+    let (begun, mut told) = (node.now.mono, 0);
+    while told < 4 * limits::PLUGIN_RATE {
+        match node.gaffer.wants_output(id, OUT) {
+            true => {
+                node.output(os_pid, OUT, &piece);
+                told += piece.len();
+            }
+            false => node.advance(Duration::from_millis(10)),
+        }
+    }
+    let took = node.now.mono.saturating_duration_since(begun).as_secs_f64();
+    assert!((3.0..6.0).contains(&took), "{took} seconds");
+}
+
+#[test]
+fn who_takes_nothing_or_is_gone_makes_room_for_others() {
+    let (mut node, _) = node();
+    let conns: Vec<ConnId> =
+        (0..limits::FORWARDS).map(|_| get(&mut node, "/_plugin/hello/api/hello/x")).collect();
+    let links: Vec<LinkId> =
+        std::mem::take(&mut node.dialled).into_iter().map(|(l, _)| l).collect();
+    let refused = get(&mut node, "/_plugin/hello/api/hello/x");
+    assert!(answer(&mut node, refused).starts_with("HTTP/1.1 503 "));
+    // One has ended his side, and perhaps is gone.
+    node.half_close(conns[0]);
+    get(&mut node, "/_plugin/hello/api/hello/x");
+    assert!(node.link_is_over(links[0]));
+    dialled(&mut node);
+    // One takes nothing of what there is for him.
+    node.link_opened(links[1]);
+    node.link_received(links[1], b"HTTP/1.1 200 OK\r\n\r\n");
+    while node.gaffer.link_wants_input(links[1]) {
+        node.link_received(links[1], &[b'x'; 10_000]);
+    }
+    node.advance(limits::FORWARD_STALLED - TICK);
+    let refused = get(&mut node, "/_plugin/hello/api/hello/x");
+    assert!(answer(&mut node, refused).starts_with("HTTP/1.1 503 "));
+    node.advance(TICK);
+    get(&mut node, "/_plugin/hello/api/hello/x");
+    assert!(node.link_is_over(links[1]) && node.gaffer.is_finished(conns[1]));
+    dialled(&mut node);
+}
+
+#[test]
+fn of_who_is_left_behind_by_a_leader_only_so_much_waits() {
+    let (mut node, os_pid) = node();
+    node.ask("POST /jobs/site", r#"{"name": "cat", "cmd": "cat", "redirect_input": true}"#);
+    let pid = node.get("/jobs/site/cat/pids")["pids"][0].clone();
+    node.read(Ok(0));
+    let data = "x".repeat(limits::INPUT_QUEUE / 2 + 1);
+    let send =
+        json!({"event": "CMD", "data": {"identity": 1, "name": "send", "args": [pid, data]}});
+    node.output(os_pid, OUT, format!("{send}\n{send}\n").as_bytes());
+    let line = "{\"event\": \"NOP\"}\n";
+    for _ in 0..12 {
+        node.output(os_pid, OUT, line.repeat(limits::PLUGIN_BACKLOG / 10).as_bytes());
+    }
+    let untold = view(&mut node)["untold_messages"].as_u64();
+    assert!(untold.is_some_and(|untold| untold >= 1000), "{untold:?}");
 }

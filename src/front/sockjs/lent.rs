@@ -43,6 +43,11 @@ impl Service {
         self.sessions.get(id).is_some_and(|session| !session.sends.is_empty())
     }
 
+    /// How much its client sent that still waits, in pieces.
+    pub fn waiting(&self, id: SessionId) -> usize {
+        self.sessions.get(id).map_or(0, |session| session.sends.len())
+    }
+
     /// The next message for its client; the session has nothing more of it.
     pub fn carry(&mut self, id: SessionId) -> Option<Rc<str>> {
         let lagged = self.options.lagged;

@@ -38,7 +38,7 @@ pub(super) const DOCS: &[Doc] = &[
             answer(206, "The part of the file that was asked for.", &[("*/*", Shape::Json("{}"))])
                 .with(&["ETag", "Last-Modified", "Accept-Ranges", "Content-Range"]),
             answer(301, "It is a folder: the path with a slash.", &[]).with(&["Location"]),
-            answer(304, "You have it already.", &[]).with(&["ETag", "Last-Modified", "Accept-Ranges"]),
+            answer(304, "You have it already.", &[]).with(&["ETag", "Last-Modified"]),
             refusal(404, "There is no such file."),
             refusal(412, "It is another than the one of If-Match or If-Unmodified-Since."),
             refusal(416, "The file is not so long.").with(&["Content-Range"]),

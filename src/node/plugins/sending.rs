@@ -71,9 +71,11 @@ impl Sendings {
         self.all.insert(conn, Sending { moved: now.mono, step });
     }
 
-    /// Whoever has not moved for longest, if that is long.
+    /// Whoever has not taken for longest what there is for him, if that is long. Who waits for the disk is not
+    /// slow himself.
     pub fn stalled(&self, now: Now) -> Option<ConnId> {
-        let (conn, slowest) = self.all.iter().min_by_key(|(_, sending)| sending.moved)?;
+        let rests = |(_, sending): &(&ConnId, &Sending)| matches!(sending.step, Step::Resting(_));
+        let (conn, slowest) = self.all.iter().filter(rests).min_by_key(|(_, s)| s.moved)?;
         let stalled = slowest.moved + limits::SITE_STALLED <= now.mono;
         stalled.then_some(*conn)
     }

@@ -25,7 +25,7 @@ use crate::node::keys::caller::Caller;
 use crate::node::machine::Effect;
 use crate::node::permission::{Needs, World};
 use crate::supervisor::name::JobName;
-use crate::wire::http::{AnswerHead, AnswerReader, Headers, Method};
+use crate::wire::http::{AnswerHead, AnswerReader, Broken, Headers, Method};
 
 /// Where plugins are, and below the name of one what its program answers.
 pub const PREFIX: [&str; 2] = ["_plugin", "api"];
@@ -58,6 +58,10 @@ struct Forward {
     input: Vec<u8>,
     /// The head of an answer that is short, and is told with its length once it is whole.
     head: Option<Response>,
+    /// How long its body is, if it says so.
+    length: Option<u64>,
+    /// When the client took something last.
+    moved: Instant,
     /// The client has the head, and what follows goes to it.
     goes_on: bool,
     /// What of the body the client has no room for yet.
@@ -72,8 +76,8 @@ enum Step {
     Rest,
     /// The whole answer is this.
     Whole(Response),
-    /// The answer begins with this, and goes on.
-    Begins(Response),
+    /// The answer begins with this, and goes on, to this length if that is known.
+    Begins(Response, Option<u64>),
     /// The client has all of it but the end.
     Ends,
 }
@@ -109,6 +113,26 @@ impl Forwards {
         self.by_link.values().filter(|forward| forward.plugin == plugin).count()
     }
 
+    /// Whoever has taken nothing for longest of what there is for him, if that is long.
+    fn stalled(&self, plugin: &str, now: Now) -> Option<LinkId> {
+        let owed = self.by_link.iter().filter(|(_, forward)| {
+            forward.plugin == plugin && forward.goes_on && !forward.body.is_empty()
+        });
+        let (link, slowest) = owed.min_by_key(|(_, forward)| forward.moved)?;
+        (slowest.moved + limits::FORWARD_STALLED <= now.mono).then_some(*link)
+    }
+
+    /// Those whose answers have not begun.
+    fn waiting_for<'a>(
+        &'a self,
+        plugin: &'a str,
+    ) -> impl Iterator<Item = (LinkId, ConnId)> + use<'a> {
+        let waits = move |(link, forward): (&LinkId, &Forward)| {
+            (forward.plugin == plugin && !forward.goes_on).then_some((*link, forward.conn))
+        };
+        self.by_link.iter().filter_map(waits)
+    }
+
     fn remove(&mut self, link: LinkId) -> Option<Forward> {
         self.patience.cancel(link);
         let forward = self.by_link.remove(&link)?;
@@ -137,7 +161,6 @@ impl Forward {
     /// # Errors
     /// It is no answer, in words.
     fn step(&mut self) -> Result<Step, String> {
-        let unread = |broken| format!("its answer cannot be read: {broken}");
         if self.goes_on {
             if !self.is_whole {
                 let done = self.reader.body(&mut self.input, &mut self.body).map_err(unread)?;
@@ -152,17 +175,29 @@ impl Forward {
                 let Some(head) = self.reader.head(&mut self.input).map_err(unread)? else {
                     return Ok(Step::Rest);
                 };
-                if head.status < 200 {
-                    return Err("it switches to another protocol, which is not passed on".into());
+                match head.status {
+                    200..600 => {}
+                    101 => return Err("it switches to a protocol that is not passed on".into()),
+                    other => {
+                        return Err(format!("its answer has the status {other}, which is none"))
+                    }
                 }
                 let length = head.headers.get("content-length").and_then(|text| text.parse().ok());
-                is_short = length.is_some_and(|length: usize| length <= limits::FORWARD_BUFFER);
+                self.length = length;
+                let most = u64::try_from(limits::FORWARD_BUFFER).unwrap_or(0);
+                is_short = length.is_some_and(|length| length <= most);
                 told(&head, &self.plugin)
             }
         };
+        if self.method == Method::Head && matches!(response.status, 204 | 304) {
+            return Ok(Step::Whole(response));
+        }
+        if self.method == Method::Head {
+            return Ok(Step::Begins(response, self.length));
+        }
         let done = self.reader.body(&mut self.input, &mut self.body).map_err(unread)?;
         self.is_whole |= done;
-        if done && self.method != Method::Head {
+        if done {
             response.body = std::mem::take(&mut self.body);
             return Ok(Step::Whole(response));
         }
@@ -171,13 +206,17 @@ impl Forward {
             return Ok(Step::Rest);
         }
         self.goes_on = true;
-        Ok(Step::Begins(response))
+        Ok(Step::Begins(response, self.length))
     }
+}
+
+fn unread(broken: Broken) -> String {
+    format!("its answer cannot be read: {broken}")
 }
 
 /// The fields of an answer that are passed on. Whom a page may be framed by, and who else may read an answer,
 /// is not for a plugin to say.
-const PASSED_ON: [&str; 17] = [
+const PASSED_ON: [&str; 16] = [
     "Accept-Ranges",
     "Cache-Control",
     "Content-Disposition",
@@ -194,7 +233,6 @@ const PASSED_ON: [&str; 17] = [
     "Retry-After",
     "Set-Cookie",
     "Vary",
-    "WWW-Authenticate",
 ];
 
 fn told(head: &AnswerHead, plugin: &str) -> Response {
@@ -235,13 +273,16 @@ const KEPT_BACK: [&str; 12] = [
 fn written(request: &Request, skipped: usize, plugin: &str, caller: &Caller) -> Vec<u8> {
     let rest = request.path.splitn(skipped + 2, '/').nth(skipped + 1).unwrap_or_default();
     let query = request.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
+    // Of an answer to GET nothing but the head is told to who asks for that.
+    let method = if request.method == Method::Head { Method::Get } else { request.method };
     let mut head = format!(
         "{} /{rest}{query} HTTP/1.1\r\nHost: {plugin}\r\nConnection: close\r\n",
-        request.method.name()
+        method.name()
     );
     let named = |headers: &Headers, name: &str| headers.contains_token("connection", name);
     for (name, value) in request.headers.iter() {
-        let is_ours = name.starts_with("x-gaffer-") || name == "x-api-key";
+        // With an underscore it would be taken for another by programs that know it as a variable (RFC 3875).
+        let is_ours = name.starts_with("x-gaffer-") || name == "x-api-key" || name.contains('_');
         if !is_ours && !KEPT_BACK.contains(&name) && !named(&request.headers, name) {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -283,6 +324,13 @@ impl Gaffer {
             [only] if only.is_empty() => Vec::new(),
             rest => rest.to_vec(),
         };
+        // What the pattern means has to be what the program takes the path for, however it reads that.
+        let leaves =
+            |part: &String| matches!(part.as_str(), "." | "..") || part.contains(['/', '\\']);
+        if rest.iter().any(leaves) {
+            let detail = "a path has no \"..\", and no slashes within its parts";
+            return Some(Err(Response::error(403, Some(detail))));
+        }
         let known = self.programs.known.get(plugin)?;
         let (number, open) = match self.programs.find(plugin, request.method, &rest) {
             Found::Endpoint(number, open) => (*number, open),
@@ -305,15 +353,25 @@ impl Gaffer {
             }
             Err(response) => return Some(Err(response)),
         }
-        Some(self.forwarding(request, plugin, known, &caller).map(Answer::Forward))
+        Some(self.forwarding((request, &caller), plugin, known, now).map(Answer::Forward))
+    }
+
+    /// Who makes room for another where there are as many as may be: somebody who has ended his side and
+    /// perhaps is gone, or who takes nothing of his answer.
+    fn in_the_way(&self, plugin: &str, now: Now) -> Option<LinkId> {
+        let ended = |(_, conn): &(LinkId, ConnId)| {
+            self.clients.get(*conn).is_none_or(|client| client.conn.has_ended())
+        };
+        let gone = self.forwards.waiting_for(plugin).find(ended).map(|(link, _)| link);
+        gone.or_else(|| self.forwards.stalled(plugin, now))
     }
 
     fn forwarding(
         &self,
-        request: &Request,
+        (request, caller): (&Request, &Caller),
         plugin: &str,
         known: &Known,
-        caller: &Caller,
+        now: Now,
     ) -> Result<Forwarding, Response> {
         let later = |why: &str| unanswered(503, plugin, why).with("Retry-After", "1");
         let Some(socket) = known.program.socket.clone() else {
@@ -324,7 +382,8 @@ impl Gaffer {
         if running.is_none_or(|running| running.is_empty()) {
             return Err(later("it does not run at present"));
         }
-        if self.forwards.count(plugin) >= limits::FORWARDS {
+        if self.forwards.count(plugin) >= limits::FORWARDS && self.in_the_way(plugin, now).is_none()
+        {
             return Err(later("it is answering as many requests as it may"));
         }
         // Those before the rest: the prefix, where plugins are, which, and that of its program.
@@ -337,15 +396,33 @@ impl Gaffer {
     /// Passes a request on, whose client waits from now on.
     pub(in crate::node) fn forward(&mut self, conn: ConnId, forwarding: Forwarding, now: Now) {
         let Forwarding { plugin, socket, method, bytes } = forwarding;
+        if self.forwards.count(&plugin) >= limits::FORWARDS {
+            if let Some(slow) = self.in_the_way(&plugin, now) {
+                if let Some(Forward { conn, .. }) = self.drop_forward(slow) {
+                    self.clients.change(conn, |conn| conn.give_up());
+                }
+            }
+        }
         let link = self.links.dial();
         self.effects.push(Effect::Dial { link, address: Address::Unix(socket) });
         self.links.say(link, &bytes);
         self.programs.note(&plugin, |tally| tally.requests += 1);
-        let reader = AnswerReader::new(method.name(), usize::MAX);
-        let (input, head, goes_on) = (Vec::new(), None, false);
-        let (body, is_whole) = (Vec::new(), false);
-        let forward =
-            Forward { conn, plugin, method, reader, input, head, goes_on, body, is_whole };
+        let reader = AnswerReader::new("GET", usize::MAX);
+        let (input, head, length, goes_on) = (Vec::new(), None, None, false);
+        let (body, is_whole, moved) = (Vec::new(), false, now.mono);
+        let forward = Forward {
+            conn,
+            plugin,
+            method,
+            reader,
+            input,
+            head,
+            length,
+            moved,
+            goes_on,
+            body,
+            is_whole,
+        };
         self.forwards.by_link.insert(link, forward);
         self.forwards.by_conn.insert(conn, link);
         self.forwards.patience.set(link, now.mono + limits::FORWARD_PATIENCE);
@@ -369,6 +446,13 @@ impl Gaffer {
     /// The connection to a program has ended, or did not come about.
     pub(in crate::node) fn end_forward(&mut self, link: LinkId, reason: &str, now: Now) {
         let Some(forward) = self.forwards.by_link.get_mut(&link) else { return };
+        // What came last may not have been looked at yet, while the client had no room for what came before.
+        if forward.goes_on && !forward.is_whole {
+            match forward.reader.body(&mut forward.input, &mut forward.body) {
+                Ok(done) => forward.is_whole = done,
+                Err(broken) => return self.fail_forward(link, 502, &unread(broken), now),
+            }
+        }
         if forward.is_whole {
             return self.go_on_forward(link, now);
         }
@@ -391,7 +475,12 @@ impl Gaffer {
                     return;
                 }
                 let body = std::mem::take(&mut forward.body);
-                self.clients.change(conn, |conn| conn.stream(&[&body], now));
+                forward.moved = now.mono;
+                let is_sized = forward.length.is_some();
+                self.clients.change(conn, |conn| match is_sized {
+                    true => conn.send_piece(body, now),
+                    false => conn.stream(&[&body], now),
+                });
                 // More of it is taken again.
                 self.links.touch(link);
                 continue;
@@ -403,9 +492,9 @@ impl Gaffer {
                     self.drop_forward(link);
                     return self.answer(conn, response, now);
                 }
-                Ok(Step::Begins(response)) => {
+                Ok(Step::Begins(response, length)) => {
                     self.forwards.patience.cancel(link);
-                    let goes_on = self.begin_answer(conn, response, now);
+                    let goes_on = self.begin_answer(conn, response, length, now);
                     if !goes_on {
                         self.drop_forward(link);
                         return self.serve(conn, now);
@@ -413,6 +502,7 @@ impl Gaffer {
                 }
                 Ok(Step::Ends) => {
                     self.drop_forward(link);
+                    // One of known length has ended with its last byte.
                     self.clients.change(conn, |conn| conn.end_stream(now));
                     return self.serve(conn, now);
                 }

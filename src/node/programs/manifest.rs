@@ -177,6 +177,17 @@ impl ProgramRoute {
         }
     }
 
+    /// The pattern without the names in it: two of one shape take the same paths.
+    fn shape(&self) -> Vec<&str> {
+        let parts = self.pattern.split('/').filter(|part| !part.is_empty());
+        let plain = |part| match str::as_bytes(part).first() {
+            Some(b':') => ":",
+            Some(b'#') => "#",
+            Some(_) | None => part,
+        };
+        parts.map(plain).collect()
+    }
+
     /// The plainer pattern first, segment by segment: what is said exactly before a number, and that before
     /// anything.
     fn order(&self, other: &Self) -> Ordering {
@@ -260,7 +271,12 @@ fn routes(members: &Map<String, Value>) -> Result<Vec<ProgramRoute>, String> {
         let (_, needs) = *known.ok_or_else(|| {
             wrong(format!("expected nothing, read, write, manage or admin, found {needs}"))
         })?;
-        routes.push(ProgramRoute { method, pattern: pattern.to_owned(), needs });
+        let route = ProgramRoute { method, pattern: pattern.to_owned(), needs };
+        let same = |other: &&ProgramRoute| other.method == method && other.shape() == route.shape();
+        if let Some(other) = routes.iter().find(same) {
+            return Err(wrong(format!("it takes the same paths as {:?}", other.pattern)));
+        }
+        routes.push(route);
     }
     routes.sort_by(ProgramRoute::order);
     Ok(routes)
@@ -340,6 +356,10 @@ mod tests {
             (&with(r#""routes": {"HEAD /x": "read"}"#), "routes: \"HEAD /x\": expected GET,"),
             (&with(r#""routes": {"GET x": "read"}"#), "routes: \"GET x\": expected a path"),
             (&with(r#""routes": {"GET /x": "all"}"#), "routes: \"GET /x\": expected nothing,"),
+            (
+                &with(r#""routes": {"GET /a/:x": "nothing", "GET /a/:y/": "admin"}"#),
+                "routes: \"GET /a/:y/\": it takes the same paths as \"/a/:x\"",
+            ),
             (&many(limits::PLUGIN_ROUTES + 1), "routes: expected at most"),
             (&events(limits::PLUGIN_EVENTS + 1), "events: expected at most"),
             (&long(limits::PLUGIN_TEXT + 1), "version: expected a text of at most"),

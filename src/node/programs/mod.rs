@@ -9,6 +9,7 @@ pub mod talk;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Instant;
 
 use serde_json::{json, Map, Value};
 
@@ -128,10 +129,12 @@ impl Programs {
         let view = supervisor.view_job(&job, now).ok().map(|view| json!(view));
         let of_job = |member: &str| view.as_ref().map_or(Value::Null, |view| view[member].clone());
         let mut members = program.manifest.to_value();
+        let absent = || json!("its job was unloaded, or could not be loaded, which the log tells");
+        let reason = if view.is_some() { of_job("reason") } else { absent() };
         let (programs, grants) = (of_job("processes"), program.granted.to_value());
         members.extend(Map::from_iter([
             ("state".to_owned(), of_job("state")),
-            ("reason".to_owned(), of_job("reason")),
+            ("reason".to_owned(), reason),
             ("restarts".to_owned(), of_job("restarts")),
             ("pids".to_owned(), programs),
             ("granted".to_owned(), grants),
@@ -142,6 +145,11 @@ impl Programs {
             ("last_error".to_owned(), json!(tally.error)),
         ]));
         Some(Value::Object(members))
+    }
+
+    /// When somebody is heard again who said too much.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.talks.values().filter_map(Talk::rests_until).min()
     }
 
     /// Checks that whoever talks runs.

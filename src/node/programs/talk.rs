@@ -5,8 +5,9 @@
 //! comes back by the rules of its job.
 
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-use log::{error, warn};
+use log::warn;
 use serde_json::json;
 
 use crate::base::clock::Now;
@@ -17,6 +18,8 @@ use crate::front::peer::Peer;
 use crate::node::admission::Guest;
 use crate::node::gaffer::Gaffer;
 use crate::node::stdins::Full;
+use crate::supervisor::hearer::Hearer;
+use crate::wire::channel::{error, Invalid};
 use crate::wire::json::text;
 use crate::VERSION;
 
@@ -31,11 +34,53 @@ pub(super) struct Talk {
     was_behind: bool,
     /// Lines of this run that were no messages.
     invalid: u64,
+    /// How much it says.
+    pace: Pace,
     /// The run is over; what it said last may still be done.
     is_over: bool,
 }
 
+/// How much a program says: so much at once, and so much a second beside that. Whoever says more is heard no
+/// faster, so that everybody else is.
+struct Pace {
+    /// What it has said beyond what it may say in a second.
+    ahead: usize,
+    at: Instant,
+    /// It is not heard before this.
+    rests_until: Option<Instant>,
+    /// That is told.
+    is_told: bool,
+}
+
+impl Pace {
+    fn new(now: Now) -> Self {
+        Self { ahead: 0, at: now.mono, rests_until: None, is_told: false }
+    }
+
+    /// It says so much; whether it is told now that this is too much.
+    fn says(&mut self, bytes: usize, now: Now) -> bool {
+        let passed = now.mono.saturating_duration_since(self.at).as_millis();
+        let rate = u128::try_from(limits::PLUGIN_RATE).unwrap_or(1);
+        let regained = usize::try_from(passed * rate / 1000).unwrap_or(usize::MAX);
+        self.ahead = self.ahead.saturating_sub(regained) + bytes;
+        self.at = now.mono;
+        let Some(surplus) = self.ahead.checked_sub(limits::SOCKJS_MESSAGE + limits::PLUGIN_RATE)
+        else {
+            return false;
+        };
+        let millis = (surplus + limits::PLUGIN_RATE / 10) * 1000 / limits::PLUGIN_RATE;
+        let rest = Duration::from_millis(u64::try_from(millis).unwrap_or(1000));
+        self.rests_until = Some(now.mono + rest);
+        !std::mem::replace(&mut self.is_told, true)
+    }
+}
+
 impl Talk {
+    /// Until when it is not heard.
+    pub(super) fn rests_until(&self) -> Option<Instant> {
+        self.pace.rests_until
+    }
+
     /// Whether its run is over.
     pub(super) fn is_over(&self) -> bool {
         self.is_over
@@ -95,6 +140,8 @@ impl Gaffer {
     /// A process has started: if it is a program that extends us, it is one who may talk.
     pub(in crate::node) fn begin_talk(&mut self, id: InstanceId, now: Now) {
         let instance = self.supervisor.instance(id);
+        let speaks = instance.and_then(|i| i.run.as_ref()).map(|run| run.spec.hearer());
+        let instance = instance.filter(|_| speaks == Some(Hearer::Plugins));
         let job = instance.and_then(|instance| self.supervisor.job(instance.job));
         let Some(plugin) = job.and_then(|job| self.programs.of_job(&job.name)).map(str::to_owned)
         else {
@@ -126,7 +173,8 @@ impl Gaffer {
         }
         let input = Lines::default();
         let (held, was_behind, invalid, is_over) = (None, false, 0, false);
-        let talk = Talk { plugin, session, input, held, was_behind, invalid, is_over };
+        let pace = Pace::new(now);
+        let talk = Talk { plugin, session, input, held, was_behind, invalid, pace, is_over };
         self.programs.talks.insert(id, talk);
         self.reply(session, text(&hello), now);
     }
@@ -135,20 +183,34 @@ impl Gaffer {
     pub(in crate::node) fn hear_talk(&mut self, id: InstanceId, bytes: &[u8], now: Now) {
         let talk = self.programs.talks.get_mut(&id).filter(|talk| !talk.is_over);
         let Some(talk) = talk else { return };
-        let session = talk.session;
-        for line in talk.input.take(bytes) {
+        let (session, plugin) = (talk.session, talk.plugin.clone());
+        let is_much = talk.pace.says(bytes.len(), now);
+        // Looked at behind what it says: then it may go on.
+        talk.was_behind = true;
+        let (mut lines, mut unheard) = (talk.input.take(bytes), 0);
+        if self.channel.waiting(session) >= limits::PLUGIN_BACKLOG {
+            // Its leader is gone, and others of it go on.
+            unheard = u64::try_from(lines.len()).unwrap_or(u64::MAX);
+            lines.clear();
+        }
+        for line in lines {
             match line {
                 Line::Text(text) => self.channel.brought(session, text),
                 Line::Invalid(why) => {
-                    let invalid = crate::wire::channel::Invalid {
-                        reason: "invalid_json",
-                        detail: format!("the line is no message: {why}"),
-                    };
-                    self.reply(session, crate::wire::channel::error(&invalid), now);
+                    let detail = format!("the line is no message: {why}");
+                    let invalid = Invalid { reason: "invalid_json", detail };
+                    self.reply(session, error(&invalid), now);
                     self.note_invalid(session, &invalid.detail, now);
                 }
             }
         }
+        if is_much {
+            let most = limits::PLUGIN_RATE / 1024;
+            let why = format!("it says more than {most} KiB a second, and is heard no faster");
+            warn!("the plugin {plugin}: {why}");
+            self.programs.note(&plugin, |tally| tally.error = Some(why));
+        }
+        self.programs.note(&plugin, |tally| tally.untold += unheard);
     }
 
     /// A session said something that is no message. A program that does so again and again is killed.
@@ -183,7 +245,7 @@ impl Gaffer {
     fn give_up_talk(&mut self, id: InstanceId, why: &str, now: Now) {
         let Some(talk) = self.programs.talks.get(&id) else { return };
         let plugin = talk.plugin.clone();
-        error!("the plugin {plugin} is killed: {why}");
+        log::error!("the plugin {plugin} is killed: {why}");
         // Whatever else it says is for nobody.
         let session = talk.session;
         self.channel.take_back(session, now);
@@ -206,7 +268,23 @@ impl Gaffer {
     /// Whether more of what a process writes is taken now.
     pub(in crate::node) fn wants_talk(&self, id: InstanceId, stream: StreamNo) -> bool {
         let talk = self.programs.talks.get(&id).filter(|_| stream == StreamNo::STDOUT);
-        talk.is_none_or(|talk| !self.channel.is_behind(talk.session))
+        let rests = |talk: &Talk| talk.pace.rests_until.is_some() && !talk.is_over;
+        talk.is_none_or(|talk| !rests(talk) && !self.channel.is_behind(talk.session))
+    }
+
+    /// Time has passed for those who said too much.
+    pub(in crate::node) fn pass_talk_time(&mut self, now: Now) {
+        for talk in self.programs.talks.values_mut() {
+            talk.pace.rests_until.take_if(|until| *until <= now.mono);
+        }
+    }
+
+    /// Whoever runs may do what is asked for and granted now, and no more what was.
+    pub(in crate::node) fn renew_talks(&mut self, now: Now) {
+        for talk in self.programs.talks.values() {
+            let caller = self.programs.caller(&talk.plugin);
+            self.guests.come(Guest::Session(talk.session), Some(caller), now);
+        }
     }
 
     /// The streams of which more is taken again, since the last call.
@@ -241,11 +319,11 @@ impl Gaffer {
                 Err(Full::TooLong | Full::Closed) => untold += 1,
             }
         }
-        let behind = self.channel.is_behind(session);
+        let behind = self.channel.is_behind(session) || talk.pace.rests_until.is_some();
         if std::mem::replace(&mut talk.was_behind, behind) && !behind {
             self.programs.wanted.push((id, StreamNo::STDOUT));
         }
-        let ends = talk.is_over && !behind;
+        let ends = talk.is_over && !self.channel.is_behind(session);
         if untold > 0 {
             let plugin = talk.plugin.clone();
             self.programs.note(&plugin, |tally| tally.untold += untold);
