@@ -296,6 +296,9 @@ pub const LISTEN: usize = 64;
 pub const EVENT_NAME: usize = 256;
 /// Most events that wait for the processes of one job that are told one at a time,
 pub const LISTEN_BUFFER: usize = 1000;
+/// How long a listener that has failed with an event gets none: long enough to cost nothing, and short beside what
+/// made it fail.
+pub const LISTEN_RETRY: Duration = Duration::from_secs(1);
 /// and the bytes of them: as much as one process may be owed.
 pub const LISTEN_BYTES: usize = INPUT_QUEUE;
 /// Most of a process's output in one event for them,
@@ -321,6 +324,30 @@ pub const SITE_FILES: usize = 128;
 pub const SITE_PIECE: usize = 64 * 1024;
 /// Who took nothing for so long makes room when there are too many.
 pub const SITE_STALLED: Duration = Duration::from_secs(5);
+/// Longest path of a unix socket (unix(7)).
+pub const SOCKET_PATH: usize = 107;
+/// Longest text of a plugin's manifest,
+pub const PLUGIN_TEXT: usize = 1024;
+/// most events that it names,
+pub const PLUGIN_EVENTS: usize = 64;
+/// and most requests that it answers.
+pub const PLUGIN_ROUTES: usize = 256;
+/// So many lines of a plugin that are no messages are answered; then it is killed.
+pub const PLUGIN_INVALID: u64 = 100;
+/// How much a plugin may say in a second, beside one message of the greatest length at once: thousands of
+/// commands, and a few hundredths of a processor's time.
+pub const PLUGIN_RATE: usize = 256 * 1024;
+/// Messages of a plugin whose leader is gone that wait to be heard; what it says beyond is dropped.
+pub const PLUGIN_BACKLOG: usize = 10_000;
+/// Requests that one plugin answers at a time.
+pub const FORWARDS: usize = 64;
+/// How long a plugin has until its answer begins, or is whole if it is short.
+pub const FORWARD_PATIENCE: Duration = Duration::from_secs(30);
+/// Who has taken nothing of his answer for so long makes room for another who asks the same plugin.
+pub const FORWARD_STALLED: Duration = Duration::from_secs(5);
+/// What is held of an answer of a plugin that its client has no room for yet. One that is no longer is short: it
+/// is told with its length.
+pub const FORWARD_BUFFER: usize = 64 * 1024;
 
 // --- webhooks ------------------------------------------------------------------------------------
 
@@ -361,31 +388,6 @@ pub const WEBHOOK_DEAD: Duration = Duration::from_secs(3600);
 pub const WEBHOOK_REFUSALS: u32 = 20;
 /// Tests of webhooks that are waited for at a time.
 pub const WEBHOOK_TESTS: usize = 8;
-
-/// Longest path of a unix socket (unix(7)).
-pub const SOCKET_PATH: usize = 107;
-/// Longest text of a plugin's manifest,
-pub const PLUGIN_TEXT: usize = 1024;
-/// most events that it names,
-pub const PLUGIN_EVENTS: usize = 64;
-/// and most requests that it answers.
-pub const PLUGIN_ROUTES: usize = 256;
-/// So many lines of a plugin that are no messages are answered; then it is killed.
-pub const PLUGIN_INVALID: u64 = 100;
-/// How much a plugin may say in a second, beside one message of the greatest length at once: thousands of
-/// commands, and a few hundredths of a processor's time.
-pub const PLUGIN_RATE: usize = 256 * 1024;
-/// Messages of a plugin whose leader is gone that wait to be heard; what it says beyond is dropped.
-pub const PLUGIN_BACKLOG: usize = 10_000;
-/// Requests that one plugin answers at a time.
-pub const FORWARDS: usize = 64;
-/// How long a plugin has until its answer begins, or is whole if it is short.
-pub const FORWARD_PATIENCE: Duration = Duration::from_secs(30);
-/// Who has taken nothing of his answer for so long makes room for another who asks the same plugin.
-pub const FORWARD_STALLED: Duration = Duration::from_secs(5);
-/// What is held of an answer of a plugin that its client has no room for yet. One that is no longer is short: it
-/// is told with its length.
-pub const FORWARD_BUFFER: usize = 64 * 1024;
 
 // --- etcd ----------------------------------------------------------------------------------------
 

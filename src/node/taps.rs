@@ -20,7 +20,7 @@ impl Gaffer {
         match run.map(|run| run.spec.hearer()) {
             None | Some(Hearer::Readers) => false,
             Some(Hearer::Listening) => {
-                self.listeners.heard(id, bytes);
+                self.listeners.heard(id, bytes, now);
                 true
             }
             Some(Hearer::Plugins) => {

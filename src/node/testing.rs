@@ -1,8 +1,10 @@
 //! A node for tests that look into it: without users, state and clients.
 
 use std::rc::Rc;
+use std::time::{Instant, UNIX_EPOCH};
 
 use super::gaffer::Setup;
+use crate::base::clock::Now;
 use crate::base::order::{Account, Identity, Unfit};
 use crate::supervisor::order::{Accounts, Host};
 
@@ -13,6 +15,12 @@ impl Accounts for Nobody {
     fn resolve(&self, _: &Account<'_>) -> Result<Option<Identity>, Unfit> {
         Ok(None)
     }
+}
+
+/// A time to count from.
+#[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+pub(super) fn now() -> Now {
+    Now { mono: Instant::now(), wall: UNIX_EPOCH }
 }
 
 /// What such a node is told of its world.

@@ -21,11 +21,12 @@ use self::ticks::Ticks;
 use super::stdins::{Full, Stdins};
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, StreamNo};
+use crate::base::limits;
 use crate::supervisor::hearer::Hearer;
 use crate::supervisor::instance::{Instance, State};
 use crate::supervisor::name::JobName;
 use crate::supervisor::Supervisor;
-use crate::wire::listener::talk::{Said, Talk};
+use crate::wire::listener::talk::{Said, State as Talking, Talk};
 use crate::wire::listener::Event;
 
 /// All pools, and the talks with their processes.
@@ -49,6 +50,9 @@ struct Member {
     event: Option<Waiting>,
     /// It has failed with one before, which was told.
     has_failed: bool,
+    /// It has failed just now, and gets none before this: one that fails with every event would have them all
+    /// again and again as fast as the machine can.
+    rests_until: Option<Instant>,
 }
 
 impl Listeners {
@@ -88,8 +92,8 @@ impl Listeners {
         let Some(job) = supervisor.job(instance.job) else { return };
         if spec.is_some_and(|spec| spec.hearer() == Hearer::Listening) {
             let (job, number) = (job.name.clone(), instance.number);
-            let member =
-                Member { job, number, talk: Talk::default(), event: None, has_failed: false };
+            let (talk, event, has_failed, rests_until) = (Talk::default(), None, false, None);
+            let member = Member { job, number, talk, event, has_failed, rests_until };
             self.members.insert(id, member);
         }
     }
@@ -106,7 +110,7 @@ impl Listeners {
     }
 
     /// A process says something.
-    pub(super) fn heard(&mut self, id: InstanceId, bytes: &[u8]) {
+    pub(super) fn heard(&mut self, id: InstanceId, bytes: &[u8], now: Now) {
         let Some(member) = self.members.get_mut(&id) else { return };
         let mut pool = self.pools.get_mut(&member.job);
         for said in member.talk.heard(bytes) {
@@ -116,8 +120,10 @@ impl Listeners {
                 pool.put_back(waiting);
             }
             match said {
+                Said::Ready if member.rests_until.is_some() => {}
                 Said::Ready => drop(pool.ready.insert(id)),
-                Said::Done | Said::Failed | Said::Garbage(_) => drop(pool.ready.remove(&id)),
+                Said::Failed => member.rests_until = Some(now.mono + limits::LISTEN_RETRY),
+                Said::Done | Said::Garbage(_) => drop(pool.ready.remove(&id)),
             }
         }
     }
@@ -166,11 +172,20 @@ impl Listeners {
 
     /// When [`Listeners::pass_time`] wants to be called.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.ticks.deadline()
+        let rests = self.members.values().filter_map(|member| member.rests_until).min();
+        [self.ticks.deadline(), rests].into_iter().flatten().min()
     }
 
     /// Time has passed.
     pub(super) fn pass_time(&mut self, now: Now) {
+        for (id, member) in &mut self.members {
+            let is_over = member.rests_until.take_if(|until| *until <= now.mono).is_some();
+            if is_over && member.talk.state() == Talking::Ready {
+                if let Some(pool) = self.pools.get_mut(&member.job) {
+                    pool.ready.insert(*id);
+                }
+            }
+        }
         for (kind, when) in self.ticks.pass(now) {
             self.offer(kind, || format!("when:{when}"));
         }
@@ -287,16 +302,38 @@ mod tests {
     }
 
     #[test]
+    fn who_fails_with_an_event_gets_none_for_a_while() {
+        let job = JobName::parse("s.ear").expect("a name");
+        let mut listeners = Listeners::default();
+        listeners.pools.insert(job.clone(), pool(&job, "TICK", 1));
+        let (mut talk, event, has_failed, rests_until) = (Talk::default(), None, false, None);
+        talk.heard(b"READY\n");
+        talk.sent();
+        let member = Member { job: job.clone(), number: 1, talk, event, has_failed, rests_until };
+        listeners.members.insert(id(1), member);
+        let now = crate::node::testing::now();
+        let is_ready = |listeners: &Listeners| listeners.pools[&job].ready.contains(&id(1));
+        listeners.heard(id(1), b"RESULT 4\nFAILREADY\n", now);
+        assert_eq!(listeners.deadline(), Some(now.mono + limits::LISTEN_RETRY));
+        let moment = std::time::Duration::from_millis(1);
+        listeners.pass_time(now.plus(limits::LISTEN_RETRY - moment));
+        assert!(!is_ready(&listeners));
+        listeners.pass_time(now.plus(limits::LISTEN_RETRY));
+        assert!(is_ready(&listeners) && listeners.deadline().is_none());
+    }
+
+    #[test]
     fn what_has_no_meaning_is_told_once_and_what_is_dropped_more_and_more_rarely() {
         let job = JobName::parse("s.ear").expect("a name");
         let mut listeners = Listeners::default();
         listeners.pools.insert(job.clone(), pool(&job, "TICK", 1));
-        let member =
-            Member { job, number: 2, talk: Talk::default(), event: None, has_failed: false };
+        let (talk, event, has_failed, rests_until) = (Talk::default(), None, false, None);
+        let member = Member { job, number: 2, talk, event, has_failed, rests_until };
         listeners.members.insert(id(1), member);
+        let now = crate::node::testing::now();
         let garbage = told(|| {
-            listeners.heard(id(1), b"\x1b[1m");
-            listeners.heard(id(1), &[b'x'; 100_000]);
+            listeners.heard(id(1), b"\x1b[1m", now);
+            listeners.heard(id(1), &[b'x'; 100_000], now);
         });
         let begin = "WARN: s.ear.2: wrote \"\\x1b[1m\" to its stdout, where READY or the RESULT";
         assert!(garbage.len() == 1 && garbage[0].starts_with(begin), "{garbage:?}");

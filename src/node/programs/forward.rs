@@ -24,11 +24,12 @@ use crate::node::gaffer::Gaffer;
 use crate::node::keys::caller::Caller;
 use crate::node::machine::Effect;
 use crate::node::permission::{Needs, World};
+use crate::node::plugins::PREFIX;
 use crate::supervisor::name::JobName;
 use crate::wire::http::{AnswerHead, AnswerReader, Broken, Headers, Method};
 
-/// Where plugins are, and below the name of one what its program answers.
-pub const PREFIX: [&str; 2] = ["_plugin", "api"];
+/// Below the path of a plugin, what its program answers.
+pub const API: &str = "api";
 
 /// A request for a program, as it goes there.
 pub struct Forwarding {
@@ -243,9 +244,7 @@ fn told(head: &AnswerHead, plugin: &str) -> Response {
         let is_own_path = value.starts_with('/') && !value.starts_with("//");
         response.headers.push(match *known {
             // It knows its own paths only.
-            "Location" if is_own_path => {
-                (known, format!("/{}/{plugin}/{}{value}", PREFIX[0], PREFIX[1]))
-            }
+            "Location" if is_own_path => (known, format!("/{PREFIX}/{plugin}/{API}{value}")),
             known => (known, value.to_owned()),
         });
     }
@@ -316,7 +315,7 @@ impl Gaffer {
     ) -> Option<Result<Answer, Response>> {
         let below = segments.strip_prefix(self.prefix.as_slice())?;
         let [plugins, plugin, api, rest @ ..] = below else { return None };
-        if [plugins.as_str(), api.as_str()] != PREFIX || !self.programs.has(plugin) {
+        if plugins != PREFIX || api != API || !self.programs.has(plugin) {
             return None;
         }
         let rest: Vec<String> = match rest {

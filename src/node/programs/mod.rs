@@ -14,7 +14,7 @@ use std::time::Instant;
 use serde_json::{json, Map, Value};
 
 use super::keys::caller::Caller;
-use super::plugins::Plugin;
+use super::plugins::{Plugin, PREFIX};
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, StreamNo};
 use crate::front::rights::Permissions;
@@ -27,7 +27,7 @@ use manifest::Manifest;
 use talk::Talk;
 
 /// The session of their jobs, which nobody else loads jobs into.
-pub const SESSION: &str = "_plugin";
+pub const SESSION: &str = PREFIX;
 
 /// A program, as the configuration has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
