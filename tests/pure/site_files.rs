@@ -329,6 +329,26 @@ fn so_many_files_are_sent_at_a_time_and_who_takes_none_of_his_makes_room() {
 }
 
 #[test]
+fn who_waits_for_the_disk_makes_no_room_for_others() {
+    let mut node = node();
+    add(&mut node, "large", 10 * limits::SITE_PIECE);
+    node.disk_waits = true;
+    let begin = |node: &mut FakeNode| {
+        let conn = node.connect_tcp();
+        ask(node, conn, "GET /_plugin/below/large", HOST);
+        conn
+    };
+    let conns: Vec<ConnId> = (0..limits::SITE_FILES).map(|_| begin(&mut node)).collect();
+    node.now = node.now.plus(limits::SITE_STALLED * 10);
+    let refused = begin(&mut node);
+    assert!(node.machine().transmit(refused).starts_with(b"HTTP/1.1 503"));
+    node.disk_goes_on();
+    for conn in conns {
+        assert!(node.machine().transmit(conn).starts_with(b"HTTP/1.1 200"), "it is served at last");
+    }
+}
+
+#[test]
 fn a_site_is_for_who_goes_there_and_for_its_own_pages() {
     let mut node = node();
     for (fields, code) in [
