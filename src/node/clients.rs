@@ -229,16 +229,7 @@ impl Gaffer {
             Target::Own(_) | Target::Host(_) => None,
         };
         let call = Call { request, peer, open, doc };
-        let caller = match (self.caller(request, peer, now), needs) {
-            (Ok(caller), _) => caller,
-            (Err(_), Needs::Nothing | Needs::Within) => Caller::nobody(),
-            (Err(refused), _) => return Err(demand(refused)),
-        };
-        *asks = Some(Rc::clone(&caller));
-        let world = World { supervisor: &self.supervisor, door: &self.door };
-        if !world.permits(&caller, needs, &call)? {
-            return Err(Response::error(403, Some("the key does not permit this")));
-        }
+        let caller = self.let_by(&call, needs, asks, now)?;
         let route = match target {
             Target::Own(route) => route,
             Target::Host(number) => {
@@ -252,6 +243,30 @@ impl Gaffer {
         let caller = &caller;
         let mut ctx = Ctx { supervisor, door, webhooks, plugins, programs, caller, now, degraded };
         (route.endpoint)(&mut ctx, &call)
+    }
+
+    /// Who asks, if he may ask what needs this; he is told in the audit in any case.
+    ///
+    /// # Errors
+    /// The answer to give instead.
+    pub(super) fn let_by(
+        &self,
+        call: &Call<'_>,
+        needs: Needs,
+        asks: &mut Option<Rc<Caller>>,
+        now: Now,
+    ) -> Result<Rc<Caller>, Response> {
+        let caller = match (self.caller(call.request, call.peer, now), needs) {
+            (Ok(caller), _) => caller,
+            (Err(_), Needs::Nothing | Needs::Within) => Caller::nobody(),
+            (Err(refused), _) => return Err(demand(refused)),
+        };
+        *asks = Some(Rc::clone(&caller));
+        let world = World { supervisor: &self.supervisor, door: &self.door };
+        match world.permits(&caller, needs, call)? {
+            true => Ok(caller),
+            false => Err(Response::error(403, Some("the key does not permit this"))),
+        }
     }
 
     /// What is answered for a path that no route has: what an application of the host says, to one who is

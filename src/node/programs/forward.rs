@@ -18,12 +18,10 @@ use crate::front::refusals::wrong_method;
 use crate::front::request::Request;
 use crate::front::response::Response;
 use crate::front::router::Found;
-use crate::node::clients::demand;
 use crate::node::ctx::{Answer, Call};
 use crate::node::gaffer::Gaffer;
 use crate::node::keys::caller::Caller;
 use crate::node::machine::Effect;
-use crate::node::permission::{Needs, World};
 use crate::node::plugins::PREFIX;
 use crate::supervisor::name::JobName;
 use crate::wire::http::{AnswerHead, AnswerReader, Broken, Headers, Method};
@@ -38,6 +36,8 @@ pub struct Forwarding {
     method: Method,
     /// The whole request.
     bytes: Vec<u8>,
+    /// Who makes room for it, where there are as many as may be.
+    instead_of: Option<LinkId>,
 }
 
 /// All requests that programs are answering.
@@ -338,20 +338,10 @@ impl Gaffer {
         };
         let needs = known.program.manifest.routes.get(number)?.needs();
         let call = Call { request, peer, open, doc: None };
-        let caller = match (self.caller(request, peer, now), needs) {
-            (Ok(caller), _) => caller,
-            (Err(_), Needs::Nothing) => Caller::nobody(),
-            (Err(refused), _) => return Some(Err(demand(refused))),
+        let caller = match self.let_by(&call, needs, asks, now) {
+            Ok(caller) => caller,
+            Err(refused) => return Some(Err(refused)),
         };
-        *asks = Some(Rc::clone(&caller));
-        let world = World { supervisor: &self.supervisor, door: &self.door };
-        match world.permits(&caller, needs, &call) {
-            Ok(true) => {}
-            Ok(false) => {
-                return Some(Err(Response::error(403, Some("the key does not permit this"))));
-            }
-            Err(response) => return Some(Err(response)),
-        }
         Some(self.forwarding((request, &caller), plugin, known, now).map(Answer::Forward))
     }
 
@@ -381,26 +371,23 @@ impl Gaffer {
         if running.is_none_or(|running| running.is_empty()) {
             return Err(later("it does not run at present"));
         }
-        if self.forwards.count(plugin) >= limits::FORWARDS && self.in_the_way(plugin, now).is_none()
-        {
+        let is_full = self.forwards.count(plugin) >= limits::FORWARDS;
+        let instead_of = if is_full { self.in_the_way(plugin, now) } else { None };
+        if is_full && instead_of.is_none() {
             return Err(later("it is answering as many requests as it may"));
         }
         // Those before the rest: the prefix, where plugins are, which, and that of its program.
         let skipped = self.prefix.len() + 3;
         let bytes = written(request, skipped, plugin, caller);
         let (plugin, method) = (plugin.to_owned(), request.method);
-        Ok(Forwarding { plugin, socket, method, bytes })
+        Ok(Forwarding { plugin, socket, method, bytes, instead_of })
     }
 
     /// Passes a request on, whose client waits from now on.
     pub(in crate::node) fn forward(&mut self, conn: ConnId, forwarding: Forwarding, now: Now) {
-        let Forwarding { plugin, socket, method, bytes } = forwarding;
-        if self.forwards.count(&plugin) >= limits::FORWARDS {
-            if let Some(slow) = self.in_the_way(&plugin, now) {
-                if let Some(Forward { conn, .. }) = self.drop_forward(slow) {
-                    self.clients.change(conn, |conn| conn.give_up());
-                }
-            }
+        let Forwarding { plugin, socket, method, bytes, instead_of } = forwarding;
+        if let Some(Forward { conn, .. }) = instead_of.and_then(|slow| self.drop_forward(slow)) {
+            self.clients.change(conn, |conn| conn.give_up());
         }
         let link = self.links.dial();
         self.effects.push(Effect::Dial { link, address: Address::Unix(socket) });
