@@ -180,6 +180,7 @@
 //! | 0 [`base`] | words every floor speaks: ids, arena, timers, limits, errors |
 //! | 0 [`sys`] | the kernel, and the only unsafe code |
 //! | 1 [`tls`] | TLS without sockets: who is trusted, and sessions |
+//! | 1 [`logs`] | what is kept of output: where it goes, how it is laid out and found again |
 //! | 1 [`wire`] | bytes ↔ messages: HTTP, websockets, SockJS, etcd, webhooks, event listeners, JSON, INI, Procfile, .env |
 //! | 2 [`supervisor`] | pure decisions about jobs |
 //! | 3 [`front`] | connections without sockets: requests, answers, routes, who may ask, sessions |
@@ -273,6 +274,7 @@ pub mod cli;
 pub mod client;
 pub mod daemon;
 pub mod front;
+pub mod logs;
 pub mod lookup;
 pub mod node;
 pub mod reactor;

@@ -37,6 +37,21 @@ pub fn seconds_within(seconds: f64, least: Duration, most: Duration) -> Option<D
     bounds.contains(&seconds).then(|| Duration::from_secs_f64(seconds))
 }
 
+/// Year, month and day of the month, from days since 1970 (Howard Hinnant, "chrono-compatible
+/// low-level date algorithms": `civil_from_days`, for days after the epoch).
+pub fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let of_era = shifted % 146_097;
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    (year, month, day)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

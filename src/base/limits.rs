@@ -462,6 +462,9 @@ pub const STATE_RETRY: Duration = Duration::from_secs(5);
 
 /// What is kept of each stream of an instance in memory, bookkeeping included.
 pub const OUTPUT_RING: usize = 64 * 1024;
+/// What of each stream waits in memory while its log cannot be written, bookkeeping included: as much as is kept
+/// in memory of any.
+pub const LOG_BACKLOG: usize = OUTPUT_RING;
 /// Most processes that are told of one tree: more than anybody reads, and looked at in a few milliseconds.
 pub const TREE: usize = 256;
 /// Most bytes of lines in one answer, the newest of them: what a connection may owe its client.

@@ -15,6 +15,7 @@ pub mod sampler;
 mod served;
 mod shares;
 pub mod sockets;
+pub mod store;
 pub mod strays;
 mod stream;
 pub mod system;

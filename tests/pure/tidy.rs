@@ -20,6 +20,7 @@ const FLOORS: [(&str, u8); 12] = [
     ("base", 0),
     ("sys", 0),
     ("tls", 1),
+    ("logs", 1),
     ("wire", 1),
     ("supervisor", 2),
     ("front", 3),

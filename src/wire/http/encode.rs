@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::is_token;
+use crate::base::clock::civil;
 
 /// What becomes of the connection after a response, as its `Connection` field says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,21 +183,6 @@ pub fn imf_fixdate(time: SystemTime) -> String {
         seconds / 60 % 60,
         seconds % 60,
     )
-}
-
-/// Year, month and day of the month, from days since 1970 (Howard Hinnant, "chrono-compatible
-/// low-level date algorithms": `civil_from_days`, for days after the epoch).
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let of_era = shifted % 146_097;
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]
