@@ -181,7 +181,7 @@
 //! | 0 [`sys`] | the kernel, and the only unsafe code |
 //! | 1 [`tls`] | TLS without sockets: who is trusted, and sessions |
 //! | 1 [`logs`] | what is kept of output: where it goes, how it is laid out and found again |
-//! | 1 [`wire`] | bytes ↔ messages: HTTP, websockets, SockJS, etcd, webhooks, event listeners, JSON, INI, Procfile, .env |
+//! | 1 [`wire`] | bytes ↔ messages: HTTP, websockets, SockJS, etcd, webhooks, event listeners, syslog, JSON, INI, Procfile, .env |
 //! | 2 [`supervisor`] | pure decisions about jobs |
 //! | 3 [`front`] | connections without sockets: requests, answers, routes, who may ask, sessions |
 //! | 4 [`node`] | the machine: endpoints, outputs, statistics, state |

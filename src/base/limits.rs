@@ -476,6 +476,14 @@ pub const LOGS_ANSWER: usize = 4 * 1024 * 1024;
 /// body goes through whole, and a process that reads nothing costs no more than this.
 pub const INPUT_QUEUE: usize = 1024 * 1024;
 
+// --- syslog --------------------------------------------------------------------------------------
+
+/// Longest line for the syslog daemon: more than RFC 3164 asks of one (1024 bytes), and less than the known
+/// ones take (rsyslog 8096 bytes, journald 48 KiB).
+pub const SYSLOG_LINE: usize = 4096;
+/// Longest tag of such a line: a session, a job and a number go whole into it, but for the longest.
+pub const SYSLOG_TAG: usize = 128;
+
 // --- waiting -------------------------------------------------------------------------------------
 
 /// How long `?wait=` waits when no `timeout` is given: longer than most programs need to start or

@@ -13,6 +13,7 @@ pub mod order;
 pub mod process;
 pub mod random;
 pub mod similar;
+pub mod size;
 pub mod timers;
 #[cfg(test)]
 pub(crate) mod told;

@@ -23,6 +23,7 @@ pub mod reap;
 pub mod sockets;
 pub mod spawn;
 pub mod startup;
+pub mod syslog;
 pub mod terminal;
 #[cfg(test)]
 pub(crate) mod testing;

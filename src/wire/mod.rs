@@ -13,6 +13,7 @@ pub mod opening;
 pub mod procfile;
 pub mod sockjs;
 pub mod sse;
+pub mod syslog;
 pub mod text;
 pub mod topology;
 pub mod webhook;
