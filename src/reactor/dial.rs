@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 
 use log::debug;
 use mio::net::{TcpStream, UnixStream};
@@ -13,7 +13,6 @@ use super::sockets::Step;
 use super::stream::Stream;
 use super::token::{Source, SourceId};
 use super::turn::Reactor;
-use super::work::Work;
 use crate::base::address::Address;
 use crate::base::clock::Now;
 use crate::base::error::Errno;
@@ -37,7 +36,19 @@ pub struct Dials {
 }
 
 /// A host's name and a port there.
-type Name = (String, u16);
+pub(super) type Name = (String, u16);
+
+/// The addresses of a name, or why there are none.
+pub(super) type Resolved = (Name, Result<Vec<SocketAddr>, String>);
+
+/// Asks for the addresses of a name (getaddrinfo(3)).
+pub(super) fn resolve((host, port): Name) -> Option<Resolved> {
+    let found = match (host.as_str(), port).to_socket_addrs() {
+        Ok(addresses) => Ok(addresses.take(limits::LINK_ADDRESSES).collect()),
+        Err(error) => Err(format!("the address of {host} is not found: {error}")),
+    };
+    Some(((host, port), found))
+}
 
 /// Whether TLS is spoken on a connection over TCP.
 #[derive(Clone, Debug)]
@@ -266,8 +277,7 @@ impl<M: Machine> Reactor<M> {
         if !self.dials.asked.insert(name.clone()) {
             return;
         }
-        let (host, port) = name.clone();
-        if let Err(error) = self.names.give(Work::Resolve { host, port }) {
+        if let Err(error) = self.names.give(name.clone()) {
             let why = format!("the address of {} cannot be asked for: {error}", name.0);
             self.resolved(name, Err(why), now);
         }

@@ -9,9 +9,42 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::work::{sync_directory, Done, Work, Worker};
+use super::work::Worker;
 use crate::base::error::Errno;
 use crate::node::machine::{StateFile, Write};
+
+/// Writes through to the disk.
+pub type Disk = Worker<Work, Done>;
+
+/// Something slow to do.
+pub enum Work {
+    /// Write this file from its beginning, through to the disk.
+    Write {
+        /// Comes back with the result.
+        file: StateFile,
+        /// Where to.
+        into: File,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// Make sure that what was written to this file is on the disk.
+    Sync {
+        /// Comes back with the result.
+        file: StateFile,
+        /// Which.
+        of: File,
+    },
+    /// Make sure that the names in this directory are on the disk.
+    SyncDirectory(PathBuf),
+}
+
+/// Something slow that was done.
+pub enum Done {
+    /// A file was written.
+    Written(StateFile, Result<File, Errno>),
+    /// A file is on the disk, or not.
+    Synced(StateFile, Result<(), Errno>),
+}
 
 /// The open state files.
 pub struct Files {
@@ -51,7 +84,7 @@ impl Files {
         &mut self,
         file: StateFile,
         write: Write,
-        worker: &mut Worker,
+        worker: &mut Disk,
     ) -> Option<Result<(), Errno>> {
         if !self.keeps {
             return matches!(write, Write::Replace(_)).then_some(Ok(()));
@@ -67,7 +100,7 @@ impl Files {
         }
     }
 
-    fn append(&mut self, file: StateFile, bytes: &[u8], worker: &mut Worker) -> io::Result<()> {
+    fn append(&mut self, file: StateFile, bytes: &[u8], worker: &mut Disk) -> io::Result<()> {
         let Some(open) = self.open.get_mut(&file) else {
             return Err(io::Error::from_raw_os_error(libc::EBADF));
         };
@@ -98,12 +131,7 @@ impl Files {
     }
 
     /// True when it is complete at once.
-    fn replace(
-        &mut self,
-        file: StateFile,
-        bytes: Vec<u8>,
-        worker: &mut Worker,
-    ) -> io::Result<bool> {
+    fn replace(&mut self, file: StateFile, bytes: Vec<u8>, worker: &mut Disk) -> io::Result<bool> {
         if let Some(open) = self.open.get_mut(&file).filter(|open| open.replacing.is_some()) {
             open.replacing = Some(Vec::new());
             open.outdated_by = Some(bytes);
@@ -157,7 +185,7 @@ impl Files {
     pub fn done(
         &mut self,
         done: Done,
-        worker: &mut Worker,
+        worker: &mut Disk,
     ) -> Option<(StateFile, Result<(), Errno>)> {
         match done {
             Done::Written(file, _) if self.is_outdated(file) => {
@@ -184,8 +212,6 @@ impl Files {
                 }
                 result.err().map(|errno| (file, Err(errno)))
             }
-            // That is no file's.
-            Done::Resolved(..) | Done::Opened(..) | Done::Read(..) | Done::Hashed(..) => None,
         }
     }
 
@@ -194,7 +220,7 @@ impl Files {
     }
 
     /// The new file was written, but is not what is wanted any more.
-    fn begin_again(&mut self, file: StateFile, worker: &mut Worker) -> io::Result<()> {
+    fn begin_again(&mut self, file: StateFile, worker: &mut Disk) -> io::Result<()> {
         let path = self.beside(file);
         let Some(open) = self.open.get_mut(&file) else { return Ok(()) };
         let (bytes, queued) = (open.outdated_by.take(), open.replacing.take());
@@ -204,12 +230,7 @@ impl Files {
         Ok(())
     }
 
-    fn complete(
-        &mut self,
-        file: StateFile,
-        mut fresh: File,
-        worker: &mut Worker,
-    ) -> io::Result<()> {
+    fn complete(&mut self, file: StateFile, mut fresh: File, worker: &mut Disk) -> io::Result<()> {
         let queued = self.open.get_mut(&file).and_then(|open| open.replacing.take());
         fresh.write_all(&queued.unwrap_or_default())?;
         self.take_over(file, fresh)?;
@@ -222,7 +243,7 @@ impl Files {
 }
 
 impl Open {
-    fn sync_soon(&mut self, file: StateFile, worker: &mut Worker) -> io::Result<()> {
+    fn sync_soon(&mut self, file: StateFile, worker: &mut Disk) -> io::Result<()> {
         if !needs_disk(file) {
             return Ok(());
         }
@@ -232,6 +253,34 @@ impl Open {
         }
         self.syncing = true;
         worker.give(Work::Sync { file, of: self.file.try_clone()? })
+    }
+}
+
+/// Does what is slow.
+pub(super) fn perform(work: Work) -> Option<Done> {
+    match work {
+        Work::Write { file, mut into, bytes } => {
+            let written = into.write_all(&bytes).and_then(|()| into.sync_all());
+            Some(Done::Written(file, written.map(|()| into).map_err(|e| Errno::of(&e))))
+        }
+        Work::Sync { file, of } => {
+            Some(Done::Synced(file, of.sync_data().map_err(|error| Errno::of(&error))))
+        }
+        Work::SyncDirectory(path) => {
+            if let Err(error) = sync_directory(&path) {
+                log::warn!("the names in {} may not be on the disk: {error}", path.display());
+            }
+            None
+        }
+    }
+}
+
+/// Makes sure that the names in a directory are on the disk. A file system that cannot do this
+/// (EINVAL, fsync(2)) does not need it.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    match File::open(path).and_then(|directory| directory.sync_all()) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
+        other => other,
     }
 }
 
@@ -276,20 +325,20 @@ mod tests {
 
     const JOBS: StateFile = StateFile::Jobs;
 
-    struct Disk {
+    struct Fixture {
         folder: tempfile::TempDir,
         files: Files,
-        worker: Worker,
+        worker: Disk,
         _poll: Poll,
     }
 
-    impl Disk {
+    impl Fixture {
         fn new() -> Self {
             let folder = tempfile::tempdir().expect("a folder");
             let poll = Poll::new().expect("a poll");
             let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
             let files = Files::new(folder.path().to_owned());
-            Self { folder, files, worker: Worker::new(Arc::new(waker)), _poll: poll }
+            Self { folder, files, worker: Worker::new(Arc::new(waker), perform), _poll: poll }
         }
 
         fn write(&mut self, write: Write) -> Option<Result<(), Errno>> {
@@ -322,7 +371,7 @@ mod tests {
 
     #[test]
     fn at_no_moment_less_is_on_disk_than_was_promised() {
-        let mut disk = Disk::new();
+        let mut disk = Fixture::new();
         assert_eq!(disk.write(Write::Replace(b"a".to_vec())), Some(Ok(())), "at once, at first");
         disk.append("b");
         assert_eq!(disk.write(Write::Replace(b"AB".to_vec())), None, "in the background, then");
@@ -336,7 +385,7 @@ mod tests {
 
     #[test]
     fn a_replacement_that_is_outdated_before_it_is_written_never_shows() {
-        let mut disk = Disk::new();
+        let mut disk = Fixture::new();
         disk.write(Write::Replace(b"a".to_vec()));
         disk.write(Write::Replace(b"B".to_vec()));
         disk.append("b");
@@ -350,7 +399,7 @@ mod tests {
 
     #[test]
     fn files_that_keep_nothing_take_every_write_and_leave_no_trace() {
-        let (mut disk, mut files) = (Disk::new(), Files::nowhere());
+        let (mut disk, mut files) = (Fixture::new(), Files::nowhere());
         let early = files.write(JOBS, Write::Append(b"a".to_vec()), &mut disk.worker);
         let whole = files.write(JOBS, Write::Replace(b"a".to_vec()), &mut disk.worker);
         assert_eq!((early, whole), (None, Some(Ok(()))));
@@ -359,7 +408,7 @@ mod tests {
 
     #[test]
     fn what_is_appended_behind_half_a_line_does_not_join_it() {
-        let mut disk = Disk::new();
+        let mut disk = Fixture::new();
         disk.write(Write::Replace(b"a\nhal".to_vec()));
         let full = OpenOptions::new().append(true).open("/dev/full").expect("there is one");
         let open = disk.files.open.get_mut(&JOBS).expect("just written");
@@ -373,7 +422,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_made_is_an_error_and_a_link_is_not_followed() {
-        let mut disk = Disk::new();
+        let mut disk = Fixture::new();
         let path = disk.folder.path().to_owned();
         let elsewhere = path.join("elsewhere");
         fs::write(&elsewhere, "untouched").expect("a file");

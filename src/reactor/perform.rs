@@ -7,7 +7,6 @@ use super::children::Adopted;
 use super::served::Told;
 use super::strays;
 use super::turn::{Farewell, Reactor};
-use super::work::Work;
 use crate::base::clock::Now;
 use crate::base::ids::OsPid;
 use crate::base::limits;
@@ -96,7 +95,7 @@ impl<M: Machine> Reactor<M> {
                 }
             }
             Effect::Hash { ticket, task } => {
-                if let Err(error) = self.hasher.give(Work::Hash { ticket, task }) {
+                if let Err(error) = self.hasher.give((ticket, task)) {
                     let failed = Outcome::Failed(format!("no password can be checked: {error}"));
                     self.machine.hashed(ticket, failed, now);
                 }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mio::Waker;
 
-use super::work::{Done, Work, Worker};
+use super::work::Worker;
 use crate::base::error::Errno;
 use crate::base::ids::ConnId;
 use crate::node::plugins::file::{Unopened, Unread, Wanted, What};
@@ -18,8 +18,18 @@ use crate::sys::beneath::{self, Fault, Found};
 
 /// All of them.
 pub(super) struct Served {
-    worker: Worker,
+    worker: Worker<Work, Done>,
     files: BTreeMap<ConnId, Slot>,
+}
+
+enum Work {
+    Open { conn: ConnId, file: Wanted },
+    Read { conn: ConnId, file: OpenFile, at: u64, length: usize },
+}
+
+enum Done {
+    Opened(ConnId, Result<OpenFile, Unopened>),
+    Read(ConnId, OpenFile, Result<Vec<u8>, Unread>),
 }
 
 enum Slot {
@@ -30,7 +40,7 @@ enum Slot {
 }
 
 /// A file as it was when it was opened.
-pub struct OpenFile {
+struct OpenFile {
     file: File,
     what: What,
 }
@@ -43,7 +53,7 @@ pub(super) enum Told {
 
 impl Served {
     pub(super) fn new(waker: Arc<Waker>) -> Self {
-        Self { worker: Worker::new(waker), files: BTreeMap::new() }
+        Self { worker: Worker::new(waker, perform), files: BTreeMap::new() }
     }
 
     /// Has a file opened; gives what is to be told where that cannot be begun.
@@ -88,20 +98,25 @@ impl Served {
                     self.files.insert(conn, Slot::Here(file));
                     told.push(Told::Read(conn, read));
                 }
-                Done::Opened(..)
-                | Done::Read(..)
-                | Done::Written(..)
-                | Done::Synced(..)
-                | Done::Resolved(..)
-                | Done::Hashed(..) => {}
+                Done::Opened(..) | Done::Read(..) => {}
             }
         }
         told
     }
 }
 
+fn perform(work: Work) -> Option<Done> {
+    match work {
+        Work::Open { conn, file } => Some(Done::Opened(conn, open(&file))),
+        Work::Read { conn, file, at, length } => {
+            let read = read(&file, at, length);
+            Some(Done::Read(conn, file, read))
+        }
+    }
+}
+
 /// Opens a file, or the compressed one beside it.
-pub(super) fn open(wanted: &Wanted) -> Result<OpenFile, Unopened> {
+fn open(wanted: &Wanted) -> Result<OpenFile, Unopened> {
     let names: Vec<&str> = wanted.names.iter().map(String::as_str).collect();
     let plain = open_one(wanted, &names, false)?;
     let Some((last, before)) = names.split_last().filter(|_| wanted.gzip) else { return Ok(plain) };
@@ -130,7 +145,7 @@ fn what(found: &Metadata, gzip: bool) -> What {
 
 /// Reads a piece, as long as the file is what it was. That is asked behind the reading: whoever writes to it sets
 /// its time before its bytes.
-pub(super) fn read(open: &OpenFile, at: u64, length: usize) -> Result<Vec<u8>, Unread> {
+fn read(open: &OpenFile, at: u64, length: usize) -> Result<Vec<u8>, Unread> {
     let told = |error: io::Error| Unread::Io(Errno::of(&error));
     let mut bytes = vec![0; length];
     match open.file.read_exact_at(&mut bytes, at) {

@@ -14,20 +14,21 @@ use signal_hook_mio::v1_0::Signals;
 use super::calls::Calls;
 use super::children::{Children, Reading};
 use super::clock::Clock;
-use super::dial::Dials;
+use super::dial::{self, Dials, Name, Resolved};
 use super::feed::Feed;
-use super::files::Files;
+use super::files::{self, Disk, Files};
 pub use super::nested::Share;
 use super::sampler::Sampler;
 use super::served::Served;
 use super::sockets::{Accept, Listener, Sockets};
 use super::token::{Source, SourceId};
-use super::work::{Done, Worker};
+use super::work::Worker;
 use crate::base::arena::Arena;
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, InstanceId, LinkId, StreamNo};
 use crate::base::limits;
 use crate::base::process::Signal;
+use crate::front::passwords::{self, Outcome, Task};
 use crate::front::response::too_many_clients;
 use crate::node::machine::{Configuration, Effect, Machine};
 use crate::sys::spawn::Spawner;
@@ -71,11 +72,11 @@ pub struct Reactor<M: Machine> {
     pub(super) dials: Dials,
     pub(super) children: Children,
     pub(super) files: Files,
-    pub(super) worker: Worker,
+    pub(super) worker: Disk,
     /// Finds the addresses of names.
-    pub(super) names: Worker,
+    pub(super) names: Worker<Name, Resolved>,
     /// Hashes passwords.
-    pub(super) hasher: Worker,
+    pub(super) hasher: Worker<(u64, Task), (u64, Outcome)>,
     /// Reads files for clients.
     pub(super) served: Served,
     /// What other threads want done.
@@ -144,6 +145,10 @@ struct Inputs {
     woken: bool,
 }
 
+fn hash((ticket, task): (u64, Task)) -> Option<(u64, Outcome)> {
+    Some((ticket, passwords::perform(&task)))
+}
+
 impl<M: Machine> Reactor<M> {
     /// A shell around this machine. From here on the signals are ours.
     ///
@@ -168,9 +173,9 @@ impl<M: Machine> Reactor<M> {
             dials: Dials::default(),
             children: Children::new(parts.spawner, parts.share.children),
             files: parts.files,
-            worker: Worker::new(Arc::clone(&waker)),
-            names: Worker::new(Arc::clone(&waker)),
-            hasher: Worker::modest(Arc::clone(&waker)),
+            worker: Worker::new(Arc::clone(&waker), files::perform),
+            names: Worker::new(Arc::clone(&waker), dial::resolve),
+            hasher: Worker::modest(Arc::clone(&waker), hash),
             served: Served::new(Arc::clone(&waker)),
             calls: Calls::new(waker),
             world: parts.world,
@@ -365,23 +370,14 @@ impl<M: Machine> Reactor<M> {
                 self.machine.stored(file, result, now);
             }
         }
-        for done in self.names.take_done() {
-            match done {
-                Done::Resolved(name, found) => self.resolved(name, found, now),
-                Done::Written(..)
-                | Done::Synced(..)
-                | Done::Opened(..)
-                | Done::Read(..)
-                | Done::Hashed(..) => {}
-            }
+        for (name, found) in self.names.take_done() {
+            self.resolved(name, found, now);
         }
         for told in self.served.take_done() {
             self.tell_of_file(told, now);
         }
-        for done in self.hasher.take_done() {
-            if let Done::Hashed(ticket, outcome) = done {
-                self.machine.hashed(ticket, outcome, now);
-            }
+        for (ticket, outcome) in self.hasher.take_done() {
+            self.machine.hashed(ticket, outcome, now);
         }
     }
 
