@@ -201,11 +201,13 @@
 //! |---|---|
 //! | `argon2` | passwords: the hash that is meant for them |
 //! | `data-encoding` | base64 and hexadecimal, strictly |
+//! | `flate2` | gzip, for logs that are put aside |
 //! | `hmac` | signatures of webhooks, as `sha2` alone does not make them |
 //! | `httparse` | heads of HTTP; what it lets through is looked at again in `wire/http` |
 //! | `lexopt` | command lines, without a framework |
 //! | `libc` | the kernel |
 //! | `log` | one logger for us and for them |
+//! | `memchr` | ends of lines in output, as fast as it comes |
 //! | `mio` | epoll and non-blocking sockets |
 //! | `pbkdf2` | passwords as the original kept them |
 //! | `ratatui` | the pictures of `gaffer top` (feature `top`; not in the daemons) |

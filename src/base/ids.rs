@@ -45,6 +45,11 @@ arena_id! {
 }
 
 arena_id! {
+    /// A file of output and what it was before.
+    BookId
+}
+
+arena_id! {
     /// One client's conversation on a channel, over whatever connections it takes.
     SessionId
 }

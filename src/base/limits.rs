@@ -465,6 +465,44 @@ pub const OUTPUT_RING: usize = 64 * 1024;
 /// What of each stream waits in memory while its log cannot be written, bookkeeping included: as much as is kept
 /// in memory of any.
 pub const LOG_BACKLOG: usize = OUTPUT_RING;
+/// What of an index waits in memory while that cannot be written.
+pub const LOG_INDEX: usize = 64 * 1024;
+/// A line that is longer by this than its file should be is cut there.
+pub const LOG_OVERLONG: u64 = 1024 * 1024;
+/// A line that is written whole, as among those of others, waits for its end up to this length.
+pub const LOG_PART: usize = 64 * 1024;
+/// Room that a stream keeps for composing lines.
+pub const LOG_SCRATCH: usize = 512 * 1024;
+/// How often it is looked whether a log file is still the one of its name, while it is written.
+pub const LOG_LOOK: Duration = Duration::from_secs(1);
+/// What is written again at most of what stood in a log file that was deleted.
+pub const LOG_AGAIN: u64 = 16 * 1024 * 1024;
+/// How long after a write to a log has failed it is tried again.
+pub const LOG_RETRY: Duration = Duration::from_secs(1);
+/// How long after output an index is written down.
+pub const LOG_FLUSH: Duration = Duration::from_secs(1);
+/// How often it is tried to write what is inherited where nobody reads it.
+pub const LOG_OWN_RETRY: Duration = Duration::from_millis(100);
+/// Log files that are open at the same time.
+pub const LOG_FILES: usize = 1024;
+/// Files of a log that are kept at most, besides the one that is written to.
+pub const LOG_KEEP: u32 = 10_000;
+/// The largest size that a job may give its logs, in bytes: more than any disk has.
+pub const LOG_SIZE: u64 = 1 << 50;
+/// The longest path of a log file as a job writes it, in bytes: with what stands in braces it still is a path.
+pub const LOG_PATH: usize = 1024;
+/// What a pipe takes whole and at once (PIPE_BUF, pipe(7)).
+pub const PIPE_WHOLE: usize = 4096;
+/// What the store takes at most unless it is told otherwise, or a tenth of its file system if that is less.
+pub const LOG_STORE: u64 = 256 * 1024 * 1024;
+/// What is kept of a job in the store,
+pub const LOG_TOTAL: u64 = 10 * 1024 * 1024;
+/// and the size of a file there before it is put aside: what is removed at a time.
+pub const LOG_FILE: u64 = 2 * 1024 * 1024;
+/// The same of files elsewhere,
+pub const LOG_FILE_ELSEWHERE: u64 = 10 * 1024 * 1024;
+/// and how many of those are kept besides the one that is written to.
+pub const LOG_KEEP_ELSEWHERE: u32 = 5;
 /// Most processes that are told of one tree: more than anybody reads, and looked at in a few milliseconds.
 pub const TREE: usize = 256;
 /// Most bytes of lines in one answer, the newest of them: what a connection may owe its client.

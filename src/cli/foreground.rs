@@ -297,8 +297,8 @@ impl Machine for Foreground {
         self.ended(code_of_failed_start(stage, errno), now);
     }
 
-    fn output(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], now: Now) {
-        self.gaffer.output(id, stream, bytes, now);
+    fn output(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], now: Now) -> Option<u64> {
+        let number = self.gaffer.output(id, stream, bytes, now);
         let fallback;
         let speaker = match self.running.get(&id) {
             Some(process) => &process.speaker,
@@ -309,6 +309,7 @@ impl Machine for Foreground {
         };
         let (form, told) = (self.form, &mut self.told);
         self.begun.take(id, stream, bytes, &mut |line| form.line(speaker, stream, line, told));
+        number
     }
 
     fn exited(&mut self, id: InstanceId, exit: Exit, now: Now) {
@@ -385,6 +386,7 @@ impl Machine for Foreground {
                 | Effect::ReadFile { .. }
                 | Effect::CloseFile(_)
                 | Effect::Climb { .. }
+                | Effect::Tend { .. }
                 | Effect::Store { .. }
                 | Effect::Search
                 | Effect::ReadConfig

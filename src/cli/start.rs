@@ -15,6 +15,7 @@ use super::terminal::Terminal;
 use crate::daemon::host;
 use crate::node::gaffer::{Gaffer, Legacy};
 use crate::reactor::files::Files;
+use crate::reactor::store::Settings as Store;
 use crate::reactor::turn::{Parts, Reactor, Share};
 use crate::supervisor::name::{check_session, DEFAULT_SESSION};
 use crate::supervisor::restart::RestartPolicy;
@@ -178,8 +179,13 @@ fn run(plan: Plan, environ: BTreeMap<String, String>, stamp: Stamp) -> Result<u8
     // Without it, what leaves its group and then loses its parent is not found any more.
     let adopts = reap::become_subreaper();
     let screen = Screen::new(stamp).map_err(told)?;
-    let parts =
-        Parts { spawner, files: Files::nowhere(), world: Box::new(screen), share: Share::ALL };
+    let parts = Parts {
+        spawner,
+        files: Files::nowhere(),
+        logs: Store::default(),
+        world: Box::new(screen),
+        share: Share::ALL,
+    };
     let machine = Foreground::new(gaffer, plan.rule, form, plan.kinds);
     let mut reactor = Reactor::new(machine, parts).map_err(told)?;
     let (machine, now) = reactor.machine();

@@ -297,6 +297,15 @@ fn reasons(name: &str, info: &Value, deaths: &[Value]) -> Vec<String> {
             said.push(format!("It has ended {count} times since it was loaded."));
         }
     }
+    for instance in info["instances"].as_array().into_iter().flatten() {
+        let number = &instance["instance"];
+        for (stream, why) in instance["unlogged"].as_object().into_iter().flatten() {
+            let why = why.as_str().unwrap_or_default();
+            said.push(format!(
+                "What instance {number} writes to {stream} is not kept on disk: {why}."
+            ));
+        }
+    }
     match state {
         "backoff" => {
             if let Some(at) = info["retry_at"].as_f64() {

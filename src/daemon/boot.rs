@@ -20,12 +20,13 @@ use super::world::Daemon;
 use crate::base::limits;
 use crate::front::sockjs;
 use crate::node::console::{Console, Verbosity};
-use crate::node::gaffer::{Gaffer, Setup};
+use crate::node::gaffer::{Gaffer, Legacy, Setup};
 use crate::node::machine::StateFile;
 use crate::reactor::files::Files;
 use crate::reactor::sockets::Listener;
 use crate::reactor::turn::{Parts, Reactor, Share};
 use crate::sys::spawn::Spawner;
+use crate::sys::syslog::SOCKET;
 use crate::sys::{procfs, reap, startup, users};
 use crate::VERSION;
 
@@ -95,12 +96,14 @@ pub fn run(options: Options) -> Result<u8, String> {
         lost: 0,
     };
     let files = Files::new(settings.state_dir.clone());
-    let parts = Parts { spawner, files, world: Box::new(world), share: Share::ALL };
+    let logs = settings.store.for_loop(SOCKET.into());
+    let parts = Parts { spawner, files, logs, world: Box::new(world), share: Share::ALL };
     let mut reactor = Reactor::new(Gaffer::new(setup), parts).map_err(|error| error.to_string())?;
     let where_to_look = announce(&listeners, &settings);
     for listener in listeners {
         reactor.listen(listener).map_err(|error| error.to_string())?;
     }
+    let legacy = Legacy { logged: reactor.logged(), ..legacy };
     let (machine, now) = reactor.machine();
     machine.begin(legacy, config.jobs, now);
     startup::set_title("gafferd");

@@ -19,6 +19,7 @@ use crate::lookup::lookupd::{Lookupd, Setup};
 use crate::node::machine::Configuration;
 use crate::reactor::clock::Clock;
 use crate::reactor::files::Files;
+use crate::reactor::store::Settings as Store;
 use crate::reactor::turn::{Parts, Reactor, Share, World};
 use crate::sys::spawn::Spawner;
 use crate::sys::{entropy, startup, users};
@@ -71,8 +72,13 @@ pub fn run(settings: Settings) -> Result<u8, String> {
     let where_to_look = announce(&launch::places(&listeners, sockets), &settings);
     let machine = Lookupd::new(setup(&settings)?);
     let world = Daemon { settings, tls, environ, security, log };
-    let parts =
-        Parts { spawner, files: Files::nowhere(), world: Box::new(world), share: Share::ALL };
+    let parts = Parts {
+        spawner,
+        files: Files::nowhere(),
+        logs: Store::default(),
+        world: Box::new(world),
+        share: Share::ALL,
+    };
     let mut reactor = Reactor::new(machine, parts).map_err(|error| error.to_string())?;
     for listener in listeners {
         reactor.listen(listener).map_err(|error| error.to_string())?;

@@ -12,8 +12,10 @@ use super::options::Options;
 use super::paths::Surroundings;
 use super::{places, values};
 use crate::base::address::{Address, Directory};
-use crate::base::{limits, similar};
+use crate::base::{limits, similar, size};
 use crate::front::access::Access;
+use crate::reactor::store;
+use crate::sys::space;
 
 /// How the daemon itself is to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +54,26 @@ pub struct Settings {
     pub lookups: LookupSettings,
     /// Where its plugins are, if that is said.
     pub plugins_dir: Option<PathBuf>,
+    /// Where output of jobs is kept.
+    pub store: StoreSettings,
+}
+
+/// Where output of jobs is kept, unless they say otherwise.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StoreSettings {
+    /// The directory; `None` for nowhere.
+    pub directory: Option<PathBuf>,
+    /// How many bytes it may take, if that is said.
+    pub size: Option<u64>,
+}
+
+impl StoreSettings {
+    /// For the loop: 256 MiB, or a tenth of the file system if that is less, unless it is said.
+    pub(super) fn for_loop(&self, syslog: PathBuf) -> store::Settings {
+        let tenth = || self.directory.as_deref().and_then(space::size).map(|size| size / 10);
+        let most = self.size.unwrap_or_else(|| tenth().unwrap_or(u64::MAX).min(limits::LOG_STORE));
+        store::Settings { root: self.directory.clone(), most, syslog }
+    }
 }
 
 /// With whom the daemon registers, and where it says that it is.
@@ -88,13 +110,15 @@ struct Said {
     broadcast_address: Option<String>,
     broadcast_port: Option<u16>,
     plugins_dir: Option<PathBuf>,
+    log_store: Option<PathBuf>,
+    log_store_size: Option<u64>,
     /// From where its relative paths are meant: the folder of the file, or for the command line where
     /// gafferd was started.
     folder: PathBuf,
 }
 
 /// The keys of `[gaffer]` that mean something, for suggestions and for the documentation.
-pub const KEYS: [&str; 23] = [
+pub const KEYS: [&str; 25] = [
     "bind",
     "socket",
     "backlog",
@@ -105,6 +129,8 @@ pub const KEYS: [&str; 23] = [
     "pidfile",
     "error_log",
     "log_level",
+    "log_store",
+    "log_store_size",
     "require_key",
     "socket_group",
     "socket_mode",
@@ -153,7 +179,14 @@ impl Settings {
         let unsaid = if socket_group.is_some() { 0o660 } else { 0o600 };
         let origins = [file.origins, line.origins].concat();
         let error_log = line.error_log.or(file.error_log);
+        // Where nothing is kept there is nowhere to keep it, unless that is said.
+        let store = match file.log_store {
+            Some(path) if path.as_os_str() == "none" => None,
+            Some(path) => Some(path),
+            None => Some(state_dir.join("logs")).filter(|_| !state_dir.as_os_str().is_empty()),
+        };
         Ok(Self {
+            store: StoreSettings { directory: store, size: file.log_store_size },
             binds,
             socket: match socket {
                 Some(path) if path.as_os_str() == "none" => None,
@@ -251,6 +284,9 @@ impl Said {
             "pidfile" => self.pidfile = Some(self.folder.join(text)),
             "error_log" if text == "-" => self.error_log = Some(text.into()),
             "error_log" => self.error_log = Some(self.folder.join(text)),
+            "log_store" if text == "none" => self.log_store = Some(text.into()),
+            "log_store" => self.log_store = Some(self.folder.join(text)),
+            "log_store_size" => self.log_store_size = Some(size::parse(text)?),
             "log_level" => self.log_level = Some(values::log_level(text)?),
             "require_key" => self.require_key = Some(values::truth(text)?),
             "socket_group" => self.socket_group = Some(text.to_owned()),

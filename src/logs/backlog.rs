@@ -9,6 +9,8 @@ use crate::base::limits;
 /// A part of what waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
+    /// Who wrote it.
+    pub writer: u32,
     /// Its number.
     pub seq: u64,
     /// When it was written, in microseconds since 1970.
@@ -43,12 +45,15 @@ const PART_COST: usize = 64;
 const PART_SIZE: usize = 4 * 1024;
 
 impl Backlog {
-    /// Keeps what was written; `within` a line whose beginning is in the file, or nowhere.
-    pub fn push(&mut self, seq: u64, at: u64, bytes: &[u8]) {
-        match self.parts.back_mut().filter(|last| last.bytes.len() + bytes.len() <= PART_SIZE) {
+    /// Keeps what was written.
+    pub fn push(&mut self, writer: u32, (seq, at): (u64, u64), bytes: &[u8]) {
+        let fits = |last: &&mut Waiting| {
+            last.writer == writer && last.bytes.len() + bytes.len() <= PART_SIZE
+        };
+        match self.parts.back_mut().filter(fits) {
             Some(last) => last.bytes.extend_from_slice(bytes),
             None => {
-                self.parts.push_back(Waiting { seq, at, bytes: bytes.to_vec() });
+                self.parts.push_back(Waiting { writer, seq, at, bytes: bytes.to_vec() });
                 self.cost += PART_COST;
             }
         }
@@ -130,10 +135,10 @@ impl Backlog {
 
 impl Lost {
     /// What is written in its place: `-- 12,345 lines lost: no space left --`.
-    pub fn note(self, why: Errno) -> String {
+    pub fn note(self, why: &str) -> String {
         let lines = self.lines.max(1);
         let plural = if lines == 1 { "" } else { "s" };
-        format!("-- {} line{plural} lost: {} --\n", grouped(lines), words(why))
+        format!("-- {} line{plural} lost: {why} --\n", grouped(lines))
     }
 }
 
@@ -183,7 +188,7 @@ mod tests {
         assert!(backlog.is_empty());
         let lines = 10_000;
         for number in 0..lines {
-            backlog.push(number, number, format!("{number:06} is a line\n").as_bytes());
+            backlog.push(0, (number, number), format!("{number:06} is a line\n").as_bytes());
         }
         let lost = backlog.lost();
         assert!(backlog.waiting() <= limits::LOG_BACKLOG);
@@ -192,7 +197,7 @@ mod tests {
         let first = format!("{:06} is a line\n", lost.lines);
         assert!(kept.starts_with(first.as_bytes()) && kept.ends_with(b"009999 is a line\n"));
         assert_eq!(u64::try_from(kept.len()).expect("few") + lost.bytes, lines * 17);
-        assert_eq!(lost.note(Errno(libc::ENOSPC)), {
+        assert_eq!(lost.note(&words(Errno(libc::ENOSPC))), {
             format!("-- {} lines lost: no space left --\n", grouped(lost.lines))
         });
         backlog.told();
@@ -202,15 +207,15 @@ mod tests {
     #[test]
     fn a_line_that_loses_its_beginning_is_lost_as_a_whole() {
         let mut backlog = Backlog::default();
-        backlog.push(1, 0, &vec![b'x'; limits::LOG_BACKLOG + 1]);
-        backlog.push(2, 0, b"still it");
+        backlog.push(0, (1, 0), &vec![b'x'; limits::LOG_BACKLOG + 1]);
+        backlog.push(0, (2, 0), b"still it");
         assert_eq!(backlog.waiting(), 0);
-        backlog.push(3, 0, b"its end\nthe next\n");
+        backlog.push(0, (3, 0), b"its end\nthe next\n");
         let lost = backlog.lost();
         assert_eq!(lost.lines, 1);
         assert_eq!(rest(&mut backlog), b"the next\n");
         assert_eq!(
-            Lost { lines: 12_345, bytes: 0 }.note(Errno(5)),
+            Lost { lines: 12_345, bytes: 0 }.note(&words(Errno(libc::EIO))),
             "-- 12,345 lines lost: the disk fails --\n"
         );
         assert_eq!(grouped(1_000_000), "1,000,000");
@@ -226,7 +231,7 @@ mod tests {
             for (number, (size, every)) in (1_u64..).zip(&sizes) {
                 let bytes: Vec<u8> =
                     (0..*size).map(|at| if at % every == 0 { b'\n' } else { b'a' }).collect();
-                backlog.push(number, 0, &bytes);
+                backlog.push(0, (number, 0), &bytes);
                 all.extend_from_slice(&bytes);
                 prop_assert!(backlog.waiting() <= limits::LOG_BACKLOG);
             }

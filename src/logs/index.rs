@@ -99,7 +99,7 @@ struct Last {
 }
 
 /// Writes an index.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Encoder {
     last: Last,
 }

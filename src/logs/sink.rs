@@ -50,3 +50,27 @@ pub struct Keeping {
     /// Whether those that are put aside are compressed.
     pub compress: bool,
 }
+
+/// The streams of a process that is to be started, and whose they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// The session of its job,
+    pub session: String,
+    /// and the job's own name there.
+    pub job: String,
+    /// The instance's place in it.
+    pub instance: u32,
+    /// Gaffer's number of the run.
+    pub pid: u64,
+    /// Whether it is a one-off.
+    pub once: bool,
+    /// Its streams.
+    pub sinks: Vec<Sink>,
+}
+
+impl Order {
+    /// The job's whole name.
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.session, self.job)
+    }
+}

@@ -12,6 +12,8 @@ pub struct Book {
     pub place: Place,
     /// Its segments, oldest first.
     pub segments: Vec<Segment>,
+    /// What stands behind the index of the last of them, and not on the disk yet.
+    pub tail: Vec<u8>,
 }
 
 /// One of its segments.
@@ -23,7 +25,7 @@ pub struct Segment {
     pub inode: Option<u64>,
     /// Bytes of its data, not compressed: what is behind that was written later.
     pub length: u64,
-    /// Bytes of its index.
+    /// Bytes of its index on the disk.
     pub index: u64,
     /// The earliest time in it,
     pub oldest: u64,
@@ -31,4 +33,21 @@ pub struct Segment {
     pub newest: u64,
     /// The number of what was written last to it.
     pub last: u64,
+}
+
+/// What a job takes on the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The job's whole name, or the path of a file elsewhere.
+    pub name: String,
+    /// Whether it is a file elsewhere, which is not counted against the store.
+    pub elsewhere: bool,
+    /// Bytes, with those of the indices.
+    pub bytes: u64,
+    /// Files, without the indices.
+    pub files: usize,
+    /// When the oldest of it was written, in microseconds since 1970.
+    pub oldest: u64,
+    /// And the newest.
+    pub newest: u64,
 }

@@ -388,7 +388,7 @@ pub(super) fn chunk<'a>(
         once: instance.is_once(),
         pid: kept.pid,
         stream: kept.stream,
-        label: streams::label(spec, kept.stream),
+        label: spec.label(kept.stream),
         seq: kept.number,
         at: kept.at,
         bytes: kept.bytes,

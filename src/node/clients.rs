@@ -10,6 +10,7 @@ use super::ctx::{Answer, Call, Ctx};
 use super::gaffer::Gaffer;
 use super::keys::caller::Caller;
 use super::keys::door::Refused;
+use super::machine::Effect;
 use super::measuring::measured_response;
 use super::openapi;
 use super::permission::{Needs, World};
@@ -110,6 +111,10 @@ impl Gaffer {
                 Answer::Logs(wish) => {
                     let lines = self.logs(&wish);
                     self.give(id, lines, now);
+                }
+                Answer::Tend(wish) => {
+                    self.effects.push(Effect::Tend { conn: id, wish });
+                    break;
                 }
                 Answer::File(file) => {
                     if self.send_file(id, request, file, now) {

@@ -150,6 +150,10 @@ fn words(event: &Event, verbosity: Verbosity) -> Option<String> {
         }
         Event::Flap(subject) => format!("flap process with pid {}", subject.pid),
         Event::Failed { reason, .. } => format!("failed: {reason}"),
+        Event::LogFailed { stream, reason, .. } => format!("{stream} is not logged: {reason}"),
+        Event::LogRecovered { stream, lines, .. } => {
+            format!("{stream} is logged again, lines lost: {lines}")
+        }
         Event::Load(name) if all => format!("load {name}"),
         Event::Unload(name) if all => format!("unload {name}"),
         Event::Update(name) if all => format!("update {name}"),

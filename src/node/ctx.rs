@@ -10,6 +10,7 @@ use super::body;
 use super::feeds::{Channel, Form, Source};
 use super::keys::caller::Caller;
 use super::keys::door::{Door, Then};
+use super::machine::Tend;
 use super::openapi::doc::Doc;
 use super::permission::Subject;
 use super::plugins::file::Wanted;
@@ -97,6 +98,8 @@ pub enum Answer {
     Kept(Channel, u64),
     /// The lines that are kept of a job.
     Logs(LogsWish),
+    /// What this comes to, done with what is kept of output.
+    Tend(Tend),
     /// This file.
     File(Wanted),
 }

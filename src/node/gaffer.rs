@@ -184,6 +184,8 @@ pub struct Legacy {
     pub webhooks: Vec<(String, Value)>,
     /// Messages that were not delivered to them: keys and bodies of the state file.
     pub deliveries: Vec<(String, Value)>,
+    /// The highest number of output on disk.
+    pub logged: u64,
 }
 
 impl Gaffer {
@@ -247,6 +249,7 @@ impl Gaffer {
     /// loaded over the API.
     pub fn begin(&mut self, legacy: Legacy, files: Vec<JobEntry>, now: Now) {
         self.history = History::new(now);
+        self.outputs.begin(legacy.logged, now.wall);
         for running in &legacy.running {
             self.state.restore_running(running);
         }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use log::{debug, error, info};
 
 use super::gaffer::Gaffer;
-use super::machine::{Branch, Configuration, Effect, Machine, StateFile, Usage};
+use super::machine::{Branch, Configuration, Effect, Logged, Machine, StateFile, Tended, Usage};
 use super::plugins::file::{Unopened, Unread, What};
 use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
@@ -44,17 +44,26 @@ impl Machine for Gaffer {
         self.supervisor.spawn_failed(id, stage, errno, now);
     }
 
-    fn output(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], now: Now) {
+    fn output(&mut self, id: InstanceId, stream: StreamNo, bytes: &[u8], now: Now) -> Option<u64> {
         // What comes when its run is over has nobody any more whose words it could be.
         let run = self.supervisor.instance(id).and_then(|instance| instance.run.as_ref());
-        let Some(pid) = run.map(|run| run.pid) else { return };
+        let pid = run.map(|run| run.pid)?;
         if self.tap(id, stream, bytes, now) {
-            return;
+            return None;
         }
         self.outputs.push(id, (pid, stream), bytes, now.wall);
         self.console.output(&self.supervisor, id, stream, bytes, &mut self.effects);
         self.tell_output(id, stream, bytes, now);
         self.tell_listeners_output(id, stream, bytes);
+        Some(self.outputs.last())
+    }
+
+    fn logged(&mut self, id: InstanceId, stream: StreamNo, logged: Logged, now: Now) {
+        self.note_logged(id, stream, logged, now);
+    }
+
+    fn tended(&mut self, conn: ConnId, tended: Tended, now: Now) {
+        self.note_tended(conn, tended, now);
     }
 
     fn wants_output(&self, id: InstanceId, stream: StreamNo) -> bool {

@@ -12,7 +12,6 @@ use super::channel::{chunk, end_of_output};
 use super::feeds::LOST_FIELD;
 use super::gaffer::Gaffer;
 use super::outputs::{Kept, Line};
-use super::streams;
 use super::topics::Written;
 use crate::base::clock::{epoch_seconds, Now};
 use crate::base::ids::{InstanceId, SessionId, StreamNo};
@@ -168,7 +167,7 @@ impl Gaffer {
         let Some(spec) = instance.run.as_ref().map(|run| &run.spec).or(job) else { return 0 };
         let (kept, lost) = self.outputs.lines(id);
         for mut line in kept {
-            let label = streams::label(spec, line.stream).to_owned();
+            let label = spec.label(line.stream).to_owned();
             let in_time = wish.since.is_none_or(|since| line.at >= since)
                 && wish.until.is_none_or(|until| line.at < until);
             let wanted = wish.stream.as_deref();

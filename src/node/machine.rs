@@ -18,6 +18,8 @@ use crate::base::process::Signal;
 use crate::front::clients::Clients;
 use crate::front::passwords::{Outcome, Task};
 use crate::front::peer::{Fingerprint, Peer};
+use crate::logs::backlog::Lost;
+use crate::logs::view::Taken;
 use crate::supervisor::effect::{Ask, Start};
 use crate::supervisor::facts::{Exit, Stray};
 use crate::supervisor::spec::JobEntry;
@@ -90,14 +92,58 @@ pub enum Effect {
     /// Everything ends: look for processes that escaped from their jobs; answered by `strayed` for
     /// each, and then by `searched`.
     Search,
+    /// See to what is kept of output; answered by `tended`.
+    Tend {
+        /// For whom, and comes back with the answer.
+        conn: ConnId,
+        /// How.
+        wish: Tend,
+    },
     /// Read the configuration again; answered by `reconfigured`.
     ReadConfig,
     /// Write lines to standard output, each with its end here and with the time before it there.
     Print(String),
-    /// Open the log file again.
+    /// Open the log file again, and those of jobs.
     ReopenLog,
     /// End the program with this code, after what is owed to clients is sent.
     Exit(u8),
+}
+
+/// What is to be done with what is kept of output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tend {
+    /// Open all files again.
+    Reopen,
+    /// Put the files of a job aside.
+    Rotate(String),
+    /// Remove all of a job.
+    Clear(String),
+    /// Tell what it takes.
+    Measure,
+}
+
+/// What that came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tended {
+    /// Nothing that could be counted.
+    Done,
+    /// So many files were put aside.
+    Rotated(usize),
+    /// So many bytes are free again.
+    Cleared(u64),
+    /// What each takes, and what all of the store may take together.
+    Measured(Vec<Taken>, u64),
+    /// It could not be done, for this reason.
+    Failed(String),
+}
+
+/// What becomes of the output of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Logged {
+    /// It cannot be written, for this reason.
+    Failed(String),
+    /// It can be again; so much is lost.
+    Recovered(Lost),
 }
 
 /// One process of a tree.
@@ -247,8 +293,21 @@ pub trait Machine {
     fn spawned(&mut self, _id: InstanceId, _os_pid: OsPid, _start_time: u64, _now: Now) {}
     /// A process could not be started.
     fn spawn_failed(&mut self, _id: InstanceId, _stage: Stage, _errno: Errno, _now: Now) {}
-    /// A process wrote something.
-    fn output(&mut self, _id: InstanceId, _stream: StreamNo, _bytes: &[u8], _now: Now) {}
+    /// A process wrote something. Gives the number under which that is kept; none if it is not, as when it is for
+    /// the machine itself.
+    fn output(
+        &mut self,
+        _id: InstanceId,
+        _stream: StreamNo,
+        _bytes: &[u8],
+        _now: Now,
+    ) -> Option<u64> {
+        None
+    }
+    /// What a process writes does not come to its log, for this reason; or it does again, and so much is lost.
+    fn logged(&mut self, _id: InstanceId, _stream: StreamNo, _logged: Logged, _now: Now) {}
+    /// What became of a wish for logs.
+    fn tended(&mut self, _conn: ConnId, _tended: Tended, _now: Now) {}
     /// Whether more of what a process writes is taken now. What it has written when it ends is told in any case.
     fn wants_output(&self, _id: InstanceId, _stream: StreamNo) -> bool {
         true

@@ -61,6 +61,7 @@ pub mod stats;
 pub mod stdins;
 pub mod streams;
 mod taps;
+mod tending;
 #[cfg(test)]
 mod testing;
 pub mod topics;

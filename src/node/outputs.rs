@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::base::ids::{InstanceId, Pid, StreamNo};
 use crate::base::limits;
+use crate::logs::index::micros;
 
 /// The rings of all instances.
 #[derive(Default)]
@@ -121,6 +122,12 @@ impl Outputs {
         }
         ring.cost += bytes.len();
         ring.trim();
+    }
+
+    /// Numbers what comes from here on: above whatever was numbered in the lives before, which is on disk. The
+    /// clock does that, too, as long as it is not set back.
+    pub fn begin(&mut self, last: u64, now: SystemTime) {
+        self.last = micros(now).max(last);
     }
 
     /// The number of what was written last, by anybody.

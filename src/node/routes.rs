@@ -5,6 +5,7 @@ use super::api_pids as pids;
 use super::ctx::Endpoint;
 use super::host::HostRoute;
 use super::permission::Needs;
+use super::tending;
 use super::{api_auth as auth, api_keys as keys, api_plugins as plugins};
 use super::{api_feeds as feeds, api_jobs as jobs, api_logs as logs, api_misc as misc};
 use super::{api_users as users, api_webhooks as webhooks};
@@ -89,6 +90,10 @@ pub const ROUTES: &[Route] = &[
     route(Method::Post, "/streams/#pid/:label", Needs::Process(Write), feeds::write),
     route(Method::Get, "/logs/:session/:job", Needs::Job(Read), logs::logs),
     route(Method::Get, "/logs/:session/:job/#instance", Needs::Job(Read), logs::logs),
+    route(Method::Get, "/logs", Needs::All(Manage), tending::taken),
+    route(Method::Post, "/logs/reopen", Needs::All(Manage), tending::reopen),
+    route(Method::Delete, "/logs/:session/:job", Needs::Job(Manage), tending::clear),
+    route(Method::Post, "/logs/:session/:job/rotate", Needs::Job(Manage), tending::rotate),
     route(Method::Get, "/stats", Needs::All(Read), feeds::all_stats),
     route(Method::Get, "/stats/:session/:job", Needs::Job(Read), feeds::job_stats),
     route(Method::Get, "/watch", Needs::Events, feeds::watch),

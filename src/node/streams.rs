@@ -72,22 +72,6 @@ pub fn input(
     Ok((id, StreamNo::STDIN))
 }
 
-/// What a stream that is read is called: what the job's options call it, else `out` and `err`.
-pub fn label(spec: &JobSpec, stream: StreamNo) -> &str {
-    match stream {
-        StreamNo::STDOUT => spec.redirect_output.first().map_or("out", String::as_str),
-        StreamNo::STDERR => match spec.redirect_output.as_slice() {
-            [_, second, ..] => second,
-            [only] => only,
-            [] => "err",
-        },
-        StreamNo(number) => {
-            let custom = usize::from(number.saturating_sub(StreamNo::FIRST_CUSTOM.0));
-            spec.custom_streams.get(custom).map_or("", String::as_str)
-        }
-    }
-}
-
 fn run(supervisor: &Supervisor, pid: Pid) -> Result<(InstanceId, &JobSpec), NoStream> {
     let id = supervisor.live_instance(pid).map_err(|_| NoStream::Process)?;
     let run = supervisor.instance(id).and_then(|instance| instance.run.as_ref());

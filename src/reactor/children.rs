@@ -12,6 +12,7 @@ use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 
+use super::store::Store;
 use super::system::System;
 use super::token::{Source, SourceId};
 use crate::base::arena::Arena;
@@ -40,6 +41,8 @@ pub struct Children {
     left_alone: BTreeSet<OsPid>,
     /// Whether every child of the process is ours to reap.
     owns_all: bool,
+    /// Where what they write is kept.
+    pub(super) store: Store,
     /// The system's processes, as this turn sees them.
     pub(super) system: System,
 }
@@ -110,7 +113,7 @@ type Sources = Arena<SourceId, Source>;
 
 impl Children {
     /// No children yet.
-    pub fn new(spawner: Spawner, owns_all: bool) -> Self {
+    pub fn new(spawner: Spawner, store: Store, owns_all: bool) -> Self {
         Self {
             by_id: BTreeMap::new(),
             by_os_pid: BTreeMap::new(),
@@ -119,6 +122,7 @@ impl Children {
             lingering: BTreeSet::new(),
             left_alone: procfs::own_children().into_iter().collect(),
             owns_all,
+            store,
             system: System::default(),
         }
     }
@@ -258,7 +262,8 @@ impl Children {
         let pipe = child.streams.get_mut(&stream).filter(|pipe| pipe.output != Way::Closed);
         let Some(pipe) = pipe else { return Reading::Dry };
         while pipe.output == Way::Open {
-            if !is_over && !machine.wants_output(id, stream) {
+            let wanted = machine.wants_output(id, stream) && self.store.takes(id, stream);
+            if !is_over && !wanted {
                 return Reading::Dry;
             }
             if *share == 0 {
@@ -268,7 +273,10 @@ impl Children {
                 Ok(0) => break,
                 Ok(count) => {
                     *share = share.saturating_sub(count);
-                    machine.output(id, stream, &self.buffer[..count], now);
+                    let bytes = &self.buffer[..count];
+                    if let Some(number) = machine.output(id, stream, bytes, now) {
+                        self.store.write((id, stream), number, bytes, now);
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => pipe.output = Way::Waits,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -82,7 +82,7 @@ mod tests {
         let start = |(n, (program, args)): (u32, &(&str, &[&str]))| {
             let mut order = Box::new(testing::order(program, args));
             (order.stdin, order.stdout, order.custom) = (Wiring::Pipe, Wiring::Pipe, custom);
-            Start { id: key(n), order }
+            Start { id: key(n), order, logs: Box::default() }
         };
         let starts = (0..).zip(programs).map(start).collect();
         let mut reactor = reactor(Script { starts, keeps: true, ..Script::default() });

@@ -44,11 +44,14 @@ impl<M: Machine> Reactor<M> {
     /// Starts what is to be started, up to what is left of this turn's share.
     fn start_processes(&mut self, now: Now) {
         while self.spawns_left > 0 {
-            let Some(Start { id, order }) = self.machine.next_start() else { return };
+            let Some(Start { id, order, logs }) = self.machine.next_start() else { return };
             self.spawns_left -= 1;
             let shell = (self.poll.registry(), &mut self.sources);
             match self.children.spawn(id, &order, shell) {
-                Ok((os_pid, start_time)) => self.machine.spawned(id, os_pid, start_time, now),
+                Ok((os_pid, start_time)) => {
+                    self.children.store.begin(id, *logs);
+                    self.machine.spawned(id, os_pid, start_time, now);
+                }
                 Err(failed) => self.machine.spawn_failed(id, failed.stage, failed.errno, now),
             }
         }
@@ -70,6 +73,7 @@ impl<M: Machine> Reactor<M> {
                 | Effect::OpenFile { .. }
                 | Effect::ReadFile { .. }
                 | Effect::CloseFile(_)
+                | Effect::Tend { .. }
                 | Effect::Search
                 | Effect::ReadConfig
                 | Effect::Print(_)
@@ -129,10 +133,16 @@ impl<M: Machine> Reactor<M> {
                     self.machine.unread(now);
                 }
             }
-            Effect::ReopenLog => match self.world.reopen_log() {
-                Ok(()) => {}
-                Err(reason) => error!("the log file is not opened again: {reason}"),
-            },
+            Effect::Tend { conn, wish } => {
+                let tended = self.tend(wish, now);
+                self.machine.tended(conn, tended, now);
+            }
+            Effect::ReopenLog => {
+                if let Err(reason) = self.world.reopen_log() {
+                    error!("the log file is not opened again: {reason}");
+                }
+                self.children.store.reopen(now);
+            }
             Effect::Exit(code) => {
                 let until = now.mono + limits::FAREWELL;
                 self.farewell.get_or_insert(Farewell { code, until });
@@ -155,8 +165,13 @@ impl<M: Machine> Reactor<M> {
             }
             Ask::Signal { id, signal, whom } => self.children.signal(id, signal, whom),
             Ask::Survey(id) => self.children.survey(id, &mut self.machine, now),
+            Ask::Log { id, logs } => {
+                self.children.store.end(id, now);
+                self.children.store.begin(id, *logs);
+            }
             Ask::Release(id) => {
                 self.children.release(id, shell.0, shell.1);
+                self.children.store.end(id, now);
                 self.released = true;
             }
         }
@@ -224,7 +239,7 @@ mod tests {
         let name = "who_samples_has_answers_and_no_wake_up_in_between";
         testing::alone(&format!("reactor::perform::tests::{name}"), || {
             let order = Box::new(testing::order("sleep", &["1000"]));
-            let starts = [Start { id: key(0), order }].into();
+            let starts = [Start { id: key(0), order, logs: Box::default() }].into();
             let mut reactor = reactor(Script { starts, ..Script::default() });
             reactor.turn(Some(Duration::ZERO)).expect("a turn");
             let targets = vec![reactor.machine.spawned[0]];
@@ -254,7 +269,7 @@ mod tests {
         testing::alone(&format!("reactor::perform::tests::{name}"), || {
             let starts = (0..40).map(|n| {
                 let order = Box::new(testing::order("true", &[]));
-                Start { id: key(n), order }
+                Start { id: key(n), order, logs: Box::default() }
             });
             let script = Script { starts: starts.collect(), ..Script::default() };
             let mut reactor = reactor(script);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use super::files::Files;
+use super::store::Settings;
 use super::turn::{Parts, Reactor, Share, World};
 use crate::base::arena::Key;
 use crate::base::clock::Now;
@@ -94,8 +95,8 @@ impl World for Nothing {
 /// A shell around a script. Whoever makes one reaps all children of the process, so it is alone.
 pub(super) fn reactor(script: Script) -> Reactor<Script> {
     let files = Files::new(std::path::PathBuf::new());
-    let parts =
-        Parts { spawner: testing::spawner(), files, world: Box::new(Nothing), share: Share::ALL };
+    let (spawner, world, share) = (testing::spawner(), Box::new(Nothing), Share::ALL);
+    let parts = Parts { spawner, files, logs: Settings::default(), world, share };
     Reactor::new(script, parts).expect("a poll")
 }
 
@@ -167,11 +168,12 @@ impl Machine for Script {
         panic!("{id:?} is not started: {stage}: {errno}");
     }
 
-    fn output(&mut self, id: InstanceId, _: StreamNo, bytes: &[u8], _: Now) {
+    fn output(&mut self, id: InstanceId, _: StreamNo, bytes: &[u8], _: Now) -> Option<u64> {
         *self.heard.entry(id).or_default() += bytes.len();
         if self.keeps {
             self.said.entry(id).or_default().extend_from_slice(bytes);
         }
+        None
     }
 
     fn wants_output(&self, id: InstanceId, _: StreamNo) -> bool {

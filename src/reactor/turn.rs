@@ -21,6 +21,7 @@ pub use super::nested::Share;
 use super::sampler::Sampler;
 use super::served::Served;
 use super::sockets::{Accept, Listener, Sockets};
+use super::store::{Settings, Store};
 use super::token::{Source, SourceId};
 use super::work::Worker;
 use crate::base::arena::Arena;
@@ -127,6 +128,8 @@ pub struct Parts {
     pub spawner: Spawner,
     /// The state directory.
     pub files: Files,
+    /// Where output is kept.
+    pub logs: Settings,
     /// The program around the shell.
     pub world: Box<dyn World>,
     /// What of the process is the shell's.
@@ -171,7 +174,11 @@ impl<M: Machine> Reactor<M> {
             sources,
             sockets: Sockets::default(),
             dials: Dials::default(),
-            children: Children::new(parts.spawner, parts.share.children),
+            children: Children::new(
+                parts.spawner,
+                Store::new(parts.logs, Arc::clone(&waker)),
+                parts.share.children,
+            ),
             files: parts.files,
             worker: Worker::new(Arc::clone(&waker), files::perform),
             names: Worker::new(Arc::clone(&waker), dial::resolve),
@@ -231,6 +238,11 @@ impl<M: Machine> Reactor<M> {
         Ok(())
     }
 
+    /// The highest number of output that was on disk at the beginning.
+    pub fn logged(&self) -> u64 {
+        self.children.store.last()
+    }
+
     /// The machine, and the time to tell it.
     pub fn machine(&mut self) -> (&mut M, Now) {
         let now = self.clock.tick();
@@ -259,6 +271,8 @@ impl<M: Machine> Reactor<M> {
 
     /// Waits until everything is on the disk that was written.
     pub fn finish(&mut self) {
+        let now = self.clock.tick();
+        self.children.store.finish(now);
         self.worker.finish();
     }
 
@@ -280,6 +294,7 @@ impl<M: Machine> Reactor<M> {
         if self.machine.deadline().is_some_and(|at| at <= now.mono) {
             self.machine.on_time(now);
         }
+        self.keep_store(now);
         self.perform_all(now);
         self.write_out(now);
         self.survey_untold(now);
@@ -305,7 +320,14 @@ impl<M: Machine> Reactor<M> {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let farewell = self.farewell.map(|farewell| farewell.until);
         let stuck = self.stuck.values().min().copied();
-        [self.machine.deadline(), farewell, stuck, self.survey_at].into_iter().flatten().min()
+        let all = [
+            self.machine.deadline(),
+            farewell,
+            stuck,
+            self.survey_at,
+            self.children.store.deadline(),
+        ];
+        all.into_iter().flatten().min()
     }
 
     /// The only place that sleeps.
@@ -373,6 +395,7 @@ impl<M: Machine> Reactor<M> {
         for (name, found) in self.names.take_done() {
             self.resolved(name, found, now);
         }
+        self.children.store.take_packed(now);
         for told in self.served.take_done() {
             self.tell_of_file(told, now);
         }
@@ -541,7 +564,7 @@ mod tests {
             let all = (0..crowd).map(|n| {
                 let mut order = Box::new(testing::order("yes", &[]));
                 order.stdout = Wiring::Pipe;
-                Start { id: key(n), order }
+                Start { id: key(n), order, logs: Box::default() }
             });
             let script = Script { starts: all.collect(), ..Script::default() };
             let mut reactor = reactor(script);

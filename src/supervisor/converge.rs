@@ -2,6 +2,7 @@
 //! what is too many, oldest first. Every verb ends there. A fact is about one instance and ends in
 //! that instance's share of it: `fill_again` or `judge`.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::death::Cause;
@@ -225,7 +226,7 @@ impl Supervisor {
         let ordered = self.host.order(&spec, seat);
         let claimed = (kept && spec.detach).then(|| (job.name.clone(), instance.number));
         let claimed = claimed.and_then(|key| self.detached.remove(&key));
-        let run = new_run(pid, spec, &ordered, commit, now);
+        let run = new_run(pid, Rc::clone(&spec), &ordered, commit, now);
         self.pids.insert(pid, id);
         let Some(instance) = self.instances.get_mut(id) else { return };
         instance.run = Some(run);
@@ -233,7 +234,11 @@ impl Supervisor {
         match (claimed, ordered) {
             (Some(running), _) => self.adopt(id, running.os_pid, running.start_time, now),
             (None, Ok(order)) => {
-                self.orders.insert(pid, Start { id, order: Box::new(order) });
+                let friend = order.identity.as_ref().map(|identity| identity.uid);
+                let once = instance.is_once();
+                let logs = spec.log_order(&job.name, (instance.number, pid), once, friend);
+                let (order, logs) = (Box::new(order), Box::new(logs));
+                self.orders.insert(pid, Start { id, order, logs });
             }
             (None, Err(error)) => self.run_ended(id, Cause::Order(error.to_string()), now),
         }
@@ -390,5 +395,6 @@ fn new_run(
         early: Vec::new(),
         ids,
         grace,
+        unlogged: BTreeMap::new(),
     }
 }

@@ -8,6 +8,7 @@ use super::name::JobName;
 use crate::base::ids::{InstanceId, OsPid, Pid};
 use crate::base::order::SpawnOrder;
 use crate::base::process::Signal;
+use crate::logs::sink::Order;
 
 /// One request to the shell.
 #[derive(Debug)]
@@ -48,6 +49,13 @@ pub enum Ask {
     },
     /// Look whether the process group is empty; answered by `group_gone` if it is.
     Survey(InstanceId),
+    /// Streams of a process that runs go elsewhere from now on, or are kept otherwise.
+    Log {
+        /// Whose.
+        id: InstanceId,
+        /// Where.
+        logs: Box<Order>,
+    },
     /// The run is over: close its streams and forget it.
     Release(InstanceId),
 }
@@ -59,6 +67,8 @@ pub struct Start {
     pub id: InstanceId,
     /// What to start.
     pub order: Box<SpawnOrder>,
+    /// Where its streams go.
+    pub logs: Box<Order>,
 }
 
 /// How much of a process tree gets a signal.

@@ -359,6 +359,7 @@ impl Supervisor {
             again: false,
             early: Vec::new(),
             ids: None,
+            unlogged: BTreeMap::new(),
         });
         let id = self.instances.insert(instance);
         self.pids.insert(pid, id);

@@ -44,6 +44,26 @@ pub enum Event {
         /// Why, for people.
         reason: String,
     },
+    /// What a process writes cannot be written to its log.
+    LogFailed {
+        /// Which.
+        subject: Subject,
+        /// What the stream is called.
+        stream: String,
+        /// Why, for people.
+        reason: String,
+    },
+    /// It can be again.
+    LogRecovered {
+        /// Which.
+        subject: Subject,
+        /// What the stream is called.
+        stream: String,
+        /// How many lines are lost,
+        lines: u64,
+        /// and bytes.
+        bytes: u64,
+    },
     /// A signal was sent to all processes of a job.
     KillJob(JobName, Signal),
     /// A signal was sent to a process.
@@ -109,6 +129,8 @@ impl Event {
             | Self::Exit { subject, .. }
             | Self::Flap(subject)
             | Self::Failed { subject, .. }
+            | Self::LogFailed { subject, .. }
+            | Self::LogRecovered { subject, .. }
             | Self::Kill(subject, _) => &subject.name,
         }
     }
@@ -144,6 +166,19 @@ impl Event {
                 let mut fields = subject.fields();
                 fields.insert("reason".into(), json!(reason));
                 both("failed", fields)
+            }
+            Self::LogFailed { subject, stream, reason } => {
+                let mut fields = subject.fields();
+                fields.insert("stream".into(), json!(stream));
+                fields.insert("reason".into(), json!(reason));
+                both("log_failed", fields)
+            }
+            Self::LogRecovered { subject, stream, lines, bytes } => {
+                let mut fields = subject.fields();
+                fields.insert("stream".into(), json!(stream));
+                fields.insert("lost_lines".into(), json!(lines));
+                fields.insert("lost_bytes".into(), json!(bytes));
+                both("log_recovered", fields)
             }
             Self::KillJob(_, signal) => {
                 let mut fields = plain("").1;

@@ -10,7 +10,7 @@ use super::phases::Phase;
 use super::restart::History;
 use super::spec::JobSpec;
 use crate::base::clock::Now;
-use crate::base::ids::{JobId, OsPid, Pid};
+use crate::base::ids::{JobId, OsPid, Pid, StreamNo};
 use crate::base::process::{ExitStatus, Signal};
 
 /// One place of a job.
@@ -85,6 +85,8 @@ pub struct Run {
     pub ids: Option<(u32, u32)>,
     /// Its time between the stop signal and KILL.
     pub grace: Duration,
+    /// Why what it writes does not come to its logs, by stream.
+    pub unlogged: BTreeMap<StreamNo, String>,
 }
 
 /// What is observed of an instance. The names are public, in lower case.

@@ -30,9 +30,11 @@ pub mod spec;
 mod spec_fields;
 pub mod spec_keys;
 mod spec_listen;
+pub mod spec_logs;
 pub mod spec_read;
 pub mod spec_text;
 pub mod tables;
+mod unlogged;
 pub mod verbs;
 pub mod view;
 

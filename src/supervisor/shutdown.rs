@@ -15,6 +15,7 @@ use super::job::{Desired, Job, Origin};
 use super::name::JobName;
 use super::restart::Rules;
 use super::spec::{self, Command, Dialect, JobSpec};
+use super::spec_logs::Logs;
 use super::tables::Supervisor;
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, JobId};
@@ -182,6 +183,7 @@ fn placeholder(stop_signal: Signal, graceful_timeout: Duration) -> JobSpec {
         custom_streams: Vec::new(),
         listener: None,
         is_plugin: false,
+        logs: Logs::default(),
         rules: Rules::default(),
         success_codes: std::collections::BTreeSet::new(),
         stop_signal,

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::hearer::Hearer;
 use super::restart::Rules;
+use super::spec_logs::Logs;
 use crate::base::capabilities::Capabilities;
 use crate::base::ids::StreamNo;
 use crate::base::order::{Account, Rlimit};
@@ -66,6 +67,8 @@ pub struct JobSpec {
     pub listener: Option<String>,
     /// Whether it extends the node, and its stdin and stdout are between them alone.
     pub is_plugin: bool,
+    /// What is kept of what it writes.
+    pub logs: Logs,
     /// Restart policy, delays and flapping.
     pub rules: Rules,
     /// Exit codes that count as success.

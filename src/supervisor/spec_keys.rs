@@ -24,6 +24,8 @@ pub enum Kind {
     Codes,
     /// Names and values.
     Table,
+    /// An amount of bytes: a number, or a text with a unit.
+    Size,
     /// Named numbers; in a file also by position.
     Numbers(&'static [&'static str]),
     /// Accepted and without effect.
@@ -94,6 +96,15 @@ pub const KEYS: &[Key] = &[
     Key { name: "rlimits", change: Change::Process, kind: Kind::Table, expects: "an object of resources, each a number, \"unlimited\" or [soft, hard]" },
     Key { name: "nice", change: Change::Process, kind: Kind::Whole, expects: "a whole number from -20 to 19" },
     Key { name: "port", change: Change::Process, kind: Kind::Whole, expects: "a port number from 1 to 65535" },
+    Key { name: "stdout_log", change: Change::Keeping, kind: Kind::Text, expects: "an absolute path with {session}, {job}, {instance} and {stream} in it, managed, inherit, syslog or none" },
+    Key { name: "stderr_log", change: Change::Keeping, kind: Kind::Text, expects: "an absolute path with {session}, {job}, {instance} and {stream} in it, managed, inherit, syslog or none" },
+    Key { name: "log_max_size", change: Change::Keeping, kind: Kind::Size, expects: "bytes, or a size such as 10MB, up to 1048576 GB" },
+    Key { name: "log_keep", change: Change::Keeping, kind: Kind::Whole, expects: "a whole number from 0 to 10000" },
+    Key { name: "log_total", change: Change::Keeping, kind: Kind::Size, expects: "bytes, or a size such as 10MB, up to 1048576 GB" },
+    Key { name: "log_compress", change: Change::Keeping, kind: Kind::Flag, expects: "true or false" },
+    Key { name: "log_timestamps", change: Change::Keeping, kind: Kind::Flag, expects: "true or false" },
+    Key { name: "log_format", change: Change::Keeping, kind: Kind::Text, expects: "text or json" },
+    Key { name: "log_policy", change: Change::Keeping, kind: Kind::Text, expects: "drop or block" },
     Key { name: "group", change: Change::Keeping, kind: Kind::Unused, expects: "nothing: it has no effect" },
 ];
 

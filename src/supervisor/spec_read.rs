@@ -11,7 +11,7 @@ use super::restart::{Backoff, Flapping, RestartPolicy, Rules};
 use super::spec::{self, Command, JobSpec, RESOURCES};
 use super::spec_fields::{fits, shortened, shown, too_long, Fields};
 use super::spec_keys::{key, BACKOFF, FLAPPING, KEYS};
-use super::spec_listen;
+use super::{spec_listen, spec_logs};
 use crate::base::capabilities::Capabilities;
 use crate::base::limits;
 use crate::base::order::Rlimit;
@@ -103,6 +103,7 @@ pub fn read(config: &Map<String, Value>) -> Result<JobSpec, SpecError> {
         custom_streams: custom_streams(&fields)?,
         listener: None,
         is_plugin: false,
+        logs: spec_logs::read(&fields)?,
         rules: rules(&fields)?,
         success_codes: success_codes(&fields)?,
         stop_signal: signal(&fields)?,

@@ -29,7 +29,7 @@ pub fn value_of_text(name: &str, text: &str) -> Result<Value, SpecError> {
     }
     let parts = || text.split(SEPARATORS).filter(|part| !part.is_empty());
     let value = match key.kind {
-        Kind::Text | Kind::Account | Kind::Words | Kind::Unused => Value::from(text),
+        Kind::Text | Kind::Account | Kind::Words | Kind::Size | Kind::Unused => Value::from(text),
         Kind::Flag => match text.to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" | "1" => Value::from(true),
             "false" | "no" | "off" | "0" => Value::from(false),

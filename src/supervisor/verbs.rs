@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::effect::{Effect, Record};
+use super::effect::{Ask, Effect, Record};
 use super::event::Event;
 use super::instance::{Commit, Instance, Role, State, Step, Why};
 use super::job::{Desired, Job, Origin};
@@ -327,15 +327,27 @@ impl Supervisor {
             Role::Committed(commit) => commit.graceful_timeout,
             Role::Kept | Role::Leaving { .. } | Role::Straggler { .. } => None,
         };
+        let (number, once, job) = (instance.number, instance.is_once(), instance.job);
         let Some(run) = &mut instance.run else { return };
         let before = (run.spec.stop_signal, run.grace);
+        let logs_change = run.spec.logs != spec.logs;
+        let (pid, friend) = (run.pid, run.ids.map(|(uid, _)| uid));
         run.spec = Rc::clone(spec);
         run.grace = own.unwrap_or(spec.graceful_timeout);
         let (stop_signal, graceful_timeout) = (spec.stop_signal, run.grace);
+        let os_pid = run.os_pid;
+        let begun = run.started.mono;
+        if let Some(job) = self.jobs.get(job).filter(|_| logs_change) {
+            let logs = Box::new(spec.log_order(&job.name, (number, pid), once, friend));
+            match self.orders.get_mut(&pid) {
+                Some(start) => start.logs = logs,
+                None => self.effect(Ask::Log { id, logs }),
+            }
+        }
         // Of one that is not there yet all this is said when it is.
-        let Some(os_pid) = run.os_pid else { return };
+        let Some(os_pid) = os_pid else { return };
         if starting {
-            self.timers.set(Timer::Stable(id), run.started.mono + spec.rules.min_uptime);
+            self.timers.set(Timer::Stable(id), begun + spec.rules.min_uptime);
         }
         if before != (stop_signal, graceful_timeout) {
             let amended = Record::Amended { os_pid, stop_signal, graceful_timeout };

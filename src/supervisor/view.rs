@@ -5,14 +5,14 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::death::Death;
-use super::instance::{Blocker, Instance, State, Step};
+use super::instance::{Blocker, Instance, Run, State, Step};
 use super::job::{Desired, Job, Origin};
 use super::name::JobName;
 use super::order::Seat;
 use super::tables::{Refusal, Supervisor};
 use crate::base::clock::{epoch_seconds, Now};
 use crate::base::environment::Environment;
-use crate::base::ids::{InstanceId, Pid};
+use crate::base::ids::{InstanceId, Pid, StreamNo};
 
 /// `GET /jobs/S/L`.
 #[derive(Debug, Serialize)]
@@ -52,6 +52,9 @@ pub struct InstanceView {
     started_at: Option<f64>,
     uptime: Option<f64>,
     deaths: u64,
+    /// Why what it writes does not come to its logs, by stream.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    unlogged: Map<String, Value>,
 }
 
 /// `GET /P`.
@@ -293,7 +296,15 @@ fn instance_view(instance: &Instance, now: Now) -> InstanceView {
             (ran * 1000.0).round() / 1000.0
         }),
         deaths: instance.deaths.count(),
+        unlogged: live.map(unlogged).unwrap_or_default(),
     }
+}
+
+fn unlogged(run: &Run) -> Map<String, Value> {
+    let told = |(stream, why): (&StreamNo, &String)| {
+        (run.spec.label(*stream).to_owned(), Value::from(why.as_str()))
+    };
+    run.unlogged.iter().map(told).collect()
 }
 
 /// Why an instance is in its state, in words.

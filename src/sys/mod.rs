@@ -21,6 +21,7 @@ mod program;
 pub mod prompt;
 pub mod reap;
 pub mod sockets;
+pub mod space;
 pub mod spawn;
 pub mod startup;
 pub mod syslog;

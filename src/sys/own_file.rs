@@ -17,6 +17,8 @@ use crate::base::limits;
 pub enum Use {
     /// At its end.
     Append,
+    /// At its end, and read.
+    Log,
     /// Anywhere, and read.
     Both,
 }
@@ -90,6 +92,7 @@ pub fn open(path: &Path, mode: u32, how: Use, friend: Option<u32>) -> Result<Fil
     let mut options = OpenOptions::new();
     match how {
         Use::Append => options.append(true),
+        Use::Log => options.append(true).read(true),
         Use::Both => options.read(true).write(true),
     };
     options.mode(mode).custom_flags(libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK);

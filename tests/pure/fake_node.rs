@@ -16,11 +16,14 @@ use gaffer::base::process::{ExitStatus, Signal};
 use gaffer::front::access::Access;
 use gaffer::front::passwords::{self, Outcome};
 use gaffer::front::peer::Peer;
+use gaffer::logs::view::Taken;
 use gaffer::node::console::Console;
 use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::keys::door::Keeping;
 use gaffer::node::lookups::Registration;
-use gaffer::node::machine::{Branch, Configuration, Effect, Machine, StateFile, Usage, Write};
+use gaffer::node::machine::{
+    Branch, Configuration, Effect, Machine, StateFile, Tend, Tended, Usage, Write,
+};
 use gaffer::node::plugins::file::{Unopened, Unread, Wanted, What};
 use gaffer::node::plugins::{Plugin, Site};
 use gaffer::node::webhooks::Hooking;
@@ -101,6 +104,29 @@ enum Fact {
     Hashed(u64, Outcome),
     Opened(ConnId, Result<What, Unopened>),
     Read(ConnId, Result<Vec<u8>, Unread>),
+    Tended(ConnId, Tended),
+}
+
+/// What a store says that has a little of two jobs.
+fn tended(wish: Tend) -> Tended {
+    let taken = |name: &str, elsewhere, bytes| Taken {
+        name: name.into(),
+        elsewhere,
+        bytes,
+        files: 2,
+        oldest: 1_700_000_000_000_000,
+        newest: 1_700_000_060_000_000,
+    };
+    match wish {
+        Tend::Reopen => Tended::Done,
+        Tend::Rotate(name) if name == "s.stuck" => Tended::Failed("no space left".into()),
+        Tend::Rotate(_) => Tended::Rotated(2),
+        Tend::Clear(_) => Tended::Cleared(4096),
+        Tend::Measure => {
+            let all = vec![taken("s.web", false, 4096), taken("/var/log/app.log", true, 100)];
+            Tended::Measured(all, 1 << 28)
+        }
+    }
 }
 
 /// A system with one user, who is called www.
@@ -431,6 +457,7 @@ impl FakeNode {
             Fact::Exited(id, exit) => self.gaffer.exited(id, exit, now),
             Fact::GroupGone(id) => self.gaffer.group_gone(id, now),
             Fact::Sampled(ticket, usages) => self.gaffer.sampled(ticket, usages, now),
+            Fact::Tended(conn, tended) => self.gaffer.tended(conn, tended, now),
             Fact::Climbed(ticket, tree) => self.gaffer.climbed(ticket, tree, now),
             Fact::Stored(file, result) => self.gaffer.stored(file, result, now),
             Fact::Hashed(ticket, outcome) => self.gaffer.hashed(ticket, outcome, now),
@@ -476,7 +503,7 @@ impl FakeNode {
         fed
     }
 
-    fn start(&mut self, Start { id, order }: Start) {
+    fn start(&mut self, Start { id, order, .. }: Start) {
         let words: Vec<&str> = [order.program.as_str()]
             .into_iter()
             .chain(order.args.iter().map(String::as_str))
@@ -503,6 +530,8 @@ impl FakeNode {
                     self.facts.push_back(Fact::GroupGone(id));
                 }
             }
+            Effect::Kernel(Ask::Log { .. }) => {}
+            Effect::Tend { conn, wish } => self.facts.push_back(Fact::Tended(conn, tended(wish))),
             Effect::Kernel(Ask::Release(id)) => drop(self.processes.remove(&id)),
             Effect::Sample { ticket, targets, keep: _ } => {
                 let usages = targets.iter().map(|_| Some(sample())).collect();

@@ -22,6 +22,7 @@ use crate::reactor::clock::instant;
 use crate::reactor::files::Files;
 use crate::reactor::turn::{Parts, Reactor, Share};
 use crate::sys::spawn::Spawner;
+use crate::sys::syslog::SOCKET;
 use crate::sys::{procfs, users};
 use crate::wire::http::Method;
 
@@ -141,6 +142,7 @@ impl Builder {
             true => Files::new(settings.state_dir.clone()),
             false => Files::nowhere(),
         };
+        let logs = settings.store.for_loop(SOCKET.into());
         let world = Around {
             options,
             environ,
@@ -155,12 +157,13 @@ impl Builder {
             lost: 0,
         };
         let share = Share { signals: self.signals, children: false };
-        let parts = Parts { spawner, files, world: Box::new(world), share };
+        let parts = Parts { spawner, files, logs, world: Box::new(world), share };
         let mut reactor = Reactor::new(Gaffer::new(setup), parts)?;
         let addresses = launch::addresses(&listeners);
         for listener in listeners {
             reactor.listen(listener)?;
         }
+        let legacy = Legacy { logged: reactor.logged(), ..legacy };
         let (machine, now) = reactor.machine();
         machine.begin(legacy, config.jobs, now);
         for (name, job) in &self.jobs {

@@ -60,6 +60,8 @@ impl Listeners {
             | Event::Exit { .. }
             | Event::Flap(_)
             | Event::Failed { .. }
+            | Event::LogFailed { .. }
+            | Event::LogRecovered { .. }
             | Event::KillJob(..)
             | Event::Kill(..) => return,
         };

@@ -159,6 +159,14 @@ pub(super) const DOCS: &[Doc] = &[
     doc(Method::Get, "/logs/:session/:job/#instance", "showLogsOfInstance", "the lines that are kept of one instance's output")
         .query(LOGS)
         .answers(LOGGED),
+    doc(Method::Get, "/logs", "takenByLogs", "what the output of each job takes on the disk, and what all may take")
+        .answers(&[answer(200, "What each takes.", &[(JSON, Shape::Is("Logs"))])]),
+    doc(Method::Delete, "/logs/:session/:job", "clearLogs", "remove what is kept of a job's output, whether or not the job is loaded; `cleared` bytes are free again")
+        .answers(&[answer(200, "It is gone.", DONE)]),
+    doc(Method::Post, "/logs/:session/:job/rotate", "rotateLogs", "put the log files of a job aside and begin new ones; `rotated` says how many")
+        .answers(&[answer(200, "They are put aside.", DONE), refusal(503, "One of them cannot be; `detail` says why.")]),
+    doc(Method::Post, "/logs/reopen", "reopenLogs", "open all log files again, as after SIGUSR1, where they were moved away")
+        .answers(&[answer(200, "They are opened at the next line.", DONE)]),
 ];
 
 /// As far as times go, and no second further.

@@ -71,6 +71,10 @@ fn of_kind(key: &Key) -> Value {
             let (least, most) = (u8::MIN, u8::MAX);
             json!({"type": "array", "items": {"type": "integer", "minimum": least, "maximum": most}})
         }
+        Kind::Size => json!({"anyOf": [
+            {"type": "integer", "minimum": 0, "maximum": limits::LOG_SIZE},
+            {"type": "string", "pattern": "^ *[0-9]{1,5} *([bB]|[kKmMgG][iI]?[bB]?)? *$"},
+        ]}),
         Kind::Table => json!({"type": "object"}),
         Kind::Numbers(names) => closed(names.iter().map(|name| (*name, number(name)))),
         Kind::Unused => json!({}),

@@ -1,22 +1,428 @@
-//! The output of processes on disk.
+//! The output of processes on disk: each stream goes where its job says, as bytes and at once. Nothing here waits
+//! for a disk that is full or gone, and nobody has to be asked: what it comes to is told to the machine.
 
-use crate::base::ids::{InstanceId, StreamNo};
-use crate::logs::view::Book;
+mod book;
+mod outlet;
+mod pack;
+mod pages;
+mod retention;
+mod scan;
+mod tending;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use mio::Waker;
+
+use self::book::{Book, Happened};
+use self::outlet::{Outlet, Way};
+use self::pack::Packer;
+use crate::base::arena::Arena;
+use crate::base::clock::Now;
+use crate::base::ids::{BookId, InstanceId, StreamNo};
+use crate::base::limits;
+use crate::logs::backlog::Lost;
+use crate::logs::index::{micros, Writer};
+use crate::logs::names::Place;
+use crate::logs::sink::{Order, Sink, To};
+use crate::logs::view;
+use crate::sys::own_file;
+
+/// Where the store is, and how much it may take.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Its directory; without one nothing of it is kept.
+    pub root: Option<PathBuf>,
+    /// How many bytes it may take, of all jobs together.
+    pub most: u64,
+    /// Where the syslog daemon listens.
+    pub syslog: PathBuf,
+}
 
 /// All books.
-#[derive(Default)]
-pub struct Store;
+pub struct Store {
+    settings: Settings,
+    books: Arena<BookId, Book>,
+    by_path: BTreeMap<PathBuf, BookId>,
+    runs: BTreeMap<InstanceId, Order>,
+    outlets: BTreeMap<(InstanceId, StreamNo), Outlet>,
+    way: Way,
+    /// Books whose files are open, roughly from the one that was written longest ago.
+    open: VecDeque<BookId>,
+    /// Books with something that is not in their indices yet, and when that is written down.
+    dirty: BTreeSet<BookId>,
+    flush_at: Option<Instant>,
+    /// Books that cannot be written.
+    troubled: BTreeSet<BookId>,
+    /// Bytes that the store takes, of all jobs and of each.
+    bytes: u64,
+    bytes_of: BTreeMap<String, u64>,
+    packer: Packer,
+    told: Vec<Told>,
+    /// The highest number in any book.
+    last: u64,
+}
+
+/// What the machine is to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// What a stream writes does not come to its log, for this reason.
+    Failed(InstanceId, StreamNo, String),
+    /// It does again; so much was lost.
+    Recovered(InstanceId, StreamNo, Lost),
+}
 
 impl Store {
-    /// The books in which something of a job stands, or of one of its instances, with all that is known by now
-    /// in their indices.
-    pub fn books(&mut self, _job: &str, _instance: Option<u32>) -> Vec<Book> {
-        Vec::new()
+    /// What there is in this directory.
+    pub fn new(settings: Settings, waker: Arc<Waker>) -> Self {
+        let mut store = Self {
+            way: Way::new(settings.syslog.clone()),
+            settings,
+            books: Arena::default(),
+            by_path: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            outlets: BTreeMap::new(),
+            open: VecDeque::new(),
+            dirty: BTreeSet::new(),
+            flush_at: None,
+            troubled: BTreeSet::new(),
+            bytes: 0,
+            bytes_of: BTreeMap::new(),
+            packer: Packer::new(waker),
+            told: Vec::new(),
+            last: 0,
+        };
+        let root = store.settings.root.clone();
+        for book in root.iter().flat_map(|root| scan::books(root)) {
+            store.last = store.last.max(book.active.last);
+            store.add(book);
+        }
+        store
     }
 
-    /// The number of what was written last of a stream to its book; `None` where it has none, or that cannot be
-    /// written at present and never could.
-    pub fn written(&self, _id: InstanceId, _stream: StreamNo) -> Option<u64> {
-        None
+    /// The highest number in any book that was there at the beginning.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    fn add(&mut self, book: Book) -> BookId {
+        let path = book.place.data.clone();
+        if book.managed {
+            let bytes = book.bytes();
+            self.bytes += bytes;
+            *self.bytes_of.entry(book.job.clone()).or_default() += bytes;
+        }
+        let id = self.books.insert(book);
+        self.by_path.insert(path, id);
+        id
+    }
+
+    /// A process is about to be started: its streams go there.
+    pub fn begin(&mut self, id: InstanceId, order: Order) {
+        self.runs.insert(id, order);
+    }
+
+    /// A run is over: what is left of its lines is written.
+    pub fn end(&mut self, id: InstanceId, now: Now) {
+        self.runs.remove(&id);
+        let range = (id, StreamNo(0))..=(id, StreamNo(u16::MAX));
+        let keys: Vec<_> = self.outlets.range(range).map(|(key, _)| *key).collect();
+        for key in keys {
+            let Some(mut outlet) = self.outlets.remove(&key) else { continue };
+            let rest = outlet.end(&mut self.way);
+            let Some((book, writer)) = outlet.book() else { continue };
+            let Some(found) = self.books.get_mut(book) else { continue };
+            if !rest.bytes.is_empty() {
+                found.write(writer, (rest.seq, rest.at), &rest.bytes, now);
+            }
+            found.leave(writer);
+            if found.writers.is_empty() {
+                found.close();
+            }
+            self.settle(book, now);
+        }
+    }
+
+    /// Whether what a stream writes is taken now.
+    pub fn takes(&self, id: InstanceId, stream: StreamNo) -> bool {
+        let Some(outlet) = self.outlets.get(&(id, stream)).filter(|outlet| outlet.block) else {
+            return true;
+        };
+        let book = outlet.book().and_then(|(book, _)| self.books.get(book));
+        book.is_none_or(|book| book.trouble.is_none())
+    }
+
+    /// Takes what a stream wrote, under its number.
+    pub fn write(&mut self, key: (InstanceId, StreamNo), seq: u64, bytes: &[u8], now: Now) {
+        if !self.outlets.contains_key(&key) && !self.join(key, now) {
+            return;
+        }
+        let Some(outlet) = self.outlets.get_mut(&key) else { return };
+        let at = micros(now.wall);
+        outlet.last = seq;
+        let Some((book, writer)) = outlet.book() else {
+            return outlet.pass_on(&mut self.way, bytes, now);
+        };
+        let Some(found) = self.books.get_mut(book) else { return };
+        let was_open = found.is_open();
+        if found.writers.len() == 1 && outlet.is_plain() {
+            found.write(writer, (seq, at), bytes, now);
+        } else {
+            let shared = found.writers.len() > 1;
+            let composed = outlet.compose((seq, at), bytes, shared);
+            if !composed.bytes.is_empty() {
+                found.write(writer, (composed.seq, composed.at), &composed.bytes, now);
+            }
+            outlet.give_back(composed);
+        }
+        if !was_open && self.books.get(book).is_some_and(Book::is_open) {
+            self.open.push_back(book);
+            self.close_some();
+        }
+        self.settle(book, now);
+    }
+
+    /// Finds the outlet of a stream that writes for the first time.
+    fn join(&mut self, (id, stream): (InstanceId, StreamNo), now: Now) -> bool {
+        let Some(run) = self.runs.get(&id) else { return false };
+        let Some(sink) = run.sinks.iter().find(|sink| sink.stream == stream.0) else {
+            return false;
+        };
+        let writer = Writer {
+            job: run.name(),
+            instance: run.instance,
+            pid: run.pid,
+            stream: stream.0,
+            label: sink.label.clone(),
+            once: run.once,
+        };
+        let (sink, owner) = (sink.clone(), (run.session.clone(), run.job.clone()));
+        let book = match self.place(&sink, &writer, (&owner.0, &owner.1)) {
+            None => None,
+            Some((place, managed)) => {
+                let id = self.book(place, managed, &writer.job, &sink, now);
+                let number = self.books.get_mut(id).map(|book| book.join(writer.clone()));
+                number.map(|number| (id, number))
+            }
+        };
+        self.outlets.insert((id, stream), Outlet::new(&sink, &writer, book));
+        true
+    }
+
+    fn place(
+        &self,
+        sink: &Sink,
+        writer: &Writer,
+        (session, job): (&str, &str),
+    ) -> Option<(Place, bool)> {
+        let root = self.settings.root.as_deref();
+        match &sink.to {
+            To::Managed => {
+                let place =
+                    |root| Place::managed(root, (session, job), writer.instance, &writer.label);
+                root.map(|root| (place(root), true))
+            }
+            // Without a store there is nowhere to put an index: the last of it is in memory, as always.
+            To::File(path) => {
+                let nowhere = Path::new("/nonexistent");
+                Some((Place::elsewhere(root.unwrap_or(nowhere), path), false))
+            }
+            To::Inherit | To::Syslog | To::Nowhere => None,
+        }
+    }
+
+    fn book(&mut self, place: Place, managed: bool, job: &str, sink: &Sink, now: Now) -> BookId {
+        let id = match self.by_path.get(&place.data) {
+            Some(id) => *id,
+            None => {
+                let owner = if managed { job.to_owned() } else { String::new() };
+                if !managed {
+                    note_path(&place);
+                }
+                self.add(Book::new(place, managed, owner, sink.keeping))
+            }
+        };
+        if let Some(book) = self.books.get_mut(id) {
+            (book.keeping, book.friend) = (sink.keeping, sink.friend);
+            book.take_form(sink.form, now);
+        }
+        self.pack_rest(id);
+        id
+    }
+
+    /// Does what follows from what was written to a book.
+    fn settle(&mut self, id: BookId, now: Now) {
+        let Some(book) = self.books.get_mut(id) else { return };
+        if book.pages.is_heavy() {
+            book.flush();
+        }
+        if book.pages.is_dirty() {
+            self.dirty.insert(id);
+            self.flush_at.get_or_insert(now.mono + limits::LOG_FLUSH);
+        }
+        let grown = book.take_grown();
+        let (managed, job) = (book.managed, &book.job);
+        if managed && grown > 0 {
+            self.bytes += grown;
+            if let Some(bytes) = self.bytes_of.get_mut(job) {
+                *bytes += grown;
+            }
+        }
+        let happened = std::mem::take(&mut book.told);
+        let compress = book.keeping.compress;
+        for happened in happened {
+            match happened {
+                Happened::Failed(why) => {
+                    self.troubled.insert(id);
+                    for (instance, stream) in self.streams_of(id) {
+                        self.told.push(Told::Failed(instance, stream, why.clone()));
+                    }
+                }
+                Happened::Recovered(lost) => {
+                    self.troubled.remove(&id);
+                    for (instance, stream) in self.streams_of(id) {
+                        self.told.push(Told::Recovered(instance, stream, lost));
+                    }
+                }
+                Happened::Aside(number) if compress => self.pack(id, number),
+                Happened::Aside(_) => {}
+            }
+        }
+        self.retain(id, now);
+    }
+
+    /// Those who write to a book now.
+    fn streams_of(&self, id: BookId) -> Vec<(InstanceId, StreamNo)> {
+        let of = |outlet: &Outlet| outlet.book().is_some_and(|(book, _)| book == id);
+        self.outlets.iter().filter(|(_, outlet)| of(outlet)).map(|(key, _)| *key).collect()
+    }
+
+    /// Closes files that were not written for long, where too many are open.
+    fn close_some(&mut self) {
+        while self.open.len() > limits::LOG_FILES {
+            let Some(id) = self.open.pop_front() else { return };
+            let Some(book) = self.books.get_mut(id) else { continue };
+            if std::mem::take(&mut book.used) && book.is_open() {
+                self.open.push_back(id);
+            } else {
+                book.close();
+            }
+        }
+    }
+
+    /// The books in which something of a job stands, or of one of its instances, as they are now.
+    pub fn books(&mut self, job: &str, instance: Option<u32>) -> Vec<view::Book> {
+        let of = |book: &&Book| {
+            let named = || crate::logs::names::writer(&book.place.stem).map(|(number, _)| number);
+            let instance_fits =
+                instance.is_none_or(|wanted| !book.managed || named() == Some(wanted));
+            book.jobs.contains(job) && instance_fits
+        };
+        let books = self.by_path.values().filter_map(|id| self.books.get(*id));
+        books.filter(of).map(Book::view).collect()
+    }
+
+    /// The number of what was written last of a stream to its book; `None` where it has none.
+    pub fn written(&self, id: InstanceId, stream: StreamNo) -> Option<u64> {
+        let outlet = self.outlets.get(&(id, stream))?;
+        let book = self.books.get(outlet.book()?.0)?;
+        Some(if book.trouble.is_some() { book.active.last } else { outlet.last })
+    }
+
+    /// What is to be told since the last call.
+    pub fn take_told(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// When `on_time` wants to be called.
+    pub fn deadline(&self) -> Option<Instant> {
+        let retries = self.troubled.iter().filter_map(|id| self.books.get(*id));
+        let retries = retries.filter_map(|book| Some(book.trouble.as_ref()?.retry_at));
+        retries.chain(self.flush_at).chain(self.way.retry_at()).min()
+    }
+
+    /// Writes indices down, and tries again to write what waits.
+    pub fn on_time(&mut self, now: Now) {
+        if self.flush_at.is_some_and(|at| at <= now.mono) {
+            self.flush(now);
+        }
+        for id in self.troubled.clone() {
+            let Some(book) = self.books.get_mut(id) else { continue };
+            if book.trouble.as_ref().is_some_and(|trouble| trouble.retry_at <= now.mono) {
+                book.retry(now);
+                self.settle(id, now);
+            }
+        }
+        self.way.on_time(now);
+    }
+
+    /// Writes all indices down.
+    pub fn flush(&mut self, now: Now) {
+        self.flush_at = None;
+        for id in std::mem::take(&mut self.dirty) {
+            let Some(book) = self.books.get_mut(id) else { continue };
+            book.flush();
+            if book.pages.is_dirty() {
+                // The disk takes nothing.
+                self.dirty.insert(id);
+                self.flush_at.get_or_insert(now.mono + limits::LOG_RETRY);
+            }
+            self.settle_bytes(id);
+        }
+    }
+
+    fn settle_bytes(&mut self, id: BookId) {
+        let Some(book) = self.books.get_mut(id) else { return };
+        let grown = book.take_grown();
+        if book.managed {
+            self.bytes += grown;
+            *self.bytes_of.entry(book.job.clone()).or_default() += grown;
+        }
+    }
+
+    /// Ends: what waits is written if that can be, and nothing is left half done.
+    pub fn finish(&mut self, now: Now) {
+        for id in self.troubled.clone() {
+            if let Some(book) = self.books.get_mut(id) {
+                book.retry(now);
+            }
+        }
+        // What is being compressed is not waited for: it stays as it is, and is taken up again.
+        self.flush(now);
+    }
+
+    /// Opens all files again, which may be others by now.
+    pub fn reopen(&mut self, now: Now) {
+        let ids: Vec<BookId> = self.by_path.values().copied().collect();
+        for id in ids {
+            let Some(book) = self.books.get_mut(id) else { continue };
+            book.reopen();
+            if book.trouble.is_some() {
+                book.retry(now);
+            }
+            self.settle(id, now);
+        }
+        self.open.clear();
+    }
+}
+
+/// Writes down beside the indices of a file elsewhere whose they are.
+fn note_path(place: &Place) {
+    use std::io::Write as _;
+    use std::os::unix::ffi::OsStrExt as _;
+    let path = place.folder.join(crate::logs::names::PATH);
+    let written = own_file::make_directory(&place.folder, None)
+        .map_err(own_file::Fault::Io)
+        .and_then(|_| own_file::open(&path, 0o600, own_file::Use::Both, None))
+        .and_then(|mut file| {
+            file.set_len(0)?;
+            Ok(file.write_all(place.data.as_os_str().as_bytes())?)
+        });
+    if let Err(error) = written {
+        log::debug!("{}: {error}", path.display());
     }
 }

@@ -17,7 +17,7 @@ use gaffer::node::console::{Console, Verbosity};
 use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::journal::Journal;
 use gaffer::node::keys::door::Keeping;
-use gaffer::node::machine::{Configuration, Effect, Machine, StateFile, Usage, Write};
+use gaffer::node::machine::{Configuration, Effect, Machine, StateFile, Tended, Usage, Write};
 use gaffer::node::state::{running_from_value, StoredJob};
 use gaffer::supervisor::facts::Stray;
 use gaffer::supervisor::job::Origin;
@@ -326,6 +326,10 @@ impl World {
         }
         let ask = match effect {
             Effect::Kernel(ask) => ask,
+            Effect::Tend { conn, .. } => {
+                self.node.tended(conn, Tended::Done, self.now);
+                return;
+            }
             Effect::Sample { ticket, targets, keep: _ } => {
                 let usage = Usage { rss: 1, processes: 1, ..Usage::default() };
                 let random = &mut self.random;

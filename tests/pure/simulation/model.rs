@@ -94,7 +94,7 @@ impl Model {
                 }
             }
             Effect::Kernel(Ask::Signal { whom: Whom::Leader, .. })
-            | Effect::Kernel(Ask::Survey(_)) => {}
+            | Effect::Kernel(Ask::Log { .. } | Ask::Survey(_)) => {}
             Effect::Kernel(Ask::Release(id)) => {
                 assert!(self.books.remove(id).is_some(), "{id:?} is released without a run");
             }
@@ -202,6 +202,8 @@ impl Model {
             | Event::Update(_)
             | Event::Flap(_)
             | Event::Failed { .. }
+            | Event::LogFailed { .. }
+            | Event::LogRecovered { .. }
             | Event::KillJob(..) => {}
         }
     }
