@@ -514,6 +514,22 @@ pub const LOGS_ANSWER: usize = 4 * 1024 * 1024;
 /// body goes through whole, and a process that reads nothing costs no more than this.
 pub const INPUT_QUEUE: usize = 1024 * 1024;
 
+// --- the log -------------------------------------------------------------------------------------
+
+/// Longest line that is sure to go into a pipe whole and at once (PIPE_BUF, pipe(7)).
+pub const LOG_LINE: usize = 4096;
+/// Longest name of the part of a program that speaks.
+pub const LOG_TARGET: usize = 128;
+/// How large a log file grows before it is moved aside, unless it is said: months of a quiet node, and little
+/// on any disk.
+pub const LOG_SIZE: u64 = 10 * 1024 * 1024;
+/// How many of those that were before it are kept, unless it is said,
+pub const LOG_KEEP: u32 = 5;
+/// and at most: all of them are moved on when one more comes.
+pub const LOG_KEEP_MOST: u32 = 1000;
+/// How many seconds after a log file could not be moved aside it is tried again.
+pub const LOG_RETRY: u64 = 60;
+
 // --- syslog --------------------------------------------------------------------------------------
 
 /// Longest line for the syslog daemon: more than RFC 3164 asks of one (1024 bytes), and less than the known

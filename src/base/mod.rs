@@ -8,6 +8,7 @@ pub mod clock;
 pub mod environment;
 pub mod error;
 pub mod ids;
+pub mod level;
 pub mod limits;
 pub mod order;
 pub mod process;

@@ -60,13 +60,13 @@ pub fn run(options: Options) -> Result<u8, String> {
     let scheme = Scheme::of(&config.tls);
     let (listeners, mut traces) = listen(&settings, scheme, servant)?;
     let owner = servant::owner(servant);
-    let log = launch::open_log(settings.error_log.as_deref(), owner)?;
+    let log = launch::open_log(&settings.log, "gafferd", owner)?;
     let readiness = launch::go_to_background(settings.daemon)?;
     // From here on the process has the number that it keeps,
     traces.write_pidfile(settings.pidfile.as_deref(), owner.map(|(uid, _)| uid))?;
     // and the user as whom it goes on.
     servant::become_him(servant)?;
-    let log = log.install(settings.log_level)?;
+    let log = log.install(settings.log.level)?;
     info!("gafferd {VERSION}, state in {}", settings.state_dir.display());
     state.sign();
     for warning in config.warnings.iter().chain(&warning) {

@@ -4,11 +4,11 @@
 use std::fs::{self, Permissions};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Display, Path, PathBuf};
 
 use log::info;
 
-use super::logger::Logger;
+use super::logger::{LogSettings, Logger, Place};
 use super::tls::TlsSettings;
 use crate::base::error::Errno;
 use crate::reactor::sockets::Listener;
@@ -160,25 +160,36 @@ pub(super) fn places(listeners: &[Listener], paths: &[PathBuf]) -> Vec<String> {
     tcp.chain(paths.iter().map(|path| path.display().to_string())).collect()
 }
 
-/// Opens the log: a file, which is given to this user and group, or standard error.
+/// Opens the log of a program: a file, which is given to this user and group, or what else is wished.
 ///
 /// # Errors
 /// The file cannot be opened.
-pub(super) fn open_log(path: Option<&Path>, owner: Option<(u32, u32)>) -> Result<Logger, String> {
-    Logger::open(path, owner).map_err(|fault| {
-        format!("the log file {}: {fault}", path.unwrap_or(Path::new("")).display())
-    })
+pub(super) fn open_log(
+    settings: &LogSettings,
+    program: &'static str,
+    owner: Option<(u32, u32)>,
+) -> Result<Logger, String> {
+    let opened = Logger::open(settings, program, owner);
+    opened.map_err(|fault| format!("the log file {}: {fault}", shown(settings)))
 }
 
 /// Opens the log file again, if there is one.
 ///
 /// # Errors
 /// It cannot be opened; the log goes on into the old file.
-pub(super) fn reopen_log(log: &Logger, path: Option<&Path>) -> Result<(), String> {
-    let Some(path) = path else { return Ok(()) };
-    log.reopen(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    info!("SIGUSR1: the log file is opened again");
+pub(super) fn reopen_log(log: &Logger, settings: &LogSettings) -> Result<(), String> {
+    if log.reopen().map_err(|fault| format!("{}: {fault}", shown(settings)))? {
+        info!("SIGUSR1: the log file is opened again");
+    }
     Ok(())
+}
+
+fn shown(settings: &LogSettings) -> Display<'_> {
+    let path = match &settings.place {
+        Place::Stderr => Path::new("-"),
+        Place::File(path, _) | Place::Syslog(path) => path,
+    };
+    path.display()
 }
 
 /// Goes to the background, if that is wished. Whoever started us waits until [`say_ready`].

@@ -50,12 +50,12 @@ pub fn run(settings: Settings) -> Result<u8, String> {
     let listeners = launch::listen(scheme, binds, sockets, settings.backlog, "--bind unix:PATH")?;
     let mut traces = Traces::of_sockets(sockets);
     sockets.iter().try_for_each(|path| launch::share_socket(path, sharing))?;
-    let log = launch::open_log(settings.error_log.as_deref(), owner)?;
+    let log = launch::open_log(&settings.log, "gaffer_lookupd", owner)?;
     let readiness = launch::go_to_background(settings.daemon)?;
     // From here on the process has the number that it keeps.
     traces.write_pidfile(settings.pidfile.as_deref(), owner.map(|(uid, _)| uid))?;
     servant::become_him(servant.as_ref())?;
-    let log = log.install(settings.log_level)?;
+    let log = log.install(settings.log.level)?;
     info!("gaffer_lookupd {VERSION}");
     for warning in warnings {
         warn!("{warning}");
@@ -163,7 +163,7 @@ impl World for Daemon {
     }
 
     fn reopen_log(&mut self) -> Result<(), String> {
-        launch::reopen_log(self.log, self.settings.error_log.as_deref())
+        launch::reopen_log(self.log, &self.settings.log)
     }
 
     fn print(&mut self, _: &str, _: Now) -> bool {

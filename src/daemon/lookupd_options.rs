@@ -4,13 +4,15 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use log::LevelFilter;
-
 use super::command_line::{self, flag, takes, text, Opt, Wish};
+use super::log_file::Rotation;
+use super::logger::{LogSettings, Place};
 use super::tls::TlsSettings;
 use super::{places, values};
 use crate::base::address::Cluster;
+use crate::base::level::Level;
 use crate::front::access::Access;
+use crate::sys::syslog::SOCKET;
 
 /// Every option.
 #[rustfmt::skip]
@@ -23,7 +25,8 @@ pub const OPTIONS: &[Opt] = &[
     flag(None, "daemon", "go to the background once everything is started"),
     takes(None, "user", "NAME[:GROUP]", "go on as this user once it has its addresses; only root can"),
     takes(None, "pidfile", "FILE", "write the process id here; a second daemon with it is refused"),
-    takes(None, "error-log", "FILE", "log here instead of to stderr (\"-\"); opened again on SIGUSR1"),
+    takes(None, "error-log", "FILE", "log here instead of to stderr (\"-\"), or with \"syslog\" to syslog; opened again on SIGUSR1, moved aside at 10 MB"),
+    takes(None, "log-format", "FORM", "text or json, an object a line (default text)"),
     takes(None, "log-level", "LEVEL", "critical, error, warning, info, debug or trace (default info)"),
     flag(Some('v'), "verbose", "log what nodes register, too: as --log-level debug"),
     takes(None, "certfile", "FILE", "speak TLS at all addresses, with this certificate (PEM; read again on SIGHUP)"),
@@ -61,10 +64,8 @@ pub struct Settings {
     pub user: Option<String>,
     /// Where its process id is written.
     pub pidfile: Option<PathBuf>,
-    /// Where it logs; stderr without one.
-    pub error_log: Option<PathBuf>,
-    /// What it logs.
-    pub log_level: LevelFilter,
+    /// Where it logs, how and what.
+    pub log: LogSettings,
 }
 
 /// What a command line asks for.
@@ -95,8 +96,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String
         daemon: false,
         user: None,
         pidfile: None,
-        error_log: None,
-        log_level: LevelFilter::Info,
+        log: LogSettings::default(),
     };
     let set = |long: &str, value| settings.set(long, value);
     match command_line::parse("gaffer_lookupd", OPTIONS, args, set)? {
@@ -142,11 +142,17 @@ impl Settings {
             "daemon" => self.daemon = true,
             "user" => self.user = Some(text(long, value)?),
             "pidfile" => self.pidfile = Some(value.into()),
-            "error-log" => self.error_log = Some(value).filter(|v| v != "-").map(PathBuf::from),
-            "log-level" => {
-                self.log_level = values::log_level(&text(long, value)?).map_err(named)?;
+            "error-log" => {
+                let named = Some(PathBuf::from(value));
+                self.log.place = Place::of(named, Rotation::default(), || SOCKET.into());
             }
-            "verbose" => self.log_level = self.log_level.max(LevelFilter::Debug),
+            "log-format" => {
+                self.log.format = values::log_format(&text(long, value)?).map_err(named)?;
+            }
+            "log-level" => {
+                self.log.level = values::log_level(&text(long, value)?).map_err(named)?;
+            }
+            "verbose" => self.log.level = self.log.level.max(Level::Debug),
             "certfile" => self.certfile = Some(value.into()),
             "keyfile" => self.keyfile = Some(value.into()),
             "cacert" => self.cacert = Some(value.into()),
@@ -211,6 +217,7 @@ mod tests {
             let value = match option.long {
                 "origin" => "https://a.b",
                 "log-level" => "trace",
+                "log-format" => "json",
                 "bind" => ":1",
                 "store" => "etcd://e",
                 _ => "1",
@@ -262,6 +269,7 @@ mod tests {
             ),
             (&["--backlog", "0"], "--backlog: expected a whole number from 1 to 65535"),
             (&["--log-level", "loud"], "--log-level: expected critical"),
+            (&["--log-format", "xml"], "--log-format: expected text or json"),
             (&["--allowed-host", "a:1"], "--allowed-host: expected names alone"),
             (&["--origin", "a"], "--origin: expected scheme://host"),
             (&["--keyfile", "x"], "--keyfile: there is no certificate for this key"),
@@ -270,9 +278,12 @@ mod tests {
             let error = parsed(args).err().unwrap_or_default();
             assert!(error.starts_with(message), "{args:?}: {error}");
         }
-        let level = |args: &[&str]| settled(args).log_level;
-        assert_eq!(level(&["-v"]), LevelFilter::Debug);
-        assert_eq!(level(&["--log-level", "trace", "-v"]), LevelFilter::Trace);
-        assert_eq!(settled(&["--error-log", "-"]).error_log, None);
+        let level = |args: &[&str]| settled(args).log.level;
+        assert_eq!(level(&["-v"]), Level::Debug);
+        assert_eq!(level(&["--log-level", "trace", "-v"]), Level::Trace);
+        let place = |name: &str| settled(&["--error-log", name]).log.place;
+        assert_eq!(place("-"), Place::Stderr);
+        assert_eq!(place("syslog"), Place::Syslog(SOCKET.into()));
+        assert_eq!(place("l"), Place::File("l".into(), Rotation::default()));
     }
 }

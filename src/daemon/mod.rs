@@ -12,6 +12,8 @@ pub mod job_files;
 mod keeping;
 mod launch;
 pub mod legacy;
+mod log_file;
+pub mod log_lines;
 pub mod logger;
 pub mod lookupd;
 pub mod lookupd_options;

@@ -37,7 +37,8 @@ pub const OPTIONS: &[Opt] = &[
     flag(None, "daemon", "go to the background once everything is started"),
     takes(None, "user", "NAME[:GROUP]", "go on as this user once it has its addresses; only root can"),
     takes(None, "pidfile", "FILE", "write the process id here; a second daemon with it is refused"),
-    takes(None, "error-log", "FILE", "log here instead of to stderr (\"-\"); opened again on SIGUSR1"),
+    takes(None, "error-log", "FILE", "log here instead of to stderr (\"-\"), or with \"syslog\" to syslog; opened again on SIGUSR1, moved aside at 10 MB"),
+    takes(None, "log-format", "FORM", "text or json, an object a line (default text)"),
     takes(None, "log-level", "LEVEL", "critical, error, warning, info, debug or trace (default info)"),
     flag(Some('v'), "verbose", "print what happens to jobs on stdout; -vv prints their output, too"),
     flag(None, "version", "print the version and exit"),
@@ -99,6 +100,8 @@ pub struct Options {
     pub pidfile: Option<PathBuf>,
     /// `--error-log`.
     pub error_log: Option<PathBuf>,
+    /// `--log-format`.
+    pub log_format: Option<String>,
     /// `--log-level`.
     pub log_level: Option<String>,
     /// `-v`, counted.
@@ -188,6 +191,7 @@ impl Options {
             "user" => self.user = Some(text(value)?),
             "pidfile" => self.pidfile = Some(value.into()),
             "error-log" => self.error_log = Some(value.into()),
+            "log-format" => self.log_format = Some(text(value)?),
             "log-level" => self.log_level = Some(text(value)?),
             "verbose" => self.verbose = self.verbose.saturating_add(1),
             other => return Err(format!("--{other} is not handled")),

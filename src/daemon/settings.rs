@@ -5,17 +5,20 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use log::LevelFilter;
-
 use super::ini_jobs::Section;
+use super::log_file::Rotation;
+use super::log_lines::Format;
+use super::logger::{LogSettings, Place};
 use super::options::Options;
 use super::paths::Surroundings;
 use super::{places, values};
 use crate::base::address::{Address, Directory};
+use crate::base::level::Level;
 use crate::base::{limits, similar, size};
 use crate::front::access::Access;
 use crate::reactor::store;
 use crate::sys::space;
+use crate::sys::syslog::SOCKET;
 
 /// How the daemon itself is to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,10 +37,8 @@ pub struct Settings {
     pub user: Option<String>,
     /// Where its process id is written.
     pub pidfile: Option<PathBuf>,
-    /// Where it logs; stderr without one.
-    pub error_log: Option<PathBuf>,
-    /// What it logs.
-    pub log_level: LevelFilter,
+    /// Where it logs, how and what.
+    pub log: LogSettings,
     /// Who may talk to it.
     pub access: Access,
     /// How many messages wait for one address of a webhook, if that is said.
@@ -98,8 +99,7 @@ struct Said {
     user: Option<String>,
     webhook_queue: Option<usize>,
     pidfile: Option<PathBuf>,
-    error_log: Option<PathBuf>,
-    log_level: Option<LevelFilter>,
+    log: SaidOfLog,
     require_key: Option<bool>,
     socket_group: Option<String>,
     socket_mode: Option<u32>,
@@ -117,8 +117,35 @@ struct Said {
     folder: PathBuf,
 }
 
+/// What one of the two says of the log.
+#[derive(Default)]
+struct SaidOfLog {
+    place: Option<PathBuf>,
+    format: Option<Format>,
+    level: Option<Level>,
+    max_size: Option<u64>,
+    keep: Option<u32>,
+    syslog: Option<PathBuf>,
+}
+
+impl SaidOfLog {
+    /// Puts together what is said here with what the file says.
+    fn over(self, file: Self) -> LogSettings {
+        let rotation = Rotation {
+            max_size: file.max_size.unwrap_or(limits::LOG_SIZE),
+            keep: file.keep.unwrap_or(limits::LOG_KEEP),
+        };
+        let syslog = || file.syslog.unwrap_or_else(|| SOCKET.into());
+        LogSettings {
+            place: Place::of(self.place.or(file.place), rotation, syslog),
+            format: self.format.or(file.format).unwrap_or_default(),
+            level: self.level.or(file.level).unwrap_or(Level::Info),
+        }
+    }
+}
+
 /// The keys of `[gaffer]` that mean something, for suggestions and for the documentation.
-pub const KEYS: [&str; 25] = [
+pub const KEYS: [&str; 29] = [
     "bind",
     "socket",
     "backlog",
@@ -128,6 +155,10 @@ pub const KEYS: [&str; 25] = [
     "webhook_queue",
     "pidfile",
     "error_log",
+    "error_log_max_size",
+    "error_log_keep",
+    "syslog_socket",
+    "log_format",
     "log_level",
     "log_store",
     "log_store_size",
@@ -178,7 +209,6 @@ impl Settings {
         let socket_group = file.socket_group;
         let unsaid = if socket_group.is_some() { 0o660 } else { 0o600 };
         let origins = [file.origins, line.origins].concat();
-        let error_log = line.error_log.or(file.error_log);
         // Where nothing is kept there is nowhere to keep it, unless that is said.
         let store = match file.log_store {
             Some(path) if path.as_os_str() == "none" => None,
@@ -200,8 +230,7 @@ impl Settings {
             user: line.user.or(file.user),
             webhook_queue: file.webhook_queue,
             pidfile: line.pidfile.or(file.pidfile),
-            error_log: error_log.filter(|path| path.as_os_str() != "-"),
-            log_level: line.log_level.or(file.log_level).unwrap_or(LevelFilter::Info),
+            log: line.log.over(file.log),
             sockjs_legacy: line.sockjs_legacy.or(file.sockjs_legacy).unwrap_or(!origins.is_empty()),
             lookups: LookupSettings {
                 addresses: line.lookupds.or(file.lookupds).unwrap_or_default(),
@@ -228,12 +257,12 @@ impl Said {
             daemon: options.daemon.then_some(true),
             user: options.user.clone(),
             pidfile: options.pidfile.clone(),
-            error_log: options.error_log.clone(),
+            log: SaidOfLog { place: options.error_log.clone(), ..SaidOfLog::default() },
             plugins_dir: options.plugins_dir.clone(),
             require_key: options.require_key.then_some(true),
             ..Self::default()
         };
-        let given: [(&str, &'static str, Vec<&String>); 8] = [
+        let given: [(&str, &'static str, Vec<&String>); 9] = [
             ("bind", "bind", options.binds.iter().collect()),
             ("allowed-host", "allowed_hosts", options.allowed_hosts.iter().collect()),
             ("origin", "origins", options.origins.iter().collect()),
@@ -241,6 +270,7 @@ impl Said {
             ("broadcast-address", "broadcast_address", options.broadcast_address.iter().collect()),
             ("broadcast-port", "broadcast_port", options.broadcast_port.iter().collect()),
             ("backlog", "backlog", options.backlog.iter().collect()),
+            ("log-format", "log_format", options.log_format.iter().collect()),
             ("log-level", "log_level", options.log_level.iter().collect()),
         ];
         for (long, key, texts) in given {
@@ -282,12 +312,16 @@ impl Said {
             "webhook_queue" => self.webhook_queue = Some(values::webhook_queue(text)?),
             "user" => self.user = Some(text.to_owned()),
             "pidfile" => self.pidfile = Some(self.folder.join(text)),
-            "error_log" if text == "-" => self.error_log = Some(text.into()),
-            "error_log" => self.error_log = Some(self.folder.join(text)),
+            "error_log" if text == "-" || text == "syslog" => self.log.place = Some(text.into()),
+            "error_log" => self.log.place = Some(self.folder.join(text)),
+            "error_log_max_size" => self.log.max_size = Some(size::parse(text)?),
+            "error_log_keep" => self.log.keep = Some(values::log_keep(text)?),
+            "syslog_socket" => self.log.syslog = Some(self.folder.join(text)),
+            "log_format" => self.log.format = Some(values::log_format(text)?),
+            "log_level" => self.log.level = Some(values::log_level(text)?),
             "log_store" if text == "none" => self.log_store = Some(text.into()),
             "log_store" => self.log_store = Some(self.folder.join(text)),
             "log_store_size" => self.log_store_size = Some(size::parse(text)?),
-            "log_level" => self.log_level = Some(values::log_level(text)?),
             "require_key" => self.require_key = Some(values::truth(text)?),
             "socket_group" => self.socket_group = Some(text.to_owned()),
             "socket_mode" => self.socket_mode = Some(values::mode(text)?),
@@ -405,7 +439,7 @@ mod tests {
         let file = "[gaffer]\nbind = 127.0.0.1:1, [::1]:2\nbacklog = 7\nlog_level = debug\n";
         let said = settled(&[], file).expect("sound");
         assert_eq!(said.binds.len(), 2);
-        assert_eq!((said.backlog, said.log_level), (7, LevelFilter::Debug));
+        assert_eq!((said.backlog, said.log.level), (7, Level::Debug));
         let said = settled(&["--bind", ":3", "--backlog=9", "--socket", "none"], file);
         let said = said.expect("sound");
         assert_eq!(said.binds, [SocketAddr::from(([127, 0, 0, 1], 3))]);
@@ -418,7 +452,11 @@ mod tests {
             "[gaffer]\npidfile = run/pid\nerror_log = log\nbind = unix:s\nstate_dir = /var/x\n";
         let paths = |line: &[&str], text: &str| {
             let said = settled_in("/etc/gaffer/g.ini", line, text).expect("sound");
-            let all = [said.pidfile, said.error_log, said.socket, Some(said.state_dir)];
+            let log = match said.log.place {
+                Place::Stderr => None,
+                Place::File(path, _) | Place::Syslog(path) => Some(path),
+            };
+            let all = [said.pidfile, log, said.socket, Some(said.state_dir)];
             all.map(|path| path.map_or("-".into(), |path| path.display().to_string()))
         };
         let beside = ["/etc/gaffer/run/pid", "/etc/gaffer/log", "/etc/gaffer/s", "/var/x"];
@@ -427,6 +465,38 @@ mod tests {
         assert_eq!(paths(&line, file), ["pid", "log", "-", "x"]);
         let file = "[gaffer]\nerror_log = -\nsocket = none\nstate_dir = x\n";
         assert_eq!(paths(&[], file), ["-", "-", "-", "/etc/gaffer/x"]);
+    }
+
+    #[test]
+    fn the_log_is_as_it_is_said_to_be() {
+        let log = |line: &[&str], file: &str| {
+            let file = format!("[gaffer]\n{file}\n");
+            settled_in("/e/g.ini", line, &file).expect("sound").log
+        };
+        assert_eq!(log(&[], ""), LogSettings::default());
+        let file =
+            "error_log = log\nerror_log_max_size = 64k\nerror_log_keep = 2\nlog_format = JSON";
+        let rotation = Rotation { max_size: 64 << 10, keep: 2 };
+        let said = log(&["--log-level=debug"], file);
+        assert_eq!(said.place, Place::File("/e/log".into(), rotation));
+        assert_eq!((said.format, said.level), (Format::Json, Level::Debug));
+        let said = log(&["--log-format=text", "--error-log=x"], file);
+        assert_eq!((said.format, said.place), (Format::Text, Place::File("x".into(), rotation)));
+        assert_eq!(log(&["--error-log=-"], file).place, Place::Stderr);
+        assert_eq!(log(&["--error-log=syslog"], file).place, Place::Syslog("/dev/log".into()));
+        let said = log(&[], "error_log = syslog\nsyslog_socket = run/log");
+        assert_eq!(said.place, Place::Syslog("/e/run/log".into()));
+        let unsaid = Rotation { max_size: limits::LOG_SIZE, keep: limits::LOG_KEEP };
+        assert_eq!(
+            log(&["--error-log=./syslog"], "").place,
+            Place::File("./syslog".into(), unsaid)
+        );
+        let most = format!(
+            "error_log = l\nerror_log_keep = {}\nerror_log_max_size = 0",
+            limits::LOG_KEEP_MOST
+        );
+        let most_kept = Rotation { max_size: 0, keep: limits::LOG_KEEP_MOST };
+        assert_eq!(log(&[], &most).place, Place::File("/e/l".into(), most_kept));
     }
 
     #[test]
@@ -497,6 +567,22 @@ mod tests {
             (vec![], "backlog = 0", "g.ini:2: backlog: expected"),
             (vec![], "webhook_queue = 20001", "g.ini:2: webhook_queue: expected a whole number"),
             (vec![], "daemonize = x", "g.ini:2: daemonize: expected true or false, found \"x\""),
+            (
+                vec![],
+                "error_log_keep = 1001",
+                "g.ini:2: error_log_keep: expected a whole number from 0 to",
+            ),
+            (
+                vec![],
+                "error_log_max_size = 1TB",
+                "g.ini:2: error_log_max_size: expected a size in bytes",
+            ),
+            (
+                vec![],
+                "log_format = xml",
+                "g.ini:2: log_format: expected text or json, found \"xml\"",
+            ),
+            (vec!["--log-format", "xml"], "", "--log-format: expected text or json"),
             (vec![], "log_level = loud", "g.ini:2: log_level: expected critical,"),
             (vec![], "allowed_hosts = a:1", "g.ini:2: allowed_hosts: expected names alone,"),
             (vec![], "origins = a", "g.ini:2: origins: expected scheme://host"),

@@ -1,10 +1,9 @@
 //! Values as people write them, read alike on every command line and in every file. What is wrong is told
 //! without the name of the option or the key, which stands before it.
 
-use log::LevelFilter;
-
-use super::logger;
+use super::log_lines::Format;
 use crate::base::address::{Address, Cluster, Directory};
+use crate::base::level::Level;
 use crate::base::limits;
 use crate::lookup::identity::Identity;
 use crate::tls;
@@ -39,9 +38,26 @@ pub(super) fn webhook_queue(text: &str) -> Result<usize, String> {
 ///
 /// # Errors
 /// It is no level.
-pub(super) fn log_level(text: &str) -> Result<LevelFilter, String> {
-    let levels = "critical, error, warning, info, debug or trace";
-    logger::level(text).ok_or_else(|| expected(levels, text))
+pub(super) fn log_level(text: &str) -> Result<Level, String> {
+    Level::parse(text).ok_or_else(|| expected(Level::WORDS, text))
+}
+
+/// How lines of the log are written.
+///
+/// # Errors
+/// It is no such way.
+pub(super) fn log_format(text: &str) -> Result<Format, String> {
+    Format::parse(text).ok_or_else(|| expected(Format::WORDS, text))
+}
+
+/// How many log files are kept that were before the one that is written.
+///
+/// # Errors
+/// It is no such number.
+pub(super) fn log_keep(text: &str) -> Result<u32, String> {
+    let most = limits::LOG_KEEP_MOST;
+    let keep = text.parse().ok().filter(|n| *n <= most);
+    keep.ok_or_else(|| expected(&format!("a whole number from 0 to {most}"), text))
 }
 
 /// Permissions of a file, in octal digits.

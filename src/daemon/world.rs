@@ -11,13 +11,15 @@ use log::warn;
 use super::config::{Config, Origins};
 use super::keeping;
 use super::launch::{self, Scheme};
-use super::logger::{self, stamp, Logger};
+use super::log_lines::stamp;
+use super::logger::Logger;
 use super::options::Options;
 use super::registration;
 use super::settings::Settings;
 use super::tls::{Reading, TlsSettings};
 use super::webhooks;
 use crate::base::clock::Now;
+use crate::base::limits::LOG_LINE;
 use crate::node::machine::Configuration;
 use crate::reactor::clock::Clock;
 use crate::reactor::turn::World;
@@ -65,10 +67,10 @@ impl World for Daemon {
         for warning in &config.warnings {
             warn!("{warning}");
         }
-        if self.log.is_some() {
-            log::set_max_level(config.settings.log_level);
+        if let Some(log) = self.log {
+            log.set_level(config.settings.log.level);
         }
-        self.settings.log_level = config.settings.log_level;
+        self.settings.log.level = config.settings.log.level;
         let lookups = &config.settings.lookups;
         self.settings.lookups = lookups.clone();
         let registration = registration::of(lookups, self.scheme, &self.settings.binds, self.port)?;
@@ -93,7 +95,7 @@ impl World for Daemon {
 
     fn reopen_log(&mut self) -> Result<(), String> {
         let Some(log) = self.log else { return Ok(()) };
-        launch::reopen_log(log, self.settings.error_log.as_deref())
+        launch::reopen_log(log, &self.settings.log)
     }
 
     fn security(&mut self) -> Security {
@@ -154,7 +156,7 @@ struct Piece {
 
 impl Piece {
     fn fits(&self, time: &str, line: &str) -> bool {
-        self.text.len() + time.len() + 1 + line.len() < logger::LINE
+        self.text.len() + time.len() + 1 + line.len() < LOG_LINE
     }
 
     /// Adds a line, cut where a piece of its own would be too long.
@@ -162,7 +164,7 @@ impl Piece {
         self.lines += 1;
         self.text.push_str(time);
         self.text.push(' ');
-        let room = logger::LINE.saturating_sub(self.text.len() + "…\n".len());
+        let room = LOG_LINE.saturating_sub(self.text.len() + "…\n".len());
         let whole = line.len() <= room;
         let fits = |(at, c): &(usize, char)| at + c.len_utf8() <= room;
         self.text.extend(line.char_indices().take_while(fits).map(|(_, c)| c));

@@ -1,7 +1,6 @@
 //! Small things done to open descriptors.
 
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 /// The descriptor of something that lends it by number only, for as long as that is borrowed.
@@ -73,24 +72,11 @@ pub fn end_writing(socket: BorrowedFd<'_>) {
     unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_WR) };
 }
 
-/// Makes one descriptor lead where another one leads, close-on-exec, in one step: whoever writes to
-/// it writes to the new file from now on.
-///
-/// # Errors
-/// As dup3(2).
-pub fn replace_fd(old: &impl AsFd, new: &impl AsFd) -> io::Result<()> {
-    let (new, old) = (new.as_fd().as_raw_fd(), old.as_fd().as_raw_fd());
-    // SAFETY: both are open, and `old` stays open for its owner.
-    match unsafe { libc::dup3(new, old, libc::O_CLOEXEC) } {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{Read as _, Write as _};
+    use std::io::{self, Read as _, Write as _};
+    use std::os::fd::AsFd as _;
 
     #[test]
     fn a_full_pipe_is_not_writable() {
@@ -128,18 +114,5 @@ mod tests {
         got.clear();
         ours.read_to_string(&mut got).expect("it ends");
         assert_eq!(got, "answer");
-    }
-
-    #[test]
-    fn a_replaced_descriptor_leads_elsewhere() {
-        let (mut reader, writer) = io::pipe().expect("a pipe");
-        let (_other_reader, mut old) = io::pipe().expect("a pipe");
-        replace_fd(&old, &writer).expect("both are open");
-        drop(writer);
-        old.write_all(b"x").expect("there is room");
-        drop(old);
-        let mut got = String::new();
-        reader.read_to_string(&mut got).expect("it ends");
-        assert_eq!(got, "x");
     }
 }

@@ -175,6 +175,22 @@ pub fn check_place(file: &Path, friend: Option<u32>) -> Result<(), Fault> {
     }
 }
 
+/// Whether there is something of this name, as a plain file of root, of us or of `friend`: what may be moved
+/// away for another. No symbolic link is followed.
+///
+/// # Errors
+/// It is something else, or somebody else's.
+pub fn check_entry(path: &Path, friend: Option<u32>) -> Result<bool, Fault> {
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        found => found?,
+    };
+    if !found.is_file() {
+        return Err(Fault::NotAFile);
+    }
+    foreign_owner(&found, friend).map_or(Ok(true), |who| Err(Fault::File(who)))
+}
+
 /// Makes a directory, and those on the way to it, each for its owner alone. Those that it has made are
 /// given to this user and group. Tells whether it has made any.
 ///
@@ -249,6 +265,26 @@ mod tests {
         assert_eq!(fault(Path::new("/dev/null")), Some(Fault::NotAFile));
         assert!(!at("nothing").exists());
         assert_eq!(fs::read_to_string(at("other")).ok().as_deref(), Some("kept"));
+    }
+
+    #[test]
+    fn what_is_moved_away_is_a_plain_file_of_ours() {
+        let folder = folder();
+        let at = |name: &str| folder.path().join(name);
+        assert_eq!(check_entry(&at("none"), None), Ok(false));
+        fs::write(at("plain"), "").expect("written");
+        assert_eq!(check_entry(&at("plain"), None), Ok(true));
+        symlink(at("plain"), at("link")).expect("ours");
+        assert_eq!(check_entry(&at("link"), None), Err(Fault::NotAFile));
+        assert_eq!(check_entry(folder.path(), None), Err(Fault::NotAFile));
+        if own_uid() != 0 {
+            println!("skipped: only root can give files away");
+            return;
+        }
+        chown(at("plain"), Some(12345), None).expect("root may");
+        let foreign = Err(Fault::File(Stranger::User(12345)));
+        assert_eq!(check_entry(&at("plain"), None), foreign);
+        assert_eq!(check_entry(&at("plain"), Some(12345)), Ok(true));
     }
 
     #[test]
