@@ -1,8 +1,9 @@
 //! Endpoints about the node itself.
 
-use serde_json::json;
+use serde_json::{json, Value};
 
 use super::ctx::{Answer, Call, Ctx};
+use super::gaffer::Gaffer;
 use super::reply;
 use crate::front::response::Response;
 use crate::VERSION;
@@ -39,4 +40,36 @@ pub fn openapi(_: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
 /// `GET /version`.
 pub fn version(_: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
     Ok(reply::value(&json!({"name": "gaffer", "version": VERSION})).into())
+}
+
+impl Gaffer {
+    /// How much of everything there is that clients cause: what a client leaves behind can be seen here.
+    pub(super) fn counters(&self) -> Value {
+        let (channel, stdins) = (self.channel.counts(), self.stdins.counts());
+        let (topics, subscriptions) = self.hub.counts();
+        let (feeds, feed_bytes) = self.feeds.counts();
+        json!({
+            "connections": self.clients.len(),
+            "links": self.links.len(),
+            "forwards": self.forwards.waiting(),
+            "sessions": channel.sessions,
+            "session_receivers": channel.receivers,
+            "session_senders": channel.senders,
+            "session_timers": channel.timers,
+            "topics": topics,
+            "subscriptions": subscriptions,
+            "feeds": feeds,
+            "files": self.sendings.len(),
+            "stats_watches": self.hub.watches.len(),
+            "waits": self.waits.len(),
+            "passwords": self.door.waiting(),
+            "writers": self.writers.len(),
+            "queued_bytes": channel.queued + feed_bytes + self.links.owed_in_all(),
+            "input_streams": stdins.streams,
+            "input_bytes": stdins.owed,
+            "input_bytes_lost": stdins.lost,
+            "events": self.history.len(),
+            "last_event": self.history.last(),
+        })
+    }
 }

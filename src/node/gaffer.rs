@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use log::{debug, error, info, warn};
-use serde_json::{json, Map, Value};
+use serde_json::{Map, Value};
 
 use super::admission::{Guest, Guests};
 use super::aligned::Aligned;
@@ -645,36 +645,6 @@ impl Gaffer {
         self.sendings.sweep(is_there)?;
         self.waits.sweep(is_there, |session| sessions.contains(session))?;
         self.aligned.sweep(|id| self.supervisor.instance(id).is_some_and(|i| i.run.is_some()))
-    }
-
-    /// How much of everything there is that clients cause: what a client leaves behind can be seen here.
-    pub(super) fn counters(&self) -> Value {
-        let (channel, stdins) = (self.channel.counts(), self.stdins.counts());
-        let (topics, subscriptions) = self.hub.counts();
-        let (feeds, feed_bytes) = self.feeds.counts();
-        json!({
-            "connections": self.clients.len(),
-            "links": self.links.len(),
-            "forwards": self.forwards.waiting(),
-            "sessions": channel.sessions,
-            "session_receivers": channel.receivers,
-            "session_senders": channel.senders,
-            "session_timers": channel.timers,
-            "topics": topics,
-            "subscriptions": subscriptions,
-            "feeds": feeds,
-            "files": self.sendings.len(),
-            "stats_watches": self.hub.watches.len(),
-            "waits": self.waits.len(),
-            "passwords": self.door.waiting(),
-            "writers": self.writers.len(),
-            "queued_bytes": channel.queued + feed_bytes + self.links.owed_in_all(),
-            "input_streams": stdins.streams,
-            "input_bytes": stdins.owed,
-            "input_bytes_lost": stdins.lost,
-            "events": self.history.len(),
-            "last_event": self.history.last(),
-        })
     }
 
     /// Whether the node's state cannot be written at present.
