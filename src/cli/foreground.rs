@@ -391,7 +391,8 @@ impl Machine for Foreground {
                 | Effect::Search
                 | Effect::ReadConfig
                 | Effect::Print(_)
-                | Effect::ReopenLog => effects.push(effect),
+                | Effect::ReopenLog
+                | Effect::SetLogLevel(_) => effects.push(effect),
             }
         }
         let told = std::mem::take(&mut self.told);

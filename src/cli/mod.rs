@@ -20,6 +20,7 @@ pub mod keys;
 pub mod layout;
 pub mod lines;
 pub mod loading;
+pub mod log_level;
 pub mod logs;
 pub mod lookups;
 pub mod names;

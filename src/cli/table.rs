@@ -4,8 +4,8 @@ use super::args::Invocation;
 use super::failure::Failure;
 use super::terminal::Terminal;
 use super::{
-    check, events, export, help, jobs, keys, loading, logs, lookups, one_off, plugins, ps, start,
-    stats, status, streams, users, webhooks,
+    check, events, export, help, jobs, keys, loading, log_level, logs, lookups, one_off, plugins,
+    ps, start, stats, status, streams, users, webhooks,
 };
 
 /// A flag.
@@ -180,6 +180,7 @@ pub const COMMANDS: &[Command] = &[
     Command { names: &["webhook:secret"], args: "HOOK", about: "give a webhook another secret", flags: &[SECRET_FILE], on: On::Node, run: webhooks::renew },
     Command { names: &["webhook:test"], args: "HOOK", about: "post a test to a webhook, and tell what it answers", flags: &[], on: On::Node, run: webhooks::test },
     Command { names: &["plugins"], args: "", about: "list plugins: where the site of each is, how it stands with its program, and what is wrong with it", flags: &[], on: On::Node, run: plugins::list },
+    Command { names: &["log-level"], args: "[LEVEL]", about: "tell what is in the node's own log, or set it until the node ends: critical, error, warning, info, debug or trace", flags: &[], on: On::Node, run: log_level::log_level },
     Command { names: &["ping"], args: "", about: "whether a node answers", flags: &[], on: On::Node, run: status::ping },
     Command { names: &["version"], args: "", about: "the versions of this program and of the node", flags: &[], on: On::Node, run: status::version },
     Command { names: &["completion"], args: "bash|zsh|fish", about: "print the completions of a shell", flags: &[], on: On::Here, run: help::completion },

@@ -174,6 +174,7 @@ pub(super) fn setup(
             ..sockjs::Options::default()
         },
         console: Console::new(verbosity),
+        log_level: Some(settings.log.level),
         boot_id,
         ..host::setup(environ, node)?
     })

@@ -56,6 +56,7 @@ pub fn setup(mut environ: BTreeMap<String, String>, node: String) -> Result<Setu
         clients: 0,
         channel: Default::default(),
         console: Default::default(),
+        log_level: None,
         boot_id: String::new(),
         registration: Default::default(),
         extensions: Default::default(),

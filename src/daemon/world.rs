@@ -19,6 +19,7 @@ use super::settings::Settings;
 use super::tls::{Reading, TlsSettings};
 use super::webhooks;
 use crate::base::clock::Now;
+use crate::base::level::Level;
 use crate::base::limits::LOG_LINE;
 use crate::node::machine::Configuration;
 use crate::reactor::clock::Clock;
@@ -67,10 +68,7 @@ impl World for Daemon {
         for warning in &config.warnings {
             warn!("{warning}");
         }
-        if let Some(log) = self.log {
-            log.set_level(config.settings.log.level);
-        }
-        self.settings.log.level = config.settings.log.level;
+        let keeping = keeping::of(&config.settings)?;
         let lookups = &config.settings.lookups;
         self.settings.lookups = lookups.clone();
         let registration = registration::of(lookups, self.scheme, &self.settings.binds, self.port)?;
@@ -84,18 +82,26 @@ impl World for Daemon {
         self.settings.webhook_queue = config.settings.webhook_queue;
         self.settings.require_key = config.settings.require_key;
         self.settings.socket_group = config.settings.socket_group.clone();
+        let level = config.settings.log.level;
+        let before = std::mem::replace(&mut self.settings.log.level, level);
+        let log_level = (level != before).then_some(level);
         if config.settings != self.settings || scheme != self.scheme {
             warn!("what changed of the daemon's own settings takes effect at its next start");
         }
-        let keeping = keeping::of(&config.settings)?;
         let webhooks = webhooks::of(&config.hooks, config.settings.webhook_queue);
         let (jobs, plugins) = (config.jobs, config.plugins);
-        Ok(Configuration { jobs, registration, keeping, webhooks, plugins })
+        Ok(Configuration { jobs, registration, keeping, webhooks, plugins, log_level })
     }
 
     fn reopen_log(&mut self) -> Result<(), String> {
         let Some(log) = self.log else { return Ok(()) };
         launch::reopen_log(log, &self.settings.log)
+    }
+
+    fn set_log_level(&mut self, level: Level) {
+        if let Some(log) = self.log {
+            log.set_level(level);
+        }
     }
 
     fn security(&mut self) -> Security {

@@ -137,6 +137,10 @@ impl Gaffer {
                     let document = self.document();
                     self.give(id, document, now);
                 }
+                Answer::LogLevel(wish) => {
+                    let told = self.ask_log_level(wish);
+                    self.give(id, told, now);
+                }
                 Answer::Counters => self.give(id, reply::value(&self.counters()), now),
                 Answer::Channel(rest) => {
                     self.channel.request(id, &request, &rest, &mut self.clients, now);

@@ -21,6 +21,7 @@ use super::reply;
 use super::webhooks::Webhooks;
 use crate::base::clock::{seconds_within, Now};
 use crate::base::ids::{InstanceId, Pid, StreamNo};
+use crate::base::level::Level;
 use crate::base::limits;
 use crate::front::passwords::Task;
 use crate::front::peer::Peer;
@@ -92,6 +93,8 @@ pub enum Answer {
     Forward(Forwarding),
     /// How much of everything there is.
     Counters,
+    /// What is in the log, after it was set to this, if to anything.
+    LogLevel(Option<Level>),
     /// What there is to ask, as OpenAPI.
     Document,
     /// What is kept of a stream from this position on.

@@ -38,6 +38,7 @@ use super::webhooks::{Hooking, Webhooks};
 use super::writers::{Writer, Writers};
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, Pid, SessionId};
+use crate::base::level::Level;
 use crate::base::process::Signal;
 use crate::front::access::Access;
 use crate::front::clients::Clients;
@@ -103,6 +104,8 @@ pub struct Gaffer {
     pub(super) waits: Waits,
     pub(super) state: State,
     pub(super) console: Console,
+    /// What is in the log, if it is ours.
+    pub(super) log_level: Option<Level>,
     /// Connections of ours to others,
     pub(super) links: Links,
     /// to lookupds,
@@ -147,6 +150,8 @@ pub struct Setup {
     pub memory: u64,
     /// How much is told on the console.
     pub console: Console,
+    /// What is in the log; `None` where that is a host program's.
+    pub log_level: Option<Level>,
     /// Most clients at a time.
     pub clients: usize,
     /// How the channel behaves, but for what is said on it.
@@ -229,6 +234,7 @@ impl Gaffer {
             waits: Waits::default(),
             state: State::new(header),
             console: setup.console,
+            log_level: setup.log_level,
             links: Links::default(),
             lookups: Lookups::new(setup.seed),
             registration: setup.registration,

@@ -185,6 +185,10 @@ impl Machine for Gaffer {
 
     fn reconfigured(&mut self, read: Result<Configuration, String>, now: Now) {
         let taken = read.and_then(|read| {
+            // What is in the log is told this once, and is so whatever is wrong with the jobs.
+            if let Some(level) = read.log_level {
+                self.set_log_level(level);
+            }
             self.take_configuration(read.jobs, now)?;
             self.register(read.registration, now);
             self.hook(read.webhooks, now);

@@ -14,6 +14,7 @@ use crate::base::address::Address;
 use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
+use crate::base::level::Level;
 use crate::base::process::Signal;
 use crate::front::clients::Clients;
 use crate::front::passwords::{Outcome, Task};
@@ -105,6 +106,8 @@ pub enum Effect {
     Print(String),
     /// Open the log file again, and those of jobs.
     ReopenLog,
+    /// Have this much in the log from now on.
+    SetLogLevel(Level),
     /// End the program with this code, after what is owed to clients is sent.
     Exit(u8),
 }
@@ -231,6 +234,9 @@ pub struct Configuration {
     pub webhooks: Hooking,
     /// What plugins there are.
     pub plugins: Vec<Plugin>,
+    /// What is in the log, where that is not as it was when the configuration was read before: whoever
+    /// changed it meanwhile keeps what he has.
+    pub log_level: Option<Level>,
 }
 
 /// A pure machine inside the shell. Every method takes facts in; none waits. What is told of processes

@@ -17,6 +17,7 @@ pub mod api_auth;
 pub mod api_feeds;
 pub mod api_jobs;
 pub mod api_keys;
+pub mod api_log_level;
 pub mod api_logs;
 pub mod api_misc;
 pub mod api_pids;

@@ -1,6 +1,7 @@
 //! The built-in endpoints in one table: method, pattern, what it needs, endpoint. The router, the documentation's
 //! test and `OPTIONS` all read this.
 
+use super::api_log_level as log_level;
 use super::api_pids as pids;
 use super::ctx::Endpoint;
 use super::host::HostRoute;
@@ -38,6 +39,8 @@ pub const ROUTES: &[Route] = &[
     route(Method::Get, "/version", Needs::Nothing, misc::version),
     route(Method::Get, "/openapi.json", Needs::Nothing, misc::openapi),
     route(Method::Get, "/debug/counters", Needs::All(Manage), misc::counters),
+    route(Method::Get, "/log-level", Needs::All(Manage), log_level::show),
+    route(Method::Put, "/log-level", Needs::All(Manage), log_level::set),
     route(Method::Get, "/lookupds", Needs::All(Manage), misc::lookupds),
     route(Method::Get, "/plugins", Needs::All(Manage), plugins::all),
     route(Method::Get, "/_plugin/:name", Needs::Nothing, plugins::site),

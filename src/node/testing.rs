@@ -34,6 +34,7 @@ pub(super) fn setup() -> Setup {
         clients: 1,
         channel: Default::default(),
         console: Default::default(),
+        log_level: None,
         boot_id: "boot".into(),
         registration: Default::default(),
         extensions: Default::default(),

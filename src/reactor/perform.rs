@@ -78,6 +78,7 @@ impl<M: Machine> Reactor<M> {
                 | Effect::ReadConfig
                 | Effect::Print(_)
                 | Effect::ReopenLog
+                | Effect::SetLogLevel(_)
                 | Effect::Exit(_) => self.effects.push_back(effect),
             }
         }
@@ -143,6 +144,7 @@ impl<M: Machine> Reactor<M> {
                 }
                 self.children.store.reopen(now);
             }
+            Effect::SetLogLevel(level) => self.world.set_log_level(level),
             Effect::Exit(code) => {
                 let until = now.mono + limits::FAREWELL;
                 self.farewell.get_or_insert(Farewell { code, until });

@@ -27,6 +27,7 @@ use super::work::Worker;
 use crate::base::arena::Arena;
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, InstanceId, LinkId, StreamNo};
+use crate::base::level::Level;
 use crate::base::limits;
 use crate::base::process::Signal;
 use crate::front::passwords::{self, Outcome, Task};
@@ -47,6 +48,8 @@ pub trait World {
     /// # Errors
     /// Why it cannot be.
     fn reopen_log(&mut self) -> Result<(), String>;
+    /// Has this much in the log from now on. Asked for only where the machine was told what is in it.
+    fn set_log_level(&mut self, _level: Level) {}
     /// What there is of TLS. It is asked for at the beginning and whenever the configuration was read.
     fn security(&mut self) -> Security {
         Security::default()

@@ -29,6 +29,7 @@ mod numbers;
 mod old_client;
 mod openapi;
 mod options;
+mod own_log;
 mod plugins;
 mod procfile;
 mod procs;

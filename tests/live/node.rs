@@ -148,6 +148,13 @@ impl Folder {
         node
     }
 
+    /// Starts it, and waits for nothing: where it listens is not in its log.
+    pub(crate) fn start_unseen(self) -> Node {
+        let mut node = Node { folder: self, child: None, os_pid: 0, port: 0 };
+        node.set_out();
+        node
+    }
+
     /// Runs it to its end, which comes at once: it goes to the background, or does not start.
     #[expect(clippy::disallowed_methods, reason = "the daemon under test is no child of gaffer's")]
     pub(crate) fn run(&self) -> Refused {
@@ -185,13 +192,17 @@ impl Folder {
 }
 
 impl Node {
-    /// Starts gafferd in its folder, again if it has run there before.
     #[expect(clippy::disallowed_methods, reason = "the daemon under test is no child of gaffer's")]
-    pub(crate) fn start_again(&mut self) {
-        let before = self.folder.read("log").len();
+    fn set_out(&mut self) {
         let child = self.folder.command().spawn().expect("sh runs");
         self.os_pid = i32::try_from(child.id()).expect("a pid");
         self.child = Some(child);
+    }
+
+    /// Starts gafferd in its folder, again if it has run there before.
+    pub(crate) fn start_again(&mut self) {
+        let before = self.folder.read("log").len();
+        self.set_out();
         self.port = until_some("gafferd listens", || {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
             let log = self.folder.read("log");

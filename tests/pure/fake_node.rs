@@ -11,6 +11,7 @@ use gaffer::base::address::Address;
 use gaffer::base::clock::Now;
 use gaffer::base::error::{Errno, Stage};
 use gaffer::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
+use gaffer::base::level::Level;
 use gaffer::base::order::{Account, Identity, Unfit};
 use gaffer::base::process::{ExitStatus, Signal};
 use gaffer::front::access::Access;
@@ -258,6 +259,7 @@ impl FakeNode {
             access,
             memory: 1 << 30,
             console,
+            log_level: Some(Level::Info),
             clients: gaffer::base::limits::CONNECTIONS,
             channel: Default::default(),
             boot_id: "boot".into(),
@@ -346,7 +348,14 @@ impl FakeNode {
         let keeping = self.keeping.clone();
         let webhooks = self.webhooks.clone();
         let plugins = self.plugins.clone();
-        let read = Configuration { jobs: files, registration, keeping, webhooks, plugins };
+        let read = Configuration {
+            jobs: files,
+            registration,
+            keeping,
+            webhooks,
+            plugins,
+            log_level: None,
+        };
         self.gaffer.reconfigured(Ok(read), self.now);
         self.settle();
     }
@@ -576,6 +585,7 @@ impl FakeNode {
                 self.asked.extend(lines.lines().map(|line| format!("print {line}")));
             }
             Effect::ReopenLog => self.asked.push("reopen the log".into()),
+            Effect::SetLogLevel(level) => self.asked.push(format!("log level {}", level.word())),
         }
     }
 

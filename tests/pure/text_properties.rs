@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use gaffer::base::size;
 use gaffer::wire::webhook::Url;
 use gaffer::wire::{ini, procfile};
 use proptest::prelude::*;
@@ -78,6 +79,22 @@ impl Page {
 
 proptest! {
     #![proptest_config(config())]
+
+    #[test]
+    fn a_size_is_read_as_it_is_meant_or_refused(number: u64, digits in 0_u64..1 << 33, unit in "[kKmMgG]?(i?[bB])?", text: String) {
+        prop_assert_eq!(size::parse(&number.to_string()), Ok(number));
+        let shift = match unit.chars().next() {
+            Some('k' | 'K') => 10,
+            Some('m' | 'M') => 20,
+            Some('g' | 'G') => 30,
+            Some(_) | None => 0,
+        };
+        let is_unit = !unit.starts_with('i');
+        prop_assert_eq!(size::parse(&format!("{digits}{unit}")).ok(), is_unit.then_some(digits << shift));
+        if let Err(error) = size::parse(&text) {
+            prop_assert!(error.contains("KB, MB or GB"));
+        }
+    }
 
     #[test]
     fn no_text_makes_a_parser_panic(text in prop_oneof![any::<String>(), soup()]) {

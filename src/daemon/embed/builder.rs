@@ -135,6 +135,8 @@ impl Builder {
         let (keeping, webhooks) =
             (keeping::of(&settings)?, webhooks::of(&config.hooks, settings.webhook_queue));
         let (extensions, plugins) = (self.extensions, config.plugins);
+        // The log is the host program's.
+        let setup = Setup { log_level: None, ..setup };
         let setup = Setup { registration, keeping, webhooks, extensions, plugins, ..setup };
         let spawner =
             Spawner::new(None).map_err(|errno| format!("cannot start processes: {errno}"))?;

@@ -1,7 +1,13 @@
 //! Documentation of the routes about the node itself.
 
-use super::doc::{answer, doc, Doc, Shape, JSON};
+use super::doc::{answer, doc, refusal, Answer, Body, Doc, Shape, JSON};
 use crate::wire::http::Method;
+
+/// The words for what is in the log.
+const LEVELS: &[&str] = &["critical", "error", "warning", "warn", "info", "debug", "trace"];
+
+const HOSTS_LOG: Answer =
+    refusal(409, "The node runs inside another program, and the log is that program's.");
 
 pub(super) const DOCS: &[Doc] = &[
     doc(Method::Get, "/", "welcome", "name and version; `degraded` while the state directory cannot be written")
@@ -23,6 +29,24 @@ pub(super) const DOCS: &[Doc] = &[
         "how many connections, links of its own, sessions, subscriptions, feeds, watches, waits and queued bytes there are",
     )
     .answers(&[answer(200, "How much of everything there is.", &[(JSON, Shape::Is("Counters"))])]),
+    doc(Method::Get, "/log-level", "log_level", "what is in the node's log").answers(&[
+        answer(200, "What is in it.", &[(JSON, Shape::Is("LogLevel"))]),
+        HOSTS_LOG,
+    ]),
+    doc(
+        Method::Put,
+        "/log-level",
+        "set_log_level",
+        "what is in the node's log from now on; answers that and what was before",
+    )
+    .more(
+        "It holds until the node ends, or until SIGHUP finds another level in its file than when it last read that.",
+    )
+    .body(Body::Words(Shape::Is("SetLogLevel"), LEVELS))
+    .answers(&[
+        answer(200, "What is in it now, and was before.", &[(JSON, Shape::Is("LogLevel"))]),
+        HOSTS_LOG,
+    ]),
     doc(
         Method::Get,
         "/lookupds",

@@ -68,6 +68,8 @@ pub enum Body {
     PerhapsJson(Shape),
     /// One of these texts, whatever type is said; as JSON it is a number.
     Digits(&'static [u8]),
+    /// A JSON object, or one of these texts, whatever type is said.
+    Words(Shape, &'static [&'static str]),
     /// Bytes of any type.
     Bytes,
 }

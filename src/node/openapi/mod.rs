@@ -259,6 +259,12 @@ fn body(body: Body) -> Option<Value> {
             });
             (content, true)
         }
+        Body::Words(shape, words) => {
+            let content = json!({
+                JSON: {"schema": schema(&shape)}, "text/plain": {"schema": {"enum": words}},
+            });
+            (content, true)
+        }
         Body::Bytes => (json!({doc::BYTES: {"schema": {}}}), false),
     };
     Some(json!({"content": content, "required": required}))

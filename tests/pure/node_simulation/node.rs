@@ -145,6 +145,7 @@ fn gaffer(life: u32, seed: u64) -> Gaffer {
         // Small, so that readers who are slow miss something.
         channel: Options { queue: 20_000, ..Options::default() },
         console: Console::new(Verbosity::Output),
+        log_level: None,
         boot_id: "boot".into(),
         registration: Default::default(),
         extensions: Default::default(),
@@ -379,7 +380,10 @@ impl World {
             }
             Effect::CloseFile(conn) => return self.close_of_site(conn),
             Effect::Hash { .. } => panic!("it has no users"),
-            Effect::Print(_) | Effect::ReopenLog | Effect::StopSampling => return,
+            Effect::Print(_)
+            | Effect::ReopenLog
+            | Effect::SetLogLevel(_)
+            | Effect::StopSampling => return,
         };
         for fact in self.kernel.perform(&ask, self.now) {
             self.tell(fact);
