@@ -1,9 +1,11 @@
 //! The daemon's own log: as JSON and to syslog, at another level while it runs, and in files that are moved.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
+use gaffer::sys::users;
 use serde_json::{json, Value};
 
 use super::node::{Folder, Node, HUP, USR1};
@@ -47,6 +49,37 @@ fn every_line_of_a_json_log_is_an_object() {
     assert!(said("listening on") && said("/no/such/\"program\"") && said("gafferd ends"));
     let pid = json!(node.os_pid);
     assert!(all.iter().all(|line| line["pid"] == pid && line["level"] != "debug"));
+}
+
+#[test]
+fn a_lookupd_logs_as_a_node_does() {
+    let mut lookupd = Folder::of_lookupd().args(&["--log-format", "json"]).start();
+    lookupd.get("/version");
+    lookupd.stop();
+    let all = lines(&lookupd.log());
+    assert!(all.iter().any(|line| line["message"] == "gaffer_lookupd ends"));
+}
+
+#[test]
+fn who_may_not_rename_his_log_says_so_once_and_goes_on() {
+    if !users::is_root() {
+        println!("skipped: only root can become another user");
+        return;
+    }
+    let folder = Folder::new().args(&["--user", "nobody", "--socket", "@run/s"]);
+    let folder = folder.args(&["--state-dir", "@st/ate", "-c", "@g.ini"]);
+    let folder = folder.args(&["--error-log", "@log", "--log-level", "debug"]);
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(folder.path(""), mode).expect("ours");
+    folder.write("g.ini", "[gaffer]\nerror_log_max_size = 2KB\n");
+    let node = folder.start();
+    until("it is larger than it should be", || {
+        node.get("/version");
+        node.log().len() > 8 * 1024
+    });
+    let said = "cannot be moved aside: Permission denied; it goes on into the old one";
+    assert_eq!(node.log().matches(said).count(), 1, "{}", node.log());
+    assert!(!node.path("log.1").exists());
 }
 
 #[test]
