@@ -478,7 +478,7 @@ pub const LOG_LOOK: Duration = Duration::from_secs(1);
 /// What is written again at most of what stood in a log file that was deleted.
 pub const LOG_AGAIN: u64 = 16 * 1024 * 1024;
 /// How long after a write to a log has failed it is tried again.
-pub const LOG_RETRY: Duration = Duration::from_secs(1);
+pub const OUTPUT_LOG_RETRY: Duration = Duration::from_secs(1);
 /// How long after output an index is written down.
 pub const LOG_FLUSH: Duration = Duration::from_secs(1);
 /// How often it is tried to write what is inherited where nobody reads it.
@@ -486,11 +486,11 @@ pub const LOG_OWN_RETRY: Duration = Duration::from_millis(100);
 /// Log files that are open at the same time.
 pub const LOG_FILES: usize = 1024;
 /// Files of a log that are kept at most, besides the one that is written to.
-pub const LOG_KEEP: u32 = 10_000;
+pub const OUTPUT_LOG_KEEP: u32 = 10_000;
 /// The largest size that a job may give its logs, in bytes: more than any disk has.
-pub const LOG_SIZE: u64 = 1 << 50;
+pub const OUTPUT_LOG_SIZE: u64 = 1 << 50;
 /// The longest path of a log file as a job writes it, in bytes: with what stands in braces it still is a path.
-pub const LOG_PATH: usize = 1024;
+pub const OUTPUT_LOG_PATH: usize = 1024;
 /// What a pipe takes whole and at once (PIPE_BUF, pipe(7)).
 pub const PIPE_WHOLE: usize = 4096;
 /// What the store takes at most unless it is told otherwise, or a tenth of its file system if that is less.

@@ -26,7 +26,6 @@ use crate::reactor::files::Files;
 use crate::reactor::sockets::Listener;
 use crate::reactor::turn::{Parts, Reactor, Share};
 use crate::sys::spawn::Spawner;
-use crate::sys::syslog::SOCKET;
 use crate::sys::{procfs, reap, startup, users};
 use crate::VERSION;
 
@@ -95,25 +94,28 @@ pub fn run(options: Options) -> Result<u8, String> {
         port,
         lost: 0,
     };
-    let files = Files::new(settings.state_dir.clone());
-    let logs = settings.store.for_loop(SOCKET.into());
-    let parts = Parts { spawner, files, logs, world: Box::new(world), share: Share::ALL };
+    let parts = parts(spawner, world, &settings);
     let mut reactor = Reactor::new(Gaffer::new(setup), parts).map_err(|error| error.to_string())?;
     let where_to_look = announce(&listeners, &settings);
     for listener in listeners {
         reactor.listen(listener).map_err(|error| error.to_string())?;
     }
-    let legacy = Legacy { logged: reactor.logged(), ..legacy };
+    let logged = reactor.logged();
     let (machine, now) = reactor.machine();
-    machine.begin(legacy, config.jobs, now);
+    machine.begin(Legacy { logged, ..legacy }, config.jobs, now);
     startup::set_title("gafferd");
     info!("{where_to_look}");
     launch::say_ready(readiness)?;
     let code = reactor.run().map_err(|error| format!("the loop failed: {error}"))?;
-    drop(reactor);
-    drop(traces);
+    drop((reactor, traces));
     info!("gafferd ends");
     Ok(code)
+}
+
+fn parts(spawner: Spawner, world: Daemon, settings: &Settings) -> Parts {
+    let files = Files::new(settings.state_dir.clone());
+    let logs = settings.store.for_loop();
+    Parts { spawner, files, logs, world: Box::new(world), share: Share::ALL }
 }
 
 /// What starts processes, and finds their orphans.

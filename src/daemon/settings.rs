@@ -66,11 +66,14 @@ pub struct StoreSettings {
     pub directory: Option<PathBuf>,
     /// How many bytes it may take, if that is said.
     pub size: Option<u64>,
+    /// Where the syslog daemon listens, for what goes there.
+    pub syslog: PathBuf,
 }
 
 impl StoreSettings {
     /// For the loop: 256 MiB, or a tenth of the file system if that is less, unless it is said.
-    pub(super) fn for_loop(&self, syslog: PathBuf) -> store::Settings {
+    pub(super) fn for_loop(&self) -> store::Settings {
+        let syslog = self.syslog.clone();
         let tenth = || self.directory.as_deref().and_then(space::size).map(|size| size / 10);
         let most = self.size.unwrap_or_else(|| tenth().unwrap_or(u64::MAX).min(limits::LOG_STORE));
         store::Settings { root: self.directory.clone(), most, syslog }
@@ -216,7 +219,11 @@ impl Settings {
             None => Some(state_dir.join("logs")).filter(|_| !state_dir.as_os_str().is_empty()),
         };
         Ok(Self {
-            store: StoreSettings { directory: store, size: file.log_store_size },
+            store: StoreSettings {
+                directory: store,
+                size: file.log_store_size,
+                syslog: file.log.syslog.clone().unwrap_or_else(|| SOCKET.into()),
+            },
             binds,
             socket: match socket {
                 Some(path) if path.as_os_str() == "none" => None,
@@ -627,5 +634,18 @@ mod tests {
             let error = settled(&line, &format!("[gaffer]\n{file}\n")).err().unwrap_or_default();
             assert!(error.starts_with(message), "{error}");
         }
+    }
+
+    #[test]
+    fn the_store_is_below_the_state_directory_and_no_larger_than_it_should_be() {
+        let read = |file: &str| settled(&[], file).expect("valid").store;
+        let store = read("[gaffer]\nstate_dir = /var/x\n");
+        assert_eq!(store.directory.as_deref(), Some(std::path::Path::new("/var/x/logs")));
+        let most = store.for_loop().most;
+        assert!(most > 0 && most <= limits::LOG_STORE);
+        let store = read("[gaffer]\nlog_store = none\nsyslog_socket = /s\n");
+        assert_eq!((store.directory, store.syslog), (None, PathBuf::from("/s")));
+        let store = read("[gaffer]\nlog_store = /l\nlog_store_size = 1GB\n");
+        assert_eq!((store.for_loop().most, store.for_loop().root), (1 << 30, Some("/l".into())));
     }
 }

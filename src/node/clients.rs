@@ -10,7 +10,6 @@ use super::ctx::{Answer, Call, Ctx};
 use super::gaffer::Gaffer;
 use super::keys::caller::Caller;
 use super::keys::door::Refused;
-use super::machine::Effect;
 use super::measuring::measured_response;
 use super::openapi;
 use super::permission::{Needs, World};
@@ -73,16 +72,7 @@ impl Gaffer {
         while let Some(client) = self.clients.get_mut(id) {
             let Some(request) = client.conn.take_request() else { break };
             let peer = client.peer;
-            debug!("{peer} {} {}", request.method.name(), path_told(&request, &self.prefix));
-            let Handled { answer, cors, caller } = match self.channel_rest(&request) {
-                Some(rest) => self.let_in(&request, peer, rest, now),
-                None => self.handle(&request, peer, now),
-            };
-            if let Some(client) = self.clients.get_mut(id) {
-                client.cors = cors;
-                let changer = caller.as_ref().filter(|_| changes(&request));
-                client.audited = changer.map(|caller| change_told(caller, &request, &self.prefix));
-            }
+            let (answer, caller) = self.hear(id, peer, &request, now);
             match answer {
                 Answer::Now(response) => self.give(id, response, now),
                 Answer::When(wait) => {
@@ -113,7 +103,7 @@ impl Gaffer {
                     self.give(id, lines, now);
                 }
                 Answer::Tend(wish) => {
-                    self.effects.push(Effect::Tend { conn: id, wish });
+                    self.tend(id, wish);
                     break;
                 }
                 Answer::File(file) => {
@@ -148,6 +138,27 @@ impl Gaffer {
             }
         }
         self.clients.touch(id);
+    }
+
+    /// Finds the answer to a request, and notes what goes out with it.
+    fn hear(
+        &mut self,
+        id: ConnId,
+        peer: Peer,
+        request: &Request,
+        now: Now,
+    ) -> (Answer, Option<Rc<Caller>>) {
+        debug!("{peer} {} {}", request.method.name(), path_told(request, &self.prefix));
+        let Handled { answer, cors, caller } = match self.channel_rest(request) {
+            Some(rest) => self.let_in(request, peer, rest, now),
+            None => self.handle(request, peer, now),
+        };
+        if let Some(client) = self.clients.get_mut(id) {
+            client.cors = cors;
+            let changer = caller.as_ref().filter(|_| changes(request));
+            client.audited = changer.map(|caller| change_told(caller, request, &self.prefix));
+        }
+        (answer, caller)
     }
 
     /// Whether a request goes on to the channel, and with what.

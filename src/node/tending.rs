@@ -4,7 +4,7 @@ use serde_json::{json, Value};
 
 use super::ctx::{Answer, Call, Ctx};
 use super::gaffer::Gaffer;
-use super::machine::{Logged, Tend, Tended};
+use super::machine::{Effect, Logged, Tend, Tended};
 use super::reply::{self, manager_error};
 use crate::base::clock::{epoch_seconds, Now};
 use crate::base::ids::{ConnId, InstanceId, StreamNo};
@@ -35,6 +35,11 @@ pub(super) fn clear(_: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response
 }
 
 impl Gaffer {
+    /// Has something done with what is kept; who asked for it waits.
+    pub(super) fn tend(&mut self, conn: ConnId, wish: Tend) {
+        self.effects.push(Effect::Tend { conn, wish });
+    }
+
     /// What a process writes does not come to its log, or does again.
     pub(super) fn note_logged(&mut self, id: InstanceId, stream: StreamNo, logged: Logged, _: Now) {
         match logged {

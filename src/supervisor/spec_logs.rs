@@ -73,7 +73,7 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<Logs, SpecError> {
         stdout: target(fields, "stdout_log")?,
         stderr: target(fields, "stderr_log")?,
         max_size: bytes(fields, "log_max_size")?,
-        keep: fields.whole("log_keep", 0, i64::from(limits::LOG_KEEP))?,
+        keep: fields.whole("log_keep", 0, i64::from(limits::OUTPUT_LOG_KEEP))?,
         total: bytes(fields, "log_total")?,
         compress: fields.flag("log_compress")?.unwrap_or(false),
         form,
@@ -99,8 +99,11 @@ fn target(fields: &Fields<'_>, name: &'static str) -> Result<Target, SpecError> 
         let words = "an absolute path, managed, inherit, syslog or none";
         return Err(bad(words.into()));
     }
-    if text.ends_with('/') || text.len() > limits::LOG_PATH {
-        return Err(bad(format!("the path of a file of at most {} bytes", limits::LOG_PATH)));
+    if text.ends_with('/') || text.len() > limits::OUTPUT_LOG_PATH {
+        return Err(bad(format!(
+            "the path of a file of at most {} bytes",
+            limits::OUTPUT_LOG_PATH
+        )));
     }
     match unknown_name(text) {
         None => Ok(Target::File(text.to_owned())),
@@ -123,7 +126,7 @@ fn bytes(fields: &Fields<'_>, name: &'static str) -> Result<Option<u64>, SpecErr
         Value::Number(_) => whole(value).and_then(|number| u64::try_from(number).ok()),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
-    let number = number.filter(|number| *number <= limits::LOG_SIZE);
+    let number = number.filter(|number| *number <= limits::OUTPUT_LOG_SIZE);
     number.map(Some).ok_or_else(|| fields.bad(name, value))
 }
 
@@ -262,6 +265,7 @@ mod tests {
         }));
         assert_eq!(order.sinks[0].to, To::File("/var/log/s/web.x.2.a.b".into()));
         assert_eq!(order.sinks[0].keeping.keep, Some(limits::LOG_KEEP_ELSEWHERE));
+        assert_eq!(order.sinks[0].keeping.max_size, limits::LOG_FILE_ELSEWHERE);
         assert_eq!((order.sinks[0].form, order.sinks[0].block), (Form::Stamped, true));
         assert_eq!(order.sinks[1].to, To::Nowhere);
     }
@@ -274,10 +278,10 @@ mod tests {
             ("log_max_size", json!(-1), false),
             ("log_max_size", json!(1.5), false),
             ("log_total", json!("1 TB"), false),
-            ("log_total", json!(limits::LOG_SIZE), true),
-            ("log_total", json!(limits::LOG_SIZE + 1), false),
-            ("log_keep", json!(limits::LOG_KEEP), true),
-            ("log_keep", json!(limits::LOG_KEEP + 1), false),
+            ("log_total", json!(limits::OUTPUT_LOG_SIZE), true),
+            ("log_total", json!(limits::OUTPUT_LOG_SIZE + 1), false),
+            ("log_keep", json!(limits::OUTPUT_LOG_KEEP), true),
+            ("log_keep", json!(limits::OUTPUT_LOG_KEEP + 1), false),
             ("log_format", json!("json"), true),
             ("log_format", json!("xml"), false),
             ("log_policy", json!("wait"), false),
@@ -288,8 +292,8 @@ mod tests {
             ("stdout_log", json!("/log/"), false),
             ("stdout_log", json!("/log/{pid}"), false),
             ("stdout_log", json!("/log/{job"), false),
-            ("stdout_log", json!(format!("/{}", "a".repeat(limits::LOG_PATH - 1))), true),
-            ("stdout_log", json!(format!("/{}", "a".repeat(limits::LOG_PATH))), false),
+            ("stdout_log", json!(format!("/{}", "a".repeat(limits::OUTPUT_LOG_PATH - 1))), true),
+            ("stdout_log", json!(format!("/{}", "a".repeat(limits::OUTPUT_LOG_PATH))), false),
             ("stderr_log", json!("/log/{job}.{stream}"), true),
         ] {
             let read = read(json!({key: value}));

@@ -12,6 +12,7 @@ use gaffer::base::clock::Now;
 use gaffer::node::machine::Configuration;
 use gaffer::reactor::files::Files;
 use gaffer::reactor::sockets::Listener;
+use gaffer::reactor::store::Settings;
 use gaffer::reactor::turn::{Parts, Reactor, Share, World};
 use gaffer::sys::spawn::Spawner;
 use gaffer::sys::{entropy, sockets};
@@ -41,7 +42,8 @@ fn run(bind: SocketAddr) -> Result<u8, String> {
     let listener = sockets::listen_tcp(bind, 128).map_err(|error| format!("{bind}: {error}"))?;
     let spawner = Spawner::new(None).map_err(|errno| format!("no processes: {errno}"))?;
     let files = Files::new(std::env::temp_dir());
-    let parts = Parts { spawner, files, world: Box::new(Nothing), share: Share::ALL };
+    let logs = Settings::default();
+    let parts = Parts { spawner, files, logs, world: Box::new(Nothing), share: Share::ALL };
     let machine = Echo::new(u64::from_le_bytes(seed));
     let mut reactor = Reactor::new(machine, parts).map_err(|error| error.to_string())?;
     let listener = mio::net::TcpListener::from_std(listener);

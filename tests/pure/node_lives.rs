@@ -130,7 +130,7 @@ fn a_job_of_the_api_keeps_its_name_at_the_start_and_when_the_configuration_is_re
 
 /// A configuration that says each key, and for each another value, with what that change does to a
 /// process that runs.
-fn changes() -> [(&'static str, Value, Value, bool); 32] {
+fn changes() -> [(&'static str, Value, Value, bool); 41] {
     let text = |text: &str| json!(text);
     [
         ("cmd", text("a"), text("b"), true),

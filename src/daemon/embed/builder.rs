@@ -22,7 +22,6 @@ use crate::reactor::clock::instant;
 use crate::reactor::files::Files;
 use crate::reactor::turn::{Parts, Reactor, Share};
 use crate::sys::spawn::Spawner;
-use crate::sys::syslog::SOCKET;
 use crate::sys::{procfs, users};
 use crate::wire::http::Method;
 
@@ -144,7 +143,7 @@ impl Builder {
             true => Files::new(settings.state_dir.clone()),
             false => Files::nowhere(),
         };
-        let logs = settings.store.for_loop(SOCKET.into());
+        let logs = settings.store.for_loop();
         let world = Around {
             options,
             environ,

@@ -34,6 +34,8 @@ pub(super) const ENDS: Answer =
 pub(super) const LATE: Answer = refusal(504, "What is waited for has not come in time.");
 
 const DONE: &[(&str, Shape)] = &[(JSON, Shape::Is("Done"))];
+/// What was done with logs.
+const TENDED: &[(&str, Shape)] = &[(JSON, Shape::Is("LogsTended"))];
 /// Names of jobs.
 const LIST: Shape = Shape::Json(
     r#"{"type": "object", "required": ["jobs"], "properties": {"jobs": {"type": "array", "items": {"type": "string", "examples": ["site.web"]}},
@@ -162,9 +164,9 @@ pub(super) const DOCS: &[Doc] = &[
     doc(Method::Get, "/logs", "takenByLogs", "what the output of each job takes on the disk, and what all may take")
         .answers(&[answer(200, "What each takes.", &[(JSON, Shape::Is("Logs"))])]),
     doc(Method::Delete, "/logs/:session/:job", "clearLogs", "remove what is kept of a job's output, whether or not the job is loaded; `cleared` bytes are free again")
-        .answers(&[answer(200, "It is gone.", DONE)]),
+        .answers(&[answer(200, "It is gone.", TENDED)]),
     doc(Method::Post, "/logs/:session/:job/rotate", "rotateLogs", "put the log files of a job aside and begin new ones; `rotated` says how many")
-        .answers(&[answer(200, "They are put aside.", DONE), refusal(503, "One of them cannot be; `detail` says why.")]),
+        .answers(&[answer(200, "They are put aside.", TENDED), refusal(503, "One of them cannot be; `detail` says why.")]),
     doc(Method::Post, "/logs/reopen", "reopenLogs", "open all log files again, as after SIGUSR1, where they were moved away")
         .answers(&[answer(200, "They are opened at the next line.", DONE)]),
 ];

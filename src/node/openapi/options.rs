@@ -72,7 +72,7 @@ fn of_kind(key: &Key) -> Value {
             json!({"type": "array", "items": {"type": "integer", "minimum": least, "maximum": most}})
         }
         Kind::Size => json!({"anyOf": [
-            {"type": "integer", "minimum": 0, "maximum": limits::LOG_SIZE},
+            {"type": "integer", "minimum": 0, "maximum": limits::OUTPUT_LOG_SIZE},
             {"type": "string", "pattern": "^ *[0-9]{1,5} *([bB]|[kKmMgG][iI]?[bB]?)? *$"},
         ]}),
         Kind::Table => json!({"type": "object"}),

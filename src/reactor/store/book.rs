@@ -455,7 +455,7 @@ impl Book {
     /// It cannot be written, for this reason.
     fn fail(&mut self, why: String, now: Now) {
         self.file = None;
-        let retry_at = now.mono + limits::LOG_RETRY;
+        let retry_at = now.mono + limits::OUTPUT_LOG_RETRY;
         if self.trouble.is_none() {
             self.told.push(Happened::Failed(why.clone()));
         }
@@ -466,7 +466,7 @@ impl Book {
     pub(super) fn retry(&mut self, now: Now) {
         let Some(trouble) = self.trouble.take() else { return };
         if let Err(why) = self.catch_up(&trouble.why, now) {
-            let retry_at = now.mono + limits::LOG_RETRY;
+            let retry_at = now.mono + limits::OUTPUT_LOG_RETRY;
             self.file = None;
             self.trouble = Some(Trouble { why, retry_at });
         }

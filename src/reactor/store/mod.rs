@@ -9,7 +9,7 @@ mod retention;
 mod scan;
 mod tending;
 #[cfg(test)]
-mod tests;
+mod testing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -369,7 +369,7 @@ impl Store {
             if book.pages.is_dirty() {
                 // The disk takes nothing.
                 self.dirty.insert(id);
-                self.flush_at.get_or_insert(now.mono + limits::LOG_RETRY);
+                self.flush_at.get_or_insert(now.mono + limits::OUTPUT_LOG_RETRY);
             }
             self.settle_bytes(id);
         }

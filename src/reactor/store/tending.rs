@@ -1,11 +1,11 @@
 //! What the loop does with the store: lets time pass in it, tells the machine what it comes to, and does what that
 //! wants done.
 
-use super::super::token::Source;
-use super::super::turn::Reactor;
 use super::{Store, Told};
 use crate::base::clock::Now;
 use crate::node::machine::{Logged, Machine, Tend, Tended};
+use crate::reactor::token::Source;
+use crate::reactor::turn::Reactor;
 
 impl<M: Machine> Reactor<M> {
     /// Lets time pass in the store, and tells what became of logs. Streams whose processes wait for that are read

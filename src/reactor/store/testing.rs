@@ -322,10 +322,10 @@ fn what_cannot_be_written_waits_and_what_is_lost_is_told_in_its_place() {
     }
     let why = "its directory is gone".to_owned();
     assert_eq!(world.store.take_told(), [Told::Failed(id, OUT, why)]);
-    world.pass(limits::LOG_RETRY);
+    world.pass(limits::OUTPUT_LOG_RETRY);
     assert_eq!(world.store.take_told(), []);
     fs::create_dir(&folder).expect("made");
-    world.pass(limits::LOG_RETRY);
+    world.pass(limits::OUTPUT_LOG_RETRY);
     let told = world.store.take_told();
     let [Told::Recovered(_, _, lost)] = told[..] else { panic!("{told:?}") };
     world.write(id, b"after\n");
@@ -361,7 +361,7 @@ fn a_link_or_a_pipe_in_the_place_of_a_log_is_not_written_to() {
     assert!(matches!(&world.store.take_told()[..], [Told::Failed(..)]));
     assert!(!world.store.takes(id, OUT), "who waits for its log is not read");
     fs::remove_file(&path).expect("removed");
-    world.pass(limits::LOG_RETRY);
+    world.pass(limits::OUTPUT_LOG_RETRY);
     assert!(matches!(&world.store.take_told()[..], [Told::Recovered(..)]));
     assert!(world.store.takes(id, OUT));
     let text = fs::read_to_string(&path).expect("there");
@@ -420,4 +420,79 @@ fn files_are_closed_where_too_many_are_open_and_nothing_is_lost() {
     let books = world.store.books("s.job", None);
     assert_eq!(books.len(), usize::try_from(count).expect("few"));
     assert!(books.iter().all(|book| checked(book) == b"first\nsecond\n"));
+}
+
+#[test]
+fn a_line_without_an_end_is_cut_where_it_is_too_long() {
+    let mut world = World::new();
+    world.begin(key(1), 1, managed(1000));
+    let piece = vec![b'x'; 64 * 1024];
+    let most = usize::try_from(limits::LOG_OVERLONG).expect("few");
+    let mut written = 0;
+    while written <= 2 * most {
+        world.write(key(1), &piece);
+        written += piece.len();
+    }
+    world.write(key(1), b"end\n");
+    assert_eq!(world.content().len(), written + 4);
+    let sizes: Vec<u64> =
+        world.store.books("s.job", None)[0].segments.iter().map(|one| one.length).collect();
+    assert!(sizes.len() == 3, "{sizes:?}");
+    assert!(sizes.iter().all(|size| *size <= 1000 + limits::LOG_OVERLONG), "{sizes:?}");
+}
+
+#[test]
+fn a_line_that_has_to_be_whole_is_parted_where_it_is_too_long() {
+    for (over, parts) in [(0, 1), (1, 2)] {
+        let mut world = World::new();
+        world.begin(key(1), 1, sink(To::Managed, Form::Json, keeping(0)));
+        world.write(key(1), &vec![b'x'; limits::LOG_PART + over]);
+        world.write(key(1), b"end\n");
+        let text = String::from_utf8(world.content()).expect("text");
+        assert_eq!(text.lines().count(), parts);
+        assert_eq!(text.matches("\"open\":true").count(), parts - 1);
+    }
+}
+
+#[test]
+fn of_a_file_that_was_deleted_no_more_than_so_much_is_written_again() {
+    for over in [0, 1] {
+        let mut world = World::new();
+        let path = world.root.join("app.log");
+        fs::create_dir_all(&world.root).expect("made");
+        world.begin(key(1), 1, sink(To::File(path.clone()), Form::Plain, keeping(0)));
+        let piece = vec![b'y'; 1 << 20];
+        for _ in 0..limits::LOG_AGAIN >> 20 {
+            world.write(key(1), &piece);
+        }
+        world.write(key(1), &vec![b'z'; over]);
+        fs::remove_file(&path).expect("removed");
+        world.pass(limits::LOG_LOOK);
+        world.write(key(1), b"\n");
+        let length = fs::metadata(&path).expect("made again").len();
+        assert_eq!(length, limits::LOG_AGAIN + 1, "{over}");
+    }
+}
+
+#[test]
+fn an_index_that_cannot_be_written_costs_little_and_covers_everything_later() {
+    let mut world = World::new();
+    let path = world.root.join("app.log");
+    fs::create_dir_all(&world.root).expect("made");
+    // Where its folder should be, a file is in the way.
+    let in_the_way = world.root.join(crate::logs::names::ELSEWHERE);
+    fs::write(&in_the_way, "").expect("written");
+    world.begin(key(1), 1, sink(To::File(path), Form::Plain, keeping(0)));
+    let mut tail = 0;
+    for _ in 0..limits::LOG_INDEX / 4 {
+        world.write(key(1), b"a line\n");
+        world.pass(Duration::from_millis(500));
+        tail = tail.max(world.store.books("s.job", None)[0].tail.len());
+    }
+    assert!(tail > limits::LOG_INDEX / 2 && tail <= limits::LOG_INDEX + 64, "{tail}");
+    fs::remove_file(&in_the_way).expect("removed");
+    world.write(key(1), b"the last\n");
+    world.pass(limits::LOG_FLUSH + limits::OUTPUT_LOG_RETRY);
+    assert!(world.store.books("s.job", None)[0].tail.is_empty());
+    assert_eq!(world.content().len(), 7 * (limits::LOG_INDEX / 4) + 9);
 }
