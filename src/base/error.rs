@@ -57,7 +57,31 @@ pub enum Stage {
     Exec,
 }
 
+/// All of them.
+const STAGES: [Stage; 15] = [
+    Stage::Pipe,
+    Stage::Account,
+    Stage::Fork,
+    Stage::Session,
+    Stage::Rlimit,
+    Stage::Nice,
+    Stage::Bounds,
+    Stage::Groups,
+    Stage::Gid,
+    Stage::Uid,
+    Stage::Capabilities,
+    Stage::Cwd,
+    Stage::Streams,
+    Stage::NoNewPrivs,
+    Stage::Exec,
+];
+
 impl Stage {
+    /// That of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        STAGES.into_iter().find(|stage| stage.word() == word)
+    }
+
     /// The word used in messages and in the API.
     pub fn word(self) -> &'static str {
         match self {

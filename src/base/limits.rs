@@ -63,10 +63,21 @@ pub const FLAPPING_ATTEMPTS: usize = 1_000;
 pub const CONFIGURED_TIME: Duration = Duration::from_secs(864_000);
 /// Deaths remembered for each instance.
 pub const DEATHS: usize = 20;
+/// Deaths that are written down for the next daemon, over all jobs, the oldest forgotten first: a node on which
+/// thousands of jobs crash again and again is not to write all day what nobody can read,
+pub const DEATHS_STORED: usize = 2_000;
+/// and what they may take, in bytes: as much is written whole in some ten milliseconds, which it is in the loop.
+pub const DEATHS_STORED_BYTES: usize = 4 * 1024 * 1024;
+/// Most deaths of one answer about all jobs: with all their last lines that is what a connection may owe its
+/// client.
+pub const DEATHS_TOLD: usize = 500;
 /// Lines of last words kept with a death.
 pub const LAST_LINES: usize = 20;
 /// Longest of those lines; the rest of it is cut, and the cut is marked.
 pub const LAST_LINE: usize = 512;
+/// How long after the kernel's counter of processes that it killed for want of memory has grown the end of one
+/// is taken for such a killing: one with much memory takes a while to give it back.
+pub const OOM_CLAIM: Duration = Duration::from_secs(5);
 /// Characters of a program's or a directory's name in the reason why a process could not be started:
 /// room for any that a person has typed, kept with each death.
 pub const SHOWN_PATH: usize = 256;
@@ -161,6 +172,8 @@ pub const LIVE_SILENCE: Duration = Duration::from_secs(120);
 /// Events kept for clients that come back, counted by their messages: about two megabytes, and on a
 /// busy node some minutes.
 pub const EVENTS_KEPT: usize = 10_000;
+/// What they may take, in bytes: those of ends with all their last lines are large.
+pub const EVENTS_BYTES: usize = 8 * 1024 * 1024;
 /// Most topics that one client follows: a page shows hundreds, and each costs memory for as long as it
 /// is followed.
 pub const SUBSCRIPTIONS: usize = 1_000;
@@ -369,6 +382,8 @@ pub const WEBHOOK_QUEUE: usize = 20_000;
 /// Messages that wait for all addresses, in memory and on disk some ten MiB. Where most wait the oldest makes
 /// room.
 pub const WEBHOOKS_QUEUED: usize = 40_000;
+/// What they may take in all, in bytes: those of ends with all their last lines are large.
+pub const WEBHOOKS_BYTES: usize = 32 * 1024 * 1024;
 /// How long one may take to be connected to, and again to answer: an answer is only a word of thanks.
 pub const WEBHOOK_PATIENCE: Duration = Duration::from_secs(5);
 /// How much is read of an answer: enough for what says why not.

@@ -1,6 +1,7 @@
 //! What every floor knows of a process of the system: how it ended, and the signals by name.
 
 use std::fmt;
+use std::time::Duration;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,31 @@ impl fmt::Display for ExitStatus {
             Self::Unknown => f.write_str("ended unseen"),
         }
     }
+}
+
+/// What a process has used in its life, as wait4(2) tells it at its end: it itself, and of its children
+/// those that it has waited for (getrusage(2)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rusage {
+    /// Processor time in its own code.
+    pub user: Duration,
+    /// Processor time in the kernel, on its behalf.
+    pub system: Duration,
+    /// The most resident memory that it, or one of those children, had at a time, in bytes. The kernel counts
+    /// from before its program was there, so it is never less than what gafferd itself has.
+    pub max_rss: u64,
+    /// Faults that waited for a disk.
+    pub major_faults: u64,
+    /// Faults that did not.
+    pub minor_faults: u64,
+    /// Blocks of 512 bytes that were read from disks,
+    pub block_input: u64,
+    /// and written to them.
+    pub block_output: u64,
+    /// How often it gave its processor up to wait for something,
+    pub voluntary_switches: u64,
+    /// and how often that was taken from it.
+    pub involuntary_switches: u64,
 }
 
 /// A signal number, 1 to 64 (signal(7)). `Display` is its name: `SIGTERM`, `SIGRTMIN+3`.

@@ -152,6 +152,16 @@ impl Server {
         Ok(reply)
     }
 
+    /// How the last runs of all jobs ended, or of one, as far as they may be read: so many, newest last.
+    ///
+    /// # Errors
+    /// As [`Self::jobs`].
+    pub fn deaths(&mut self, job: Option<&str>, most: usize) -> Result<Vec<Value>, Error> {
+        let job = job.map(|job| format!("&job={}", encoded(job))).unwrap_or_default();
+        let told = self.get(&format!("/deaths?limit={most}{job}"))?;
+        Ok(told["deaths"].as_array().cloned().unwrap_or_default())
+    }
+
     fn get(&mut self, target: &str) -> Result<Value, Error> {
         self.ask("GET", target, b"")?.json()
     }

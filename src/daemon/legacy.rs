@@ -93,9 +93,15 @@ impl StateDirectory {
     /// # Errors
     /// Keys or users cannot be read: nobody is let in or kept out by half of them.
     pub fn legacy(&self, boot_id: &str, forget: bool) -> Result<Legacy, String> {
-        let mut legacy = Legacy::default();
+        let entries = |file| self.load(file).map(|loaded| loaded.entries).unwrap_or_default();
+        let mut legacy = Legacy { deaths: entries(StateFile::Deaths), ..Legacy::default() };
         if let Some(loaded) = self.load(StateFile::Jobs) {
             if forget {
+                let is_left = |value: &Value| {
+                    let job = value.get("job").and_then(Value::as_str);
+                    loaded.entries.iter().any(|(name, _)| job == Some(name))
+                };
+                legacy.deaths.retain(|(_, value)| !is_left(value));
                 warn!("--forget: {} jobs of before are not loaded", loaded.entries.len());
             } else {
                 legacy.jobs = loaded.entries;
@@ -103,7 +109,6 @@ impl StateDirectory {
         }
         legacy.keys = self.load_whole(StateFile::Keys)?;
         legacy.users = self.load_whole(StateFile::Users)?;
-        let entries = |file| self.load(file).map(|loaded| loaded.entries).unwrap_or_default();
         legacy.webhooks = entries(StateFile::Webhooks);
         legacy.deliveries = entries(StateFile::Deliveries);
         if let Some(loaded) = self.load(StateFile::Running) {
@@ -113,11 +118,9 @@ impl StateDirectory {
             let recorded = entries.filter_map(|(key, value)| running_from_value(key, value));
             let alive =
                 |start: u64, stat: procfs::Stat| stat.start_time == start && stat.state != b'Z';
-            legacy.running = recorded
-                .filter(|running| {
-                    procfs::stat(running.os_pid).is_some_and(|stat| alive(running.start_time, stat))
-                })
-                .collect();
+            (legacy.running, legacy.vanished) = recorded.partition(|running| {
+                procfs::stat(running.os_pid).is_some_and(|stat| alive(running.start_time, stat))
+            });
         }
         // What a detached process has started goes on with it.
         let known = |stray: &Stray| {

@@ -87,7 +87,7 @@ fn entry(name: JobName, mut config: Map<String, Value>) -> Result<JobEntry, Spec
 }
 
 /// The job in the path, if it is loaded.
-fn loaded(ctx: &Ctx<'_>, call: &Call<'_>) -> Result<JobName, Refusal> {
+pub(super) fn loaded(ctx: &Ctx<'_>, call: &Call<'_>) -> Result<JobName, Refusal> {
     let name = call.job()?;
     ctx.supervisor.job_id(&name).map(|_| name)
 }
@@ -270,14 +270,6 @@ pub fn pids(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     let pids = call.job().and_then(|name| ctx.supervisor.kept_pids(&name));
     let pids = pids.map_err(|refusal| manager_error(&refusal))?;
     Ok(reply::value(&json!({"pids": pids})).into())
-}
-
-/// `GET /jobs/S/L/deaths`: how its last runs ended, newest first.
-pub fn deaths(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
-    let name = loaded(ctx, call).map_err(|refusal| manager_error(&refusal))?;
-    let deaths = ctx.supervisor.view_deaths(&name);
-    let deaths = deaths.map_err(|refusal| manager_error(&refusal))?;
-    Ok(reply::value(&json!({"name": name.to_string(), "deaths": deaths})).into())
 }
 
 /// `POST /jobs/S/L/signal`: sends a signal to all its processes.

@@ -71,7 +71,7 @@ fn has_instance(ctx: &Ctx<'_>, job: &JobName, number: u32) -> bool {
 }
 
 /// A time, as seconds since 1970.
-fn time(call: &Call<'_>, name: &str) -> Result<Option<SystemTime>, Response> {
+pub(super) fn time(call: &Call<'_>, name: &str) -> Result<Option<SystemTime>, Response> {
     let Some(text) = call.query(name)? else { return Ok(None) };
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let time = seconds.and_then(|since| UNIX_EPOCH.checked_add(since));

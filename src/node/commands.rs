@@ -141,6 +141,7 @@ pub fn audited(command: &Command) -> Option<String> {
         Needs::All(_)
         | Needs::Admin
         | Needs::Nothing
+        | Needs::Known
         | Needs::Within
         | Needs::Events
         | Needs::Registry

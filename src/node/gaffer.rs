@@ -191,6 +191,10 @@ pub struct Legacy {
     pub deliveries: Vec<(String, Value)>,
     /// The highest number of output on disk.
     pub logged: u64,
+    /// How runs ended: keys and values of the state file.
+    pub deaths: Vec<(String, Value)>,
+    /// Processes on its record that run no more, and of which nobody has seen the end.
+    pub vanished: Vec<Running>,
 }
 
 impl Gaffer {
@@ -253,35 +257,10 @@ impl Gaffer {
 
     /// Begins: ends what an earlier daemon left, then loads the jobs of files and those that were
     /// loaded over the API.
-    pub fn begin(&mut self, legacy: Legacy, files: Vec<JobEntry>, now: Now) {
+    pub fn begin(&mut self, mut legacy: Legacy, files: Vec<JobEntry>, now: Now) {
         self.history = History::new(now);
         self.outputs.begin(legacy.logged, now.wall);
-        for running in &legacy.running {
-            self.state.restore_running(running);
-        }
-        for (key, value) in &legacy.jobs {
-            self.state.restore_job(key.clone(), value.clone());
-        }
-        for (id, value) in legacy.keys {
-            if self.door.restore_key(&value) {
-                self.state.restore_key(id, value);
-            }
-        }
-        for (name, value) in legacy.users {
-            if self.door.restore_user(&name, &value) {
-                self.state.restore_user(name, value);
-            }
-        }
-        for (id, value) in legacy.webhooks {
-            if self.webhooks.restore(&id, &value) {
-                self.state.restore_webhook(id, value);
-            }
-        }
-        for (key, body) in legacy.deliveries {
-            if body.is_string() && self.webhooks.restore_delivery(&key) {
-                self.state.restore_delivery(key, body);
-            }
-        }
+        self.take_over(&mut legacy, now);
         self.state.begin(&mut self.effects);
         for running in legacy.running {
             info!("{}.{}: found running as {}", running.job, running.number, running.os_pid);
@@ -465,6 +444,7 @@ impl Gaffer {
         let mut answered = self.serve_channel(now);
         answered |= self.serve_writers(now);
         self.close_books(now);
+        self.write_obituaries();
         for effect in self.supervisor.take_effects() {
             self.pass_on(effect);
         }

@@ -40,6 +40,8 @@ pub struct History {
     records: VecDeque<Rc<Record>>,
     /// Messages in all records.
     kept: usize,
+    /// What the records take, in bytes.
+    bytes: usize,
     /// The number before the first one of this life.
     base: u64,
     /// The number of the last message.
@@ -70,7 +72,7 @@ impl History {
     pub fn new(now: Now) -> Self {
         let since = now.wall.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let base = u64::try_from(since.as_millis()).unwrap_or(0);
-        Self { records: VecDeque::new(), kept: 0, base, last: base }
+        Self { records: VecDeque::new(), kept: 0, bytes: 0, base, last: base }
     }
 
     /// Keeps an event.
@@ -89,10 +91,12 @@ impl History {
         let record = Rc::new(Record { first: self.last + 1, names, members });
         self.last = record.last();
         self.kept += record.names.len();
+        self.bytes += record.members.len();
         self.records.push_back(Rc::clone(&record));
-        while self.kept > limits::EVENTS_KEPT {
+        while self.kept > limits::EVENTS_KEPT || self.bytes > limits::EVENTS_BYTES {
             let Some(oldest) = self.records.pop_front() else { break };
             self.kept -= oldest.names.len();
+            self.bytes -= oldest.members.len();
         }
         record
     }
@@ -136,6 +140,8 @@ pub fn seconds(now: Now) -> f64 {
 #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
 mod tests {
     use super::*;
+    use crate::base::ids::Pid;
+    use crate::supervisor::event::Subject;
     use crate::supervisor::name::JobName;
     use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -194,6 +200,30 @@ mod tests {
         assert_eq!(numbers(&history, 0), (vec![1501, 1502], 0));
         assert_eq!(numbers(&history, 1500), (vec![1501, 1502], 0));
         assert_eq!(numbers(&history, 1400), (vec![1501, 1502], 1), "of the life before");
+    }
+
+    #[test]
+    fn events_that_say_much_are_forgotten_earlier() {
+        let mut history = empty();
+        let subject = Subject {
+            name: JobName::parse("a.b").expect("a name"),
+            number: 1,
+            pid: Pid(1),
+            os_pid: None,
+            once: false,
+        };
+        let line = "x".repeat(limits::EVENTS_BYTES / 10);
+        let reason = format!("{line}{line}");
+        let long = Event::Failed { subject, reason };
+        (0..4).for_each(|_| drop(history.add(&long, now())));
+        assert_eq!(
+            numbers(&history, 0),
+            (vec![1, 2, 3, 4, 5, 6, 7, 8], 0),
+            "not five times a fifth"
+        );
+        history.add(&long, now());
+        assert_eq!(numbers(&history, 0).1, 2);
+        assert!(history.bytes <= limits::EVENTS_BYTES);
     }
 
     #[test]

@@ -298,8 +298,7 @@ mod tests {
         assert_eq!(gaffer.take_dirty_inputs(), [(id, IN)]);
         gaffer.input_taken(id, IN, 2, now);
         assert_eq!(gaffer.input_owed(id, IN), b"llo");
-        let exit = Exit { status: ExitStatus::Code(0), group_alive: false, streams_open: false };
-        gaffer.exited(id, exit, now);
+        gaffer.exited(id, Exit::of(ExitStatus::Code(0)), now);
         gaffer.settle(now);
         assert_eq!(gaffer.stdins.push(id, IN, b"late"), Err(Full::Closed));
         assert_eq!(gaffer.stdins.counts().lost, 3);

@@ -179,6 +179,8 @@ pub enum StateFile {
     Webhooks,
     /// Messages that wait to be delivered to webhooks.
     Deliveries,
+    /// How runs ended.
+    Deaths,
 }
 
 impl StateFile {
@@ -191,6 +193,7 @@ impl StateFile {
             Self::Users => "users",
             Self::Webhooks => "webhooks",
             Self::Deliveries => "deliveries",
+            Self::Deaths => "deaths",
         }
     }
 }

@@ -22,6 +22,8 @@ pub enum Needs {
     Nothing,
     /// What is asked for on the websocket itself, once that is there.
     Within,
+    /// To be known: what comes of it is what one may see.
+    Known,
     /// To do everything.
     Admin,
     /// A right on all jobs.
@@ -85,6 +87,7 @@ impl World<'_> {
         };
         let need = match needs {
             Needs::Nothing | Needs::Within => Need::Nothing,
+            Needs::Known => Need::Known,
             Needs::Admin => Need::Admin,
             Needs::All(right) => Need::All(right),
             Needs::Session(right) => match subject.session() {

@@ -7,7 +7,7 @@ use super::ctx::Endpoint;
 use super::host::HostRoute;
 use super::permission::Needs;
 use super::tending;
-use super::{api_auth as auth, api_keys as keys, api_plugins as plugins};
+use super::{api_auth as auth, api_deaths as deaths, api_keys as keys, api_plugins as plugins};
 use super::{api_feeds as feeds, api_jobs as jobs, api_logs as logs, api_misc as misc};
 use super::{api_users as users, api_webhooks as webhooks};
 use crate::front::rights::Right::{Manage, Read, Write};
@@ -76,7 +76,8 @@ pub const ROUTES: &[Route] = &[
     route(Method::Get, "/jobs/:session/:job/state", Needs::Job(Read), jobs::state),
     route(Method::Post, "/jobs/:session/:job/state", Needs::Job(Manage), jobs::set_state),
     route(Method::Get, "/jobs/:session/:job/pids", Needs::Job(Read), jobs::pids),
-    route(Method::Get, "/jobs/:session/:job/deaths", Needs::Job(Read), jobs::deaths),
+    route(Method::Get, "/jobs/:session/:job/deaths", Needs::Job(Read), deaths::of_job),
+    route(Method::Get, "/deaths", Needs::Known, deaths::all),
     route(Method::Post, "/jobs/:session/:job/signal", Needs::Job(Manage), jobs::signal),
     route(Method::Post, "/jobs/:session/:job/commit", Needs::Job(Manage), jobs::commit),
     route(Method::Post, "/jobs/:session/:job/restart", Needs::Job(Manage), jobs::restart),

@@ -1,19 +1,22 @@
 //! What this node writes down: the jobs that were loaded over the API, with their intent, the processes
-//! that run, keys and users, webhooks and what waits to be sent to them. All are journals; what cannot be written now is written when it can be,
-//! and supervision never waits for it.
+//! that run, keys and users, webhooks and what waits to be sent to them, and how runs ended. All are journals;
+//! what cannot be written now is written when it can be, and supervision never waits for it.
 
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use log::{error, info};
+use log::{error, info, warn};
 use serde_json::{json, Map, Value};
 
+use super::deaths::{death_from_value, death_to_value, Graves};
 use super::journal::Journal;
 use super::machine::{Effect, StateFile, Write};
-use crate::base::clock::Now;
+use crate::base::clock::{epoch_seconds, Now};
 use crate::base::error::Errno;
 use crate::base::ids::{OsPid, Pid};
 use crate::base::limits;
 use crate::base::process::Signal;
+use crate::supervisor::death::Death;
 use crate::supervisor::effect::{Record, Running};
 use crate::supervisor::job::{Desired, Job};
 use crate::supervisor::name::JobName;
@@ -69,6 +72,7 @@ pub fn running_to_value(running: &Running) -> Value {
         "detach": running.detach,
         "stop_signal": running.stop_signal.number(),
         "graceful_timeout": running.graceful_timeout.as_secs_f64(),
+        "started_at": running.started_at.map(epoch_seconds),
     })
 }
 
@@ -85,7 +89,15 @@ pub fn running_from_value(key: &str, value: &Value) -> Option<Running> {
         detach: value.get("detach")?.as_bool()?,
         stop_signal: Signal::from_number(value.get("stop_signal")?.as_i64()?)?,
         graceful_timeout: Duration::try_from_secs_f64(grace).ok()?.min(limits::CONFIGURED_TIME),
+        started_at: value.get("started_at").and_then(time_from_value),
     })
+}
+
+/// Reads a time, which is kept as seconds since 1970, to the millisecond.
+pub fn time_from_value(value: &Value) -> Option<SystemTime> {
+    let since = Duration::try_from_secs_f64(value.as_f64()?).ok()?;
+    let millis = since.saturating_add(Duration::from_micros(500)).as_millis();
+    UNIX_EPOCH.checked_add(Duration::from_millis(u64::try_from(millis).ok()?))
 }
 
 /// The journals and how well their files take them.
@@ -96,6 +108,10 @@ pub struct State {
     users: Kept,
     webhooks: Kept,
     deliveries: Kept,
+    /// What is in those, in bytes.
+    delivery_bytes: usize,
+    deaths: Kept,
+    graves: Graves,
 }
 
 struct Kept {
@@ -126,6 +142,9 @@ impl State {
             users: kept(StateFile::Users, Map::new()),
             webhooks: kept(StateFile::Webhooks, Map::new()),
             deliveries: kept(StateFile::Deliveries, Map::new()),
+            delivery_bytes: 0,
+            deaths: kept(StateFile::Deaths, Map::new()),
+            graves: Graves::default(),
         }
     }
 
@@ -157,7 +176,30 @@ impl State {
 
     /// Takes a message over that the last daemon did not deliver.
     pub fn restore_delivery(&mut self, key: String, body: Value) {
+        self.delivery_bytes += length(&body);
         self.deliveries.journal.restore(key, body);
+    }
+
+    /// Takes deaths over that the last daemon wrote down, oldest first. Gives them; what is damaged of them is
+    /// left out.
+    pub fn restore_deaths(&mut self, entries: Vec<(String, Value)>) -> Vec<(JobName, Death)> {
+        let mut found = BTreeMap::new();
+        for (key, value) in entries {
+            let number = key.parse::<u64>().ok();
+            let Some((number, (name, death))) = number.zip(death_from_value(&value)) else {
+                warn!("an entry of the state file \"deaths\" is damaged, and is left out: {key}");
+                continue;
+            };
+            let bytes = value.to_string().len();
+            let over = self.graves.put(number, (&name, &death), bytes);
+            self.deaths.journal.restore(key, value);
+            found.insert(number, (name, death));
+            for number in over {
+                self.deaths.journal.remove(&number.to_string());
+                found.remove(&number);
+            }
+        }
+        found.into_values().collect()
     }
 
     /// Writes all files whole, at the start.
@@ -167,7 +209,7 @@ impl State {
         }
     }
 
-    fn all(&mut self) -> [&mut Kept; 6] {
+    fn all(&mut self) -> [&mut Kept; 7] {
         [
             &mut self.jobs,
             &mut self.running,
@@ -175,11 +217,20 @@ impl State {
             &mut self.users,
             &mut self.webhooks,
             &mut self.deliveries,
+            &mut self.deaths,
         ]
     }
 
-    fn each(&self) -> [&Kept; 6] {
-        [&self.jobs, &self.running, &self.keys, &self.users, &self.webhooks, &self.deliveries]
+    fn each(&self) -> [&Kept; 7] {
+        [
+            &self.jobs,
+            &self.running,
+            &self.keys,
+            &self.users,
+            &self.webhooks,
+            &self.deliveries,
+            &self.deaths,
+        ]
     }
 
     /// Notes what is kept of a key now, `None` if it is gone.
@@ -199,7 +250,32 @@ impl State {
 
     /// Notes a message that waits to be delivered, `None` if it does so no more.
     pub fn delivery(&mut self, key: &str, body: Option<Value>, effects: &mut Vec<Effect>) {
+        let before = self.deliveries.journal.get(key).map_or(0, length);
+        self.delivery_bytes += body.as_ref().map_or(0, length);
+        self.delivery_bytes -= before;
         self.deliveries.note(key, body, effects);
+    }
+
+    /// Notes how a run of a job ended.
+    pub fn death(&mut self, (name, death): (&JobName, &Death), effects: &mut Vec<Effect>) {
+        let value = death_to_value(name, death);
+        let (number, over) = self.graves.add((name, death), value.to_string().len());
+        self.deaths.note(&number.to_string(), Some(value), effects);
+        for number in over {
+            self.deaths.note(&number.to_string(), None, effects);
+        }
+    }
+
+    /// Forgets how the runs of a job ended.
+    pub fn forget_deaths(&mut self, name: &JobName, effects: &mut Vec<Effect>) {
+        for number in self.graves.forget(name) {
+            self.deaths.note(&number.to_string(), None, effects);
+        }
+    }
+
+    /// What such messages take, in bytes.
+    pub fn delivery_bytes(&self) -> usize {
+        self.delivery_bytes
     }
 
     /// How many such messages there are.
@@ -273,6 +349,7 @@ impl State {
             StateFile::Users => &mut self.users,
             StateFile::Webhooks => &mut self.webhooks,
             StateFile::Deliveries => &mut self.deliveries,
+            StateFile::Deaths => &mut self.deaths,
         }
     }
 
@@ -295,6 +372,10 @@ impl State {
             }
         }
     }
+}
+
+fn length(body: &Value) -> usize {
+    body.as_str().map_or(0, str::len)
 }
 
 impl Kept {
@@ -343,7 +424,6 @@ impl Kept {
 #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
 mod tests {
     use super::*;
-    use std::time::SystemTime;
 
     const FULL: Errno = Errno(28);
 
@@ -490,6 +570,7 @@ mod tests {
             detach: true,
             stop_signal: Signal::INT,
             graceful_timeout: Duration::from_millis(2500),
+            started_at: Some(UNIX_EPOCH + Duration::from_millis(1_500)),
         };
         let mut state = State::new(Map::new());
         let mut effects = Vec::new();

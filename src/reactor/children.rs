@@ -12,6 +12,7 @@ use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 
+use super::killings::Killings;
 use super::store::Store;
 use super::system::System;
 use super::token::{Source, SourceId};
@@ -21,10 +22,12 @@ use crate::base::error::Errno;
 use crate::base::ids::{InstanceId, OsPid, StreamNo};
 use crate::base::limits;
 use crate::base::order::SpawnOrder;
-use crate::base::process::{ExitStatus, Signal};
+use crate::base::process::{ExitStatus, Rusage, Signal};
 use crate::node::machine::Machine;
 use crate::supervisor::effect::Whom;
 use crate::supervisor::facts::Exit;
+use crate::sys::memory::OomKills;
+use crate::sys::reap::Reaped;
 use crate::sys::spawn::{SpawnError, Spawner};
 use crate::sys::{fds, procfs, reap};
 
@@ -43,6 +46,8 @@ pub struct Children {
     owns_all: bool,
     /// Where what they write is kept.
     pub(super) store: Store,
+    /// Whom the kernel killed for want of memory.
+    killings: Killings,
     /// The system's processes, as this turn sees them.
     pub(super) system: System,
 }
@@ -123,6 +128,7 @@ impl Children {
             left_alone: procfs::own_children().into_iter().collect(),
             owns_all,
             store,
+            killings: Killings::new(OomKills::of_own_group()),
             system: System::default(),
         }
     }
@@ -375,13 +381,17 @@ impl Children {
     ) -> Reading {
         let mut strangers = false;
         let mut reading = Reading::Again;
+        self.killings.look(now.mono);
         for _ in 0..limits::REAP_SHARE {
-            let Some((os_pid, status)) = self.reap_next() else {
+            let Some(Reaped { os_pid, status, usage }) = self.reap_next() else {
                 reading = Reading::Dry;
                 break;
             };
             match self.by_os_pid.remove(&os_pid) {
-                Some(id) => self.leader_ended(id, status, machine, (registry, sources), now),
+                Some(id) => {
+                    let end = (status, Some(usage));
+                    self.leader_ended(id, end, machine, (registry, sources), now);
+                }
                 None => strangers |= !self.left_alone.remove(&os_pid),
             }
         }
@@ -391,14 +401,11 @@ impl Children {
         reading
     }
 
-    fn reap_next(&self) -> Option<(OsPid, ExitStatus)> {
+    fn reap_next(&self) -> Option<Reaped> {
         match self.owns_all {
             true => reap::reap_next(),
             // Others are their own business, so each of ours is asked for.
-            false => {
-                let ended = |os_pid: &OsPid| Some((*os_pid, reap::reap_one(*os_pid)?));
-                self.by_os_pid.keys().find_map(ended)
-            }
+            false => self.by_os_pid.keys().find_map(|os_pid| reap::reap_one(*os_pid)),
         }
     }
 
@@ -420,13 +427,13 @@ impl Children {
         shell: (&Registry, &mut Sources),
         now: Now,
     ) {
-        self.leader_ended(id, ExitStatus::Unknown, machine, shell, now);
+        self.leader_ended(id, (ExitStatus::Unknown, None), machine, shell, now);
     }
 
     fn leader_ended<M: Machine>(
         &mut self,
         id: InstanceId,
-        status: ExitStatus,
+        (status, usage): (ExitStatus, Option<Rusage>),
         machine: &mut M,
         (registry, sources): (&Registry, &mut Sources),
         now: Now,
@@ -446,7 +453,10 @@ impl Children {
         if group_alive {
             self.lingering.insert(id);
         }
-        machine.exited(id, Exit { status, group_alive, streams_open }, now);
+        let killed = matches!(status, ExitStatus::Signal { signal: Signal::KILL, .. });
+        let out_of_memory = killed && self.killings.claim(now.mono);
+        let exit = Exit { status, usage, out_of_memory, group_alive, streams_open };
+        machine.exited(id, exit, now);
     }
 
     /// Looks whether the groups of gone leaders are empty now.

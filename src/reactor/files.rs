@@ -284,7 +284,8 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether a file means something after the machine has lost its power. What ran then, runs no more.
+/// Whether a file means something after the machine has lost its power. What ran then, runs no more; and how
+/// the last runs ended is not worth a write to the disk for each.
 fn needs_disk(file: StateFile) -> bool {
     match file {
         StateFile::Jobs
@@ -292,7 +293,7 @@ fn needs_disk(file: StateFile) -> bool {
         | StateFile::Users
         | StateFile::Webhooks
         | StateFile::Deliveries => true,
-        StateFile::Running => false,
+        StateFile::Running | StateFile::Deaths => false,
     }
 }
 

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod dial;
 pub mod feed;
 pub mod files;
+mod killings;
 mod nested;
 pub mod perform;
 pub mod sampler;

@@ -160,8 +160,7 @@ impl<M: Machine> Reactor<M> {
                 if adopted != Adopted::Watched {
                     // A group that is alive is ended, and waited for until it is not.
                     let group_alive = adopted == Adopted::Unwatched;
-                    let status = ExitStatus::Unknown;
-                    let exit = Exit { status, group_alive, streams_open: false };
+                    let exit = Exit { group_alive, ..Exit::of(ExitStatus::Unknown) };
                     self.machine.exited(id, exit, now);
                 }
             }

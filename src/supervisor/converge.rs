@@ -154,10 +154,17 @@ impl Supervisor {
 
     /// Adds a kept instance, stopped for now.
     pub(super) fn new_kept(&mut self, job_id: JobId, number: u32) -> InstanceId {
-        let id = self.instances.insert(Instance::new(job_id, number, Role::Kept));
-        if let Some(job) = self.jobs.get_mut(job_id) {
-            job.kept.put(number, id);
-        }
+        let mut instance = Instance::new(job_id, number, Role::Kept);
+        let Some(job) = self.jobs.get_mut(job_id) else { return self.instances.insert(instance) };
+        job.former.retain(|death| {
+            let is_its = death.number == number && !death.once;
+            if is_its {
+                instance.deaths.remember(death.clone());
+            }
+            !is_its
+        });
+        let id = self.instances.insert(instance);
+        job.kept.put(number, id);
         id
     }
 
@@ -345,7 +352,7 @@ impl Supervisor {
         }
         let blocks = |id: InstanceId| {
             let role = self.instances.get(id).map(|instance| &instance.role);
-            !matches!(role, Some(Role::Straggler { blocks: false }) | None)
+            !matches!(role, Some(Role::Straggler { blocks: false, .. }) | None)
         };
         let name = job.name.clone();
         let still_blocks = job.instances().any(blocks);
@@ -393,6 +400,7 @@ fn new_run(
         extra: commit.env,
         again: false,
         early: Vec::new(),
+        sent: Vec::new(),
         ids,
         grace,
         unlogged: BTreeMap::new(),

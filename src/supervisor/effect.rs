@@ -2,7 +2,7 @@
 //! they were asked or, if that has done its share, in the next, and answers with facts. Processes to
 //! start wait in a line of their own, from which the shell takes as many in a turn as it has time for.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::name::JobName;
 use crate::base::ids::{InstanceId, OsPid, Pid};
@@ -118,4 +118,6 @@ pub struct Running {
     pub stop_signal: Signal,
     /// and how long it has to do so.
     pub graceful_timeout: Duration,
+    /// Since when it runs; a gaffer of before did not write that down.
+    pub started_at: Option<SystemTime>,
 }

@@ -4,10 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::SystemTime;
 
-use super::death::{Cause, Death};
+use super::death::{Cause, Death, Evidence, Told};
 use super::effect::{Ask, Effect, Record, Whom};
 use super::event::{Event, Subject};
+use super::facts::Exit;
 use super::instance::{Instance, Role, Run, State, Step, Stopping, Why};
 use super::job::Job;
 use super::restart::Outcome;
@@ -101,6 +103,9 @@ impl Supervisor {
             }
             return;
         }
+        if !run.sent.contains(&signal) {
+            run.sent.push(signal);
+        }
         self.effect(Ask::Signal { id, signal, whom: Whom::Leader });
         self.tell(id, |subject| Event::Kill(subject, signal));
     }
@@ -160,14 +165,7 @@ impl Supervisor {
     }
 
     /// The leader is gone, and its streams were read dry first.
-    pub(super) fn leader_gone(
-        &mut self,
-        id: InstanceId,
-        cause: Cause,
-        group_alive: bool,
-        streams_open: bool,
-        now: Now,
-    ) {
+    pub(super) fn leader_gone(&mut self, id: InstanceId, exit: Exit, now: Now) {
         let Some(instance) = self.instances.get_mut(id) else { return };
         match instance.state {
             State::Starting | State::Running => {
@@ -181,14 +179,24 @@ impl Supervisor {
             | State::Exited { .. }
             | State::Failed { .. } => return,
         }
+        let sent = instance.run.as_ref().map(|run| run.sent.clone()).unwrap_or_default();
         let Some(stopping) = instance.stopping_mut() else { return };
         if stopping.exit.is_some() {
             return;
         }
-        stopping.exit = Some(cause);
+        let sent = match exit.status {
+            ExitStatus::Signal { signal: Signal::KILL, .. } if stopping.step == Step::Killed => {
+                true
+            }
+            ExitStatus::Signal { signal, .. } => sent.contains(&signal),
+            ExitStatus::Code(_) | ExitStatus::Unknown => false,
+        };
+        let out_of_memory = exit.out_of_memory && !sent;
+        stopping.evidence = Evidence { usage: exit.usage, out_of_memory, sent };
+        stopping.exit = Some(Cause::Exit(exit.status));
         stopping.exited = Some(now);
-        stopping.streams_open = streams_open;
-        if !group_alive {
+        stopping.streams_open = exit.streams_open;
+        if !exit.group_alive {
             self.group_gone(id, now);
             return;
         }
@@ -258,19 +266,22 @@ impl Supervisor {
         let Some(run) = instance.run.take() else { return };
         let stopping = instance.stopping();
         let exited = stopping.and_then(|s| s.exited).unwrap_or(now);
-        let planned = stopping.is_some_and(Stopping::planned);
+        let why = stopping.map_or(Why::Itself, |stopping| stopping.why);
+        let evidence = stopping.map(|stopping| stopping.evidence).unwrap_or_default();
         let outlived = stopping.is_some_and(|s| s.outlived);
         let ran = exited.mono.saturating_duration_since(run.started.mono);
         let spawn_failed = !matches!(cause, Cause::Exit(_));
         let death = Death {
             number: instance.number,
+            once: instance.is_once(),
             pid: run.pid,
             os_pid: run.os_pid,
             started_at: run.started.wall,
             ended_at: exited.wall,
             ran,
             cause: cause.clone(),
-            planned,
+            why,
+            evidence,
             success,
             outlived,
             last_lines: Vec::new(),
@@ -289,19 +300,22 @@ impl Supervisor {
     }
 
     fn settle(&mut self, id: InstanceId, end: RunEnd, death: Death, now: Now) {
-        self.enter_end(id, &end, death.planned);
+        let planned = death.why.is_planned();
+        self.enter_end(id, &end, planned);
         let Some(instance) = self.instances.get_mut(id) else { return };
         let job_id = instance.job;
         let kept = matches!(instance.role, Role::Kept);
         let straggler = instance.is_straggler();
         let number = death.number;
-        self.ended.push(Ended { id, job: job_id, number, pid: death.pid });
+        let event = (!straggler).then_some(self.events.len());
+        self.ended.push(Ended { id, job: job_id, number, pid: death.pid, event });
         if !straggler {
             let (status, reason) = match &end.cause {
                 Cause::Exit(status) => (Some(*status), end.cause.to_string()),
                 Cause::Spawn { .. } | Cause::Order(_) => (None, end.cause.to_string()),
             };
-            self.events.push(Event::Exit { subject: end.subject.clone(), status, reason });
+            let (subject, told) = (end.subject.clone(), Box::new(Told::of(&death)));
+            self.events.push(Event::Exit { subject, status, reason, told });
         }
         if !kept {
             if let Some(departed) = self.remove_instance(id) {
@@ -310,7 +324,6 @@ impl Supervisor {
             self.forget_if_gone(job_id, now);
             return;
         }
-        let planned = death.planned;
         instance.deaths.push(death);
         if planned {
             self.fill_again(id, now);
@@ -325,7 +338,11 @@ impl Supervisor {
         let Some(job) = self.jobs.get_mut(departed.job) else { return };
         job.leaving.remove(&id);
         job.committed.take(departed.number, id);
-        if departed.is_straggler() {
+        if let Role::Straggler { recorded, .. } = departed.role {
+            if recorded {
+                let name = job.name.clone();
+                self.bury(name, death);
+            }
             return;
         }
         let replacement = job.kept.at(departed.number).filter(|_| !departed.is_once());
@@ -354,10 +371,11 @@ impl Supervisor {
             os_pid: None,
             grace: spec.graceful_timeout,
             spec,
-            started: now,
+            started: found.since.map_or(now, |since| earlier(now, since)),
             extra: BTreeMap::new(),
             again: false,
             early: Vec::new(),
+            sent: Vec::new(),
             ids: None,
             unlogged: BTreeMap::new(),
         });
@@ -376,4 +394,15 @@ pub(super) struct Found {
     pub(super) number: u32,
     pub(super) os_pid: OsPid,
     pub(super) start_time: u64,
+    /// Since when it runs, if that is known.
+    pub(super) since: Option<SystemTime>,
+}
+
+/// The moment at which the wall showed this, as far as both clocks go.
+fn earlier(now: Now, wall: SystemTime) -> Now {
+    let ago = now.wall.duration_since(wall).unwrap_or_default();
+    match now.mono.checked_sub(ago) {
+        Some(mono) => Now { mono, wall },
+        None => now,
+    }
 }

@@ -3,6 +3,7 @@
 
 use serde_json::{json, Map, Value};
 
+use super::death::{usage_value, Told};
 use super::name::JobName;
 use crate::base::ids::{OsPid, Pid};
 use crate::base::process::{ExitStatus, Signal};
@@ -34,6 +35,8 @@ pub enum Event {
         status: Option<ExitStatus>,
         /// Why, for people.
         reason: String,
+        /// What else is told of it.
+        told: Box<Told>,
     },
     /// An instance flaps.
     Flap(Subject),
@@ -108,10 +111,11 @@ impl Event {
         names.into_iter().map(named).collect()
     }
 
-    /// Which process ended, if this says so, and what is told of it.
+    /// Which process ended, if this says so, and what is told of it: not its last lines, as whoever follows
+    /// it has read them.
     pub fn exit(&self) -> Option<(Pid, Map<String, Value>)> {
-        let Self::Exit { subject, status, reason } = self else { return None };
-        Some((subject.pid, exit_fields(subject, *status, reason)))
+        let Self::Exit { subject, status, reason, told } = self else { return None };
+        Some((subject.pid, exit_fields(subject, *status, reason, told)))
     }
 
     /// The job this is about.
@@ -158,8 +162,10 @@ impl Event {
                 parts
             }
             Self::StopProcess(subject) => (vec!["stop_process".into()], subject.fields()),
-            Self::Exit { subject, status, reason } => {
-                both("exit", exit_fields(subject, *status, reason))
+            Self::Exit { subject, status, reason, told } => {
+                let mut fields = exit_fields(subject, *status, reason, told);
+                fields.insert("last_lines".into(), json!(told.last_lines));
+                both("exit", fields)
             }
             Self::Flap(subject) => (vec!["flap".into()], subject.fields()),
             Self::Failed { subject, reason } => {
@@ -196,7 +202,12 @@ impl Event {
 
 /// As the original had it: a death by signal has `exit_status` 0 and its number in `term_signal`;
 /// what never ran, or ended unseen, has -1.
-fn exit_fields(subject: &Subject, status: Option<ExitStatus>, reason: &str) -> Map<String, Value> {
+fn exit_fields(
+    subject: &Subject,
+    status: Option<ExitStatus>,
+    reason: &str,
+    told: &Told,
+) -> Map<String, Value> {
     let (code, signal) = match status {
         Some(ExitStatus::Code(code)) => (code, 0),
         Some(ExitStatus::Signal { signal, .. }) => (0, signal.number()),
@@ -207,12 +218,20 @@ fn exit_fields(subject: &Subject, status: Option<ExitStatus>, reason: &str) -> M
     fields.insert("term_signal".into(), json!(signal));
     fields.insert("once".into(), json!(subject.once));
     fields.insert("reason".into(), json!(reason));
+    fields.insert("summary".into(), json!(told.summary));
+    fields.insert("ran".into(), json!((told.ran.as_secs_f64() * 1000.0).round() / 1000.0));
+    fields.insert("planned".into(), json!(told.planned));
+    if let Some(usage) = &told.usage {
+        fields.insert("rusage".into(), usage_value(usage));
+    }
     fields
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::process::Rusage;
+    use std::time::Duration;
 
     #[test]
     fn events_have_the_names_and_fields_of_the_protocol() {
@@ -232,8 +251,22 @@ mod tests {
         let once = Subject { once: true, ..subject.clone() };
         assert_eq!(names(&Event::Spawn(once)), ["spawn"]);
         let status = Some(ExitStatus::Signal { signal: Signal::KILL, core: false });
-        let exit = Event::Exit { subject, status, reason: "killed".into() };
+        let told = Told {
+            summary: "killed after 2.0 s".into(),
+            ran: Duration::from_secs(2),
+            planned: false,
+            usage: Some(Rusage::default()),
+            last_lines: vec!["bye".into()],
+        };
+        let exit = Event::Exit { subject, status, reason: "killed".into(), told: Box::new(told) };
         let message = &exit.messages()[0];
+        assert_eq!(
+            (&message["summary"], &message["ran"]),
+            (&json!("killed after 2.0 s"), &json!(2.0))
+        );
+        assert_eq!(message["last_lines"], json!(["bye"]));
+        assert_eq!(message["rusage"]["max_rss"], 0);
+        assert_eq!(exit.exit().expect("an exit").1.get("last_lines"), None);
         assert_eq!(message["exit_status"], 0);
         assert_eq!(message["term_signal"], 9);
         assert_eq!(message["once"], false);

@@ -13,17 +13,28 @@ use super::tables::{Supervisor, Timer};
 use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
 use crate::base::ids::{InstanceId, OsPid, Pid};
-use crate::base::process::ExitStatus;
+use crate::base::process::{ExitStatus, Rusage};
 
 /// What is known of a leader's end.
 #[derive(Clone, Copy, Debug)]
 pub struct Exit {
     /// How it ended.
     pub status: ExitStatus,
+    /// What it had used, if that is known: of a process that is not our child nobody tells it.
+    pub usage: Option<Rusage>,
+    /// Whether the kernel killed it because memory was used up, as far as there is evidence of that.
+    pub out_of_memory: bool,
     /// Whether members of its group are left.
     pub group_alive: bool,
     /// Whether somebody still holds its output streams.
     pub streams_open: bool,
+}
+
+impl Exit {
+    /// That it ended so, and nothing was left of it.
+    pub fn of(status: ExitStatus) -> Self {
+        Self { status, usage: None, out_of_memory: false, group_alive: false, streams_open: false }
+    }
 }
 
 impl Supervisor {
@@ -49,7 +60,9 @@ impl Supervisor {
         let Some(instance) = self.instances.get_mut(id) else { return };
         let Some(run) = instance.run.as_mut().filter(|run| run.os_pid.is_none()) else { return };
         run.os_pid = Some(os_pid);
-        run.started = now;
+        if !instance.role.is_straggler() {
+            run.started = now;
+        }
         if matches!(instance.state, State::Starting) {
             self.timers.set(Timer::Stable(id), now.mono + run.spec.rules.min_uptime);
         }
@@ -63,6 +76,7 @@ impl Supervisor {
             detach: run.spec.detach && matches!(instance.role, Role::Kept),
             stop_signal: run.spec.stop_signal,
             graceful_timeout: run.grace,
+            started_at: Some(run.started.wall),
         })));
         let early = std::mem::take(&mut run.early);
         self.tell(id, Event::Spawn);
@@ -83,8 +97,7 @@ impl Supervisor {
 
     /// The leader of this instance's group ended, after its output was read dry.
     pub fn exited(&mut self, id: InstanceId, exit: Exit, now: Now) {
-        let cause = Cause::Exit(exit.status);
-        self.leader_gone(id, cause, exit.group_alive, exit.streams_open, now);
+        self.leader_gone(id, exit, now);
     }
 
     /// An orphan of ours carries the mark of a run. If that run is over, the orphan is one of its
@@ -105,8 +118,9 @@ impl Supervisor {
             return;
         }
         let Stray { number, os_pid, start_time, .. } = stray;
-        let found = Found { number, os_pid, start_time };
-        self.end_straggler(job_id, spec, found, Role::Straggler { blocks: false }, now);
+        let found = Found { number, os_pid, start_time, since: None };
+        let role = Role::Straggler { blocks: false, recorded: false };
+        self.end_straggler(job_id, spec, found, role, now);
     }
 
     /// Whether this process is in our tables already. Strays are few, so a scan is good enough.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use super::death::{Cause, Deaths};
+use super::death::{Cause, Deaths, Evidence};
 use super::phases::Phase;
 use super::restart::History;
 use super::spec::JobSpec;
@@ -52,6 +52,8 @@ pub enum Role {
     Straggler {
         /// Whether the job waits for its end before it starts anything.
         blocks: bool,
+        /// Whether it was a run of a killed daemon, by that one's record.
+        recorded: bool,
     },
 }
 
@@ -79,8 +81,10 @@ pub struct Run {
     pub extra: BTreeMap<String, String>,
     /// Whether it is one of its instance's restarts.
     pub again: bool,
-    /// Signals that were sent to it before it was there.
+    /// Signals that were sent to it before it was there,
     pub early: Vec<Signal>,
+    /// and those that were sent to it alone, each once.
+    pub sent: Vec<Signal>,
     /// User and group it runs as, if not the daemon's.
     pub ids: Option<(u32, u32)>,
     /// Its time between the stop signal and KILL.
@@ -137,6 +141,8 @@ pub struct Stopping {
     pub step: Step,
     /// The leader's exit, once it is seen.
     pub exit: Option<Cause>,
+    /// What else is known of that.
+    pub evidence: Evidence,
     /// When the leader's exit was seen.
     pub exited: Option<Now>,
     /// Whether its streams are still open.
@@ -170,7 +176,23 @@ pub enum Why {
     Shutdown,
     /// It is left over from something that is gone.
     Leftover,
+    /// Nobody knows: it ended while no daemon was there.
+    Unseen,
 }
+
+/// All of them.
+const WHYS: [Why; 10] = [
+    Why::Itself,
+    Why::Stop,
+    Why::Unload,
+    Why::Scale,
+    Why::Reload,
+    Why::Restart,
+    Why::StopProcess,
+    Why::Shutdown,
+    Why::Leftover,
+    Why::Unseen,
+];
 
 impl Why {
     /// The word in messages.
@@ -185,7 +207,18 @@ impl Why {
             Self::StopProcess => "stop of this process",
             Self::Shutdown => "shutdown",
             Self::Leftover => "left over",
+            Self::Unseen => "unseen",
         }
+    }
+
+    /// That of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        WHYS.into_iter().find(|why| why.word() == word)
+    }
+
+    /// Whether we asked for it.
+    pub fn is_planned(self) -> bool {
+        !matches!(self, Self::Itself | Self::Unseen)
     }
 }
 
@@ -200,6 +233,13 @@ pub enum Step {
     Killed,
 }
 
+impl Role {
+    /// Whether it is no run of ours.
+    pub fn is_straggler(&self) -> bool {
+        matches!(self, Self::Straggler { .. })
+    }
+}
+
 impl Stopping {
     /// An ending at its beginning.
     pub fn new(why: Why) -> Self {
@@ -207,6 +247,7 @@ impl Stopping {
             why,
             step: Step::Nothing,
             exit: None,
+            evidence: Evidence::default(),
             exited: None,
             streams_open: true,
             group_empty: false,
@@ -217,7 +258,7 @@ impl Stopping {
 
     /// Whether its exit counts as wanted.
     pub fn planned(&self) -> bool {
-        self.why != Why::Itself
+        self.why.is_planned()
     }
 }
 
@@ -275,7 +316,7 @@ impl Instance {
 
     /// Whether it is no run of ours.
     pub fn is_straggler(&self) -> bool {
-        matches!(self.role, Role::Straggler { .. })
+        self.role.is_straggler()
     }
 
     /// Its ending, while its run is ending.

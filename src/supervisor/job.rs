@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use super::death::Deaths;
+use super::death::{Death, Deaths};
 use super::name::JobName;
 use super::spec::JobSpec;
 use crate::base::ids::InstanceId;
@@ -52,6 +52,8 @@ pub struct Job {
     pub leaving: BTreeSet<InstanceId>,
     /// Deaths of instances that are no more.
     pub departed: Deaths,
+    /// Deaths of its earlier lives in places that are not filled yet.
+    pub former: Vec<Death>,
     /// Instances that a rolling restart has yet to come to; the first is under way.
     pub rolling: VecDeque<InstanceId>,
     /// Its number in the order of loading.
@@ -79,6 +81,7 @@ impl Job {
             committed: Places::default(),
             leaving: BTreeSet::new(),
             departed: Deaths::default(),
+            former: Vec::new(),
             rolling: VecDeque::new(),
             order: 0,
         }

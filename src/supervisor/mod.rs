@@ -16,6 +16,7 @@ pub mod ending;
 pub mod event;
 pub mod expand;
 pub mod facts;
+pub mod former;
 pub mod hearer;
 pub mod instance;
 pub mod invariants;

@@ -82,5 +82,5 @@ impl Supervisor {
 
 /// A straggler that nobody waits for.
 fn is_late(instance: &Instance) -> bool {
-    matches!(instance.role, Role::Straggler { blocks: false })
+    matches!(instance.role, Role::Straggler { blocks: false, .. })
 }

@@ -57,11 +57,11 @@ impl Supervisor {
     }
 
     fn end_left_over(&mut self, running: Running, now: Now) {
-        let Running { job, number, os_pid, start_time, stop_signal, graceful_timeout, .. } =
-            running;
+        let Running { stop_signal, graceful_timeout, .. } = running;
         let spec = Rc::new(placeholder(stop_signal, graceful_timeout));
-        let found = Found { number, os_pid, start_time };
-        self.end_before_its_job(job, spec, found, now);
+        let Running { job, number, os_pid, start_time, started_at: since, .. } = running;
+        let found = Found { number, os_pid, start_time, since };
+        self.end_before_its_job(job, (spec, true), found, now);
     }
 
     /// A process that carries the mark of an earlier daemon, but is on no record: its job waits for
@@ -72,13 +72,21 @@ impl Supervisor {
         }
         let Stray { job, number, os_pid, start_time, .. } = stray;
         let spec = Rc::new(placeholder(Signal::TERM, spec::GRACEFUL_TIMEOUT));
-        self.end_before_its_job(job, spec, Found { number, os_pid, start_time }, now);
+        let found = Found { number, os_pid, start_time, since: None };
+        self.end_before_its_job(job, (spec, false), found, now);
     }
 
-    fn end_before_its_job(&mut self, name: JobName, spec: Rc<JobSpec>, found: Found, now: Now) {
+    fn end_before_its_job(
+        &mut self,
+        name: JobName,
+        (spec, recorded): (Rc<JobSpec>, bool),
+        found: Found,
+        now: Now,
+    ) {
         let job = self.insert_placeholder(name.clone(), Rc::clone(&spec));
         self.predecessors.entry(name).or_default().push(job);
-        self.end_straggler(job, spec, found, Role::Straggler { blocks: true }, now);
+        let role = Role::Straggler { blocks: true, recorded };
+        self.end_straggler(job, spec, found, role, now);
     }
 
     /// Ends the detached processes whose jobs did not come back.

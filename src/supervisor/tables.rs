@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Instant;
 
+use super::death::Death;
 use super::effect::{Effect, Running, Start};
 use super::event::{Event, Subject};
+use super::former::Obituary;
 use super::instance::Instance;
 use super::job::Job;
 use super::name::JobName;
@@ -53,6 +55,10 @@ pub struct Supervisor {
     pub(super) gone: Vec<InstanceId>,
     /// Jobs of which the specification or the intent may have changed, or which are gone.
     pub(super) changed: BTreeSet<JobName>,
+    /// Deaths of jobs of an earlier daemon that are not loaded again, or not yet.
+    pub(super) former: BTreeMap<JobName, Vec<Death>>,
+    /// For whoever writes down who died.
+    pub(super) obituaries: Vec<Obituary>,
 }
 
 /// Whose timer it is. A timer is set where its state is entered and cancelled where it is left.
@@ -83,6 +89,8 @@ pub struct Ended {
     pub number: u32,
     /// The run.
     pub pid: Pid,
+    /// Which of the events that are not taken yet tells of it.
+    pub(super) event: Option<usize>,
 }
 
 /// Why a verb was refused.
@@ -169,6 +177,8 @@ impl Supervisor {
             ended: Vec::new(),
             gone: Vec::new(),
             changed: BTreeSet::new(),
+            former: BTreeMap::new(),
+            obituaries: Vec::new(),
         }
     }
 
@@ -269,17 +279,30 @@ impl Supervisor {
 
     /// Gives a death its last words: it is with its instance, with the one that replaced it, or with
     /// the job.
-    pub fn attach_last_words(&mut self, ended: Ended, mut lines: Vec<String>) {
-        let Some(job) = self.jobs.get_mut(ended.job) else { return };
-        let replacement = job.kept.at(ended.number).filter(|id| *id != ended.id);
-        for id in [Some(ended.id), replacement].into_iter().flatten() {
-            let Some(instance) = self.instances.get_mut(id) else { continue };
-            match instance.deaths.attach(ended.pid, lines) {
-                None => return,
-                Some(back) => lines = back,
+    pub fn attach_last_words(&mut self, ended: Ended, lines: Vec<String>) {
+        if let Some(Event::Exit { subject, told, .. }) =
+            ended.event.and_then(|at| self.events.get_mut(at))
+        {
+            if subject.pid == ended.pid {
+                told.last_lines.clone_from(&lines);
             }
         }
-        job.departed.attach(ended.pid, lines);
+        let Some(job) = self.jobs.get_mut(ended.job) else { return };
+        let replacement = job.kept.at(ended.number).filter(|id| *id != ended.id);
+        let instances = [Some(ended.id), replacement].into_iter().flatten();
+        let mut lines = Some(lines);
+        for id in instances {
+            let Some(instance) = self.instances.get_mut(id) else { continue };
+            if let Some(death) = instance.deaths.attach(ended.pid, &mut lines) {
+                let told = || Obituary::Death(job.name.clone(), Box::new(death.clone()));
+                self.obituaries.extend(job.loaded.then(told));
+                return;
+            }
+        }
+        if let Some(death) = job.departed.attach(ended.pid, &mut lines) {
+            let told = || Obituary::Death(job.name.clone(), Box::new(death.clone()));
+            self.obituaries.extend(job.loaded.then(told));
+        }
     }
 
     /// Refuses a change while the daemon ends.

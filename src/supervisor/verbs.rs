@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::effect::{Ask, Effect, Record};
 use super::event::Event;
+use super::former::Obituary;
 use super::instance::{Commit, Instance, Role, State, Step, Why};
 use super::job::{Desired, Job, Origin};
 use super::name::JobName;
@@ -105,6 +106,7 @@ impl Supervisor {
             loaded: true,
             order: self.last_order,
             source: place.job().to_owned(),
+            former: self.former.remove(&name).unwrap_or_default(),
             ..Job::new(name.clone(), spec, origin, desired, target)
         };
         let id = self.jobs.insert(job);
@@ -141,6 +143,7 @@ impl Supervisor {
         self.order.remove(&job.order);
         let all: Vec<InstanceId> = job.instances().collect();
         self.predecessors.entry(name.clone()).or_default().push(id);
+        self.obituaries.push(Obituary::Forget(name.clone()));
         self.events.push(Event::Unload(name.clone()));
         self.events.push(Event::Stop(name.clone()));
         for instance in all {

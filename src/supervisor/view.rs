@@ -87,7 +87,11 @@ pub struct ProcessView {
 /// One death of `GET /jobs/S/L/deaths`.
 #[derive(Debug, Serialize)]
 pub struct DeathView {
+    /// Its job, where not all are of the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     instance: u32,
+    once: bool,
     pid: u64,
     os_pid: Option<i32>,
     started_at: f64,
@@ -95,6 +99,8 @@ pub struct DeathView {
     ran: f64,
     cause: &'static str,
     reason: String,
+    words: String,
+    summary: String,
     exit_status: Option<i32>,
     term_signal: Option<i32>,
     stage: Option<&'static str>,
@@ -102,6 +108,9 @@ pub struct DeathView {
     planned: bool,
     success: bool,
     outlived: bool,
+    out_of_memory: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rusage: Option<Value>,
     last_lines: Vec<String>,
 }
 
@@ -241,11 +250,16 @@ impl Supervisor {
     /// No such job.
     pub fn view_deaths(&self, name: &JobName) -> Result<Vec<DeathView>, Refusal> {
         let job = self.job(self.job_id(name)?).ok_or(Refusal::NotFound)?;
-        let mut deaths: Vec<&Death> = job.departed.iter().collect();
-        let instances = job.instances().filter_map(|id| self.instance(id));
-        deaths.extend(instances.flat_map(|instance| instance.deaths.iter()));
+        let mut deaths = self.deaths_of(job);
         deaths.sort_by_key(|death| std::cmp::Reverse((death.ended_at, death.pid)));
         Ok(deaths.into_iter().map(death_view).collect())
+    }
+}
+
+impl DeathView {
+    /// The same, with the name of its job.
+    pub(super) fn of(self, job: &JobName) -> Self {
+        Self { name: Some(job.to_string()), ..self }
     }
 }
 
@@ -310,10 +324,7 @@ fn unlogged(run: &Run) -> Map<String, Value> {
 /// Why an instance is in its state, in words.
 pub fn reason(instance: &Instance) -> String {
     let last = instance.deaths.last();
-    let ended = || {
-        last.map(|death| format!("{} after {:.3} s", death.cause, death.ran.as_secs_f64()))
-            .unwrap_or_default()
-    };
+    let ended = || last.map(Death::summary).unwrap_or_default();
     match &instance.state {
         State::Waiting(Blocker::RestartRate) => {
             format!("waits for its turn: too many restarts at once; {}", ended())
@@ -345,8 +356,8 @@ pub fn reason(instance: &Instance) -> String {
     }
 }
 
-fn death_view(death: &Death) -> DeathView {
-    use super::death::Cause;
+pub(super) fn death_view(death: &Death) -> DeathView {
+    use super::death::{usage_value, Cause};
     use crate::base::process::ExitStatus;
     let (cause, exit_status, term_signal) = match &death.cause {
         Cause::Exit(ExitStatus::Code(code)) => ("exit", Some(*code), None),
@@ -365,7 +376,9 @@ fn death_view(death: &Death) -> DeathView {
         Cause::Exit(_) => (None, None),
     };
     DeathView {
+        name: None,
         instance: death.number,
+        once: death.once,
         pid: death.pid.0,
         os_pid: death.os_pid.map(|os_pid| os_pid.0),
         started_at: epoch_seconds(death.started_at),
@@ -373,13 +386,17 @@ fn death_view(death: &Death) -> DeathView {
         ran: (death.ran.as_secs_f64() * 1000.0).round() / 1000.0,
         cause,
         reason: death.cause.to_string(),
+        words: death.words(),
+        summary: death.summary(),
         exit_status,
         term_signal,
         stage,
         errno,
-        planned: death.planned,
+        planned: death.why.is_planned(),
         success: death.success,
         outlived: death.outlived,
+        out_of_memory: death.evidence.out_of_memory,
+        rusage: death.evidence.usage.as_ref().map(usage_value),
         last_lines: death.last_lines.clone(),
     }
 }

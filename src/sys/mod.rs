@@ -13,6 +13,7 @@ pub mod hostname;
 mod listeners;
 pub mod localtime;
 pub mod lock;
+pub mod memory;
 pub mod own_file;
 pub mod ports;
 pub mod privileges;

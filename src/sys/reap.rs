@@ -6,22 +6,30 @@
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::time::Duration;
 
 use super::last_errno;
 use crate::base::error::Errno;
 use crate::base::ids::OsPid;
-use crate::base::process::{ExitStatus, Signal};
+use crate::base::process::{ExitStatus, Rusage, Signal};
+
+/// A child that was reaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reaped {
+    /// Which.
+    pub os_pid: OsPid,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it had used.
+    pub usage: Rusage,
+}
 
 /// Reaps any child that has ended; `None` when there is none. The kernel looks at every child to
 /// answer this: a microsecond for 100 of them, half a millisecond for 10,000.
-pub fn reap_next() -> Option<(OsPid, ExitStatus)> {
+pub fn reap_next() -> Option<Reaped> {
     loop {
-        let mut status = 0;
-        // SAFETY: `status` is ours to write.
-        let reaped = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
-        match check(reaped) {
-            Ok(()) if reaped == 0 => return None,
-            Ok(()) => return Some((OsPid(reaped), status_of(status))),
+        match wait4(-1) {
+            Ok(reaped) => return reaped,
             Err(errno) if errno.0 == libc::EINTR => {}
             // There is no child.
             Err(_) => return None,
@@ -30,11 +38,43 @@ pub fn reap_next() -> Option<(OsPid, ExitStatus)> {
 }
 
 /// Reaps this child if it has ended. One that is no child of ours never does.
-pub fn reap_one(os_pid: OsPid) -> Option<ExitStatus> {
+pub fn reap_one(os_pid: OsPid) -> Option<Reaped> {
+    wait4(os_pid.0).ok().flatten()
+}
+
+fn wait4(whom: i32) -> Result<Option<Reaped>, Errno> {
     let mut status = 0;
-    // SAFETY: `status` is ours to write.
-    let reaped = unsafe { libc::waitpid(os_pid.0, &mut status, libc::WNOHANG) };
-    (reaped == os_pid.0).then(|| status_of(status))
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: `status` and `usage` are ours to write.
+    let reaped = unsafe { libc::wait4(whom, &mut status, libc::WNOHANG, usage.as_mut_ptr()) };
+    check(reaped)?;
+    if reaped == 0 {
+        return Ok(None);
+    }
+    // SAFETY: it is a struct of numbers, all of which were zero before the kernel wrote them.
+    let usage = unsafe { usage.assume_init() };
+    Ok(Some(Reaped { os_pid: OsPid(reaped), status: status_of(status), usage: usage_of(&usage) }))
+}
+
+/// What wait4(2) says of what a process has used.
+fn usage_of(usage: &libc::rusage) -> Rusage {
+    let time = |time: libc::timeval| {
+        let (seconds, micros) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_usec));
+        Duration::from_secs(seconds.unwrap_or(0)) + Duration::from_micros(micros.unwrap_or(0))
+    };
+    let count = |number: libc::c_long| u64::try_from(number).unwrap_or(0);
+    Rusage {
+        user: time(usage.ru_utime),
+        system: time(usage.ru_stime),
+        // Linux tells kibibytes (getrusage(2)).
+        max_rss: count(usage.ru_maxrss).saturating_mul(1024),
+        major_faults: count(usage.ru_majflt),
+        minor_faults: count(usage.ru_minflt),
+        block_input: count(usage.ru_inblock),
+        block_output: count(usage.ru_oublock),
+        voluntary_switches: count(usage.ru_nvcsw),
+        involuntary_switches: count(usage.ru_nivcsw),
+    }
 }
 
 /// Makes descendants whose parent dies our children, instead of those of the first process
@@ -156,6 +196,26 @@ mod tests {
     }
 
     #[test]
+    fn a_child_is_reaped_with_what_it_and_those_it_waited_for_have_used() {
+        let mut spawner = testing::spawner();
+        let mut used = |script: &str| {
+            let child = spawner.spawn(&testing::order("sh", &["-c", script])).expect("sh starts");
+            testing::await_end(child.os_pid);
+            reap_one(child.os_pid).expect("it has ended").usage
+        };
+        let busy = "n=0; while [ $n -lt 100000 ]; do n=$((n+1)); done";
+        let idle = used("exit 0");
+        assert!(idle.max_rss >= 256 * 1024 && idle.max_rss % 1024 == 0, "{idle:?}");
+        assert!(idle.minor_faults > 0, "{idle:?}");
+        let own = used(busy);
+        assert!(own.user > idle.user + Duration::from_millis(5), "{own:?} {idle:?}");
+        let of_child = used(&format!("({busy}); exit 0"));
+        assert!(of_child.user > idle.user + Duration::from_millis(5), "{of_child:?} {idle:?}");
+        let ignored = used(&format!("({busy}) & exit 0"));
+        assert!(ignored.user < own.user, "nobody waited for that: {ignored:?} {own:?}");
+    }
+
+    #[test]
     fn signals_reach_the_process_its_group_and_what_the_pidfd_means() {
         let mut spawner = testing::spawner();
         let mut order = testing::order("cat", &[]);
@@ -198,7 +258,8 @@ mod tests {
             order.stdout = Wiring::Pipe;
             let mut child = testing::spawner().spawn(&order).expect("sh starts");
             testing::await_end(child.os_pid);
-            assert_eq!(reap_next(), Some((child.os_pid, ExitStatus::Code(4))));
+            let reaped = |next: Option<Reaped>| next.map(|next| (next.os_pid, next.status));
+            assert_eq!(reaped(reap_next()), Some((child.os_pid, ExitStatus::Code(4))));
             assert!(group_exists(child.os_pid), "its orphan is of its group");
             let told = testing::read_line(&child.streams[0].1);
             let orphan = OsPid(told.trim().parse().expect("a pid"));
@@ -206,7 +267,7 @@ mod tests {
             assert_eq!(reap_next(), None);
             drop(child.streams.pop());
             testing::await_end(orphan);
-            assert_eq!(reap_next(), Some((orphan, ExitStatus::Code(0))));
+            assert_eq!(reaped(reap_next()), Some((orphan, ExitStatus::Code(0))));
             assert!(!group_exists(child.os_pid));
         });
     }

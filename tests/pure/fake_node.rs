@@ -367,7 +367,7 @@ impl FakeNode {
         assert!(process.leader, "{os_pid} has ended already");
         process.leader = false;
         process.group = group_alive;
-        let exit = Exit { status, group_alive, streams_open: false };
+        let exit = Exit { group_alive, ..Exit::of(status) };
         self.facts.push_back(Fact::Exited(id, exit));
         self.settle();
     }
@@ -607,8 +607,7 @@ impl FakeNode {
         }
         process.group = false;
         if std::mem::take(&mut process.leader) {
-            let status = ExitStatus::Signal { signal, core: false };
-            let exit = Exit { status, group_alive: false, streams_open: false };
+            let exit = Exit::of(ExitStatus::Signal { signal, core: false });
             self.facts.push_back(Fact::Exited(id, exit));
         }
     }

@@ -45,7 +45,8 @@ fn kept(node: &FakeNode) -> BTreeMap<String, Value> {
                 | StateFile::Keys
                 | StateFile::Users
                 | StateFile::Webhooks
-                | StateFile::Deliveries,
+                | StateFile::Deliveries
+                | StateFile::Deaths,
                 _,
             ) => {}
             (StateFile::Jobs, Write::Append(more)) => bytes.extend_from_slice(more),
@@ -226,7 +227,8 @@ fn what_runs_is_kept_by_the_rules_of_a_configuration_that_is_read_again() {
             | StateFile::Keys
             | StateFile::Users
             | StateFile::Webhooks
-            | StateFile::Deliveries,
+            | StateFile::Deliveries
+            | StateFile::Deaths,
             _,
         ) => None,
     });
@@ -321,7 +323,7 @@ fn a_death_is_told_with_its_last_words_in_the_very_turn_in_which_it_is_seen() {
     let conn = node.connect_tcp();
     let os_pid = OsPid(1001);
     node.output(os_pid, StreamNo::STDOUT, b"last words\n");
-    let exit = Exit { status: ExitStatus::Code(0), group_alive: false, streams_open: false };
+    let exit = Exit::of(ExitStatus::Code(0));
     // Not settled yet: the request comes in together with the exit.
     let id = node.instance(os_pid);
     node.gaffer.exited(id, exit, node.now);

@@ -454,6 +454,7 @@ fn left_over(world: &mut World, child: &Child, number: u32, detach: bool) -> Run
         detach,
         stop_signal: Signal::TERM,
         graceful_timeout: SECOND,
+        started_at: None,
     }
 }
 

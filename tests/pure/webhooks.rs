@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::{json, Value};
 
-use gaffer::base::ids::LinkId;
+use gaffer::base::ids::{LinkId, OsPid, StreamNo};
 use gaffer::base::limits;
-use gaffer::base::process::Signal;
+use gaffer::base::process::{ExitStatus, Signal};
 use gaffer::node::gaffer::Legacy;
 use gaffer::node::machine::Machine as _;
 use gaffer::node::webhooks::{Hook, Hooking};
@@ -356,6 +356,30 @@ fn so_many_tests_are_waited_for_and_no_more() {
     node.advance(limits::WEBHOOK_PATIENCE);
     node.dialled.clear();
     assert_eq!(posted(&mut node, &path, ""), "", "there is room again");
+}
+
+#[test]
+fn messages_that_say_much_make_room_before_there_are_many_of_them() {
+    let hooks = vec![hook("exit", "http://one/"), hook("exit", "http://two/")];
+    let hooking = Hooking { node: "n1".into(), hooks, queue: None };
+    let mut node = FakeNode::hooked(Legacy::default(), Vec::new(), hooking, start());
+    node.ask("POST /jobs/s", r#"{"name": "a", "cmd": "x", "start": false}"#);
+    let line = "x".repeat(limits::LAST_LINE) + "\n";
+    let words = line.repeat(limits::LAST_LINES);
+    // Twice as many as there is room for.
+    let count = limits::WEBHOOKS_BYTES / words.len();
+    for number in 0..i32::try_from(count).expect("few") {
+        node.ask("POST /jobs/s/a/commit", "{}");
+        node.output(OsPid(1001 + number), StreamNo::STDOUT, words.as_bytes());
+        node.exit(OsPid(1001 + number), ExitStatus::Code(1), false);
+    }
+    let told = node.get("/webhooks");
+    let all = told["webhooks"].as_array().expect("a list").iter();
+    let queued = all.map(|hook| hook["queued"].as_u64().unwrap_or(0));
+    let queued: Vec<usize> = queued.map(|n| usize::try_from(n).expect("few")).collect();
+    let waiting: usize = queued.iter().sum();
+    assert!(waiting * words.len() <= limits::WEBHOOKS_BYTES, "{queued:?}");
+    assert!(waiting > count * 9 / 10 && queued.iter().all(|n| n * 3 > count), "{queued:?}");
 }
 
 #[test]

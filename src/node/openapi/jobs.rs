@@ -127,8 +127,17 @@ pub(super) const DOCS: &[Doc] = &[
     .answers(&[answer(202, "It is begun.", DONE), NO_JOB, NEVER, ENDS, LATE]),
     doc(Method::Get, "/jobs/:session/:job/pids", "listPidsOfJob", "the numbers of its kept processes")
         .answers(&[answer(200, "Their numbers, oldest first.", &[(JSON, Shape::Is("Pids"))]), NO_JOB]),
-    doc(Method::Get, "/jobs/:session/:job/deaths", "listDeaths", "how its last runs ended: when, why, with which last lines")
+    doc(Method::Get, "/jobs/:session/:job/deaths", "listDeaths", "how its last runs ended: when, why, what they had used, with which last lines")
+        .more("Those from before a restart of gafferd are among them; with an unload they are forgotten.")
         .answers(&[answer(200, "How they ended, newest first.", &[(JSON, Shape::Is("Deaths"))]), NO_JOB]),
+    doc(Method::Get, "/deaths", "listAllDeaths", "the same of all jobs, each with the `name` of its job; newest last")
+        .more("Those of jobs that were there before a restart of gafferd and are not loaded again are among them.")
+        .query(&[
+            param("since", TIMES, "Those of this time or later, in seconds since 1970."),
+            param("job", Shape::Text, "Those of this job, `S.L`, or of this session, `S`."),
+            param("limit", Shape::Whole(1, limits::DEATHS_TOLD as u64), "The last of them, so many; 100 if nothing is said."),
+        ])
+        .answers(&[answer(200, "How they ended, newest last.", &[(JSON, Shape::Is("AllDeaths"))])]),
     doc(Method::Post, "/jobs/:session/:job/signal", "signalJob", "`{\"signal\": \"HUP\"}` to each of its processes (202)")
         .body(Body::Json(Shape::Is("Signalling")))
         .answers(&[answer(202, "It is sent.", DONE), NO_JOB, ENDS]),

@@ -233,7 +233,8 @@ fn security(doc: &Doc, needs: Needs) -> Value {
         Needs::Nothing if doc.pattern == "/auth" => json!([{"Login": []}]),
         Needs::Nothing => json!([]),
         Needs::Within => json!([{}, {"Key": []}, {"Certificate": []}]),
-        Needs::Admin
+        Needs::Known
+        | Needs::Admin
         | Needs::All(_)
         | Needs::Session(_)
         | Needs::Job(_)

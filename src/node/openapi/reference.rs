@@ -59,6 +59,7 @@ fn in_short(route: &Route) -> String {
     match route.needs {
         Needs::Nothing => "–".into(),
         Needs::Within => "`read`, `write`".into(),
+        Needs::Known => "`read`, of what is told".into(),
         Needs::Admin | Needs::Registry => "`admin`".into(),
         Needs::All(needed) => format!("{} on `*`", right(needed)),
         Needs::Session(needed) => format!("{} on `S`", right(needed)),
@@ -84,6 +85,7 @@ pub(super) fn needed(needs: Needs) -> String {
         Needs::Within => {
             "It needs `read` on the job to read, and `write` to write; a key may be said on the websocket.".into()
         }
+        Needs::Known => "It is for whoever has a key, and tells of what that may read.".into(),
         Needs::Admin | Needs::Registry => "It needs `admin`.".into(),
         Needs::All(needed) => format!("It needs `{}` on `*`.", right(needed)),
         Needs::Session(needed) => format!("It needs `{}` on the session.", right(needed)),

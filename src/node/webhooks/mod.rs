@@ -292,7 +292,11 @@ impl Webhooks {
 
     /// Drops messages where most wait, until as many are left as may wait in all.
     fn make_room(&mut self, hands: &mut Hands<'_>) {
-        while hands.disk.deliveries() > limits::WEBHOOKS_QUEUED {
+        let is_full = |disk: &crate::node::state::State| {
+            disk.deliveries() > limits::WEBHOOKS_QUEUED
+                || disk.delivery_bytes() > limits::WEBHOOKS_BYTES
+        };
+        while is_full(hands.disk) {
             let Some(most) = self.targets.values_mut().max_by_key(|target| target.waiting()) else {
                 return;
             };

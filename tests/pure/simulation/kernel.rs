@@ -190,9 +190,7 @@ impl FakeKernel {
         let found = self.processes.get_mut(&os_pid).filter(|p| p.start_time == start_time);
         let Some(process) = found else {
             self.unborn.insert(id);
-            let exit =
-                Exit { status: ExitStatus::Unknown, group_alive: false, streams_open: false };
-            return vec![Fact::Exited { id, exit }];
+            return vec![Fact::Exited { id, exit: Exit::of(ExitStatus::Unknown) }];
         };
         assert_eq!(process.leads, None, "{os_pid} is adopted twice");
         process.leads = Some(id);
@@ -257,7 +255,7 @@ impl FakeKernel {
         watch.reaped = true;
         watch.told_empty = (!group_alive).then_some(now.mono);
         let status = watch.ended.expect("it ended before it is reaped");
-        let exit = Exit { status, group_alive, streams_open: watch.pipe_open };
+        let exit = Exit { group_alive, streams_open: watch.pipe_open, ..Exit::of(status) };
         Some(Fact::Exited { id, exit })
     }
 

@@ -110,6 +110,7 @@ fn leave_one(world: &mut World, operator: &mut Operator) {
         detach: operator.below(2) == 0,
         stop_signal: gaffer::base::process::Signal::TERM,
         graceful_timeout: Duration::from_millis(500),
+        started_at: None,
     };
     world.supervisor.recovered(running, world.now);
 }

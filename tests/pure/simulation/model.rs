@@ -125,7 +125,7 @@ impl Model {
         let (kept, stray) = match instance.role {
             Role::Kept | Role::Leaving { once: false } => (true, false),
             Role::Committed(_) | Role::Leaving { once: true } => (false, false),
-            Role::Straggler { blocks } => (false, !blocks),
+            Role::Straggler { blocks, .. } => (false, !blocks),
         };
         Book {
             name: job.name.clone(),
@@ -279,7 +279,7 @@ fn exit_rule_holds(instance: &Instance, newest: Option<&Pid>, place: &str) {
     if by_itself {
         let mine = |death: &&Death| newest.is_none_or(|pid| *pid <= death.pid);
         let last = instance.deaths.iter().filter(mine).max_by_key(|death| death.pid);
-        let planned = last.is_none_or(|death| death.planned);
+        let planned = last.is_none_or(|death| death.why.is_planned());
         assert!(!planned, "{place} is {} after a planned exit", instance.word());
     }
     assert!(
