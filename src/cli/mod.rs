@@ -8,6 +8,7 @@
 pub mod args;
 pub mod check;
 pub mod connect;
+pub mod deaths;
 pub mod events;
 pub mod export;
 pub mod failure;

@@ -361,7 +361,7 @@ fn summary(rows: &[Row]) -> String {
 
 /// The jobs that are shown. Without an application or a Procfile here that is a node's overview: all of
 /// it, or what a pattern fits in any application.
-fn meant(server: &mut Server, invocation: &Invocation) -> Result<Vec<Place>, Failure> {
+pub(super) fn meant(server: &mut Server, invocation: &Invocation) -> Result<Vec<Place>, Failure> {
     let procfile = names::procfile(invocation);
     if invocation.has("app") || procfile.exists() {
         if sites::is_across(invocation) && invocation.words.is_empty() {

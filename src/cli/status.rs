@@ -6,6 +6,7 @@ use serde_json::{json, Value};
 
 use super::args::Invocation;
 use super::connect;
+use super::deaths;
 use super::failure::Failure;
 use super::names::{self, Target};
 use super::rows;
@@ -228,14 +229,9 @@ impl Seen {
 }
 
 fn show_death(terminal: &mut Terminal, death: &Value) -> Result<(), Failure> {
-    let ran = span(death["ran"].as_f64().unwrap_or(0.0));
     let at = death["ended_at"].as_f64().map(|at| format!("{} ", times::full(at)));
-    terminal.line(&format!(
-        "   death: {}#{}: {}, after {ran}",
-        at.unwrap_or_default(),
-        death["instance"],
-        cause_of(death)
-    ))?;
+    let (number, cause, used) = (&death["instance"], cause_of(death), deaths::used(death));
+    terminal.line(&format!("   death: {}#{number}: {cause}{used}", at.unwrap_or_default()))?;
     for line in death["last_lines"].as_array().into_iter().flatten() {
         let line = plain(line.as_str().unwrap_or_default());
         terminal.line(&format!("          | {line}"))?;
@@ -243,14 +239,14 @@ fn show_death(terminal: &mut Terminal, death: &Value) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Why a run ended.
+/// Why a run ended, and after how long. A node of before does not say that in one.
 fn cause_of(death: &Value) -> &str {
-    let cause = [text(death, "reason"), text(death, "cause")];
+    let cause = [text(death, "summary"), text(death, "reason"), text(death, "cause")];
     cause.into_iter().find(|cause| !cause.is_empty()).unwrap_or("ended")
 }
 
 /// What a process wrote, without what would command the terminal.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let mut plain = String::new();
     for c in text.chars() {
         match c {
@@ -285,9 +281,7 @@ fn reasons(name: &str, info: &Value, deaths: &[Value]) -> Vec<String> {
         (wanted, reason) => format!("{name} is {state} and wanted {wanted}: {reason}."),
     }];
     if let Some(last) = deaths.first() {
-        let ran = last["ran"].as_f64().map(|ran| format!(" after {}", span(ran)));
-        let (ran, cause) = (ran.unwrap_or_default(), cause_of(last));
-        said.push(format!("Its last run ended{ran}: {cause}."));
+        said.push(format!("Its last run: {}.", cause_of(last)));
         let words = last["last_lines"].as_array().and_then(|lines| lines.last());
         if let Some(words) = words.and_then(Value::as_str).filter(|words| !words.is_empty()) {
             said.push(format!("Its last words were: {words:?}."));

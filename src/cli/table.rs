@@ -4,8 +4,8 @@ use super::args::Invocation;
 use super::failure::Failure;
 use super::terminal::Terminal;
 use super::{
-    check, events, export, help, jobs, keys, loading, log_level, logs, lookups, one_off, plugins,
-    ps, start, stats, status, streams, users, webhooks,
+    check, deaths, events, export, help, jobs, keys, loading, log_level, logs, lookups, one_off,
+    plugins, ps, start, stats, status, streams, users, webhooks,
 };
 
 /// A flag.
@@ -137,6 +137,8 @@ pub const COMMANDS: &[Command] = &[
     Command { names: &["ps:info", "info"], args: "JOB|PID", about: "everything the node tells of a job or a process", flags: &[], on: On::Node, run: status::info },
     Command { names: &["status"], args: "JOB", about: "state, instances and last deaths of a job, with their last lines", flags: &[], on: On::Node, run: status::status },
     Command { names: &["why"], args: "JOB", about: "why a job is in the state it is in", flags: &[], on: On::Node, run: status::why },
+    Command { names: &["deaths"], args: "[JOB...]", about: "how runs ended: when, why, after how long, and what they had used",
+        flags: &[takes(Some('n'), "number", "N", "the last N (default 20)"), flag(Some('v'), "last-words", "each with the last lines that it wrote")], on: On::Nodes, run: deaths::deaths },
     Command { names: &["ps:scale", "scale"], args: "NAME=N|NAME+N|NAME-N...", about: "change how many instances run", flags: &[], on: On::Nodes, run: jobs::scale },
     Command { names: &["ps:start", "start-job"], args: "[JOB...]", about: "start jobs, or the application", flags: &[NO_WAIT], on: On::Nodes, run: jobs::start },
     Command { names: &["ps:stop", "stop"], args: "[JOB|PID...]", about: "stop jobs or processes, or the application", flags: &[NO_WAIT], on: On::Nodes, run: jobs::stop },

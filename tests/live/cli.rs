@@ -231,7 +231,7 @@ fn what_fails_is_told_with_its_causes() {
     until("it has ended", || node.get("/jobs/default/flaky")["state"] == "exited");
     let here = node.path("").display().to_string();
     let why = does(&node, &here, &["why", "flaky"]);
-    for part in ["default.flaky is wanted up and is exited: exited with code 3", "\"going down\""] {
+    for part in ["default.flaky is wanted up and is exited: exit 3 after ", "\"going down\""] {
         assert!(why.contains(part), "{why}");
     }
     let status = gaffer(&node, &here, &["status", "flaky"]);

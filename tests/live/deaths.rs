@@ -1,5 +1,7 @@
 //! What follows the end of a process: its successor, its delay, its last words.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{json, Value};
@@ -27,6 +29,150 @@ fn a_killed_child_that_ran_well_has_a_successor() {
     assert_eq!((&death["cause"], &death["term_signal"]), (&json!("signal"), &json!(9)));
     assert_eq!((&death["reason"], &death["planned"]), (&json!("killed by SIGKILL"), &json!(false)));
     assert_eq!(node.get("/jobs/t/a")["restarts"], 1);
+}
+
+/// The newest death of a job, once there is one.
+fn newest(node: &Node, path: &str) -> Value {
+    until_some(path, || node.deaths(path).into_iter().next())
+}
+
+#[test]
+fn a_death_says_why_in_words_and_what_the_process_had_used() {
+    let node = Folder::new().start();
+    let once = |name: &str, cmd: &str, rlimits: Value| {
+        let job = json!({"name": name, "cmd": cmd, "shell": true, "restart": "never",
+            "cwd": node.folder().text(""), "rlimits": rlimits});
+        node.does("POST", "/jobs/t", &job.to_string());
+        newest(&node, &format!("/jobs/t/{name}"))
+    };
+    let words = |death: &Value| death["words"].as_str().unwrap_or_default().to_owned();
+    let busy = "n=0; while [ $n -lt 100000 ]; do n=$((n+1)); done; echo done; exit 3";
+    let exit = once("exit", busy, json!({}));
+    assert_eq!(words(&exit), "exit 3");
+    let summary = exit["summary"].as_str().unwrap_or_default();
+    assert!(summary.starts_with("exit 3 after ") && summary.ends_with(" s"), "{summary}");
+    assert!(exit["rusage"]["user"].as_f64() > Some(0.005), "{exit}");
+    let most = exit["rusage"]["max_rss"].as_u64().unwrap_or(0);
+    assert!((256 * 1024..1 << 30).contains(&most), "{exit}");
+    assert!(exit["rusage"]["minor_faults"].as_u64() > Some(0), "{exit}");
+    let plain = once("plain", "kill -SEGV $$", json!({"core": 0}));
+    assert_eq!((words(&plain).as_str(), &plain["cause"]), ("killed by SIGSEGV", &json!("signal")));
+    let core = once("core", "ulimit -c; kill -SEGV $$", json!({"core": "unlimited"}));
+    match core["cause"].as_str() {
+        Some("core") => assert_eq!(words(&core), "killed by SIGSEGV (core)"),
+        _ => println!("skipped: this machine writes no core: {core}"),
+    }
+    let job = json!({"name": "gone", "cmd": "/no/such/redis", "restart": "never"});
+    let answer = node.ask("POST", "/jobs/t", &job.to_string());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let gone = newest(&node, "/jobs/t/gone");
+    let reason = "could not start: exec /no/such/redis: No such file or directory";
+    assert_eq!(gone["summary"], reason);
+    assert_eq!(gone["rusage"], Value::Null);
+    let all = node.get("/deaths");
+    let names: Vec<&str> = all["deaths"]
+        .as_array()
+        .map(|all| all.iter().filter_map(|death| death["name"].as_str()).collect())
+        .unwrap_or_default();
+    assert_eq!(names, ["t.exit", "t.plain", "t.core", "t.gone"]);
+}
+
+#[test]
+fn deaths_are_there_after_a_restart_and_after_a_kill_of_gafferd() {
+    let mut node = Folder::new().start();
+    let fails = json!({"name": "fails", "cmd": "echo last words; exit 3", "shell": true,
+        "restart": "never"});
+    node.does("POST", "/jobs/t", &fails.to_string());
+    let first = newest(&node, "/jobs/t/fails");
+    assert_eq!(first["last_lines"], json!(["last words"]));
+    node.run_job(&json!({"name": "stays", "cmd": "sleep 1000"}));
+    let stayed = node.os_pids("/jobs/t/stays")[0];
+    node.stop();
+    node.start_again();
+    assert!(node.deaths("/jobs/t/fails").contains(&first), "{first}");
+    let stopped = newest(&node, "/jobs/t/stays");
+    assert_eq!(stopped["os_pid"], json!(stayed));
+    assert_eq!(stopped["words"], "stopped as asked (shutdown): killed by SIGTERM");
+
+    until("it runs again", || states(&node, "/jobs/t/stays") == "running");
+    let left = node.os_pids("/jobs/t/stays")[0];
+    node.kill();
+    node.start_again();
+    assert!(node.deaths("/jobs/t/fails").contains(&first), "{first}");
+    let found = until_some("what was left is on record", || {
+        let deaths = node.deaths("/jobs/t/stays").into_iter();
+        deaths.into_iter().find(|death| death["os_pid"] == json!(left))
+    });
+    assert_eq!(found["words"], "left by a gafferd that was killed, ended by the next");
+    assert_eq!((&found["instance"], &found["rusage"]), (&json!(1), &Value::Null));
+    assert!(node.deaths("/jobs/t/stays").contains(&stopped), "{stopped}");
+
+    until("it runs once more", || states(&node, "/jobs/t/stays") == "running");
+    let left = node.os_pids("/jobs/t/stays")[0];
+    node.kill();
+    procs::kill(left, KILL);
+    until("it is gone", || !procs::exists(left));
+    node.start_again();
+    let unseen = newest(&node, "/jobs/t/stays");
+    assert_eq!(unseen["os_pid"], json!(left));
+    assert_eq!(unseen["summary"], "ended while no gafferd was there");
+    node.does("DELETE", "/jobs/t/fails?wait=stopped", "");
+    node.stop();
+    node.start_again();
+    let all = node.get("/deaths").to_string();
+    assert!(!all.contains("t.fails") && all.contains("t.stays"), "{all}");
+}
+
+#[test]
+fn a_process_that_the_kernel_killed_for_want_of_memory_is_told_so() {
+    let Some(group) = MemoryGroup::new(48 * 1024 * 1024) else {
+        println!("skipped: no control group with a memory limit can be made here");
+        return;
+    };
+    let node = Folder::new().before(&group.enter()).start();
+    let hungry = "x=$(head -c 300000000 /dev/zero | tr '\\0' x)";
+    let job = json!({"name": "a", "cmd": hungry, "shell": true, "restart": "never"});
+    node.does("POST", "/jobs/t", &job.to_string());
+    let death = newest(&node, "/jobs/t/a");
+    assert_eq!(death["words"], "killed by the kernel: out of memory", "{death}");
+    assert_eq!((&death["term_signal"], &death["out_of_memory"]), (&json!(9), &json!(true)));
+    let job = json!({"name": "b", "cmd": "kill -9 $$", "shell": true, "restart": "never"});
+    node.does("POST", "/jobs/t", &job.to_string());
+    assert_eq!(newest(&node, "/jobs/t/b")["words"], "killed by SIGKILL");
+}
+
+/// A control group below ours that has only so much memory. It is taken away when it is empty.
+struct MemoryGroup(PathBuf);
+
+impl MemoryGroup {
+    fn new(bytes: u64) -> Option<Self> {
+        let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let group = |controllers: &str| {
+            let mut lines = groups.lines().filter_map(|line| line.split_once(':'));
+            lines.find_map(|(_, line)| line.strip_prefix(controllers)?.strip_prefix(":/"))
+        };
+        let (top, own, limit) = match (group("memory"), group("")) {
+            (Some(own), _) => ("/sys/fs/cgroup/memory", own, "memory.limit_in_bytes"),
+            (None, Some(own)) => ("/sys/fs/cgroup", own, "memory.max"),
+            (None, None) => return None,
+        };
+        let path = Path::new(top).join(own).join(format!("gaffer-test-{}", std::process::id()));
+        fs::create_dir(&path).ok()?;
+        let made = Self(path);
+        fs::write(made.0.join(limit), bytes.to_string()).ok()?;
+        Some(made)
+    }
+
+    /// What a shell does to be in it.
+    fn enter(&self) -> String {
+        format!("echo $$ > {}/cgroup.procs", self.0.display())
+    }
+}
+
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        until("nobody is in the group", || fs::remove_dir(&self.0).is_ok());
+    }
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn job(name: &str, instances: Vec<Value>) -> Value {
 /// Four jobs, one of which fails again and again.
 fn site() -> Vec<Value> {
     let mut failing = instance(1, "backoff", None);
-    failing["reason"] = json!("exited with code 3 after 0.002 s, 4 in a row");
+    failing["reason"] = json!("exit 3 after 0.002 s, 4 in a row");
     failing["retry_at"] = json!(BEGIN + 11);
     failing["restarts"] = json!(3);
     let mut quiet = job("shop.quiet", vec![]);
@@ -118,7 +118,8 @@ impl Stage {
                 None => Err((404, "no such job or process")),
             },
             "deaths" => Ok(json!({"deaths": [{"instance": 1, "pid": 7, "ended_at": BEGIN - 60,
-                "ran": 0.002, "reason": "exited with code 3", "planned": false,
+                "ran": 0.002, "reason": "exited with code 3", "summary": "exit 3 after 0.002 s",
+                "planned": false,
                 "last_lines": ["going down", "\u{1b}[2Jbye"]}]})),
             _ => {
                 self.acted.push(node);

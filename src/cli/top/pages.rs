@@ -2,8 +2,6 @@
 
 use serde_json::Value;
 
-use crate::cli::terminal::span;
-
 /// Lines around a page: its title, and the line of keys.
 pub const AROUND: u16 = 2;
 
@@ -52,13 +50,13 @@ pub fn deaths(deaths: &Value, time: fn(f64) -> String) -> Vec<String> {
     let mut lines = Vec::new();
     for death in deaths.as_array().into_iter().flatten() {
         let at = death["ended_at"].as_f64().map(time).unwrap_or_default();
-        let ran = span(death["ran"].as_f64().unwrap_or(0.0));
-        let planned = if death["planned"] == true { ", as it was told" } else { "" };
-        let (number, reason) = (&death["instance"], text(death, "reason"));
-        lines.push(format!(
-            "{at} #{number} process {}: {reason} after {ran}{planned}",
-            death["pid"]
-        ));
+        let number = &death["instance"];
+        let summary = match text(death, "summary") {
+            // A node of before.
+            none if none.is_empty() => text(death, "reason"),
+            summary => summary,
+        };
+        lines.push(format!("{at} #{number} process {}: {summary}", death["pid"]));
         let last = death["last_lines"].as_array().into_iter().flatten();
         lines.extend(last.filter_map(Value::as_str).map(|line| format!("         | {line}")));
     }
