@@ -66,6 +66,10 @@
 //! over, and what a killed daemon left is found at the next start, together with the record of what
 //! runs in the state directory.
 //!
+//! How runs ended is told in the words of `supervisor/death.rs`, with what the kernel knows of them
+//! (`sys/reap.rs`, `reactor/killings.rs`). The last of each instance outlive the daemon: they are written down by
+//! `node/deaths.rs`, and wait in `supervisor/former.rs` until their job is loaded again.
+//!
 //! # What is followed
 //!
 //! Clients follow in two ways. A *session* of the channel follows topics, any number of them, whichever

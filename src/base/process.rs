@@ -38,9 +38,11 @@ pub struct Rusage {
     pub user: Duration,
     /// Processor time in the kernel, on its behalf.
     pub system: Duration,
-    /// The most resident memory that it, or one of those children, had at a time, in bytes. The kernel counts
-    /// from before its program was there, so it is never less than what gafferd itself has.
+    /// The most resident memory that it, or one of those children, had at a time, in bytes.
     pub max_rss: u64,
+    /// Whether that is what gafferd itself had: the kernel counts from before the program was there, and of one
+    /// that has less than we do it is only known that it had no more.
+    pub is_bound: bool,
     /// Faults that waited for a disk.
     pub major_faults: u64,
     /// Faults that did not.

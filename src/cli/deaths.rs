@@ -125,7 +125,7 @@ fn cells(death: &Value) -> [Cell; 7] {
         or_none(death["os_pid"].as_u64().map(|pid| pid.to_string())).into(),
         or_none(death["ran"].as_f64().filter(|_| !death["os_pid"].is_null()).map(span)).into(),
         or_none(processor_time(death).map(|time| format!("{time:.2}s"))).into(),
-        or_none(death["rusage"]["max_rss"].as_u64().map(size)).into(),
+        or_none(most_memory(death)).into(),
         Cell { text: text(death, "words").into(), paint },
     ]
 }
@@ -146,10 +146,20 @@ fn tell(node: Option<&str>, death: &Value, terminal: &mut Terminal) -> Result<()
 
 /// What it had used, to stand behind why it ended; nothing if that is not known.
 pub(super) fn used(death: &Value) -> String {
-    match (processor_time(death), death["rusage"]["max_rss"].as_u64()) {
-        (Some(time), Some(most)) => format!(", {time:.2}s CPU, {} at most", size(most)),
+    match (processor_time(death), most_memory(death)) {
+        (Some(time), Some(most)) => match most.strip_prefix('<') {
+            Some(bound) => format!(", {time:.2}s CPU, less than {bound}"),
+            None => format!(", {time:.2}s CPU, up to {most}"),
+        },
         _ => String::new(),
     }
+}
+
+/// What it had of memory, with a mark where only a bound is known.
+fn most_memory(death: &Value) -> Option<String> {
+    let usage = &death["rusage"];
+    let mark = if usage["max_rss_is_bound"] == true { "<" } else { "" };
+    Some(format!("{mark}{}", size(usage["max_rss"].as_u64()?)))
 }
 
 /// In seconds.
@@ -178,7 +188,9 @@ mod tests {
             "os_pid": 4711, "ran": 72.5, "words": "exit 1", "planned": false, "success": false,
             "rusage": {"user": 1.25, "system": 0.5, "max_rss": 3_145_728}});
         assert_eq!(texts(&death), "site.web.2 4711 1m13s 1.75s 3M exit 1");
-        assert_eq!(used(&death), ", 1.75s CPU, 3M at most");
+        assert_eq!(used(&death), ", 1.75s CPU, up to 3M");
+        death["rusage"]["max_rss_is_bound"] = json!(true);
+        assert_eq!(used(&death), ", 1.75s CPU, less than 3M");
         death["once"] = json!(true);
         death["os_pid"] = json!(null);
         death.as_object_mut().expect("one").remove("rusage");

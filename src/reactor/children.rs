@@ -62,6 +62,8 @@ struct Child {
     leader_gone: bool,
     /// Whether it leads a group of its own.
     leads: bool,
+    /// What we had of memory when it was made: with as much it is told in any case.
+    floor: u64,
 }
 
 /// A stream of a child: a pipe, or for both ways a socket.
@@ -447,7 +449,8 @@ impl Children {
         }
         self.read_dry(id, machine, (registry, sources), now);
         let Some(child) = self.by_id.get(&id) else { return };
-        let (os_pid, leads) = (child.os_pid, child.leads);
+        let (os_pid, leads, floor) = (child.os_pid, child.leads, child.floor);
+        let usage = usage.map(|usage| Rusage { is_bound: usage.max_rss <= floor, ..usage });
         let streams_open = child.has_output();
         let group_alive = leads && self.system.group_lives(os_pid);
         if group_alive {
@@ -505,7 +508,14 @@ impl Children {
 
 impl Child {
     fn new(os_pid: OsPid, leads: bool) -> Self {
-        Self { os_pid, streams: BTreeMap::new(), watch: None, leader_gone: false, leads }
+        Self {
+            os_pid,
+            streams: BTreeMap::new(),
+            watch: None,
+            leader_gone: false,
+            leads,
+            floor: reap::own_peak(),
+        }
     }
 
     /// Whether it may still write something.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::death::{Cause, Death, Evidence, Told};
 use super::effect::{Ask, Effect, Record, Whom};
@@ -278,7 +278,7 @@ impl Supervisor {
             os_pid: run.os_pid,
             started_at: run.started.wall,
             ended_at: exited.wall,
-            ran,
+            ran: to_the_millisecond(ran),
             cause: cause.clone(),
             why,
             evidence,
@@ -387,6 +387,12 @@ impl Supervisor {
         self.adopt(id, found.os_pid, found.start_time, now);
         self.ask(id, now);
     }
+}
+
+/// As it is told and written down, so that both are always the same.
+fn to_the_millisecond(time: Duration) -> Duration {
+    let millis = (time + Duration::from_micros(500)).as_millis();
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 /// A process that was found running, and is no run of ours.

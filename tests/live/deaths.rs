@@ -54,6 +54,7 @@ fn a_death_says_why_in_words_and_what_the_process_had_used() {
     assert!(exit["rusage"]["user"].as_f64() > Some(0.005), "{exit}");
     let most = exit["rusage"]["max_rss"].as_u64().unwrap_or(0);
     assert!((256 * 1024..1 << 30).contains(&most), "{exit}");
+    assert_eq!(exit["rusage"]["max_rss_is_bound"], true, "it had no more than gafferd: {exit}");
     assert!(exit["rusage"]["minor_faults"].as_u64() > Some(0), "{exit}");
     let plain = once("plain", "kill -SEGV $$", json!({"core": 0}));
     assert_eq!((words(&plain).as_str(), &plain["cause"]), ("killed by SIGSEGV", &json!("signal")));
@@ -136,6 +137,9 @@ fn a_process_that_the_kernel_killed_for_want_of_memory_is_told_so() {
     let death = newest(&node, "/jobs/t/a");
     assert_eq!(death["words"], "killed by the kernel: out of memory", "{death}");
     assert_eq!((&death["term_signal"], &death["out_of_memory"]), (&json!(9), &json!(true)));
+    let usage = &death["rusage"];
+    assert!(usage["max_rss"].as_u64() > Some(24 * 1024 * 1024), "{usage}");
+    assert_eq!(usage["max_rss_is_bound"], false);
     let job = json!({"name": "b", "cmd": "kill -9 $$", "shell": true, "restart": "never"});
     node.does("POST", "/jobs/t", &job.to_string());
     assert_eq!(newest(&node, "/jobs/t/b")["words"], "killed by SIGKILL");

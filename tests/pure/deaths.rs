@@ -12,14 +12,16 @@ use gaffer::node::console::Console;
 use gaffer::node::gaffer::Legacy;
 use gaffer::node::journal::Journal;
 use gaffer::node::machine::{Machine as _, StateFile, Write};
+use gaffer::node::webhooks::{Hook, Hooking};
 use gaffer::supervisor::effect::Running;
 use gaffer::supervisor::facts::Exit;
 use gaffer::supervisor::name::JobName;
+use gaffer::wire::webhook::Url;
 use serde_json::{json, Value};
 
 use crate::api_traces::file_job;
 use crate::driven::Driven as _;
-use crate::fake_node::FakeNode;
+use crate::fake_node::{start, FakeNode};
 
 const WEB: &str = r#"s.web {"cmd": "serve", "backoff": {"base": 1, "jitter": 0}}"#;
 
@@ -70,7 +72,7 @@ fn ends(node: &mut FakeNode, os_pid: OsPid, exit: Exit) {
 fn deaths_outlive_the_node_with_their_words_and_are_gone_with_their_job() {
     let mut first = node(Legacy::default(), &[WEB]);
     first.output(OsPid(1001), StreamNo::STDERR, b"one\ngoing down\n");
-    first.advance(Duration::from_millis(412));
+    first.advance(Duration::from_micros(412_600));
     let usage = Rusage { max_rss: 4096, user: Duration::from_millis(20), ..Rusage::default() };
     let exit = Exit { usage: Some(usage), ..Exit::of(ExitStatus::Code(1)) };
     ends(&mut first, OsPid(1001), exit);
@@ -175,6 +177,32 @@ fn the_kernels_killings_are_told_apart_from_ours() {
     let ours = told(&mut node, "/jobs/s/db/deaths");
     assert_eq!(ours[0]["words"], "killed by SIGKILL as asked");
     assert_eq!(ours[0]["out_of_memory"], false);
+}
+
+#[test]
+fn an_exit_is_posted_with_its_words_its_use_and_its_last_lines() {
+    let url = Url::read("http://h/").expect("sound");
+    let hooks = vec![Hook { event: "exit".into(), url, place: "file:1".into() }];
+    let hooking = Hooking { node: "n1".into(), hooks, queue: None };
+    let files = vec![file_job(WEB)];
+    let mut node = FakeNode::hooked(Legacy::default(), files, hooking, start());
+    node.output(OsPid(1001), StreamNo::STDOUT, b"going down\n");
+    let exit = Exit { usage: Some(Rusage::default()), ..Exit::of(ExitStatus::Code(3)) };
+    ends(&mut node, OsPid(1001), exit);
+    let written = node.stored.iter().filter(|(file, _)| *file == StateFile::Deliveries);
+    let texts = written.map(|(_, write)| match write {
+        Write::Append(bytes) | Write::Replace(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+    });
+    let posted = texts.collect::<String>().replace('\\', "");
+    for part in [
+        r#""exit_status": 3"#,
+        r#""summary": "exit 3 after 0.000 s""#,
+        r#""last_lines": ["going down"]"#,
+        r#""max_rss": 0"#,
+        r#""planned": false"#,
+    ] {
+        assert!(posted.contains(part), "{part}: {posted}");
+    }
 }
 
 #[test]
