@@ -173,7 +173,9 @@ fn the_kernels_killings_are_told_apart_from_ours() {
     assert_eq!((&death["cause"], &death["term_signal"]), (&json!("signal"), &json!(9)));
     assert_eq!(death["out_of_memory"], true);
     // Somebody asked for that one, whatever the counter says.
+    node.immortal = true;
     node.ask("POST /jobs/s/db/signal", r#"{"signal": "KILL"}"#);
+    ends(&mut node, OsPid(1002), out_of_memory);
     let ours = told(&mut node, "/jobs/s/db/deaths");
     assert_eq!(ours[0]["words"], "killed by SIGKILL as asked");
     assert_eq!(ours[0]["out_of_memory"], false);
