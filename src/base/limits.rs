@@ -618,6 +618,17 @@ pub const CONN_WRITE_SHARE: usize = 64 * 1024;
 pub const CONNS_WRITE_SHARE: usize = 1024 * 1024;
 /// What is read of one stream of a child in a turn,
 pub const PIPE_SHARE: usize = 256 * 1024;
+/// How much is read of a pipe at once, where there is so much.
+pub const PIPE_READ: usize = 256 * 1024;
+/// A pipe that is found full has room for so much from then on, so that whoever fills it waits less for us.
+pub const PIPE_ROOM: usize = 512 * 1024;
+/// What a pipe holds before that (pipe(7)).
+pub const PIPE_SMALL: usize = 64 * 1024;
+/// How long a stream rests that is written to often and in small pieces, while nobody follows it: what it holds in
+/// that time is far less than fits.
+pub const PIPE_REST: Duration = Duration::from_millis(50);
+/// What is no small piece: a stream that brings so much at once does not rest.
+pub const PIPE_REST_MOST: usize = 16 * 1024;
 /// and of all streams together, about a millisecond's work: the others have theirs in the next turn,
 /// and clients theirs before. The last read may go beyond it by less than its buffer.
 pub const PIPES_SHARE: usize = 2 * 1024 * 1024;

@@ -54,6 +54,11 @@ impl Console {
         }
     }
 
+    /// Whether output is told at all.
+    pub fn tells_output(&self) -> bool {
+        self.verbosity >= Verbosity::Output
+    }
+
     /// Tells what a process wrote, line by line; a line without an end waits for it.
     pub fn output(
         &mut self,

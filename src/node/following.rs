@@ -21,6 +21,7 @@ use crate::base::limits;
 use crate::front::refusals::no_handshake;
 use crate::front::request::Request;
 use crate::front::response::Response;
+use crate::supervisor::hearer::Hearer;
 use crate::wire::frame::{self, Kind};
 use crate::wire::json;
 use crate::wire::ws::{self, Heard};
@@ -284,6 +285,18 @@ impl Gaffer {
             let bytes = bytes.into_owned();
             self.tell_aligned((id, pid), stream, &bytes, now);
         }
+    }
+
+    /// Whether somebody is told what an instance writes as soon as it is there.
+    pub(super) fn follows(&self, id: InstanceId, stream: StreamNo) -> bool {
+        let run = self.supervisor.instance(id).and_then(|instance| instance.run.as_ref());
+        let Some(run) = run else { return true };
+        let heard = stream == StreamNo::STDOUT && run.spec.hearer() != Hearer::Readers;
+        heard
+            || self.hub.follows_output(run.pid)
+            || self.feeds.follows_output(run.pid)
+            || self.console.tells_output()
+            || self.listeners.hear_output()
     }
 
     fn tell_aligned(

@@ -70,6 +70,10 @@ impl Machine for Gaffer {
         self.wants_talk(id, stream)
     }
 
+    fn is_followed(&self, id: InstanceId, stream: StreamNo) -> bool {
+        self.follows(id, stream)
+    }
+
     fn take_wanted_outputs(&mut self) -> Vec<(InstanceId, StreamNo)> {
         self.take_wanted_talks()
     }

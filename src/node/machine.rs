@@ -321,6 +321,10 @@ pub trait Machine {
     fn wants_output(&self, _id: InstanceId, _stream: StreamNo) -> bool {
         true
     }
+    /// Whether somebody follows what a process writes, and is told at once.
+    fn is_followed(&self, _id: InstanceId, _stream: StreamNo) -> bool {
+        true
+    }
     /// The streams of which more is taken again, since the last call.
     fn take_wanted_outputs(&mut self) -> Vec<(InstanceId, StreamNo)> {
         Vec::new()

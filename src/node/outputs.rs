@@ -98,6 +98,9 @@ impl Outputs {
         at: SystemTime,
     ) {
         self.last += 1;
+        // Of much that comes at once the end is all that is kept.
+        let cut = bytes.len().saturating_sub(limits::OUTPUT_RING - PIECE_COST);
+        let bytes = &bytes[cut..];
         let output = self.instances.entry(id).or_default();
         output.run = Some(pid);
         let ring = output.rings.entry(stream).or_default();
@@ -122,6 +125,7 @@ impl Outputs {
         }
         ring.cost += bytes.len();
         ring.trim();
+        ring.dropped += u64::try_from(cut).unwrap_or(0);
     }
 
     /// Numbers what comes from here on: above whatever was numbered in the lives before, which is on disk. The

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::time::Instant;
 
 use log::debug;
 use mio::event::Event;
@@ -13,6 +14,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 
 use super::killings::Killings;
+use super::resting::Resting;
 use super::store::Store;
 use super::system::System;
 use super::token::{Source, SourceId};
@@ -44,6 +46,8 @@ pub struct Children {
     left_alone: BTreeSet<OsPid>,
     /// Whether every child of the process is ours to reap.
     owns_all: bool,
+    /// Streams that are read together now and then.
+    resting: Resting,
     /// Where what they write is kept.
     pub(super) store: Store,
     /// Whom the kernel killed for want of memory.
@@ -74,6 +78,14 @@ struct Stream {
     output: Way,
     /// What it reads.
     input: Way,
+    /// Whoever writes it has ended that: there is an end to be read.
+    hung: bool,
+    /// When something was read of it last,
+    read_at: Option<Instant>,
+    /// and whether the poll does not tell of it, since it is read when its rest is over.
+    rests: bool,
+    /// Whether it has got more room.
+    widened: bool,
 }
 
 /// One of a stream's two ways.
@@ -125,10 +137,11 @@ impl Children {
             by_id: BTreeMap::new(),
             by_os_pid: BTreeMap::new(),
             spawner,
-            buffer: vec![0; limits::READ_BUFFER],
+            buffer: vec![0; limits::PIPE_READ],
             lingering: BTreeSet::new(),
             left_alone: procfs::own_children().into_iter().collect(),
             owns_all,
+            resting: Resting::default(),
             store,
             killings: Killings::new(OomKills::of_own_group()),
             system: System::default(),
@@ -244,12 +257,29 @@ impl Children {
         // An error on either way is found by trying it.
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             pipe.output.reopen();
+            pipe.hung |= event.is_read_closed() || event.is_error();
         }
         let writable = event.is_writable() || event.is_write_closed() || event.is_error();
         if writable {
             pipe.input.reopen();
         }
         writable && pipe.input == Way::Open
+    }
+
+    /// When something is to be done without an event.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        [self.resting.until(), self.store.deadline()].into_iter().flatten().min()
+    }
+
+    /// The streams whose rest is over.
+    pub(super) fn wake(&mut self, now: Now) -> BTreeSet<(InstanceId, StreamNo)> {
+        let due = self.resting.take_due(now);
+        for (id, stream) in &due {
+            if let Some(pipe) = self.stream(*id, *stream) {
+                pipe.output.reopen();
+            }
+        }
+        due
     }
 
     fn stream(&mut self, id: InstanceId, stream: StreamNo) -> Option<&mut Stream> {
@@ -277,13 +307,24 @@ impl Children {
             if *share == 0 {
                 return Reading::Again;
             }
-            match pipe.file.read(&mut self.buffer) {
+            let room = (*share).clamp(limits::PIPE_REST_MOST, limits::PIPE_READ);
+            match pipe.file.read(&mut self.buffer[..room]) {
                 Ok(0) => break,
                 Ok(count) => {
                     *share = share.saturating_sub(count);
                     let bytes = &self.buffer[..count];
                     if let Some(number) = machine.output(id, stream, bytes, now) {
                         self.store.write((id, stream), number, bytes, now);
+                    }
+                    let often = pipe.note_read(count, now);
+                    if count < limits::PIPE_REST_MOST && pipe.is_plain(stream, is_over) {
+                        // So little is all there was, and the poll tells of what comes from now on.
+                        pipe.output = Way::Waits;
+                        if often && !machine.is_followed(id, stream) {
+                            pipe.rest(registry);
+                            self.resting.add((id, stream), now);
+                            return Reading::Dry;
+                        }
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => pipe.output = Way::Waits,
@@ -295,6 +336,7 @@ impl Children {
             }
         }
         if pipe.output == Way::Waits {
+            pipe.rise(registry);
             return Reading::Dry;
         }
         let Some(child) = self.by_id.get_mut(&id) else { return Reading::Dry };
@@ -565,7 +607,44 @@ impl Stream {
             StreamNo::STDOUT | StreamNo::STDERR => (Way::Open, Way::Closed, Interest::READABLE),
             StreamNo(_) => (Way::Open, Way::Open, Interest::READABLE | Interest::WRITABLE),
         };
-        (Self { file: File::from(fd), source, output, input }, interest)
+        let (hung, read_at, rests, widened) = (false, None, false, false);
+        let file = File::from(fd);
+        (Self { file, source, output, input, hung, read_at, rests, widened }, interest)
+    }
+
+    /// Notes that so much was read; whether that is often.
+    fn note_read(&mut self, count: usize, now: Now) -> bool {
+        if count >= limits::PIPE_SMALL && self.input == Way::Closed && !self.widened {
+            self.widened = true;
+            fds::widen_pipe(self.file.as_fd(), limits::PIPE_ROOM);
+        }
+        let before = self.read_at.replace(now.mono);
+        before.is_some_and(|at| now.mono.saturating_duration_since(at) <= 2 * limits::PIPE_REST)
+    }
+
+    /// Whether it is a pipe of a process that runs, of which there is more to come.
+    fn is_plain(&self, number: StreamNo, is_over: bool) -> bool {
+        let pipe = number == StreamNo::STDOUT || number == StreamNo::STDERR;
+        pipe && !is_over && !self.hung
+    }
+
+    /// The poll tells of it no more.
+    fn rest(&mut self, registry: &Registry) {
+        if !self.rests {
+            self.rests = registry.deregister(&mut SourceFd(&self.file.as_raw_fd())).is_ok();
+        }
+    }
+
+    /// The poll tells of it again, also of what there is already.
+    fn rise(&mut self, registry: &Registry) {
+        if !self.rests {
+            return;
+        }
+        let (raw, token) = (self.file.as_raw_fd(), self.source.token());
+        match registry.register(&mut SourceFd(&raw), token, Interest::READABLE) {
+            Ok(()) => self.rests = false,
+            Err(error) => log::error!("a stream is not served any more: {error}"),
+        }
     }
 }
 

@@ -33,6 +33,10 @@ pub(super) struct Script {
     pub(super) spawned: Vec<OsPid>,
     /// How much each instance wrote.
     pub(super) heard: BTreeMap<InstanceId, usize>,
+    /// In how many pieces all of it came.
+    pub(super) pieces: usize,
+    /// Whether nobody follows it.
+    pub(super) unfollowed: bool,
     /// What each wrote, if that is kept.
     pub(super) said: BTreeMap<InstanceId, Vec<u8>>,
     pub(super) keeps: bool,
@@ -170,10 +174,15 @@ impl Machine for Script {
 
     fn output(&mut self, id: InstanceId, _: StreamNo, bytes: &[u8], _: Now) -> Option<u64> {
         *self.heard.entry(id).or_default() += bytes.len();
+        self.pieces += 1;
         if self.keeps {
             self.said.entry(id).or_default().extend_from_slice(bytes);
         }
         None
+    }
+
+    fn is_followed(&self, _: InstanceId, _: StreamNo) -> bool {
+        !self.unfollowed
     }
 
     fn wants_output(&self, id: InstanceId, _: StreamNo) -> bool {

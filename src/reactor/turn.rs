@@ -288,6 +288,7 @@ impl<M: Machine> Reactor<M> {
         let now = self.clock.tick();
         let stuck = self.stuck.iter().filter(|(_, at)| **at <= now.mono);
         inputs.listeners.extend(stuck.map(|(listener, _)| *listener));
+        inputs.pipes.extend(self.children.wake(now));
         let did = inputs.summary(self.effects.len());
         self.children.system.begin_turn();
         self.feed.begin_turn();
@@ -323,13 +324,8 @@ impl<M: Machine> Reactor<M> {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let farewell = self.farewell.map(|farewell| farewell.until);
         let stuck = self.stuck.values().min().copied();
-        let all = [
-            self.machine.deadline(),
-            farewell,
-            stuck,
-            self.survey_at,
-            self.children.store.deadline(),
-        ];
+        let all =
+            [self.machine.deadline(), farewell, stuck, self.survey_at, self.children.deadline()];
         all.into_iter().flatten().min()
     }
 

@@ -9,6 +9,14 @@ pub fn borrowed(owner: &impl AsRawFd) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(owner.as_raw_fd()) }
 }
 
+/// Gives a pipe room for so many bytes, where the kernel does (fcntl(2), F_SETPIPE_SZ: EPERM beyond what one user
+/// may have in all pipes together).
+pub fn widen_pipe(pipe: BorrowedFd<'_>, bytes: usize) {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    // SAFETY: F_SETPIPE_SZ takes an int and touches no memory of ours.
+    unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
+}
+
 /// Whether a write of up to PIPE_BUF bytes would not wait (poll(2)). A terminal that is held (^S),
 /// or a pipe that nobody reads, is not writable.
 pub fn is_writable(fd: BorrowedFd<'_>) -> bool {

@@ -34,7 +34,7 @@ const FLOORS: [(&str, u8); 13] = [
 
 /// Caps without a test that names them, each with its reason.
 #[rustfmt::skip]
-const UNTESTED_CAPS: [(&str, &str); 26] = [
+const UNTESTED_CAPS: [(&str, &str); 28] = [
     ("ENVIRON", "the kernel lets no process have more"),
     ("CHILD_STACK", "with less of it every start of a process would fault"),
     ("CLOSE_ONE_BY_ONE", "only kernels before Linux 5.9 need it"),
@@ -57,6 +57,8 @@ const UNTESTED_CAPS: [(&str, &str); 26] = [
     ("DROP_PAUSE", "how long one of those turns sleeps"),
     ("LAST_WORDS", "a writer that never ends, for one turn: it needs a real pipe and is slow to fill"),
     ("SLOW_TURN", "only told in the log, and never in virtual time"),
+    ("PIPE_READ", "how much is read at once changes no result"),
+    ("PIPE_ROOM", "how much a pipe holds changes no result"),
     ("LOG_SCRATCH", "room that is kept, which changes no result"),
     ("LOG_OWN_RETRY", "a rest between attempts, which changes no result"),
     ("PIPE_WHOLE", "the kernel's number"),

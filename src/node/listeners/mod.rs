@@ -80,6 +80,11 @@ impl Listeners {
         self.pools.is_empty()
     }
 
+    /// Whether one of them is told what processes write.
+    pub(super) fn hear_output(&self) -> bool {
+        self.hear("PROCESS_LOG_STDOUT") || self.hear("PROCESS_LOG_STDERR")
+    }
+
     /// Whether somebody is told of such events.
     pub(super) fn hear(&self, kind: &str) -> bool {
         self.pools.values().any(|pool| pool.hears(kind))
