@@ -49,6 +49,7 @@ pub fn run(options: Options) -> Result<u8, String> {
     let settings = config.settings.clone();
     startup::close_inherited();
     startup::guard_memory();
+    startup::outlive_large_files();
     let nofile = startup::raise_nofile();
     let servant = Servant::wished(settings.user.as_deref())?;
     let servant = servant.as_ref();

@@ -22,6 +22,13 @@ pub fn guard_memory() {
 }
 
 /// Whether our memory may go into a core file.
+/// Has the kernel answer EFBIG where a file becomes larger than this process may make it (RLIMIT_FSIZE, setrlimit(2)),
+/// instead of ending the process. Those that it starts have the default again.
+pub fn outlive_large_files() {
+    // SAFETY: it changes what one signal does, and no handler is installed.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 #[cfg(test)]
 pub(crate) fn is_dumpable() -> bool {
     // SAFETY: prctl with this option touches no memory.
