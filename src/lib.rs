@@ -205,17 +205,17 @@
 //! |---|---|
 //! | `argon2` | passwords: the hash that is meant for them |
 //! | `data-encoding` | base64 and hexadecimal, strictly |
-//! | `flate2` | gzip, for logs that are put aside |
+//! | `flate2` | gzip, for what is kept of output, in Rust alone |
 //! | `hmac` | signatures of webhooks, as `sha2` alone does not make them |
 //! | `httparse` | heads of HTTP; what it lets through is looked at again in `wire/http` |
 //! | `lexopt` | command lines, without a framework |
 //! | `libc` | the kernel |
 //! | `log` | one logger for us and for them |
-//! | `memchr` | ends of lines in output, as fast as it comes |
+//! | `memchr` | lines, and the texts that `grep` looks for, as fast as the processor goes |
 //! | `mio` | epoll and non-blocking sockets |
 //! | `pbkdf2` | passwords as the original kept them |
 //! | `ratatui` | the pictures of `gaffer top` (feature `top`; not in the daemons) |
-//! | `regex-lite` | `gaffer logs --grep`, in time that no pattern can blow up |
+//! | `regex-lite` | `gaffer logs --grep` and `grep=`, in time that no pattern can blow up |
 //! | `rustls` | TLS (feature `tls`), with `ring` |
 //! | `serde`, `serde_json` | JSON |
 //! | `sha1` | what the protocols demand: websockets, entity tags, the original's passwords; sums of state files |

@@ -518,6 +518,22 @@ pub const LOG_FILE: u64 = 2 * 1024 * 1024;
 pub const LOG_FILE_ELSEWHERE: u64 = 10 * 1024 * 1024;
 /// and how many of those are kept besides the one that is written to.
 pub const LOG_KEEP_ELSEWHERE: u32 = 5;
+/// Up to what length a line is one for filters and in JSON; of a longer one the rest follows as parts of it.
+pub const PAST_LINE: usize = 1024 * 1024;
+/// How much of a log is read in one go,
+pub const LOG_STRETCH: usize = 256 * 1024;
+/// and of an index.
+pub const PAST_INDEX: usize = 64 * 1024;
+/// How much of logs is looked through before it is another reader's turn,
+pub const LOG_SCAN: usize = 1024 * 1024;
+/// and how much comes of that at the most, but for one line.
+pub const LOG_BATCH: usize = 64 * 1024;
+/// Who reads logs at a time: each has up to a line and a stretch of each book that he reads.
+pub const LOG_READERS: usize = 32;
+/// Longest pattern of `grep=`.
+pub const LOG_PATTERN: usize = 1024;
+/// Compressed parts of logs that one reader has open at a time.
+pub const LOG_PACKED: usize = 32;
 /// Most processes that are told of one tree: more than anybody reads, and looked at in a few milliseconds.
 pub const TREE: usize = 256;
 /// Most bytes of lines in one answer, the newest of them: what a connection may owe its client.

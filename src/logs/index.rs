@@ -104,6 +104,12 @@ pub struct Encoder {
     last: Last,
 }
 
+/// Where a decoder rests: what the next entry was written against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    last: Last,
+}
+
 /// Reads an index, entry by entry, up to the first that is not whole.
 #[derive(Clone, Debug)]
 pub struct Decoder<'a> {
@@ -178,6 +184,16 @@ impl<'a> Decoder<'a> {
     /// How many bytes are read: all that is whole.
     pub fn position(&self) -> usize {
         self.position
+    }
+
+    /// Where it stands, to go on from there in bytes that were read later.
+    pub fn rest(&self) -> Rest {
+        Rest { last: self.last }
+    }
+
+    /// One that goes on, in the bytes that come behind those that were read.
+    pub fn go_on(rest: Rest, bytes: &'a [u8]) -> Self {
+        Self { bytes, position: 0, last: rest.last }
     }
 
     /// An encoder that goes on behind what is read.

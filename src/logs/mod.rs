@@ -9,6 +9,7 @@
 pub mod backlog;
 pub mod index;
 pub mod names;
+pub mod reading;
 pub mod sink;
 pub mod stamped;
 pub mod view;
