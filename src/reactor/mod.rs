@@ -16,6 +16,7 @@ mod resting;
 pub mod sampler;
 mod served;
 mod shares;
+mod shelf;
 pub mod sockets;
 pub mod store;
 pub mod strays;
