@@ -91,6 +91,15 @@
 //! (`node/watches.rs`). Events are kept for a while under growing numbers (`node/history.rs`), so that a
 //! client that comes back misses nothing, or is told.
 //!
+//! # What is kept of output
+//!
+//! The last of each stream is in memory (`node/outputs.rs`). What is on disk are *books* ([`logs`]). Whoever reads
+//! that has a query ([`logs::reading::query`]), which merges books and what is in memory alone, and never does more
+//! at a time than a portion. The machine says what is wanted and hands over what is in memory (`node/logs.rs`,
+//! [`node::reading`]); a worker of its own has the files (`reactor/readings.rs`, `reactor/shelf.rs`), and queries
+//! go to it and come back, a portion at a time, while their clients have room. Who follows waits at the end, and
+//! goes on with a fresh view when something was written: nothing is queued for him.
+//!
 //! # What is looked up
 //!
 //! A lookupd keeps only what is true now: a node and all that it registered go with its connection, or

@@ -529,7 +529,9 @@ pub const LOG_SCAN: usize = 1024 * 1024;
 /// and how much comes of that at the most, but for one line.
 pub const LOG_BATCH: usize = 64 * 1024;
 /// Who reads logs at a time: each has up to a line and a stretch of each book that he reads.
-pub const LOG_READERS: usize = 32;
+pub const LOG_READERS: usize = 64;
+/// Who took nothing for so long makes room when there are too many.
+pub const LOG_STALLED: Duration = Duration::from_secs(5);
 /// Longest pattern of `grep=`.
 pub const LOG_PATTERN: usize = 1024;
 /// Compressed parts of logs that one reader has open at a time.

@@ -385,6 +385,9 @@ impl Machine for Foreground {
                 | Effect::OpenFile { .. }
                 | Effect::ReadFile { .. }
                 | Effect::CloseFile(_)
+                | Effect::BeginReading { .. }
+                | Effect::ReadOn { .. }
+                | Effect::EndReading(_)
                 | Effect::Climb { .. }
                 | Effect::Tend { .. }
                 | Effect::Store { .. }

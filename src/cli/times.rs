@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::failure::Failure;
 use crate::base::clock::epoch_seconds;
+pub use crate::base::clock::length;
 use crate::sys::localtime::local_time;
 
 /// What time it is, in seconds since 1970.
@@ -22,30 +23,6 @@ pub fn ago(text: &str) -> Result<f64, Failure> {
         Failure::usage(format!("--since: {text:?} is no length of time such as 90s, 10m or 1h30m"))
     })?;
     Ok((now() - length).max(0.0))
-}
-
-/// A length of time in seconds: `90`, `10m`, `1h30m`, `2d`; `None` if the text is none.
-pub fn length(text: &str) -> Option<f64> {
-    let mut seconds = 0.0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        let (digits, behind) = rest.split_at(end);
-        let number: u32 = digits.parse().ok()?;
-        let mut behind = behind.chars();
-        let unit = match behind.next() {
-            // Without a unit only as the whole: who writes 1h30 may mean anything.
-            None if rest == text => 1.0,
-            Some('s') => 1.0,
-            Some('m') => 60.0,
-            Some('h') => 3600.0,
-            Some('d') => 86_400.0,
-            Some(_) | None => return None,
-        };
-        seconds += f64::from(number) * unit;
-        rest = behind.as_str();
-    }
-    (!text.is_empty()).then_some(seconds)
 }
 
 /// `12:03:04` where this machine stands.

@@ -15,6 +15,8 @@ use crate::wire::ws76::{Keys, OldSocket};
 pub(super) struct Streaming {
     persistence: Persistence,
     ends: Ends,
+    /// Whether it comes to an end by itself, which a client that has ended its own side may wait for.
+    finite: bool,
 }
 
 /// How its end is found.
@@ -31,7 +33,7 @@ enum Ends {
 impl Streaming {
     /// Whether nobody knows how long it is, as with what is followed.
     pub(super) fn is_endless(&self) -> bool {
-        matches!(self.ends, Ends::Chunked | Ends::UntilClose)
+        !self.finite
     }
 }
 
@@ -117,6 +119,15 @@ impl Conn {
     /// Answers the request that was taken with a head whose body follows in pieces. To HEAD there is
     /// no body, so the answer is complete; gives whether there is one.
     pub fn begin(&mut self, response: Response, now: Now) -> bool {
+        self.begin_streaming(response, false, now)
+    }
+
+    /// The same for a body that comes to an end by itself, however long that takes.
+    pub fn begin_finite(&mut self, response: Response, now: Now) -> bool {
+        self.begin_streaming(response, true, now)
+    }
+
+    fn begin_streaming(&mut self, response: Response, finite: bool, now: Now) -> bool {
         let State::Answering(asked) = &self.state else { return false };
         if asked.method == Method::Head {
             let persistence = asked.persistence;
@@ -130,8 +141,11 @@ impl Conn {
             true => (asked.persistence, Ends::Chunked),
             false => (Persistence::Close, Ends::UntilClose),
         };
-        self.state = State::Streaming(Streaming { persistence, ends });
+        self.state = State::Streaming(Streaming { persistence, ends, finite });
         self.owe(head, now);
+        if finite {
+            return true;
+        }
         // A client that has ended its own side cannot be told from one that is gone.
         self.close_if_ended();
         true
@@ -145,7 +159,8 @@ impl Conn {
         let head = asked.begin_sized(response, length, now.wall);
         self.owe(head, now);
         if reads && length > 0 {
-            self.state = State::Streaming(Streaming { persistence, ends: Ends::After(length) });
+            let ends = Ends::After(length);
+            self.state = State::Streaming(Streaming { persistence, ends, finite: true });
             return true;
         }
         self.answered(persistence, now);
@@ -154,7 +169,8 @@ impl Conn {
 
     /// Adds a piece to a body of known length. With the last one the answer is complete.
     pub fn send_piece(&mut self, bytes: Vec<u8>, now: Now) {
-        let State::Streaming(Streaming { persistence, ends: Ends::After(left) }) = &mut self.state
+        let State::Streaming(Streaming { persistence, ends: Ends::After(left), .. }) =
+            &mut self.state
         else {
             return;
         };
@@ -197,7 +213,7 @@ impl Conn {
 
     /// The body that went on is complete; trailers reach clients of HTTP/1.1 only.
     pub fn end_stream_with(&mut self, trailers: &[(&'static str, String)], now: Now) {
-        let State::Streaming(Streaming { persistence, ends }) = self.state else { return };
+        let State::Streaming(Streaming { persistence, ends, .. }) = self.state else { return };
         if ends == Ends::Chunked {
             let mut last = Vec::new();
             write_last_chunk(trailers, &mut last);

@@ -12,8 +12,6 @@ pub struct Book {
     pub place: Place,
     /// Its segments, oldest first.
     pub segments: Vec<Segment>,
-    /// What stands behind the index of the last of them, and not on the disk yet.
-    pub tail: Vec<u8>,
 }
 
 /// One of its segments.

@@ -301,6 +301,7 @@ impl Gaffer {
             Guest::Session(session) => {
                 self.channel.close(session, 1008, reason, &mut self.clients, now);
             }
+            Guest::Conn(conn) if self.readers.reads(conn) => self.end_reader(conn, now),
             Guest::Conn(conn) => {
                 self.feeds.end(conn, End::because(1008, reason));
                 self.flush_feed(conn, now);

@@ -9,6 +9,7 @@ use super::reply::{self, bad_request, manager_error};
 use crate::base::limits;
 use crate::front::response::Response;
 use crate::front::rights::{Need, Right};
+use crate::logs::index;
 use crate::supervisor::name::JobName;
 
 /// How many are told where nobody says.
@@ -24,7 +25,7 @@ pub fn of_job(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
 
 /// `GET /deaths`: how the last runs of all jobs ended, as far as whoever asks may read those; newest last.
 pub fn all(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
-    let since = time(call, "since")?;
+    let since = time(call, "since", ctx.now.wall)?.map(index::time);
     let of = call.query("job")?;
     let most = match call.query("limit")? {
         None => USUAL,

@@ -183,7 +183,7 @@ fn unknown_feed() -> Response {
 
 /// How often something is sent when there is nothing to tell: as the client wishes. What a browser
 /// follows gets it anyway, as proxies close what is silent.
-fn heartbeat(call: &Call<'_>, form: Form) -> Result<Option<Duration>, Response> {
+pub(super) fn heartbeat(call: &Call<'_>, form: Form) -> Result<Option<Duration>, Response> {
     let unsaid = (form == Form::EventSource).then_some(limits::WS_PING);
     match call.query("heartbeat")?.as_deref() {
         None => Ok(unsaid),

@@ -99,8 +99,9 @@ impl Gaffer {
                     self.give(id, kept, now);
                 }
                 Answer::Logs(wish) => {
-                    let lines = self.logs(&wish);
-                    self.give(id, lines, now);
+                    if self.begin_logs(id, wish, caller, now) {
+                        break;
+                    }
                 }
                 Answer::Tend(wish) => {
                     self.tend(id, wish);
@@ -184,6 +185,8 @@ impl Gaffer {
             self.channel.conn_changed(id, &mut self.clients, now);
         } else if self.sendings.is_sent(id) {
             self.read_on(id);
+        } else if self.readers.reads(id) {
+            self.read_logs_on(id);
         } else if let Some(feed) = self.feeds.get(id) {
             if feed.form.is_socket() {
                 self.hear_socket(id, now);
@@ -339,6 +342,12 @@ impl Gaffer {
         begun == Some(true)
     }
 
+    /// The same for a body that comes to an end by itself.
+    pub(super) fn begin_finite(&mut self, id: ConnId, response: Response, now: Now) -> bool {
+        let Some(response) = self.dressed(id, response) else { return false };
+        self.clients.change(id, |conn| conn.begin_finite(response, now)) == Some(true)
+    }
+
     /// An answer with all that those see who asked for it, told in the audit if they may have changed
     /// something.
     fn dressed(&mut self, id: ConnId, mut response: Response) -> Option<Response> {
@@ -364,6 +373,7 @@ impl Gaffer {
         self.drop_feed(id);
         self.forget_forward(id);
         self.forget_file(id);
+        self.forget_reader(id);
         self.waits.forget(id);
         self.forget_writers(|writer| *writer == Writer::Conn(id));
     }

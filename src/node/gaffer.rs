@@ -28,6 +28,7 @@ use super::plugins::sending::Sendings;
 use super::plugins::{Plugin, Plugins};
 use super::programs::forward::Forwards;
 use super::programs::{self, Programs};
+use super::reading::readers::Readers;
 use super::routes::{self, Target};
 use super::state::{State, StoredJob};
 use super::stats::Stats;
@@ -120,6 +121,8 @@ pub struct Gaffer {
     pub(super) plugins: Plugins,
     /// Who is sent something of that.
     pub(super) sendings: Sendings,
+    /// Who reads what was written.
+    pub(super) readers: Readers,
     pub(super) effects: Vec<Effect>,
     /// The jobs of files as they were read last, to tell at the next reading what changed.
     files: BTreeMap<JobName, FileJob>,
@@ -245,6 +248,7 @@ impl Gaffer {
             webhooks,
             plugins: Plugins::new(&prefix, setup.plugins),
             sendings: Sendings::default(),
+            readers: Readers::default(),
             hooking: setup.webhooks,
             effects: Vec::new(),
             files: BTreeMap::new(),
@@ -432,6 +436,7 @@ impl Gaffer {
             self.ended = true;
             info!("all jobs have stopped");
             self.end_feeds(now);
+            self.end_readers(now);
             self.end_channel(now);
             self.end_lookups(now);
             self.end_webhooks(now);
@@ -445,6 +450,7 @@ impl Gaffer {
         answered |= self.serve_writers(now);
         self.close_books(now);
         self.write_obituaries();
+        self.wake_readers();
         for effect in self.supervisor.take_effects() {
             self.pass_on(effect);
         }
@@ -467,6 +473,7 @@ impl Gaffer {
             self.tell_end_of_output(ended.id, ended.pid, now);
             self.over.push(ended.pid);
             let lines = self.outputs.end_run(ended.id);
+            self.stir_readers(ended.id);
             self.supervisor.attach_last_words(ended, lines);
             let lost = self.stdins.end_run(ended.id);
             if lost > 0 {
@@ -548,6 +555,7 @@ impl Gaffer {
             self.clients.deadline(),
             self.channel.deadline(),
             self.feeds.deadline(),
+            self.readers.deadline(),
             self.hub.watches.deadline(),
             self.waits.deadline(),
             self.state.deadline(),
@@ -599,7 +607,7 @@ impl Gaffer {
         self.lookups.sweep(&self.supervisor)?;
         self.guests.sweep(|guest| match guest {
             Guest::Session(session) => self.channel.ids().contains(&session),
-            Guest::Conn(conn) => self.feeds.get(conn).is_some(),
+            Guest::Conn(conn) => self.feeds.get(conn).is_some() || self.readers.reads(conn),
         })?;
         self.sweep_followers()
     }
@@ -629,6 +637,7 @@ impl Gaffer {
             Writer::Command(session, _) => sessions.contains(session),
         })?;
         self.sendings.sweep(is_there)?;
+        self.readers.sweep(is_there)?;
         self.waits.sweep(is_there, |session| sessions.contains(session))?;
         self.aligned.sweep(|id| self.supervisor.instance(id).is_some_and(|i| i.run.is_some()))
     }

@@ -8,6 +8,7 @@ use log::{debug, error, info};
 use super::gaffer::Gaffer;
 use super::machine::{Branch, Configuration, Effect, Logged, Machine, StateFile, Tended, Usage};
 use super::plugins::file::{Unopened, Unread, What};
+use super::reading::{Begun, Portion};
 use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
@@ -52,6 +53,7 @@ impl Machine for Gaffer {
             return None;
         }
         self.outputs.push(id, (pid, stream), bytes, now.wall);
+        self.stir_readers(id);
         self.console.output(&self.supervisor, id, stream, bytes, &mut self.effects);
         self.tell_output(id, stream, bytes, now);
         self.tell_listeners_output(id, stream, bytes);
@@ -187,6 +189,14 @@ impl Machine for Gaffer {
         self.note_file_read(conn, read, now);
     }
 
+    fn reading_begun(&mut self, conn: ConnId, begun: Begun, now: Now) {
+        self.note_reading_begun(conn, begun, now);
+    }
+
+    fn read_on(&mut self, conn: ConnId, portion: Portion, now: Now) {
+        self.note_read_on(conn, &portion, now);
+    }
+
     fn reconfigured(&mut self, read: Result<Configuration, String>, now: Now) {
         let taken = read.and_then(|read| {
             // What is in the log is told this once, and is so whatever is wrong with the jobs.
@@ -233,6 +243,7 @@ impl Machine for Gaffer {
         }
         self.channel.on_time(&mut self.clients, now);
         self.feeds.on_time(&mut self.clients, now);
+        self.beat_readers(now);
         self.watch(now);
         self.state.on_time(now, &mut self.effects);
         self.supervisor.on_time(now);

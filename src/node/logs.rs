@@ -1,72 +1,242 @@
-//! What is kept of the output of jobs, read from the rings of their instances and merged: as lines to who
-//! asks, and as it came to who begins to follow it.
+//! What is kept of the output of jobs: read for who asks, from books and from the rings of their instances, and
+//! from the rings alone as it came to who begins to follow it.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use serde_json::{json, Map, Value};
+use log::debug;
+use serde_json::{Map, Value};
 
+use super::admission::Guest;
 use super::aligned::Aligned;
-use super::api_logs::{LogsForm, LogsWish};
+use super::api_logs::LogsWish;
 use super::channel::{chunk, end_of_output};
 use super::feeds::LOST_FIELD;
 use super::gaffer::Gaffer;
-use super::outputs::{Kept, Line};
+use super::keys::caller::Caller;
+use super::machine::Effect;
+use super::outputs::Kept;
+use super::reading::readers::{Due, Reader};
+use super::reading::telling::Form;
+use super::reading::{Asking, Begun, Portion, Rings};
+use super::reply::manager_error;
 use super::topics::Written;
-use crate::base::clock::{epoch_seconds, Now};
-use crate::base::ids::{InstanceId, SessionId, StreamNo};
+use crate::base::clock::Now;
+use crate::base::ids::{ConnId, InstanceId, Pid, SessionId, StreamNo};
 use crate::base::limits;
 use crate::front::response::Response;
-use crate::wire::{channel, json};
+use crate::logs::index;
+use crate::logs::reading::memory::Kept as Part;
+use crate::logs::reading::query::Stream;
+use crate::supervisor::name::JobName;
+use crate::supervisor::tables::Refusal;
+use crate::wire::channel;
 
 /// The number of what was written last, which a client compares with those of the topic `LOGS`.
 const SEQ_FIELD: &str = "Gaffer-Seq";
 
-/// A line with what it is of.
-struct Told {
-    instance: u32,
-    once: bool,
-    label: String,
-    line: Line,
-}
-
 impl Gaffer {
-    /// The lines of a wish, and in `Gaffer-Lost` how many bytes before them are kept no more or did not
-    /// fit into the answer.
-    pub(super) fn logs(&self, wish: &LogsWish) -> Response {
-        let (mut lines, mut lost) = (Vec::new(), 0);
-        let job = self.supervisor.job_id(&wish.job).ok().and_then(|id| self.supervisor.job(id));
-        for id in job.into_iter().flat_map(|job| job.instances()) {
-            lost += self.lines_of(id, wish, &mut lines);
-        }
-        lines.sort_by_key(|told| told.line.number);
-        if let Some(tail) = wish.tail {
-            lines.drain(..lines.len().saturating_sub(tail));
-        }
-        let name = wish.job.to_string();
-        let mut texts = Vec::new();
-        let mut size = 0;
-        // From the newest on, so that what does not fit is the oldest.
-        for told in lines.iter().rev() {
-            let text = told.text(&name, wish.form);
-            size += text.len();
-            if size > limits::LOGS_ANSWER {
-                lost += u64::try_from(told.line.bytes.len() + 1).unwrap_or(0);
-            } else {
-                texts.push(text);
+    /// Begins to read for a client; false where it is refused at once.
+    pub(super) fn begin_logs(
+        &mut self,
+        conn: ConnId,
+        wish: LogsWish,
+        caller: Option<Rc<Caller>>,
+        now: Now,
+    ) -> bool {
+        if self.readers.is_full() {
+            match self.readers.stalled(now) {
+                Some(other) => self.drop_reader(other),
+                None => {
+                    let busy = Response::error(503, Some("too many read logs"));
+                    self.give(conn, busy.with("Retry-After", "1"), now);
+                    return false;
+                }
             }
         }
-        texts.reverse();
-        let kind = match wish.form {
-            LogsForm::Text => "text/plain; charset=UTF-8",
-            LogsForm::Json => "application/x-ndjson",
+        let LogsWish { job, instance, wish, form, heartbeat, is_known } = wish;
+        let mut reader = Reader::new((job, instance), form, now);
+        (reader.follow, reader.heartbeat) = (wish.follow, heartbeat);
+        (reader.is_known, reader.seq) = (is_known, self.outputs.last());
+        let rings = self.rings((&reader.job, reader.instance), &mut reader.places);
+        if reader.follow {
+            self.guests.come(Guest::Conn(conn), caller, now);
+        }
+        self.readers.begin(conn, reader);
+        let asking = Box::new(Asking { wish, form, rings });
+        self.effects.push(Effect::BeginReading { conn, asking });
+        true
+    }
+
+    pub(super) fn note_reading_begun(&mut self, conn: ConnId, begun: Begun, now: Now) {
+        let Some(reader) = self.readers.beginning(conn) else { return };
+        if !reader.is_known && !begun.has_books {
+            self.forget_reader(conn);
+            return self.answer(conn, manager_error(&Refusal::NotFound), now);
+        }
+        let kind = match reader.form {
+            Form::Text => "text/plain; charset=UTF-8",
+            Form::Json => "application/x-ndjson",
+            Form::EventSource => "text/event-stream; charset=UTF-8",
         };
-        let mut response = Response::empty(200)
+        let mut head = Response::empty(200)
             .with("Content-Type", kind)
-            .with(SEQ_FIELD, self.outputs.last().to_string())
-            .with(LOST_FIELD, lost.to_string());
-        response.body = texts.concat();
-        response
+            .with(SEQ_FIELD, reader.seq.to_string())
+            .with(LOST_FIELD, begun.lost.to_string())
+            .with("Cache-Control", "no-store");
+        if reader.follow {
+            head = head.with("X-Accel-Buffering", "no");
+        }
+        let goes_on = match reader.follow {
+            true => self.begin_answer(conn, head, None, now),
+            false => self.begin_finite(conn, head, now),
+        };
+        if goes_on {
+            self.readers.begun(conn, now);
+            self.read_logs_on(conn);
+        } else {
+            self.forget_reader(conn);
+            self.serve(conn, now);
+        }
+    }
+
+    /// Reads on for a client that has room, if there is more.
+    pub(super) fn read_logs_on(&mut self, conn: ConnId) {
+        if !self.clients.get(conn).is_some_and(|client| client.conn.has_room()) {
+            return;
+        }
+        let Some((due, reader)) = self.readers.due(conn) else { return };
+        let fresh = match due {
+            Due::Read => None,
+            Due::Refresh => {
+                let (job, instance) = (reader.job.clone(), reader.instance);
+                let mut places = std::mem::take(&mut reader.places);
+                let rings = self.rings((&job, instance), &mut places);
+                self.readers.go_on_behind(conn, places);
+                Some(Box::new(rings))
+            }
+        };
+        self.effects.push(Effect::ReadOn { conn, fresh });
+    }
+
+    pub(super) fn note_read_on(&mut self, conn: ConnId, portion: &Portion, now: Now) {
+        let Some(goes_on) = self.readers.took(conn, portion.end, now) else { return };
+        self.clients.change(conn, |conn| conn.stream(&[&portion.bytes], now));
+        if goes_on {
+            self.read_logs_on(conn);
+        } else {
+            self.end_reader(conn, now);
+        }
+    }
+
+    /// That is all for a client.
+    pub(super) fn end_reader(&mut self, conn: ConnId, now: Now) {
+        if self.forget_reader(conn) {
+            self.clients.change(conn, |conn| conn.end_stream(now));
+            self.serve(conn, now);
+        }
+    }
+
+    /// The client finds the end of the connection before that of the answer.
+    fn drop_reader(&mut self, conn: ConnId) {
+        if self.forget_reader(conn) {
+            debug!("{conn:?}: what it reads is not sent to its end: it makes room for others");
+            self.clients.change(conn, |conn| conn.give_up());
+        }
+    }
+
+    /// Reads on for those for whom something was written.
+    pub(super) fn wake_readers(&mut self) {
+        for conn in self.readers.stirred() {
+            self.read_logs_on(conn);
+        }
+    }
+
+    /// The node ends: whoever follows is told no more.
+    pub(super) fn end_readers(&mut self, now: Now) {
+        for conn in self.readers.followers() {
+            self.end_reader(conn, now);
+        }
+    }
+
+    /// Nothing more is read for a client; whether something was.
+    pub(super) fn forget_reader(&mut self, conn: ConnId) -> bool {
+        let forgotten = self.readers.forget(conn);
+        if forgotten {
+            self.guests.go(Guest::Conn(conn));
+            self.effects.push(Effect::EndReading(conn));
+        }
+        forgotten
+    }
+
+    /// An instance wrote something, or its run is over: those who follow it have something to read.
+    pub(super) fn stir_readers(&mut self, id: InstanceId) {
+        if self.readers.is_empty() {
+            return;
+        }
+        let Some(instance) = self.supervisor.instance(id) else { return };
+        if let Some(job) = self.supervisor.job(instance.job) {
+            self.readers.stir(&job.name, instance.number);
+        }
+    }
+
+    /// Gives the heartbeats that are due.
+    pub(super) fn beat_readers(&mut self, now: Now) {
+        for (conn, beat) in self.readers.take_beats(now) {
+            self.clients.change(conn, |conn| {
+                if conn.has_room() && conn.owed().is_empty() {
+                    conn.stream(&[beat], now);
+                }
+            });
+        }
+    }
+
+    /// What is in memory of what a job wrote, behind these places, which then are behind it.
+    fn rings(
+        &self,
+        (job, number): (&JobName, Option<u32>),
+        places: &mut BTreeMap<(InstanceId, StreamNo), u64>,
+    ) -> Rings {
+        let mut rings = Rings::default();
+        let found = self.supervisor.job_id(job).ok().and_then(|id| self.supervisor.job(id));
+        for id in found.into_iter().flat_map(|job| job.instances()) {
+            let Some(instance) = self.supervisor.instance(id) else { continue };
+            let run = instance.run.as_ref().map(|run| &run.spec);
+            let Some(spec) = run.or(found.map(|job| &job.spec)) else { continue };
+            if number.is_some_and(|number| number != instance.number) {
+                continue;
+            }
+            rings.live.extend(self.outputs.present(id).map(|pid| pid.0));
+            let before = places.clone();
+            let place = |stream| before.get(&(id, stream)).copied().unwrap_or(0);
+            for (stream, behind) in self.outputs.behind(id, place) {
+                let place = places.insert((id, stream), behind.end);
+                let writer = |pid: Pid| index::Writer {
+                    job: job.to_string(),
+                    instance: instance.number,
+                    pid: pid.0,
+                    stream: stream.0,
+                    label: spec.label(stream).to_owned(),
+                    once: instance.is_once(),
+                };
+                let part = |(seq, kept): &(u64, Kept<'_>)| Part {
+                    writer: writer(kept.pid),
+                    seq: *seq,
+                    last: kept.number,
+                    at: index::micros(kept.at),
+                    bytes: kept.bytes.to_vec(),
+                };
+                let key = (u64::from(id.0.index) << 32) | u64::from(id.0.generation);
+                let told = Stream {
+                    number: (key, stream.0),
+                    parts: behind.pieces.iter().map(part).collect(),
+                    begins: place.is_none() || behind.lost > 0,
+                    lost: behind.lost,
+                };
+                rings.streams.push((id, stream, told));
+            }
+        }
+        rings
     }
 
     /// Tells a session what is kept of the output that it follows and came after this number, as far as it
@@ -156,66 +326,4 @@ impl Gaffer {
         }
         told.extend(end_of_output(&self.supervisor, id, last.pid).map(|end| end.log()));
     }
-
-    /// Adds the lines of an instance; how many bytes before them are kept no more.
-    fn lines_of(&self, id: InstanceId, wish: &LogsWish, lines: &mut Vec<Told>) -> u64 {
-        let Some(instance) = self.supervisor.instance(id) else { return 0 };
-        if wish.instance.is_some_and(|number| number != instance.number) {
-            return 0;
-        }
-        let job = self.supervisor.job(instance.job).map(|job| &job.spec);
-        let Some(spec) = instance.run.as_ref().map(|run| &run.spec).or(job) else { return 0 };
-        let (kept, lost) = self.outputs.lines(id);
-        for mut line in kept {
-            let label = spec.label(line.stream).to_owned();
-            let in_time = wish.since.is_none_or(|since| line.at >= since)
-                && wish.until.is_none_or(|until| line.at < until);
-            let wanted = wish.stream.as_deref();
-            if !in_time || !wanted.is_none_or(|wanted| is_called(line.stream, &label, wanted)) {
-                continue;
-            }
-            if line.open {
-                // Half a character is told with its other half.
-                let waiting = self.aligned.waiting((id, line.stream));
-                line.bytes.truncate(line.bytes.len().saturating_sub(waiting));
-            }
-            lines.push(Told { instance: instance.number, once: instance.is_once(), label, line });
-        }
-        lost
-    }
-}
-
-impl Told {
-    fn text(&self, name: &str, form: LogsForm) -> Vec<u8> {
-        if form == LogsForm::Text {
-            return [&self.line.bytes[..], b"\n"].concat();
-        }
-        let mut value = json!({
-            "seq": self.line.number,
-            "ts": epoch_seconds(self.line.at),
-            "name": name,
-            "instance": self.instance,
-            "pid": self.line.pid.0,
-            "stream": self.label,
-            "fd": self.line.stream.0,
-            "line": String::from_utf8_lossy(&self.line.bytes),
-        });
-        if self.line.open {
-            value["open"] = Value::Bool(true);
-        }
-        if self.once {
-            value["once"] = Value::Bool(true);
-        }
-        (json::text(&value) + "\n").into_bytes()
-    }
-}
-
-/// Whether a stream is meant by a name: its label, or `out` and `err`, whatever a job calls them.
-fn is_called(stream: StreamNo, label: &str, wanted: &str) -> bool {
-    label == wanted
-        || match stream {
-            StreamNo::STDOUT => wanted == "out",
-            StreamNo::STDERR => wanted == "err",
-            StreamNo(_) => false,
-        }
 }

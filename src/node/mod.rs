@@ -55,6 +55,7 @@ pub mod outputs;
 pub mod permission;
 pub mod plugins;
 pub mod programs;
+pub mod reading;
 mod registering;
 mod remembering;
 pub mod reply;

@@ -18,23 +18,6 @@ pub struct Outputs {
     last: u64,
 }
 
-/// A line that an instance wrote.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// The number of the piece in which it begins, which grows over all instances.
-    pub number: u64,
-    /// When that was written.
-    pub at: SystemTime,
-    /// By which process.
-    pub pid: Pid,
-    /// To which stream.
-    pub stream: StreamNo,
-    /// Its bytes without the line end.
-    pub bytes: Vec<u8>,
-    /// Whether its end may still come.
-    pub open: bool,
-}
-
 /// Something that an instance wrote in one go, or nearly so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept<'a> {
@@ -48,6 +31,17 @@ pub struct Kept<'a> {
     pub stream: StreamNo,
     /// What.
     pub bytes: &'a [u8],
+}
+
+/// What is kept of a stream behind some place in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Behind<'a> {
+    /// In the order in which it was written; each with the number of the first that is in it.
+    pub pieces: Vec<(u64, Kept<'a>)>,
+    /// How many bytes of it are kept no more.
+    pub lost: u64,
+    /// The place behind all of it: bytes ever written.
+    pub end: u64,
 }
 
 /// What one instance wrote.
@@ -139,15 +133,6 @@ impl Outputs {
         self.last
     }
 
-    /// The lines that are kept of an instance, stream by stream, and how many bytes before them are
-    /// kept no more.
-    pub fn lines(&self, id: InstanceId) -> (Vec<Line>, u64) {
-        let Some(output) = self.instances.get(&id) else { return (Vec::new(), 0) };
-        let lines = |(stream, ring): (&StreamNo, &Ring)| ring.lines(*stream, output.run);
-        let lost = output.rings.values().map(|ring| ring.dropped).sum();
-        (output.rings.iter().flat_map(lines).collect(), lost)
-    }
-
     /// What is kept of an instance, stream by stream, and how many bytes before that are kept no more.
     pub fn pieces(&self, id: InstanceId) -> (impl Iterator<Item = Kept<'_>>, u64) {
         let rings = self.instances.get(&id).map(|output| &output.rings);
@@ -162,6 +147,21 @@ impl Outputs {
             })
         });
         (pieces, lost)
+    }
+
+    /// What is kept of each stream of an instance behind these places.
+    pub fn behind<'a>(
+        &'a self,
+        id: InstanceId,
+        places: impl Fn(StreamNo) -> u64 + 'a,
+    ) -> impl Iterator<Item = (StreamNo, Behind<'a>)> + 'a {
+        let rings = self.instances.get(&id).into_iter().flat_map(|output| &output.rings);
+        rings.map(move |(stream, ring)| (*stream, ring.behind(*stream, places(*stream))))
+    }
+
+    /// The run of an instance that goes on, if that has written anything.
+    pub fn present(&self, id: InstanceId) -> Option<Pid> {
+        self.instances.get(&id)?.run
     }
 
     /// The present run is over: what it wrote, as its last lines, oldest first. The rings stay.
@@ -250,28 +250,20 @@ impl Ring {
         }
     }
 
-    /// All lines that are kept. What a run did not end is a line of its own; `present` is the run
-    /// that may still do so.
-    fn lines(&self, stream: StreamNo, present: Option<Pid>) -> Vec<Line> {
-        let mut lines: Vec<Line> = Vec::new();
-        let mut open: Option<Line> = None;
+    fn behind(&self, stream: StreamNo, place: u64) -> Behind<'_> {
+        let mut behind = Behind { lost: self.dropped.saturating_sub(place), ..Behind::default() };
+        let mut at = self.dropped;
         for piece in &self.pieces {
-            lines.extend(open.take_if(|line| line.pid != piece.pid));
-            for part in piece.bytes.split_inclusive(|byte| *byte == b'\n') {
-                let (number, at, pid) = (piece.number, piece.at, piece.pid);
-                let new = Line { number, at, pid, stream, bytes: Vec::new(), open: false };
-                let line = open.get_or_insert(new);
-                match part.strip_suffix(b"\n") {
-                    None => line.bytes.extend_from_slice(part),
-                    Some(rest) => {
-                        line.bytes.extend_from_slice(rest);
-                        lines.extend(open.take());
-                    }
-                }
-            }
+            let skip = usize::try_from(place.saturating_sub(at)).unwrap_or(usize::MAX);
+            at += u64::try_from(piece.bytes.len()).unwrap_or(0);
+            let Some(bytes) = piece.bytes.get(skip..).filter(|bytes| !bytes.is_empty()) else {
+                continue;
+            };
+            let (at, pid, number) = (piece.at, piece.pid, piece.last);
+            behind.pieces.push((piece.number, Kept { number, at, pid, stream, bytes }));
         }
-        lines.extend(open.map(|line| Line { open: present == Some(line.pid), ..line }));
-        lines
+        behind.end = at;
+        behind
     }
 
     /// The last lines of a run, each with the number of the piece in which it begins. The last one may
@@ -322,35 +314,31 @@ mod tests {
     }
 
     #[test]
-    fn lines_know_their_time_and_their_run() {
-        let other = InstanceId(Key { index: 1, generation: 0 });
+    fn what_is_behind_a_place_is_told_with_its_numbers_and_its_run() {
         let mut outputs = Outputs::default();
+        let told = |outputs: &Outputs, place: u64| {
+            let (stream, behind) = outputs.behind(ID, move |_| place).next().expect("a stream");
+            assert_eq!(stream, OUT);
+            let text = |kept: &Kept<'_>| String::from_utf8_lossy(kept.bytes).into_owned();
+            let pieces =
+                behind.pieces.iter().map(|(seq, kept)| (*seq, kept.number, kept.pid, text(kept)));
+            (pieces.collect::<Vec<_>>(), behind.lost, behind.end)
+        };
         outputs.push(ID, (PID, OUT), b"one\ntw", at(0));
-        outputs.push(other, (Pid(6), OUT), b"between\n", at(50));
-        outputs.push(ID, (PID, OUT), b"o\ncut", at(100));
-        outputs.push(ID, (PID, OUT), b" off", at(201));
+        outputs.push(ID, (PID, OUT), b"o\n", at(50));
+        assert_eq!(outputs.present(ID), Some(PID));
         outputs.end_run(ID);
-        outputs.push(ID, (Pid(7), OUT), b"new\n\nopen", at(202));
-        let (lines, lost) = outputs.lines(ID);
-        let lines: Vec<_> = lines
-            .iter()
-            .map(|l| (l.number, l.at, String::from_utf8_lossy(&l.bytes), l.open))
-            .collect();
-        assert_eq!(
-            lines,
-            [
-                (1, at(0), "one".into(), false),
-                (1, at(0), "two".into(), false),
-                (1, at(0), "cut off".into(), false),
-                (5, at(202), "new".into(), false),
-                (5, at(202), "".into(), false),
-                (5, at(202), "open".into(), true),
-            ]
-        );
-        assert_eq!((lost, outputs.last()), (0, 5));
-        assert_eq!(outputs.lines(other).0[0].number, 2);
-        outputs.push(ID, (PID, OUT), &vec![b'x'; limits::OUTPUT_RING], at(203));
-        assert!(outputs.lines(ID).1 > 0);
+        assert_eq!(outputs.present(ID), None);
+        outputs.push(ID, (Pid(7), OUT), b"new", at(202));
+        let new = (3, 3, Pid(7), "new".to_owned());
+        let all = vec![(1, 2, PID, "one\ntwo\n".to_owned()), new.clone()];
+        assert_eq!(told(&outputs, 0), (all, 0, 11));
+        assert_eq!(told(&outputs, 4), (vec![(1, 2, PID, "two\n".to_owned()), new], 0, 11));
+        assert_eq!(told(&outputs, 11), (vec![], 0, 11));
+        outputs.push(ID, (Pid(7), OUT), &vec![b'x'; limits::OUTPUT_RING], at(203));
+        let (_, lost, end) = told(&outputs, 4);
+        assert_eq!(end, 11 + u64::try_from(limits::OUTPUT_RING).expect("small"));
+        assert!(lost > 7);
     }
 
     #[test]

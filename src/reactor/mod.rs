@@ -12,6 +12,7 @@ pub mod files;
 mod killings;
 mod nested;
 pub mod perform;
+mod readings;
 mod resting;
 pub mod sampler;
 mod served;

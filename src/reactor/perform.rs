@@ -4,6 +4,7 @@
 use log::{error, warn};
 
 use super::children::Adopted;
+use super::readings::Told as Read;
 use super::served::Told;
 use super::strays;
 use super::turn::{Farewell, Reactor};
@@ -74,6 +75,9 @@ impl<M: Machine> Reactor<M> {
                 | Effect::ReadFile { .. }
                 | Effect::CloseFile(_)
                 | Effect::Tend { .. }
+                | Effect::BeginReading { .. }
+                | Effect::ReadOn { .. }
+                | Effect::EndReading(_)
                 | Effect::Search
                 | Effect::ReadConfig
                 | Effect::Print(_)
@@ -117,6 +121,17 @@ impl<M: Machine> Reactor<M> {
                 }
             }
             Effect::CloseFile(conn) => self.served.close(conn),
+            Effect::BeginReading { conn, asking } => {
+                if let Some(told) = self.readings.begin(conn, *asking, &mut self.children.store) {
+                    self.tell_of_reading(told, now);
+                }
+            }
+            Effect::ReadOn { conn, fresh } => {
+                if let Some(told) = self.readings.read_on(conn, fresh, &mut self.children.store) {
+                    self.tell_of_reading(told, now);
+                }
+            }
+            Effect::EndReading(conn) => self.readings.end(conn),
             Effect::Search => {
                 self.ends = true;
                 self.look_for_strays(now);
@@ -195,6 +210,13 @@ impl<M: Machine> Reactor<M> {
         match told {
             Told::Opened(conn, opened) => self.machine.file_opened(conn, opened, now),
             Told::Read(conn, read) => self.machine.file_read(conn, read, now),
+        }
+    }
+
+    pub(super) fn tell_of_reading(&mut self, told: Read, now: Now) {
+        match told {
+            Read::Begun(conn, begun) => self.machine.reading_begun(conn, begun, now),
+            Read::On(conn, portion) => self.machine.read_on(conn, portion, now),
         }
     }
 

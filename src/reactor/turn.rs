@@ -18,6 +18,7 @@ use super::dial::{self, Dials, Name, Resolved};
 use super::feed::Feed;
 use super::files::{self, Disk, Files};
 pub use super::nested::Share;
+use super::readings::Readings;
 use super::sampler::Sampler;
 use super::served::Served;
 use super::sockets::{Accept, Listener, Sockets};
@@ -81,8 +82,10 @@ pub struct Reactor<M: Machine> {
     pub(super) names: Worker<Name, Resolved>,
     /// Hashes passwords.
     pub(super) hasher: Worker<(u64, Task), (u64, Outcome)>,
-    /// Reads files for clients.
+    /// Reads files for clients,
     pub(super) served: Served,
+    /// and what was written.
+    pub(super) readings: Readings,
     /// What other threads want done.
     pub(super) calls: Calls<M>,
     pub(super) world: Box<dyn World>,
@@ -187,6 +190,7 @@ impl<M: Machine> Reactor<M> {
             names: Worker::new(Arc::clone(&waker), dial::resolve),
             hasher: Worker::modest(Arc::clone(&waker), hash),
             served: Served::new(Arc::clone(&waker)),
+            readings: Readings::new(Arc::clone(&waker)),
             calls: Calls::new(waker),
             world: parts.world,
             effects: VecDeque::new(),
@@ -397,6 +401,9 @@ impl<M: Machine> Reactor<M> {
         self.children.store.take_packed(now);
         for told in self.served.take_done() {
             self.tell_of_file(told, now);
+        }
+        for told in self.readings.take_done() {
+            self.tell_of_reading(told, now);
         }
         for (ticket, outcome) in self.hasher.take_done() {
             self.machine.hashed(ticket, outcome, now);

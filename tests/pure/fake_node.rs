@@ -17,6 +17,7 @@ use gaffer::base::process::{ExitStatus, Signal};
 use gaffer::front::access::Access;
 use gaffer::front::passwords::{self, Outcome};
 use gaffer::front::peer::Peer;
+use gaffer::logs::reading::memory::Memory;
 use gaffer::logs::view::Taken;
 use gaffer::node::console::Console;
 use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
@@ -27,6 +28,7 @@ use gaffer::node::machine::{
 };
 use gaffer::node::plugins::file::{Unopened, Unread, Wanted, What};
 use gaffer::node::plugins::{Plugin, Site};
+use gaffer::node::reading::{Asking, Begun, Portion, Reading};
 use gaffer::node::webhooks::Hooking;
 use gaffer::supervisor::effect::{Ask, Start, Whom};
 use gaffer::supervisor::facts::Exit;
@@ -84,6 +86,8 @@ pub(crate) struct FakeNode {
     /// The disk takes its time: what is asked of it is told when it is told to go on.
     pub(crate) disk_waits: bool,
     from_disk: VecDeque<Fact>,
+    /// What is read of what was written, for whom.
+    readings: BTreeMap<ConnId, Reading>,
     /// Its plugins from then on.
     pub(crate) plugins: Vec<Plugin>,
 }
@@ -106,6 +110,8 @@ enum Fact {
     Opened(ConnId, Result<What, Unopened>),
     Read(ConnId, Result<Vec<u8>, Unread>),
     Tended(ConnId, Tended),
+    Begun(ConnId, Begun),
+    ReadOn(ConnId, Portion),
 }
 
 /// What a store says that has a little of two jobs.
@@ -294,6 +300,7 @@ impl FakeNode {
             open_files: BTreeMap::new(),
             disk_waits: false,
             from_disk: VecDeque::new(),
+            readings: BTreeMap::new(),
             plugins,
         };
         node.gaffer.begin(legacy, files, now);
@@ -474,6 +481,9 @@ impl FakeNode {
             }
             Fact::Opened(conn, opened) => self.gaffer.file_opened(conn, opened, now),
             Fact::Read(conn, read) => self.gaffer.file_read(conn, read, now),
+            Fact::Begun(conn, _) | Fact::ReadOn(conn, _) if !self.readings.contains_key(&conn) => {}
+            Fact::Begun(conn, begun) => self.gaffer.reading_begun(conn, begun, now),
+            Fact::ReadOn(conn, portion) => self.gaffer.read_on(conn, portion, now),
         }
     }
 
@@ -576,6 +586,22 @@ impl FakeNode {
             Effect::ReadFile { conn, at, length } => self.read_file(conn, at, length),
             Effect::CloseFile(conn) => {
                 self.open_files.remove(&conn);
+            }
+            Effect::BeginReading { conn, asking } => {
+                let Asking { wish, form, rings } = *asking;
+                let view = rings.with(Vec::new(), |_, _| None, wish.follow);
+                let reading = Reading::begin(wish, form, view, &mut Memory::default());
+                self.facts.push_back(Fact::Begun(conn, reading.begun()));
+                self.readings.insert(conn, reading);
+            }
+            Effect::ReadOn { conn, fresh } => {
+                let view = fresh.map(|rings| rings.with(Vec::new(), |_, _| None, true));
+                let reading = self.readings.get_mut(&conn).expect("it has begun");
+                let portion = reading.read_on(view, &mut Memory::default());
+                self.facts.push_back(Fact::ReadOn(conn, portion));
+            }
+            Effect::EndReading(conn) => {
+                self.readings.remove(&conn);
             }
             Effect::StopSampling => self.asked.push("stop sampling".into()),
             Effect::Exit(code) => self.asked.push(format!("exit {code}")),

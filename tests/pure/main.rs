@@ -22,6 +22,7 @@ mod json_schema;
 mod keyholders;
 mod listeners;
 mod live_properties;
+mod logs;
 mod lookup_caps;
 mod lookup_node;
 mod lookup_properties;

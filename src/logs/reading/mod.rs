@@ -12,13 +12,13 @@
 pub mod cursor;
 pub mod filter;
 pub mod form;
-#[cfg(test)]
-mod history;
 pub mod memory;
 pub mod pattern;
 pub mod query;
 pub mod source;
 pub mod tail;
+#[cfg(test)]
+mod testing;
 pub mod track;
 
 use super::index::Writer;

@@ -14,11 +14,14 @@ use crate::base::limits;
 use crate::logs::index::Decoder;
 use crate::logs::view::Book;
 
+/// A stream of an instance, whatever that is called.
+pub type StreamId = (u64, u16);
+
 /// A stream that is in memory, as far as no book has it.
 #[derive(Clone, Debug)]
 pub struct Stream {
     /// Comes back with every later part of the same stream.
-    pub number: u64,
+    pub number: StreamId,
     /// What came of it since the last time, in its order.
     pub parts: Vec<Kept>,
     /// Whether that begins a line.
@@ -62,7 +65,7 @@ pub struct Query {
 struct Named {
     source: Source,
     /// The stream, where it is one in memory.
-    number: Option<u64>,
+    number: Option<StreamId>,
     head: Option<Head>,
     /// The line whose parts come is one too many.
     left_out: bool,
@@ -263,7 +266,7 @@ fn merging(sources: usize) -> Phase {
 }
 
 impl Named {
-    fn new(source: Source, number: Option<u64>) -> Self {
+    fn new(source: Source, number: Option<StreamId>) -> Self {
         Self { source, number, head: None, left_out: false }
     }
 

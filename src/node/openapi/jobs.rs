@@ -1,8 +1,9 @@
 //! Documentation of the routes about jobs.
 
 use super::doc::{
-    answer, doc, param, refusal, Answer, Body, Doc, Param, Shape, BYTES, JSON, LINES,
+    answer, doc, param, refusal, Answer, Body, Doc, Param, Shape, BYTES, EVENTS, JSON, LINES,
 };
+use super::feeds::HEARTBEAT;
 use crate::base::limits;
 use crate::wire::http::Method;
 
@@ -133,7 +134,7 @@ pub(super) const DOCS: &[Doc] = &[
     doc(Method::Get, "/deaths", "listAllDeaths", "the same of all jobs, each with the `name` of its job; newest last")
         .more("Those of jobs that were there before a restart of gafferd and are not loaded again are among them.")
         .query(&[
-            param("since", TIMES, "Those of this time or later, in seconds since 1970."),
+            param("since", Shape::Text, "Those of this time or later: seconds since 1970, `2026-11-28T21:50:22Z`, or `10m` ago."),
             param("job", Shape::Text, "Those of this job, `S.L`, or of this session, `S`."),
             param("limit", Shape::Whole(1, limits::DEATHS_TOLD as u64), "The last of them, so many; 100 if nothing is said."),
         ])
@@ -166,9 +167,11 @@ pub(super) const DOCS: &[Doc] = &[
     .answers(&[answer(202, "It is begun.", DONE), NO_JOB, refusal(409, "The job is stopped, or what is waited for will never be."), ENDS, LATE]),
     doc(Method::Get, "/logs/:session/:job", "showLogs", "the lines that are kept of a job's output")
         .query(LOGS)
+        .fields(LOGS_FIELDS)
         .answers(LOGGED),
     doc(Method::Get, "/logs/:session/:job/#instance", "showLogsOfInstance", "the lines that are kept of one instance's output")
         .query(LOGS)
+        .fields(LOGS_FIELDS)
         .answers(LOGGED),
     doc(Method::Get, "/logs", "takenByLogs", "what the output of each job takes on the disk, and what all may take")
         .answers(&[answer(200, "What each takes.", &[(JSON, Shape::Is("Logs"))])]),
@@ -180,13 +183,25 @@ pub(super) const DOCS: &[Doc] = &[
         .answers(&[answer(200, "They are opened at the next line.", DONE)]),
 ];
 
-/// As far as times go, and no second further.
-const TIMES: Shape = Shape::Number(0.0, 9_223_372_036_854_774_784.0);
-
 const LOGS: &[Param] = &[
     param("tail", Shape::Whole(0, u64::MAX), "The last lines, so many."),
-    param("since", TIMES, "Lines of this time or later, in seconds since 1970."),
-    param("until", TIMES, "Lines from before this time, in seconds since 1970."),
+    param(
+        "since",
+        Shape::Text,
+        "Lines of this time or later: seconds since 1970, `2026-11-28T21:50:22Z`, or `10m` ago.",
+    ),
+    param("until", Shape::Text, "Lines from before this time, said so, too."),
+    param(
+        "after",
+        Shape::Whole(0, u64::MAX),
+        "What came after this number, as `Gaffer-Seq` and `seq` tell it.",
+    ),
+    param("grep", Shape::Text, "Lines in which this regular expression is found."),
+    param(
+        "follow",
+        Shape::Word(&["0", "1", "false", "true", ""]),
+        "Whether it goes on with what is written.",
+    ),
     param(
         "stream",
         Shape::Text,
@@ -197,15 +212,40 @@ const LOGS: &[Param] = &[
         Shape::Word(&["text", "json"]),
         "`json`: each line as an object with its number, time, instance and stream.",
     ),
+    param(
+        "feed",
+        Shape::Word(&["normal", "eventsource"]),
+        "`eventsource`: each such object as a server-sent event.",
+    ),
+    HEARTBEAT,
+];
+
+const LOGS_FIELDS: &[Param] = &[
+    param(
+        "Accept",
+        Shape::Text,
+        "`application/x-ndjson` or `text/event-stream` where neither `form` nor `feed` is said.",
+    ),
+    param(
+        "Last-Event-ID",
+        Shape::Text,
+        "As `after`, which goes before it: a browser says it when it comes back.",
+    ),
 ];
 
 const LOGGED: &[Answer] = &[
     answer(
         200,
         "The lines, in the order of their arrival.",
-        &[("text/plain", Shape::Text), (LINES, Shape::Is("LogLine"))],
+        &[
+            ("text/plain", Shape::Text),
+            (LINES, Shape::Is("LogLine")),
+            (EVENTS, Shape::Is("ServerSent")),
+        ],
     )
+    .not_kept()
     .with(&["Gaffer-Seq", "Gaffer-Lost"]),
+    refusal(503, "Too many read logs, or too many clients are here.").with(&["Retry-After"]),
     refusal(404, "There is no such job, or no such instance of it."),
 ];
 

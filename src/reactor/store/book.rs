@@ -171,7 +171,7 @@ impl Book {
             let (length, index) = (size, self.pages.written());
             segments.push(Segment { number, inode, length, index, oldest, newest, last });
         }
-        view::Book { place: self.place.clone(), segments, tail: self.pages.tail() }
+        view::Book { place: self.place.clone(), segments }
     }
 
     pub(super) fn is_open(&self) -> bool {

@@ -322,15 +322,35 @@ impl Store {
                 instance.is_none_or(|wanted| !book.managed || named() == Some(wanted));
             book.jobs.contains(job) && instance_fits
         };
-        let books = self.by_path.values().filter_map(|id| self.books.get(*id));
-        books.filter(of).map(Book::view).collect()
+        let ids: Vec<BookId> = self.by_path.values().copied().collect();
+        let mut found = Vec::new();
+        for id in ids {
+            if self.books.get(id).as_ref().is_some_and(&of) {
+                self.write_down(id);
+                found.extend(self.books.get(id).map(Book::view));
+            }
+        }
+        found
     }
 
-    /// The number of what was written last of a stream to its book; `None` where it has none.
+    /// Writes the index of a book down.
+    fn write_down(&mut self, id: BookId) {
+        let Some(book) = self.books.get_mut(id) else { return };
+        book.flush();
+        let grown = book.take_grown();
+        if book.managed {
+            self.bytes += grown;
+            *self.bytes_of.entry(book.job.clone()).or_default() += grown;
+        }
+    }
+
+    /// The number of what was written last of a stream to its book, and is in the index of that; `None` where it
+    /// has none.
     pub fn written(&self, id: InstanceId, stream: StreamNo) -> Option<u64> {
         let outlet = self.outlets.get(&(id, stream))?;
         let book = self.books.get(outlet.book()?.0)?;
-        Some(if book.trouble.is_some() { book.active.last } else { outlet.last })
+        let written = if book.trouble.is_some() { book.active.last } else { outlet.last };
+        Some(written.min(book.pages.covered().unwrap_or(u64::MAX)))
     }
 
     /// What is to be told since the last call.
@@ -364,23 +384,12 @@ impl Store {
     pub fn flush(&mut self, now: Now) {
         self.flush_at = None;
         for id in std::mem::take(&mut self.dirty) {
-            let Some(book) = self.books.get_mut(id) else { continue };
-            book.flush();
-            if book.pages.is_dirty() {
+            self.write_down(id);
+            if self.books.get(id).is_some_and(|book| book.pages.is_dirty()) {
                 // The disk takes nothing.
                 self.dirty.insert(id);
                 self.flush_at.get_or_insert(now.mono + limits::OUTPUT_LOG_RETRY);
             }
-            self.settle_bytes(id);
-        }
-    }
-
-    fn settle_bytes(&mut self, id: BookId) {
-        let Some(book) = self.books.get_mut(id) else { return };
-        let grown = book.take_grown();
-        if book.managed {
-            self.bytes += grown;
-            *self.bytes_of.entry(book.job.clone()).or_default() += grown;
         }
     }
 

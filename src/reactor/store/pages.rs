@@ -32,6 +32,8 @@ pub(super) struct Pages {
     /// Bytes in the file.
     written: u64,
     last: Option<(u32, u64, u64)>,
+    /// The number of the last that is in the file, or in one before.
+    in_file: u64,
 }
 
 /// Bytes that are put together to a piece at most,
@@ -49,7 +51,7 @@ impl Pages {
 
     /// A segment begins.
     pub(super) fn begin(&mut self) {
-        *self = Self { form: self.form, last: self.last, ..Self::default() };
+        *self = Self { form: self.form, last: self.last, in_file: self.in_file, ..Self::default() };
     }
 
     /// Adds a part of the data, whose writer is this.
@@ -129,6 +131,7 @@ impl Pages {
         self.written += u64::try_from(self.pending.len()).unwrap_or(0);
         self.pending.clear();
         self.covers = 0;
+        self.in_file = self.last.map_or(0, |(_, seq, _)| seq);
         self.saved.clone_from(&self.encoder);
         Ok(())
     }
@@ -148,13 +151,15 @@ impl Pages {
         self.covers = length;
     }
 
-    /// What is not in the file yet, as it would stand there.
-    pub(super) fn tail(&self) -> Vec<u8> {
-        let mut bytes = self.pending.clone();
-        if let (Some(encoder), Some(piece)) = (&self.encoder, &self.open) {
-            encoder.clone().piece(piece, &mut bytes);
-        }
-        bytes
+    /// How many bytes wait.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// The number up to which all is in the file, where that is not so of everything.
+    pub(super) fn covered(&self) -> Option<u64> {
+        self.is_dirty().then_some(self.in_file)
     }
 
     /// Bytes in the file.

@@ -13,11 +13,13 @@ use gaffer::base::order::{Account, Identity, SpawnOrder, Unfit};
 use gaffer::base::random::Random;
 use gaffer::front::access::Access;
 use gaffer::front::sockjs::Options;
+use gaffer::logs::reading::memory::Memory;
 use gaffer::node::console::{Console, Verbosity};
 use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::journal::Journal;
 use gaffer::node::keys::door::Keeping;
 use gaffer::node::machine::{Configuration, Effect, Machine, StateFile, Tended, Usage, Write};
+use gaffer::node::reading::{Asking, Reading};
 use gaffer::node::state::{running_from_value, StoredJob};
 use gaffer::supervisor::facts::Stray;
 use gaffer::supervisor::job::Origin;
@@ -39,6 +41,8 @@ pub(crate) struct World {
     pub(crate) disk: Disk,
     /// A plugin's, and what was asked of it.
     pub(super) site: SlowSite,
+    /// What is read of what was written, for whom.
+    readings: BTreeMap<ConnId, Reading>,
     pub(crate) clients: Vec<Client>,
     /// Whether there are clients that stay.
     pub(crate) lively: bool,
@@ -176,6 +180,7 @@ impl World {
             kernel: FakeKernel::new(seed ^ 0x5EED),
             disk: Disk::default(),
             site: SlowSite::default(),
+            readings: BTreeMap::new(),
             clients: Vec::new(),
             lively: false,
             live: Vec::new(),
@@ -379,6 +384,24 @@ impl World {
                 return self.ask_site(conn, SiteAsk::Read(length));
             }
             Effect::CloseFile(conn) => return self.close_of_site(conn),
+            Effect::BeginReading { conn, asking } => {
+                let Asking { wish, form, rings } = *asking;
+                let view = rings.with(Vec::new(), |_, _| None, wish.follow);
+                let reading = Reading::begin(wish, form, view, &mut Memory::default());
+                let begun = reading.begun();
+                self.readings.insert(conn, reading);
+                return self.node.reading_begun(conn, begun, self.now);
+            }
+            Effect::ReadOn { conn, fresh } => {
+                let view = fresh.map(|rings| rings.with(Vec::new(), |_, _| None, true));
+                let reading = self.readings.get_mut(&conn).expect("it has begun");
+                let portion = reading.read_on(view, &mut Memory::default());
+                return self.node.read_on(conn, portion, self.now);
+            }
+            Effect::EndReading(conn) => {
+                self.readings.remove(&conn);
+                return;
+            }
             Effect::Hash { .. } => panic!("it has no users"),
             Effect::Print(_)
             | Effect::ReopenLog
@@ -468,6 +491,7 @@ impl World {
         self.heard.clear();
         self.dirty.clear();
         self.site = SlowSite::default();
+        self.readings.clear();
         self.kernel.daemon_dies();
         self.note("killed");
         self.disk.full = false;

@@ -266,7 +266,8 @@ fn laid_out(wrote: &[Wrote], layout: &Layout) -> (Case, View, Vec<Known>) {
     for (known, one) in all.iter().zip(wrote) {
         let Writer { instance, stream, .. } = known.writer;
         if layout.memory && stream == 2 {
-            let begun = Stream { number: instance.into(), parts: vec![], begins: true, lost: 0 };
+            let begun =
+                Stream { number: (instance.into(), stream), parts: vec![], begins: true, lost: 0 };
             let parts = &mut streams.entry((instance, stream)).or_insert(begun).parts;
             let Known { seq, at, ref writer, ref bytes, .. } = *known;
             parts.push(Kept { writer: writer.clone(), seq, last: seq, at, bytes: bytes.clone() });
@@ -541,7 +542,7 @@ proptest! {
         let expected = lines(&all, &later.live);
         for stream in &mut later.streams {
             let seen = early.iter().filter(|known| {
-                u64::from(known.writer.instance) == stream.number && known.writer.stream == 2
+                u64::from(known.writer.instance) == stream.number.0 && known.writer.stream == 2
             });
             stream.begins = true;
             for known in seen {
@@ -682,6 +683,15 @@ fn a_portion_is_bounded_whatever_is_looked_for() {
 fn what_is_before_all_that_is_there_is_known() {
     let (case, mut view) = book_of(&[b"a\n"]);
     assert_eq!(view.before(&mut case.clone()), 0);
-    view.streams.push(Stream { number: 1, parts: vec![], begins: true, lost: 7 });
+    view.streams.push(Stream { number: (1, 1), parts: vec![], begins: true, lost: 7 });
     assert_eq!(view.before(&mut case.clone()), 7);
+}
+
+#[test]
+fn an_index_is_read_piece_by_piece() {
+    let pieces = vec![&b"\n"[..]; 2 * limits::PAST_INDEX / 5];
+    let (mut case, view) = book_of(&pieces);
+    assert!(usize::try_from(view.books[0].segments[0].index).expect("few") > limits::PAST_INDEX);
+    let mut query = Query::new(wish_for(None), view);
+    assert_eq!(told(&mut query, &mut case).len(), pieces.len());
 }
