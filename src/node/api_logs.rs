@@ -75,7 +75,8 @@ pub fn logs(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     let filter = Filter { of, stream, since, until, after, grep };
     let is_known = is_known(ctx, &job, instance);
     let wish = Wish { filter, tail, follow };
-    Ok(Answer::Logs(LogsWish { job, instance, wish, form, heartbeat, is_known }))
+    let wish = LogsWish { job, instance, wish, form, heartbeat, is_known };
+    Ok(Answer::Logs(Box::new(wish)))
 }
 
 /// Where a browser was when its connection broke.

@@ -99,7 +99,7 @@ impl Gaffer {
                     self.give(id, kept, now);
                 }
                 Answer::Logs(wish) => {
-                    if self.begin_logs(id, wish, caller, now) {
+                    if self.begin_logs(id, *wish, caller, now) {
                         break;
                     }
                 }

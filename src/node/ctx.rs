@@ -100,7 +100,7 @@ pub enum Answer {
     /// What is kept of a stream from this position on.
     Kept(Channel, u64),
     /// The lines that are kept of a job.
-    Logs(LogsWish),
+    Logs(Box<LogsWish>),
     /// What this comes to, done with what is kept of output.
     Tend(Tend),
     /// This file.

@@ -320,22 +320,33 @@ fn a_readers_queue_holds_so_much_and_no_more() {
 }
 
 #[test]
-fn lines_are_told_up_to_the_cap_and_the_oldest_are_left_out() {
-    let line = vec![b'x'; limits::OUTPUT_RING / 2 - 1];
-    let whole = limits::LOGS_ANSWER / (line.len() + 1);
-    let mut node = node(&format!(r#"s.web {{"cmd": "noisy", "numprocesses": {}}}"#, whole + 1));
-    for os_pid in (1001..).take(whole) {
-        node.output(OsPid(os_pid), StreamNo::STDOUT, &[&line[..], b"\n"].concat());
-    }
-    for (more, lost) in [(&b""[..], 0), (b"\n", line.len() + 1)] {
+fn output_is_told_again_up_to_the_cap_and_the_oldest_is_left_out() {
+    let line = vec![b'x'; limits::OUTPUT_RING / 2];
+    let whole = limits::LOGS_ANSWER / line.len();
+    for (more, lost) in [(&b""[..], 0), (b"\n", line.len())] {
+        let mut node = node(&format!(r#"s.web {{"cmd": "noisy", "numprocesses": {}}}"#, whole + 1));
+        for os_pid in (1001..).take(whole) {
+            node.output(OsPid(os_pid), StreamNo::STDOUT, &line);
+        }
         let last = OsPid(1001 + i32::try_from(whole).expect("few"));
         node.output(last, StreamNo::STDOUT, more);
-        let conn = node.connect_tcp();
-        send(&mut node, conn, "GET /logs/s/web", "");
-        let text = String::from_utf8(node.take_answer(conn)).expect("text");
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-        assert!(head.contains(&format!("Gaffer-Lost: {lost}\r\n")), "{head}");
-        assert_eq!(body.len(), limits::LOGS_ANSWER - lost + more.len());
+        let conn = open(&mut node, "/channel/websocket");
+        let sub = json!({"event": "SUB", "data": {"topic": "LOGS:s.web", "since": 0}}).to_string();
+        let told: usize = say(&mut node, conn, &sub)
+            .into_iter()
+            .filter_map(|said| match said {
+                Said::Text(text) => serde_json::from_str::<Value>(&text).ok(),
+                Said::Binary(_) | Said::Ping(_) | Said::Pong(_) | Said::Close(..) => None,
+            })
+            .map(|message| match message["event"].as_str() {
+                Some("gaffer:lagged") => message["data"]["lost"].as_u64().map_or(0, |missing| {
+                    assert_eq!(usize::try_from(missing), Ok(lost));
+                    0
+                }),
+                _ => message["data"]["data"].as_str().map_or(0, str::len),
+            })
+            .sum();
+        assert_eq!(told, limits::LOGS_ANSWER - lost + more.len());
     }
 }
 

@@ -44,8 +44,9 @@ fn chunks(node: &mut FakeNode, conn: ConnId) -> String {
     let mut all = String::new();
     while let Some((size, behind)) = rest.split_once("\r\n") {
         let size = usize::from_str_radix(size, 16).expect("a size");
-        all.push_str(&behind[..size]);
-        rest = &behind[size + 2..];
+        let (chunk, behind) = behind.split_at(size);
+        all.push_str(chunk);
+        rest = behind.strip_prefix("\r\n").expect("the end of a chunk");
     }
     all
 }

@@ -73,7 +73,7 @@ struct Named {
 
 enum Phase {
     /// How many lines there are, source by source; and how many were found.
-    Counting { wanted: u64, at: usize, tail: Option<Tail>, found: u64 },
+    Counting { wanted: u64, at: usize, tail: Option<Box<Tail>>, found: u64 },
     /// Sources of which the next line is still to be found, and those of which it is.
     Merging { seeking: Vec<usize>, ready: BinaryHeap<Reverse<(u64, bool, usize)>> },
 }
@@ -206,12 +206,13 @@ impl Query {
             return true;
         };
         let source = &mut named.source;
-        let counting = tail.get_or_insert_with(|| Tail::new(source.view.segments.len()));
+        let segments = source.view.segments.len();
+        let counting = tail.get_or_insert_with(|| Box::new(Tail::new(segments)));
         match counting.go_on((source, *wanted), &self.ask, shelf, budget) {
             Counted::More => return false,
             Counted::From(start, count, within) => {
                 let (view, memory) = (source.view.clone(), source.memory.take());
-                *source = Source::new(view, memory, start, within);
+                *source = Source::new(view, memory, *start, within);
                 *found += count;
                 *tail = None;
                 *at += 1;

@@ -311,10 +311,11 @@ impl Source {
     fn passes_segment(&self, ask: &Ask) -> bool {
         let Some(segment) = self.view.segments.get(self.cursor.segment) else { return false };
         let is_last = self.cursor.segment + 1 >= self.view.segments.len();
-        self.cursor.is_fresh()
-            && !(is_last && ask.follow)
-            && !ask.filter.may_be_in(segment)
-            && !self.tracks.iter().any(Track::is_within)
+        let may_grow = is_last && ask.follow;
+        if may_grow || ask.filter.may_be_in(segment) {
+            return false;
+        }
+        self.cursor.is_fresh() && !self.tracks.iter().any(Track::is_within)
     }
 
     fn is_stopped(&self, found: &Found) -> bool {
@@ -414,7 +415,7 @@ impl Source {
                 (segment, offset) == place
                     && same
                     && !piece.note
-                    && (ask.filter.has(&piece) && !self.stop.is_some_and(|stop| place >= stop))
+                    && (ask.filter.has(&piece) && self.stop.is_none_or(|stop| place < stop))
                         == wanted
             };
             if !pieces.is_empty() && !fits() || length >= most {

@@ -26,7 +26,7 @@ pub enum Counted {
     /// It goes on.
     More,
     /// From here on there are so many; and whether a line may have begun before.
-    From(Cursor, u64, bool),
+    From(Box<Cursor>, u64, bool),
 }
 
 impl Tail {
@@ -72,7 +72,7 @@ impl Tail {
     fn done(&mut self, of: &Source) -> Counted {
         let start = self.start.take().unwrap_or_else(|| Cursor::at(of.view.segments.len()));
         let within = start.segment > 0 || !start.is_fresh();
-        Counted::From(start, self.found, within)
+        Counted::From(Box::new(start), self.found, within)
     }
 
     /// Finds where chunks of the segment before begin.

@@ -23,11 +23,13 @@ use crate::logs::view::{Book, Segment};
 /// Segments by the stem of their book and their number: index, data, and whether one can begin in the middle.
 #[derive(Clone, Debug, Default)]
 struct Case {
-    segments: BTreeMap<(String, u32), (Vec<u8>, Vec<u8>, bool)>,
+    segments: BTreeMap<(String, u32), Parts>,
 }
 
+type Parts = (Vec<u8>, Vec<u8>, bool);
+
 impl Case {
-    fn find(&self, place: &Place, segment: &Segment) -> Result<&(Vec<u8>, Vec<u8>, bool), Gone> {
+    fn find(&self, place: &Place, segment: &Segment) -> Result<&Parts, Gone> {
         self.segments.get(&(place.stem.clone(), segment.number)).ok_or(Gone)
     }
 }

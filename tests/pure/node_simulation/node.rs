@@ -19,7 +19,7 @@ use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::journal::Journal;
 use gaffer::node::keys::door::Keeping;
 use gaffer::node::machine::{Configuration, Effect, Machine, StateFile, Tended, Usage, Write};
-use gaffer::node::reading::{Asking, Reading};
+use gaffer::node::reading::{Asking, Reading, Rings};
 use gaffer::node::state::{running_from_value, StoredJob};
 use gaffer::supervisor::facts::Stray;
 use gaffer::supervisor::job::Origin;
@@ -384,20 +384,8 @@ impl World {
                 return self.ask_site(conn, SiteAsk::Read(length));
             }
             Effect::CloseFile(conn) => return self.close_of_site(conn),
-            Effect::BeginReading { conn, asking } => {
-                let Asking { wish, form, rings } = *asking;
-                let view = rings.with(Vec::new(), |_, _| None, wish.follow);
-                let reading = Reading::begin(wish, form, view, &mut Memory::default());
-                let begun = reading.begun();
-                self.readings.insert(conn, reading);
-                return self.node.reading_begun(conn, begun, self.now);
-            }
-            Effect::ReadOn { conn, fresh } => {
-                let view = fresh.map(|rings| rings.with(Vec::new(), |_, _| None, true));
-                let reading = self.readings.get_mut(&conn).expect("it has begun");
-                let portion = reading.read_on(view, &mut Memory::default());
-                return self.node.read_on(conn, portion, self.now);
-            }
+            Effect::BeginReading { conn, asking } => return self.begin_reading(conn, *asking),
+            Effect::ReadOn { conn, fresh } => return self.read_on(conn, fresh),
             Effect::EndReading(conn) => {
                 self.readings.remove(&conn);
                 return;
@@ -411,6 +399,22 @@ impl World {
         for fact in self.kernel.perform(&ask, self.now) {
             self.tell(fact);
         }
+    }
+
+    fn begin_reading(&mut self, conn: ConnId, asking: Asking) {
+        let Asking { wish, form, rings } = asking;
+        let view = rings.with(Vec::new(), |_, _| None, wish.follow);
+        let reading = Reading::begin(wish, form, view, &mut Memory::default());
+        let begun = reading.begun();
+        self.readings.insert(conn, reading);
+        self.node.reading_begun(conn, begun, self.now);
+    }
+
+    fn read_on(&mut self, conn: ConnId, fresh: Option<Box<Rings>>) {
+        let view = fresh.map(|rings| rings.with(Vec::new(), |_, _| None, true));
+        let reading = self.readings.get_mut(&conn).expect("it has begun");
+        let portion = reading.read_on(view, &mut Memory::default());
+        self.node.read_on(conn, portion, self.now);
     }
 
     /// Nothing of a job's former life runs when it is started. Those of a detached job are taken over,
