@@ -99,6 +99,11 @@ impl Client {
             let value = name.eq_ignore_ascii_case("content-length").then_some(value)?;
             value.trim().parse::<usize>().ok()
         };
+        if head.to_ascii_lowercase().contains("\r\ntransfer-encoding: chunked\r\n") {
+            self.ahead.drain(..head_end);
+            let body = self.chunks()?;
+            return Ok(Answer { status, body });
+        }
         let end = head_end + head.lines().find_map(length).unwrap_or(0);
         while self.ahead.len() < end {
             self.read_more()?;
@@ -106,6 +111,30 @@ impl Client {
         let body = self.ahead[head_end..end].to_vec();
         self.ahead.drain(..end);
         Ok(Answer { status, body })
+    }
+
+    /// Takes a body in chunks, up to its last one.
+    fn chunks(&mut self) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let line_end = loop {
+                match self.ahead.windows(2).position(|two| two == b"\r\n") {
+                    Some(at) => break at,
+                    None => self.read_more()?,
+                }
+            };
+            let size = String::from_utf8_lossy(&self.ahead[..line_end]).into_owned();
+            let size = usize::from_str_radix(&size, 16).expect("the size of a chunk");
+            let end = line_end + 2 + size + 2;
+            while self.ahead.len() < end {
+                self.read_more()?;
+            }
+            body.extend_from_slice(&self.ahead[line_end + 2..end - 2]);
+            self.ahead.drain(..end);
+            if size == 0 {
+                return Ok(body);
+            }
+        }
     }
 
     /// Reads until the peer closes.
