@@ -289,14 +289,17 @@ impl Gaffer {
 
     /// Whether somebody is told what an instance writes as soon as it is there.
     pub(super) fn follows(&self, id: InstanceId, stream: StreamNo) -> bool {
-        let run = self.supervisor.instance(id).and_then(|instance| instance.run.as_ref());
-        let Some(run) = run else { return true };
+        let Some(instance) = self.supervisor.instance(id) else { return true };
+        let Some(run) = &instance.run else { return true };
+        let job = self.supervisor.job(instance.job);
+        let read = || job.is_some_and(|job| self.readers.follow(&job.name, instance.number));
         let heard = stream == StreamNo::STDOUT && run.spec.hearer() != Hearer::Readers;
         heard
             || self.hub.follows_output(run.pid)
             || self.feeds.follows_output(run.pid)
             || self.console.tells_output()
             || self.listeners.hear_output()
+            || !self.readers.is_empty() && read()
     }
 
     fn tell_aligned(

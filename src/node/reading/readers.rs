@@ -66,6 +66,11 @@ pub enum Due {
 }
 
 impl Reader {
+    fn follows(&self, job: &JobName, instance: u32) -> bool {
+        let is_meant = || self.instance.is_none_or(|number| number == instance);
+        self.follow && self.job == *job && is_meant()
+    }
+
     /// One that begins.
     pub fn new((job, instance): (JobName, Option<u32>), form: Form, now: Now) -> Self {
         Self {
@@ -146,13 +151,15 @@ impl Readers {
     /// An instance of a job wrote, or ended.
     pub fn stir(&mut self, job: &JobName, instance: u32) {
         for (conn, reader) in &self.all {
-            let is_meant = reader.follow
-                && reader.job == *job
-                && reader.instance.is_none_or(|number| number == instance);
-            if is_meant {
+            if reader.follows(job, instance) {
                 self.stirred.insert(*conn);
             }
         }
+    }
+
+    /// Whether somebody follows this instance of a job.
+    pub fn follow(&self, job: &JobName, instance: u32) -> bool {
+        self.all.values().any(|reader| reader.follows(job, instance))
     }
 
     /// Those who wait, and for whom something was written.
