@@ -500,6 +500,8 @@ pub const LOG_FLUSH: Duration = Duration::from_secs(1);
 pub const LOG_OWN_RETRY: Duration = Duration::from_millis(100);
 /// Log files that are open at the same time.
 pub const LOG_FILES: usize = 1024;
+/// Streams of runs that are over of which it is known how far they were written.
+pub const LOG_ENDED: usize = 65_536;
 /// Files of a log that are kept at most, besides the one that is written to.
 pub const OUTPUT_LOG_KEEP: u32 = 10_000;
 /// The largest size that a job may give its logs, in bytes: more than any disk has.

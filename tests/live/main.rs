@@ -22,6 +22,7 @@ mod http;
 mod https;
 mod keys;
 mod listeners;
+mod logs_on_disk;
 mod lookup_client;
 mod lookupd;
 mod node;

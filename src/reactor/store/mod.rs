@@ -50,6 +50,9 @@ pub struct Store {
     by_path: BTreeMap<PathBuf, BookId>,
     runs: BTreeMap<InstanceId, Order>,
     outlets: BTreeMap<(InstanceId, StreamNo), Outlet>,
+    /// Of streams whose run is over, the book and the number of what was written last: while their instances are
+    /// there, so is the end of it in memory.
+    ended: BTreeMap<(InstanceId, StreamNo), (BookId, u64)>,
     way: Way,
     /// Books whose files are open, roughly from the one that was written longest ago.
     open: VecDeque<BookId>,
@@ -86,6 +89,7 @@ impl Store {
             by_path: BTreeMap::new(),
             runs: BTreeMap::new(),
             outlets: BTreeMap::new(),
+            ended: BTreeMap::new(),
             open: VecDeque::new(),
             dirty: BTreeSet::new(),
             flush_at: None,
@@ -135,6 +139,7 @@ impl Store {
             let Some(mut outlet) = self.outlets.remove(&key) else { continue };
             let rest = outlet.end(&mut self.way);
             let Some((book, writer)) = outlet.book() else { continue };
+            self.note_ended(key, (book, outlet.last));
             let Some(found) = self.books.get_mut(book) else { continue };
             if !rest.bytes.is_empty() {
                 found.write(writer, (rest.seq, rest.at), &rest.bytes, now);
@@ -144,6 +149,18 @@ impl Store {
                 found.close();
             }
             self.settle(book, now);
+        }
+    }
+
+    /// Notes how far a stream was written whose run is over. Nobody tells when its instance is gone, too: of very
+    /// many the older half is forgotten, which are most likely of those.
+    fn note_ended(&mut self, key: (InstanceId, StreamNo), ended: (BookId, u64)) {
+        self.ended.insert(key, ended);
+        if self.ended.len() > limits::LOG_ENDED {
+            let mut all: Vec<u64> = self.ended.values().map(|(_, last)| *last).collect();
+            all.sort_unstable();
+            let middle = all.get(all.len() / 2).copied().unwrap_or(0);
+            self.ended.retain(|_, (_, last)| *last > middle);
         }
     }
 
@@ -347,9 +364,13 @@ impl Store {
     /// The number of what was written last of a stream to its book, and is in the index of that; `None` where it
     /// has none.
     pub fn written(&self, id: InstanceId, stream: StreamNo) -> Option<u64> {
-        let outlet = self.outlets.get(&(id, stream))?;
-        let book = self.books.get(outlet.book()?.0)?;
-        let written = if book.trouble.is_some() { book.active.last } else { outlet.last };
+        let now = self
+            .outlets
+            .get(&(id, stream))
+            .map(|outlet| outlet.book().map(|(book, _)| (book, outlet.last)));
+        let (book, last) = now.unwrap_or_else(|| self.ended.get(&(id, stream)).copied())?;
+        let book = self.books.get(book)?;
+        let written = if book.trouble.is_some() { book.active.last } else { last };
         Some(written.min(book.pages.covered().unwrap_or(u64::MAX)))
     }
 

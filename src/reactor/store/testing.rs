@@ -499,3 +499,27 @@ fn an_index_that_cannot_be_written_costs_little_and_covers_everything_later() {
     assert_eq!(world.waiting(), 0);
     assert_eq!(world.content().len(), 7 * (limits::LOG_INDEX / 4) + 9);
 }
+
+#[test]
+fn how_far_a_stream_was_written_is_known_when_its_run_is_over() {
+    let mut world = World::new();
+    world.begin(key(1), 1, managed(0));
+    assert_eq!(world.store.written(key(1), OUT), None);
+    world.write(key(1), b"one\n");
+    world.write(key(1), b"two\n");
+    world.store.books("s.job", None);
+    assert_eq!(world.store.written(key(1), OUT), Some(2));
+    world.store.end(key(1), world.now);
+    assert_eq!(world.store.written(key(1), OUT), Some(2));
+    // The next run has said nothing yet.
+    world.begin(key(1), 1, managed(0));
+    assert_eq!(world.store.written(key(1), OUT), Some(2));
+    let book = world.store.by_path.values().next().copied().expect("one");
+    for number in 0..limits::LOG_ENDED {
+        let number = u32::try_from(number).expect("few") + 10;
+        world.store.note_ended((key(number), OUT), (book, u64::from(number)));
+    }
+    assert!(world.store.ended.len() <= limits::LOG_ENDED);
+    let last = u32::try_from(limits::LOG_ENDED).expect("few") + 9;
+    assert!(world.store.written(key(last), OUT).is_some());
+}
