@@ -68,6 +68,13 @@ fn every_line_is_kept_once_and_in_order_over_many_files() {
     node.does("POST", "/jobs/t", &job.to_string());
     ends(&node, "/jobs/t/count");
     let active = node.path("state/logs/t/count/1.out.log");
+    until("all that was put aside is compressed", || {
+        let entries = fs::read_dir(active.parent().expect("a folder")).expect("there");
+        let names = entries.map(|entry| entry.expect("one").file_name());
+        let plain =
+            |name: &str| name.rsplit('.').next().is_some_and(|end| end.parse::<u32>().is_ok());
+        !names.filter_map(|name| name.into_string().ok()).any(|name| plain(&name))
+    });
     let expected: Vec<u32> = (0..200_000).collect();
     assert!(numbers(&whole(&active)) == expected, "on the disk");
     let text = node.ask("GET", "/logs/t/count", "").text();

@@ -134,7 +134,7 @@ pub(super) const DOCS: &[Doc] = &[
     doc(Method::Get, "/deaths", "listAllDeaths", "the same of all jobs, each with the `name` of its job; newest last")
         .more("Those of jobs that were there before a restart of gafferd and are not loaded again are among them.")
         .query(&[
-            param("since", Shape::Text, "Those of this time or later: seconds since 1970, `2026-11-28T21:50:22Z`, or `10m` ago."),
+            param("since", WHEN, "Those of this time or later: seconds since 1970, `2026-11-28T21:50:22Z`, or `10m` ago."),
             param("job", Shape::Text, "Those of this job, `S.L`, or of this session, `S`."),
             param("limit", Shape::Whole(1, limits::DEATHS_TOLD as u64), "The last of them, so many; 100 if nothing is said."),
         ])
@@ -176,21 +176,26 @@ pub(super) const DOCS: &[Doc] = &[
     doc(Method::Get, "/logs", "takenByLogs", "what the output of each job takes on the disk, and what all may take")
         .answers(&[answer(200, "What each takes.", &[(JSON, Shape::Is("Logs"))])]),
     doc(Method::Delete, "/logs/:session/:job", "clearLogs", "remove what is kept of a job's output, whether or not the job is loaded; `cleared` bytes are free again")
-        .answers(&[answer(200, "It is gone.", TENDED)]),
+        .answers(&[answer(200, "It is gone.", TENDED), NO_JOB]),
     doc(Method::Post, "/logs/:session/:job/rotate", "rotateLogs", "put the log files of a job aside and begin new ones; `rotated` says how many")
-        .answers(&[answer(200, "They are put aside.", TENDED), refusal(503, "One of them cannot be; `detail` says why.")]),
+        .answers(&[answer(200, "They are put aside.", TENDED), NO_JOB, refusal(503, "One of them cannot be; `detail` says why.")]),
     doc(Method::Post, "/logs/reopen", "reopenLogs", "open all log files again, as after SIGUSR1, where they were moved away")
         .answers(&[answer(200, "They are opened at the next line.", DONE)]),
 ];
+
+/// A time as it may be said; the last days of months are left out, which not all of them have.
+const WHEN: Shape = Shape::Json(
+    r#"{"type": "string", "pattern": "^([0-9]{1,10}(\\.[0-9]{1,6})?|[0-9]{1,5}[smhd]|20[0-9][0-9]-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z)$", "examples": ["10m"]}"#,
+);
 
 const LOGS: &[Param] = &[
     param("tail", Shape::Whole(0, u64::MAX), "The last lines, so many."),
     param(
         "since",
-        Shape::Text,
+        WHEN,
         "Lines of this time or later: seconds since 1970, `2026-11-28T21:50:22Z`, or `10m` ago.",
     ),
-    param("until", Shape::Text, "Lines from before this time, said so, too."),
+    param("until", WHEN, "Lines from before this time, said so, too."),
     param(
         "after",
         Shape::Whole(0, u64::MAX),
