@@ -52,6 +52,15 @@ pub enum Target {
     Nowhere,
 }
 
+impl Target {
+    fn file(&self) -> Option<&str> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Managed | Self::Inherit | Self::Syslog | Self::Nowhere => None,
+        }
+    }
+}
+
 /// What may stand in braces in a path.
 const NAMES: [&str; 4] = ["session", "job", "instance", "stream"];
 
@@ -196,6 +205,11 @@ impl JobSpec {
 }
 
 impl Logs {
+    /// The files that are written to, as they are named.
+    pub fn files(&self) -> Vec<&str> {
+        [&self.stdout, &self.stderr].into_iter().filter_map(Target::file).collect()
+    }
+
     fn keeping(&self, to: &To) -> Keeping {
         let elsewhere = matches!(to, To::File(_));
         let (size, total, keep) = match elsewhere {
