@@ -153,18 +153,21 @@ impl<M: Machine> Reactor<M> {
                 let tended = self.tend(wish, now);
                 self.machine.tended(conn, tended, now);
             }
-            Effect::ReopenLog => {
-                if let Err(reason) = self.world.reopen_log() {
-                    error!("the log file is not opened again: {reason}");
-                }
-                self.children.store.reopen(now);
-            }
+            Effect::ReopenLog => self.reopen_logs(now),
             Effect::SetLogLevel(level) => self.world.set_log_level(level),
             Effect::Exit(code) => {
                 let until = now.mono + limits::FAREWELL;
                 self.farewell.get_or_insert(Farewell { code, until });
             }
         }
+    }
+
+    /// Opens our own log again, and those of jobs.
+    fn reopen_logs(&mut self, now: Now) {
+        if let Err(reason) = self.world.reopen_log() {
+            error!("the log file is not opened again: {reason}");
+        }
+        self.children.store.reopen(now);
     }
 
     fn ask_kernel(&mut self, ask: Ask, now: Now) {

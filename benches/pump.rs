@@ -1,0 +1,213 @@
+//! How fast the output of one process comes to the disk: numbered lines of 100 bytes, written as fast as they
+//! can be, into a file of the process's own, through `cat`, and through gafferd with files of 10 MB, without and
+//! with the time in front of each line. All ways take turns in one and the same run. Every line is looked for.
+//!
+//! `cargo bench --bench pump [MEGABYTES]`: 2000 for the real thing.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const LINE: usize = 100;
+const ROUNDS: usize = 3;
+
+/// What a way took: wall time, and processor time of whoever stands between the process and the disk.
+type Cost = (Duration, f64);
+
+/// One way of so many lines to a file in this folder.
+type Way = fn(usize, &Path) -> Cost;
+
+fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    if let Some(at) = words.iter().position(|word| word == "--write") {
+        return write(words[at + 1].parse().expect("a number of lines"));
+    }
+    let megabytes = words.iter().skip(1).find_map(|word| word.parse().ok()).unwrap_or(100);
+    let lines: usize = megabytes * 1_000_000 / LINE;
+    let folder = tempfile::tempdir().expect("a folder");
+    let ways: [(&str, Way); 4] = [
+        ("into a file", into_a_file),
+        ("through cat", through_cat),
+        ("through gafferd", |lines, folder| through_gafferd(lines, folder, false)),
+        ("with timestamps", |lines, folder| through_gafferd(lines, folder, true)),
+    ];
+    let mut costs = [const { Vec::new() }; 4];
+    for _ in 0..ROUNDS {
+        for ((_, way), costs) in ways.iter().zip(&mut costs) {
+            costs.push(way(lines, folder.path()));
+        }
+    }
+    let gigabytes = (lines * LINE) as f64 / 1e9;
+    println!("{lines} lines of {LINE} bytes, median of {ROUNDS} rounds; the limit is the first");
+    let median = |mut all: Vec<f64>| {
+        all.sort_by(f64::total_cmp);
+        all[all.len() / 2]
+    };
+    let mut limit = None;
+    for ((way, _), costs) in ways.iter().zip(costs) {
+        let speed = median(costs.iter().map(|(wall, _)| gigabytes / wall.as_secs_f64()).collect());
+        let cpu = median(costs.iter().map(|(_, cpu)| cpu / gigabytes).collect());
+        let ratio = speed / *limit.get_or_insert(speed);
+        println!(
+            "{way:16} {speed:5.2} GB/s, {ratio:4.2} of the limit, {cpu:5.2} s of processor a GB"
+        );
+    }
+}
+
+/// The process: lines in pieces as large as a pipe.
+fn write(lines: usize) {
+    let mut out = std::io::stdout().lock();
+    let mut piece = Vec::with_capacity(65_536);
+    for number in 0..lines {
+        piece.extend_from_slice(format!("{number:012} ").as_bytes());
+        piece.resize(piece.len() + LINE - 14, b'x');
+        piece.push(b'\n');
+        if piece.len() + LINE > 65_536 || number + 1 == lines {
+            out.write_all(&piece).expect("somebody reads");
+            piece.clear();
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a process to measure")]
+fn start(command: &mut Command) -> Child {
+    command.spawn().expect("it starts")
+}
+
+fn writer(lines: usize) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this"));
+    command.args(["--write", &lines.to_string()]);
+    command
+}
+
+fn into_a_file(lines: usize, folder: &Path) -> Cost {
+    let path = folder.join("file");
+    let begun = now();
+    let mut child = start(writer(lines).stdout(File::create(&path).expect("writable")));
+    child.wait().expect("ours");
+    let wall = begun.elapsed();
+    check(&[path], lines);
+    (wall, 0.0)
+}
+
+fn through_cat(lines: usize, folder: &Path) -> Cost {
+    let path = folder.join("cat");
+    let begun = now();
+    let mut first = start(writer(lines).stdout(Stdio::piped()));
+    let stdin = first.stdout.take().expect("a pipe");
+    let mut cat = Command::new("cat");
+    let mut second = start(cat.stdin(stdin).stdout(File::create(&path).expect("writable")));
+    first.wait().expect("ours");
+    until(|| state(second.id()) == Some('Z'));
+    let (wall, cpu) = (begun.elapsed(), processor(second.id()));
+    second.wait().expect("ours");
+    check(&[path], lines);
+    (wall, cpu)
+}
+
+fn through_gafferd(lines: usize, folder: &Path, stamps: bool) -> Cost {
+    let (state, socket) = (folder.join("state"), folder.join("socket"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gafferd"));
+    command.args(["--bind", "127.0.0.1:0", "--state-dir"]).arg(&state).arg("--socket").arg(&socket);
+    command.stderr(Stdio::null()).stdout(Stdio::null());
+    let config = folder.join("gafferd.ini");
+    fs::write(&config, "[gaffer]\nlog_store_size = 100GB\n").expect("writable");
+    let mut gafferd = start(command.arg("--config").arg(&config));
+    until(|| ask(&socket, "GET", "/ping", "").is_some());
+    let before = processor(gafferd.id());
+    let this = std::env::current_exe().expect("this");
+    let job = format!(
+        r#"{{"name": "pump", "cmd": "{}", "args": ["--write", "{lines}"], "restart": "never", "log_max_size": "10MB", "log_total": "100GB", "log_timestamps": {stamps}}}"#,
+        this.display()
+    );
+    let begun = now();
+    ask(&socket, "POST", "/jobs/b", &job).expect("it is loaded");
+    let folder = state.join("logs/b/pump");
+    until(|| {
+        let told = ask(&socket, "GET", "/jobs/b/pump", "").unwrap_or_default();
+        told.contains("\"state\": \"exited\"")
+    });
+    let (wall, cpu) = (begun.elapsed(), processor(gafferd.id()) - before);
+    gafferd.kill().expect("ours");
+    gafferd.wait().expect("ours");
+    let number = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        name.rsplit('.').next().and_then(|end| end.parse::<u32>().ok()).unwrap_or(u32::MAX)
+    };
+    let entries = fs::read_dir(&folder).expect("there").map(|entry| entry.expect("one").path());
+    let mut paths: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_none_or(|ext| ext != "index")).collect();
+    paths.sort_by_key(number);
+    check(&paths, lines);
+    fs::remove_dir_all(&state).expect("ours");
+    (wall, cpu)
+}
+
+/// Looks whether every line is there once and in order, and removes the files.
+fn check(paths: &[PathBuf], lines: usize) {
+    let mut next = 0;
+    for path in paths {
+        for line in BufReader::with_capacity(1 << 20, File::open(path).expect("there")).split(b'\n')
+        {
+            let line = line.expect("readable");
+            let end = line.len() - (LINE - 1);
+            let number = std::str::from_utf8(&line[end..end + 12]).expect("digits");
+            assert_eq!(number.parse(), Ok(next), "in {}", path.display());
+            next += 1;
+        }
+        fs::remove_file(path).expect("ours");
+    }
+    assert_eq!(next, lines, "all of them");
+}
+
+fn ask(socket: &Path, method: &str, path: &str, body: &str) -> Option<String> {
+    let mut stream = UnixStream::connect(socket).ok()?;
+    let head = "Host: b\r\nConnection: close\r\nContent-Type: application/json";
+    let length = body.len();
+    write!(stream, "{method} {path} HTTP/1.1\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}")
+        .ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.starts_with("HTTP/1.1 2").then_some(answer)
+}
+
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = text.rsplit_once(')')?;
+    Some(rest.split_whitespace().map(str::to_owned).collect())
+}
+
+fn state(pid: u32) -> Option<char> {
+    stat(pid)?.first()?.chars().next()
+}
+
+/// Processor time of a process in seconds, in ticks of a hundredth.
+fn processor(pid: u32) -> f64 {
+    let fields = stat(pid).expect("it is there");
+    let ticks = |at: usize| fields[at].parse::<f64>().expect("a number");
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+fn until(mut look: impl FnMut() -> bool) {
+    let begun = now();
+    while !look() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "waited in vain");
+        rest();
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "between two looks, which are work for who is measured"
+)]
+fn rest() {
+    std::thread::sleep(Duration::from_millis(5));
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark reads a clock")]
+fn now() -> Instant {
+    Instant::now()
+}
