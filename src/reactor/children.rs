@@ -311,7 +311,11 @@ impl Children {
             match pipe.file.read(&mut self.buffer[..room]) {
                 Ok(0) => break,
                 Ok(count) => {
+                    // For what would be a small piece there is the next turn.
                     *share = share.saturating_sub(count);
+                    if *share < limits::PIPE_SMALL {
+                        *share = 0;
+                    }
                     let bytes = &self.buffer[..count];
                     if let Some(number) = machine.output(id, stream, bytes, now) {
                         self.store.write((id, stream), number, bytes, now);
@@ -614,7 +618,8 @@ impl Stream {
 
     /// Notes that so much was read; whether that is often.
     fn note_read(&mut self, count: usize, now: Now) -> bool {
-        if count >= limits::PIPE_SMALL && self.input == Way::Closed && !self.widened {
+        // Its pages are rarely filled to the last byte.
+        if count >= limits::PIPE_SMALL / 2 && self.input == Way::Closed && !self.widened {
             self.widened = true;
             fds::widen_pipe(self.file.as_fd(), limits::PIPE_ROOM);
         }
