@@ -58,7 +58,6 @@ impl Backlog {
             }
         }
         self.cost += bytes.len();
-        self.trim();
     }
 
     /// Whether nothing waits, and nothing is lost.
@@ -97,8 +96,8 @@ impl Backlog {
         }
     }
 
-    /// Loses the oldest lines, until the rest fits; the end of a line that is longer than all that fits.
-    fn trim(&mut self) {
+    /// Loses the oldest lines until the rest fits, and of a line that is longer than all that fits all of it.
+    pub fn trim(&mut self) {
         while self.cost > limits::LOG_BACKLOG {
             let Some(first) = self.parts.front_mut() else { return };
             let whole = first.bytes.len();
@@ -189,6 +188,7 @@ mod tests {
         let lines = 10_000;
         for number in 0..lines {
             backlog.push(0, (number, number), format!("{number:06} is a line\n").as_bytes());
+            backlog.trim();
         }
         let lost = backlog.lost();
         assert!(backlog.waiting() <= limits::LOG_BACKLOG);
@@ -209,8 +209,10 @@ mod tests {
         let mut backlog = Backlog::default();
         backlog.push(0, (1, 0), &vec![b'x'; limits::LOG_BACKLOG + 1]);
         backlog.push(0, (2, 0), b"still it");
+        backlog.trim();
         assert_eq!(backlog.waiting(), 0);
         backlog.push(0, (3, 0), b"its end\nthe next\n");
+        backlog.trim();
         let lost = backlog.lost();
         assert_eq!(lost.lines, 1);
         assert_eq!(rest(&mut backlog), b"the next\n");
@@ -231,7 +233,7 @@ mod tests {
             for (number, (size, every)) in (1_u64..).zip(&sizes) {
                 let bytes: Vec<u8> =
                     (0..*size).map(|at| if at % every == 0 { b'\n' } else { b'a' }).collect();
-                backlog.push(0, (number, 0), &bytes);
+                backlog.push(0, (number, 0), &bytes); backlog.trim();
                 all.extend_from_slice(&bytes);
                 prop_assert!(backlog.waiting() <= limits::LOG_BACKLOG);
             }

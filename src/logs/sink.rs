@@ -19,8 +19,6 @@ pub struct Sink {
     pub keeping: Keeping,
     /// Whether the process waits where it cannot be written, instead of losing what it says.
     pub block: bool,
-    /// Who owns a file elsewhere besides us.
-    pub friend: Option<u32>,
 }
 
 /// Where output goes.

@@ -147,7 +147,11 @@ pub(super) fn check_user(
     if !hears_the_same && !needs.iter().all(|need| ctx.caller.may(need)) {
         return Err("listen: the key does not permit to see these events");
     }
-    let logs_the_same = known.is_some_and(|job| job.spec.logs.files() == spec.logs.files());
+    // The names of streams may stand in the paths.
+    let logs_the_same = known.is_some_and(|job| {
+        job.spec.logs.files() == spec.logs.files()
+            && job.spec.redirect_output == spec.redirect_output
+    });
     if ctx.door.keeping.root && !logs_the_same && !spec.logs.files().is_empty() {
         return Err(
             "stdout_log and stderr_log: gafferd is root, and only an administrator chooses files for it",

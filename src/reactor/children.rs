@@ -282,6 +282,12 @@ impl Children {
         due
     }
 
+    /// The streams of a child.
+    pub(super) fn streams_of(&self, id: InstanceId) -> Vec<StreamNo> {
+        let streams = self.by_id.get(&id).into_iter().flat_map(|child| child.streams.keys());
+        streams.copied().collect()
+    }
+
     fn stream(&mut self, id: InstanceId, stream: StreamNo) -> Option<&mut Stream> {
         self.by_id.get_mut(&id)?.streams.get_mut(&stream)
     }
@@ -300,7 +306,7 @@ impl Children {
         let pipe = child.streams.get_mut(&stream).filter(|pipe| pipe.output != Way::Closed);
         let Some(pipe) = pipe else { return Reading::Dry };
         while pipe.output == Way::Open {
-            let wanted = machine.wants_output(id, stream) && self.store.takes(id, stream);
+            let wanted = machine.wants_output(id, stream) && self.store.takes(id, stream, now);
             if !is_over && !wanted {
                 return Reading::Dry;
             }
@@ -341,6 +347,10 @@ impl Children {
         }
         if pipe.output == Way::Waits {
             pipe.rise(registry);
+            if pipe.rests {
+                // The poll does not take it: it is looked at now and then.
+                self.resting.add((id, stream), now);
+            }
             return Reading::Dry;
         }
         let Some(child) = self.by_id.get_mut(&id) else { return Reading::Dry };

@@ -7,6 +7,7 @@ use super::children::Adopted;
 use super::readings::Told as Read;
 use super::served::Told;
 use super::strays;
+use super::token::Source;
 use super::turn::{Farewell, Reactor};
 use crate::base::clock::Now;
 use crate::base::ids::OsPid;
@@ -187,6 +188,9 @@ impl<M: Machine> Reactor<M> {
             Ask::Log { id, logs } => {
                 self.children.store.end(id, now);
                 self.children.store.begin(id, *logs);
+                // Who waited for where it went does not any more.
+                let streams = self.children.streams_of(id);
+                self.again.extend(streams.into_iter().map(|stream| Source::Pipe(id, stream)));
             }
             Ask::Release(id) => {
                 self.children.release(id, shell.0, shell.1);

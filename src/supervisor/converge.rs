@@ -241,9 +241,8 @@ impl Supervisor {
         match (claimed, ordered) {
             (Some(running), _) => self.adopt(id, running.os_pid, running.start_time, now),
             (None, Ok(order)) => {
-                let friend = order.identity.as_ref().map(|identity| identity.uid);
                 let once = instance.is_once();
-                let logs = spec.log_order(&job.name, (instance.number, pid), once, friend);
+                let logs = spec.log_order(&job.name, (instance.number, pid), once);
                 let (order, logs) = (Box::new(order), Box::new(logs));
                 self.orders.insert(pid, Start { id, order, logs });
             }

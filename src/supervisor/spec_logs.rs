@@ -108,7 +108,8 @@ fn target(fields: &Fields<'_>, name: &'static str) -> Result<Target, SpecError> 
         let words = "an absolute path, managed, inherit, syslog or none";
         return Err(bad(words.into()));
     }
-    if text.ends_with('/') || text.len() > limits::OUTPUT_LOG_PATH {
+    let strays = |part: &str| part.is_empty() || part == "." || part == "..";
+    if text.split('/').skip(1).any(strays) || text.len() > limits::OUTPUT_LOG_PATH {
         return Err(bad(format!(
             "the path of a file of at most {} bytes",
             limits::OUTPUT_LOG_PATH
@@ -157,19 +158,13 @@ impl JobSpec {
     }
 
     /// Where the streams of a process go, which is this one of its job.
-    pub fn log_order(
-        &self,
-        name: &JobName,
-        (instance, pid): (u32, Pid),
-        once: bool,
-        friend: Option<u32>,
-    ) -> Order {
+    pub fn log_order(&self, name: &JobName, (instance, pid): (u32, Pid), once: bool) -> Order {
         let customs = (StreamNo::FIRST_CUSTOM.0..).zip(&self.custom_streams);
         // Where stdout is for the node it is no log.
         let own = (self.hearer() == Hearer::Readers).then_some(StreamNo::STDOUT);
         let streams = own.into_iter().chain([StreamNo::STDERR]);
         let streams = streams.chain(customs.map(|(number, _)| StreamNo(number)));
-        let sinks = streams.map(|stream| self.sink(stream, name, instance, friend)).collect();
+        let sinks = streams.map(|stream| self.sink(stream, name, instance)).collect();
         Order {
             session: name.session().into(),
             job: name.label().into(),
@@ -180,7 +175,7 @@ impl JobSpec {
         }
     }
 
-    fn sink(&self, stream: StreamNo, name: &JobName, instance: u32, friend: Option<u32>) -> Sink {
+    fn sink(&self, stream: StreamNo, name: &JobName, instance: u32) -> Sink {
         let label = match (stream, self.redirect_output.as_slice()) {
             // The two have one name in the answers, but not in the files.
             (StreamNo::STDERR, [_]) => "err",
@@ -200,7 +195,7 @@ impl JobSpec {
         };
         let keeping = self.logs.keeping(&to);
         let (form, block) = (self.logs.form, self.logs.block);
-        Sink { stream: stream.0, label: label.into(), to, form, keeping, block, friend }
+        Sink { stream: stream.0, label: label.into(), to, form, keeping, block }
     }
 }
 
@@ -212,23 +207,27 @@ impl Logs {
 
     fn keeping(&self, to: &To) -> Keeping {
         let elsewhere = matches!(to, To::File(_));
-        let (size, total, keep) = match elsewhere {
-            true => (limits::LOG_FILE_ELSEWHERE, None, Some(limits::LOG_KEEP_ELSEWHERE)),
-            // Less at a time than is kept, so that what is removed is a part of it.
-            false => {
-                let total = self.total.unwrap_or(limits::LOG_TOTAL);
-                (limits::LOG_FILE.min(total / 5).max(1), Some(total), None)
-            }
+        let said = self.max_size.map(|size| if size == 0 { 0 } else { size.max(LEAST_SIZE) });
+        // Who wants larger files wants more of them than one.
+        let usual = limits::LOG_TOTAL.max(said.unwrap_or(0).saturating_mul(PARTS));
+        let total = self.total.or((!elsewhere).then_some(usual)).filter(|total| *total > 0);
+        let size = if elsewhere { limits::LOG_FILE_ELSEWHERE } else { limits::LOG_FILE };
+        // Less at a time than is kept, so that what is removed is a part of it.
+        let most = total.map_or(u64::MAX, |total| (total / PARTS).max(LEAST_SIZE));
+        let max_size = match said.unwrap_or(size) {
+            0 if total.is_none() => 0,
+            0 => most,
+            size => size.min(most),
         };
-        Keeping {
-            max_size: self.max_size.unwrap_or(size),
-            // Who says how much is kept in all has no need of a number of files.
-            keep: self.keep.or(if self.total.is_some() { None } else { keep }),
-            total: self.total.or(total).filter(|total| *total > 0),
-            compress: self.compress,
-        }
+        let keep = (elsewhere && self.total.is_none()).then_some(limits::LOG_KEEP_ELSEWHERE);
+        Keeping { max_size, keep: self.keep.or(keep), total, compress: self.compress }
     }
 }
+
+/// The smallest file that is worth its name, in bytes,
+const LEAST_SIZE: u64 = 4096;
+/// and of how many at least consists what is kept.
+const PARTS: u64 = 5;
 
 fn expanded(path: &str, name: &JobName, instance: u32, label: &str) -> PathBuf {
     // None of these has a slash.
@@ -251,7 +250,7 @@ mod tests {
     fn order(config: Value) -> Order {
         let spec = read(config).expect("valid");
         let name = JobName::parse("s.web.x").expect("a name");
-        spec.log_order(&name, (2, Pid(7)), false, None)
+        spec.log_order(&name, (2, Pid(7)), false)
     }
 
     #[test]
@@ -285,6 +284,25 @@ mod tests {
     }
 
     #[test]
+    fn files_are_parts_of_what_is_kept() {
+        let keeping = |config| {
+            let keeping = order(config).sinks[0].keeping;
+            (keeping.max_size, keeping.total, keeping.keep)
+        };
+        let mb = 1 << 20;
+        assert_eq!(keeping(json!({"log_total": 0})), (limits::LOG_FILE, None, None));
+        assert_eq!(keeping(json!({"log_max_size": "50MB"})), (50 * mb, Some(250 * mb), None));
+        let little = json!({"log_max_size": "50MB", "log_total": "10MB"});
+        assert_eq!(keeping(little), (2 * mb, Some(10 * mb), None));
+        assert_eq!(keeping(json!({"log_max_size": 1})).0, 4096);
+        assert_eq!(keeping(json!({"log_max_size": 0})).0, 2 * mb);
+        let elsewhere = json!({"stdout_log": "/a", "log_total": "1MB"});
+        assert_eq!(keeping(elsewhere), (mb / 5, Some(mb), None));
+        let endless = json!({"stdout_log": "/a", "log_max_size": 0});
+        assert_eq!(keeping(endless), (0, None, Some(limits::LOG_KEEP_ELSEWHERE)));
+    }
+
+    #[test]
     fn sizes_have_units_and_bounds() {
         for (key, value, fits) in [
             ("log_max_size", json!("10MB"), true),
@@ -304,6 +322,8 @@ mod tests {
             ("stdout_log", json!("syslog"), true),
             ("stdout_log", json!("log/a"), false),
             ("stdout_log", json!("/log/"), false),
+            ("stdout_log", json!("/log/../a"), false),
+            ("stdout_log", json!("/log//a"), false),
             ("stdout_log", json!("/log/{pid}"), false),
             ("stdout_log", json!("/log/{job"), false),
             ("stdout_log", json!(format!("/{}", "a".repeat(limits::OUTPUT_LOG_PATH - 1))), true),

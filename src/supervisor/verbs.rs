@@ -334,14 +334,18 @@ impl Supervisor {
         let Some(run) = &mut instance.run else { return };
         let before = (run.spec.stop_signal, run.grace);
         let logs_change = run.spec.logs != spec.logs;
-        let (pid, friend) = (run.pid, run.ids.map(|(uid, _)| uid));
+        let pid = run.pid;
+        if logs_change {
+            // What is wrong with where it goes now is told when it is found.
+            run.unlogged.clear();
+        }
         run.spec = Rc::clone(spec);
         run.grace = own.unwrap_or(spec.graceful_timeout);
         let (stop_signal, graceful_timeout) = (spec.stop_signal, run.grace);
         let os_pid = run.os_pid;
         let begun = run.started.mono;
         if let Some(job) = self.jobs.get(job).filter(|_| logs_change) {
-            let logs = Box::new(spec.log_order(&job.name, (number, pid), once, friend));
+            let logs = Box::new(spec.log_order(&job.name, (number, pid), once));
             match self.orders.get_mut(&pid) {
                 Some(start) => start.logs = logs,
                 None => self.effect(Ask::Log { id, logs }),

@@ -191,6 +191,31 @@ pub fn check_entry(path: &Path, friend: Option<u32>) -> Result<bool, Fault> {
     foreign_owner(&found, friend).map_or(Ok(true), |who| Err(Fault::File(who)))
 }
 
+/// Whether nobody but root and we could lead the way to this file elsewhere: each directory on it, and each link, is
+/// root's or ours, and nobody else may put another in its place. Whoever is not root trusts those of his own files.
+///
+/// # Errors
+/// Who else could, or what the kernel says.
+pub fn check_way(file: &Path) -> Result<(), Fault> {
+    if own_uid() != 0 {
+        return Ok(());
+    }
+    let parent = file.parent().unwrap_or(Path::new("/"));
+    let real = fs::canonicalize(parent)?;
+    for directory in parent.ancestors().chain(real.ancestors()) {
+        let found = fs::symlink_metadata(directory)?;
+        if let Some(who) = foreign_owner(&found, None) {
+            return Err(Fault::Directory(who));
+        }
+        let is_shared = found.is_dir() && found.mode() & libc::S_ISVTX != 0;
+        let stranger = other_writer(&found, Trust::NoGroup);
+        if let Some(who) = stranger.filter(|_| found.is_dir() && !is_shared) {
+            return Err(Fault::Directory(who));
+        }
+    }
+    Ok(())
+}
+
 /// Makes a directory, and those on the way to it, each for its owner alone. Those that it has made are
 /// given to this user and group. Tells whether it has made any.
 ///

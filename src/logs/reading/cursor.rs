@@ -85,7 +85,7 @@ impl Cursor {
                 let begin = self.offset.max(self.told);
                 self.offset = end;
                 if begin < end {
-                    let starts = piece.starts && begin + piece.length == end;
+                    let starts = piece.starts && begin.saturating_add(piece.length) == end;
                     let writer = whose(&piece);
                     let piece = Piece { length: end - begin, starts, ..piece };
                     let segment = self.segment;

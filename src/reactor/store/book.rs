@@ -29,8 +29,6 @@ pub(super) struct Book {
     pub(super) job: String,
     pub(super) keeping: Keeping,
     pub(super) form: Form,
-    /// Who may own its file besides us.
-    pub(super) friend: Option<u32>,
     file: Option<File>,
     /// Whether it was written since it was looked at for being closed.
     pub(super) used: bool,
@@ -42,6 +40,10 @@ pub(super) struct Book {
     pub(super) writers: BTreeMap<u32, Scribe>,
     pub(super) next_writer: u32,
     backlog: Backlog,
+    /// What of that is lost and told in the file.
+    lost: Lost,
+    /// Whether whoever writes waits instead of losing anything.
+    pub(super) waits: bool,
     pub(super) trouble: Option<Trouble>,
     /// When it was looked last whether the file is still the one of its name, and how long it was.
     looked: Option<(Instant, u64)>,
@@ -116,7 +118,6 @@ impl Book {
             job,
             keeping,
             form: Form::Plain,
-            friend: None,
             file: None,
             used: false,
             active: Active { number: 1, ends_line: true, ..Active::default() },
@@ -125,6 +126,8 @@ impl Book {
             writers: BTreeMap::new(),
             next_writer: 0,
             backlog: Backlog::default(),
+            lost: Lost::default(),
+            waits: false,
             trouble: None,
             looked: None,
             stuck: None,
@@ -137,12 +140,17 @@ impl Book {
     /// Adds somebody who writes; his number.
     pub(super) fn join(&mut self, writer: Writer) -> u32 {
         let number = self.next_writer;
-        self.next_writer += 1;
+        self.next_writer = self.next_writer.saturating_add(1);
         if !self.jobs.contains(&writer.job) {
             self.jobs.insert(writer.job.clone());
         }
         self.writers.insert(number, Scribe { writer, at_start: true });
         number
+    }
+
+    /// Whether a line of somebody else has begun, and has no end.
+    pub(super) fn breaks_into_a_line(&self, writer: u32) -> bool {
+        !self.active.ends_line && self.pages.last_writer() != Some(writer)
     }
 
     /// Somebody writes no more.
@@ -168,7 +176,9 @@ impl Book {
         let Active { number, identity, size, oldest, newest, last, .. } = self.active;
         if size > 0 {
             let inode = identity.map(|(_, inode)| inode);
-            let (length, index) = (size, self.pages.written());
+            // What is not in the index yet is told by memory.
+            let length = size.saturating_sub(self.pages.uncovered());
+            let index = self.pages.written();
             segments.push(Segment { number, inode, length, index, oldest, newest, last });
         }
         view::Book { place: self.place.clone(), segments }
@@ -190,12 +200,20 @@ impl Book {
             self.look(now);
         }
         if self.trouble.is_some() {
-            return self.backlog.push(writer, (seq, at), bytes);
+            return self.wait(writer, (seq, at), bytes);
         }
         let written = self.put(writer, (seq, at), bytes, now);
         if let Err((count, why)) = written {
-            self.backlog.push(writer, (seq, at), &bytes[count..]);
+            self.wait(writer, (seq, at), &bytes[count..]);
             self.fail(why, now);
+        }
+    }
+
+    /// Keeps what cannot be written now. Of who waits himself no more than that comes, and all of it stays.
+    fn wait(&mut self, writer: u32, mark: (u64, u64), bytes: &[u8]) {
+        self.backlog.push(writer, mark, bytes);
+        if !self.waits {
+            self.backlog.trim();
         }
     }
 
@@ -282,10 +300,13 @@ impl Book {
 
     /// Opens the file: the one that was written to before, or another, with which a segment begins.
     fn open(&mut self, now: Now) -> Result<(), String> {
-        let file = match own_file::open(&self.place.data, 0o640, Use::Log, self.friend) {
+        if !self.managed {
+            own_file::check_way(&self.place.data).map_err(said)?;
+        }
+        let file = match own_file::open(&self.place.data, 0o640, Use::Log, None) {
             Err(Fault::Io(Errno(libc::ENOENT))) if self.managed => {
                 own_file::make_directory(&self.place.folder, None).map_err(words)?;
-                own_file::open(&self.place.data, 0o640, Use::Log, self.friend)
+                own_file::open(&self.place.data, 0o640, Use::Log, None)
             }
             other => other,
         };
@@ -312,10 +333,10 @@ impl Book {
     pub(super) fn adopt(&mut self, file: &File, found: &fs::Metadata, by: Option<Writer>) {
         let length = found.len().saturating_sub(self.active.size);
         self.grown += length;
-        self.active.size += length;
+        self.active.size = found.len();
         self.see_end(file);
         let at = u64::try_from(found.mtime()).unwrap_or(0).saturating_mul(1_000_000);
-        let seq = self.active.last + 1;
+        let seq = self.active.last.saturating_add(1);
         let active = &mut self.active;
         if active.oldest == 0 {
             active.oldest = at;
@@ -353,9 +374,9 @@ impl Book {
 
     fn next_segment(&mut self) {
         let Active { number, before, size, last, .. } = self.active;
-        let before = before + size;
-        self.active =
-            Active { number: number + 1, before, last, ends_line: true, ..Active::default() };
+        let before = before.saturating_add(size);
+        let number = number.saturating_add(1);
+        self.active = Active { number, before, last, ends_line: true, ..Active::default() };
         self.pages.begin();
     }
 
@@ -397,7 +418,7 @@ impl Book {
         let Some((writer, seq, at)) = self.pages.last() else { return };
         if !last.is_empty() {
             if let Err((count, why)) = self.put(writer, (seq, at), &last, now) {
-                self.backlog.push(writer, (seq, at), &last[count..]);
+                self.wait(writer, (seq, at), &last[count..]);
                 self.fail(why, now);
             }
         }
@@ -415,9 +436,10 @@ impl Book {
         self.flush();
         let number = self.active.number;
         let aside = self.place.segment(number);
-        let taken = match fs::symlink_metadata(&aside) {
-            Ok(_) => Err(Errno(libc::EEXIST)),
-            Err(_) => fs::rename(&self.place.data, &aside).map_err(|error| Errno::of(&error)),
+        let is_taken = |path: &std::path::Path| fs::symlink_metadata(path).is_ok();
+        let taken = match is_taken(&aside) || is_taken(&self.place.packed(number)) {
+            true => Err(Errno(libc::EEXIST)),
+            false => fs::rename(&self.place.data, &aside).map_err(|error| Errno::of(&error)),
         };
         if let Err(errno) = taken {
             if errno == Errno(libc::EEXIST) {
@@ -491,8 +513,8 @@ impl Book {
                 }
             }
         }
-        self.told.push(Happened::Recovered(lost));
         self.backlog.told();
+        self.told.push(Happened::Recovered(std::mem::take(&mut self.lost)));
         Ok(())
     }
 
@@ -503,7 +525,11 @@ impl Book {
         let size = self.active.size;
         let written = file.write(whole.as_bytes());
         if !matches!(written, Ok(count) if count == whole.len()) {
-            let _ = file.set_len(size);
+            let part = written.as_ref().map_or(0, |count| u64::try_from(*count).unwrap_or(0));
+            // Unless somebody else has written to it, too.
+            if part > 0 && file.metadata().is_ok_and(|found| found.len() == size + part) {
+                let _ = file.set_len(size);
+            }
             let errno = written.err().map_or(Errno(libc::ENOSPC), |error| Errno::of(&error));
             return Err(words(errno));
         }
@@ -517,6 +543,9 @@ impl Book {
         for scribe in self.writers.values_mut() {
             scribe.at_start = true;
         }
+        let lost = self.backlog.lost();
+        self.lost.lines += lost.lines;
+        self.lost.bytes += lost.bytes;
         self.backlog.told();
         Ok(())
     }

@@ -12,7 +12,7 @@ mod tending;
 mod testing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -113,8 +113,10 @@ impl Store {
         self.last
     }
 
-    fn add(&mut self, book: Book) -> BookId {
+    fn add(&mut self, mut book: Book) -> BookId {
         let path = book.place.data.clone();
+        // It is counted as a whole.
+        let _ = book.take_grown();
         if book.managed {
             let bytes = book.bytes();
             self.bytes += bytes;
@@ -137,7 +139,7 @@ impl Store {
         let keys: Vec<_> = self.outlets.range(range).map(|(key, _)| *key).collect();
         for key in keys {
             let Some(mut outlet) = self.outlets.remove(&key) else { continue };
-            let rest = outlet.end(&mut self.way);
+            let rest = outlet.end(&mut self.way, now);
             let Some((book, writer)) = outlet.book() else { continue };
             self.note_ended(key, (book, outlet.last));
             let Some(found) = self.books.get_mut(book) else { continue };
@@ -165,7 +167,11 @@ impl Store {
     }
 
     /// Whether what a stream writes is taken now.
-    pub fn takes(&self, id: InstanceId, stream: StreamNo) -> bool {
+    pub fn takes(&mut self, id: InstanceId, stream: StreamNo, now: Now) -> bool {
+        let block = |run: &Order| run.sinks.iter().any(|s| s.stream == stream.0 && s.block);
+        if !self.outlets.contains_key(&(id, stream)) && self.runs.get(&id).is_some_and(block) {
+            self.join((id, stream), now);
+        }
         let Some(outlet) = self.outlets.get(&(id, stream)).filter(|outlet| outlet.block) else {
             return true;
         };
@@ -190,8 +196,11 @@ impl Store {
             found.write(writer, (seq, at), bytes, now);
         } else {
             let shared = found.writers.len() > 1;
-            let composed = outlet.compose((seq, at), bytes, shared);
+            let mut composed = outlet.compose((seq, at), bytes, shared);
             if !composed.bytes.is_empty() {
+                if shared && found.breaks_into_a_line(writer) {
+                    composed.bytes.insert(0, b'\n');
+                }
                 found.write(writer, (composed.seq, composed.at), &composed.bytes, now);
             }
             outlet.give_back(composed);
@@ -227,6 +236,10 @@ impl Store {
             }
         };
         self.outlets.insert((id, stream), Outlet::new(&sink, &writer, book));
+        let troubled = book.and_then(|(book, _)| self.books.get(book)?.trouble.as_ref());
+        if let Some(trouble) = troubled {
+            self.told.push(Told::Failed(id, stream, trouble.why.clone()));
+        }
         true
     }
 
@@ -243,11 +256,18 @@ impl Store {
                     |root| Place::managed(root, (session, job), writer.instance, &writer.label);
                 root.map(|root| (place(root), true))
             }
-            // Without a store there is nowhere to put an index: the last of it is in memory, as always.
-            To::File(path) => {
-                let nowhere = Path::new("/nonexistent");
-                Some((Place::elsewhere(root.unwrap_or(nowhere), path), false))
+            To::File(path) if root.is_some_and(|root| path.starts_with(root)) => {
+                log::warn!("{} is in the store: it is not written to", path.display());
+                None
             }
+            To::File(path) => Some(match root {
+                Some(root) => (Place::elsewhere(root, path), false),
+                // Without a store there is nowhere to keep an index.
+                None => {
+                    let (folder, stem) = (PathBuf::new(), String::new());
+                    (Place { data: path.clone(), folder, stem }, false)
+                }
+            }),
             To::Inherit | To::Syslog | To::Nowhere => None,
         }
     }
@@ -257,14 +277,17 @@ impl Store {
             Some(id) => *id,
             None => {
                 let owner = if managed { job.to_owned() } else { String::new() };
-                if !managed {
+                if !managed && !place.folder.as_os_str().is_empty() {
                     note_path(&place);
                 }
-                self.add(Book::new(place, managed, owner, sink.keeping))
+                let mut book = Book::new(place, managed, owner, sink.keeping);
+                // What lies beside it under numbers is somebody else's.
+                book.active.number = scan::number_above(&book.place);
+                self.add(book)
             }
         };
         if let Some(book) = self.books.get_mut(id) {
-            (book.keeping, book.friend) = (sink.keeping, sink.friend);
+            (book.keeping, book.waits) = (sink.keeping, sink.block);
             book.take_form(sink.form, now);
         }
         self.pack_rest(id);
@@ -294,13 +317,11 @@ impl Store {
         for happened in happened {
             match happened {
                 Happened::Failed(why) => {
-                    self.troubled.insert(id);
                     for (instance, stream) in self.streams_of(id) {
                         self.told.push(Told::Failed(instance, stream, why.clone()));
                     }
                 }
                 Happened::Recovered(lost) => {
-                    self.troubled.remove(&id);
                     for (instance, stream) in self.streams_of(id) {
                         self.told.push(Told::Recovered(instance, stream, lost));
                     }
@@ -309,6 +330,10 @@ impl Store {
                 Happened::Aside(_) => {}
             }
         }
+        match self.books.get(id).is_some_and(|book| book.trouble.is_some()) {
+            true => self.troubled.insert(id),
+            false => self.troubled.remove(&id),
+        };
         self.retain(id, now);
     }
 
@@ -364,11 +389,9 @@ impl Store {
     /// The number of what was written last of a stream to its book, and is in the index of that; `None` where it
     /// has none.
     pub fn written(&self, id: InstanceId, stream: StreamNo) -> Option<u64> {
-        let now = self
-            .outlets
-            .get(&(id, stream))
-            .map(|outlet| outlet.book().map(|(book, _)| (book, outlet.last)));
-        let (book, last) = now.unwrap_or_else(|| self.ended.get(&(id, stream)).copied())?;
+        let outlet = self.outlets.get(&(id, stream));
+        let present = outlet.and_then(|outlet| Some((outlet.book()?.0, outlet.last)));
+        let (book, last) = present.or_else(|| self.ended.get(&(id, stream)).copied())?;
         let book = self.books.get(book)?;
         let written = if book.trouble.is_some() { book.active.last } else { last };
         Some(written.min(book.pages.covered().unwrap_or(u64::MAX)))

@@ -71,6 +71,8 @@ pub(super) struct Way {
 struct Own {
     waiting: VecDeque<Vec<u8>>,
     bytes: usize,
+    /// Whether a part of the first is written.
+    half: bool,
     lost: u64,
     retry_at: Option<Instant>,
 }
@@ -213,8 +215,8 @@ impl Outlet {
     }
 
     /// The run is over: what is left to write in its book.
-    pub(super) fn end(&mut self, way: &mut Way) -> Composed {
-        let at = 0;
+    pub(super) fn end(&mut self, way: &mut Way, now: Now) -> Composed {
+        let at = micros(now.wall);
         let mut out = Vec::new();
         let mark = (self.last, at);
         match self.to {
@@ -229,7 +231,7 @@ impl Outlet {
             Goal::Inherit | Goal::Syslog => {
                 let begun = std::mem::take(&mut self.begun);
                 if !begun.is_empty() {
-                    self.send(way, &begun, None);
+                    self.send(way, &begun, now);
                 }
             }
             Goal::Nowhere => {}
@@ -247,16 +249,16 @@ impl Outlet {
             let (line, behind) = rest.split_at(end);
             rest = behind.get(1..).unwrap_or_default();
             let begun = std::mem::take(&mut self.begun);
-            self.send(way, &[&begun, line].concat(), Some(now));
+            self.send(way, &[&begun, line].concat(), now);
         }
         self.begun.extend_from_slice(rest);
         if self.begun.len() > limits::LOG_PART {
             let begun = std::mem::take(&mut self.begun);
-            self.send(way, &begun, Some(now));
+            self.send(way, &begun, now);
         }
     }
 
-    fn send(&mut self, way: &mut Way, line: &[u8], now: Option<Now>) {
+    fn send(&mut self, way: &mut Way, line: &[u8], now: Now) {
         match self.to {
             Goal::Inherit => {
                 let own = &mut way.own[usize::from(self.writer.stream == 2)];
@@ -278,14 +280,14 @@ impl Outlet {
         }
     }
 
-    fn to_syslog(&self, way: &mut Way, line: &[u8], now: Option<Now>) -> bool {
+    fn to_syslog(&self, way: &mut Way, line: &[u8], now: Now) -> bool {
         let severity = if self.writer.stream == 2 { Severity::Error } else { Severity::Info };
         let head = Head {
             facility: Facility::Daemon,
             severity,
             tag: &format!("{}.{}", self.writer.job, self.writer.instance),
             pid: u32::try_from(self.writer.pid).unwrap_or(0),
-            time: now.and_then(|now| local_time(seconds(now))),
+            time: local_time(seconds(now)),
         };
         let text = String::from_utf8_lossy(line);
         way.syslog.send(syslog_line(&head, &text).as_bytes()).is_ok()
@@ -305,7 +307,7 @@ impl Way {
     pub(super) fn on_time(&mut self, now: Now) {
         for (error, own) in [false, true].into_iter().zip(&mut self.own) {
             if own.retry_at.is_some_and(|at| at <= now.mono) {
-                own.go_on(error, Some(now));
+                own.go_on(error, now);
             }
         }
     }
@@ -316,20 +318,22 @@ impl Own {
         self.bytes += line.len();
         self.waiting.push_back(line);
         while self.bytes > limits::LOG_BACKLOG {
-            let Some(first) = self.waiting.pop_front() else { return };
+            // The rest of a line that is written in part is not lost.
+            let Some(first) = self.waiting.remove(usize::from(self.half)) else { return };
             self.bytes -= first.len();
             self.lost += 1;
         }
     }
 
     /// Writes what whoever reads it takes at once: a pipe that is writable has room for PIPE_BUF bytes (pipe(7)).
-    fn go_on(&mut self, error: bool, now: Option<Now>) {
+    fn go_on(&mut self, error: bool, now: Now) {
         self.retry_at = None;
         if self.lost > 0 {
             let note = format!("-- {} lines lost: nobody reads them --\n", grouped(self.lost));
             self.lost = 0;
             self.bytes += note.len();
-            self.waiting.push_front(note.into_bytes());
+            self.waiting
+                .insert(usize::from(self.half && !self.waiting.is_empty()), note.into_bytes());
         }
         while let Some(line) = self.waiting.front_mut() {
             let piece = &line[..line.len().min(limits::PIPE_WHOLE)];
@@ -337,17 +341,20 @@ impl Own {
                 Ok(count) => {
                     line.drain(..count);
                     self.bytes -= count;
-                    if line.is_empty() {
+                    self.half = !line.is_empty();
+                    if !self.half {
                         self.waiting.pop_front();
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.retry_at = now.map(|now| now.mono + limits::LOG_OWN_RETRY);
+                    self.retry_at = Some(now.mono + limits::LOG_OWN_RETRY);
                     return;
                 }
-                // Nobody is there any more.
+                // Nobody is there any more, or there is no room.
                 Err(_) => {
+                    self.lost += u64::try_from(self.waiting.len()).unwrap_or(0);
+                    self.half = false;
                     self.waiting.clear();
                     self.bytes = 0;
                     return;

@@ -1,7 +1,7 @@
 //! Compressing what was put aside, on a thread of its own: into a new file, through to the disk, and only then
 //! under its name, in the place of the plain one. At every moment one of the two is whole.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
@@ -133,7 +133,12 @@ fn perform(pack: Pack) -> Packed {
 }
 
 fn compress(plain: &PathBuf, fresh: &PathBuf) -> io::Result<u64> {
-    let mut from = File::open(plain)?;
+    // Nothing but what we have put there, and never waited for.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let mut from = OpenOptions::new().read(true).custom_flags(flags).open(plain)?;
+    if !from.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     // What lies there is half done.
     let _ = fs::remove_file(fresh);
     let mut options = OpenOptions::new();

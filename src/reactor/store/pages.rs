@@ -105,6 +105,11 @@ impl Pages {
     /// It waits on.
     pub(super) fn flush(&mut self, place: &Place, active: &Active) -> Result<(), Fault> {
         self.shut();
+        if place.folder.as_os_str().is_empty() {
+            // There is nowhere to keep it.
+            self.pending.clear();
+            self.covers = 0;
+        }
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -149,6 +154,11 @@ impl Pages {
         encoder.piece(&piece, &mut self.pending);
         self.encoder = Some(encoder);
         self.covers = length;
+    }
+
+    /// Bytes of data that are not in the index on the disk.
+    pub(super) fn uncovered(&self) -> u64 {
+        self.covers + self.open.map_or(0, |piece| piece.length)
     }
 
     /// How many bytes wait.

@@ -27,7 +27,11 @@ impl Store {
             while book.bytes() > total && book.remove_oldest() > 0 {}
             return;
         }
-        if self.bytes_of.get(&job).is_some_and(|bytes| *bytes > total) {
+        let takes_more = |store: &Self| store.bytes_of.get(&job).is_some_and(|all| *all > total);
+        if takes_more(self) {
+            self.recount();
+        }
+        if takes_more(self) {
             let of_job = self.books_of(&job);
             self.shrink(
                 &of_job,
@@ -41,6 +45,9 @@ impl Store {
 
     fn retain_all(&mut self, now: Now) {
         let most = self.settings.most;
+        if self.bytes > most {
+            self.recount();
+        }
         if self.bytes <= most {
             return;
         }
@@ -77,6 +84,38 @@ impl Store {
                 return;
             }
             self.note_freed(true, &job, freed);
+            self.forget_empty(id);
+        }
+    }
+
+    /// Counts anew what the store takes: what others have removed or emptied is not told to us.
+    fn recount(&mut self) {
+        self.bytes = 0;
+        self.bytes_of.clear();
+        let managed = self.by_path.values().filter_map(|id| self.books.get(*id));
+        for book in managed.filter(|book| book.managed) {
+            let bytes = book.bytes();
+            self.bytes = self.bytes.saturating_add(bytes);
+            *self.bytes_of.entry(book.job.clone()).or_default() += bytes;
+        }
+    }
+
+    /// Forgets a book of which nothing is left, and to which nobody writes.
+    fn forget_empty(&mut self, id: BookId) {
+        let Some(book) = self.books.get(id) else { return };
+        let is_left = !book.writers.is_empty() || !book.segments.is_empty() || book.active.size > 0;
+        if is_left || book.trouble.is_some() {
+            return;
+        }
+        let (path, folder, managed) =
+            (book.place.data.clone(), book.place.folder.clone(), book.managed);
+        self.by_path.remove(&path);
+        self.books.remove(id);
+        self.dirty.remove(&id);
+        if managed {
+            // Only if nothing else is in them.
+            let _ = std::fs::remove_dir(&folder);
+            let _ = folder.parent().map(std::fs::remove_dir);
         }
     }
 
@@ -134,6 +173,7 @@ impl Store {
             freed += bytes;
             self.note_freed(managed, job, bytes);
             self.settle(id, now);
+            self.forget_empty(id);
         }
         freed
     }

@@ -137,14 +137,15 @@ impl Found {
         }
         let highest = numbers.last().copied().unwrap_or(0);
         let active = self.indices.iter().copied().filter(|number| *number > highest).max();
-        let number = active.unwrap_or(highest + 1);
+        let number = active.unwrap_or(highest.saturating_add(1));
         for stale in self.indices.iter().filter(|index| !numbers.contains(index)) {
             if *stale != number || !self.active {
                 remove(&book.place.index(*stale));
             }
         }
         let last = book.segments.last().map(|aside| aside.view);
-        let before = book.segments.iter().map(|aside| aside.view.length).sum();
+        let lengths = book.segments.iter().map(|aside| aside.view.length);
+        let before = lengths.fold(0, u64::saturating_add);
         let last = last.map_or(0, |view| view.last);
         book.active = Active { number, before, last, ends_line: true, ..Active::default() };
         if self.active {
@@ -155,6 +156,16 @@ impl Found {
         }
         (self.active || !book.segments.is_empty()).then_some(book)
     }
+}
+
+/// The first number that no file beside a book has already.
+pub(super) fn number_above(place: &Place) -> u32 {
+    let folder = place.data.parent().map(names_in).unwrap_or_default();
+    let numbers = folder.iter().filter_map(|name| match place.part(name)? {
+        Part::Segment(number) | Part::Packed(number) | Part::Unpacked(number) => Some(number),
+        Part::Active | Part::Index(_) => None,
+    });
+    numbers.max().unwrap_or(0).saturating_add(1)
 }
 
 /// Who has written to a segment.

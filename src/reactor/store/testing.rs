@@ -66,6 +66,10 @@ impl World {
         self.store.write((id, OUT), self.seq, bytes, self.now);
     }
 
+    fn takes(&mut self, id: InstanceId) -> bool {
+        self.store.takes(id, OUT, self.now)
+    }
+
     fn pass(&mut self, time: Duration) {
         self.now = self.now.plus(time);
         self.store.on_time(self.now);
@@ -81,6 +85,11 @@ impl World {
     fn waiting(&self) -> usize {
         let books = self.store.by_path.values().filter_map(|id| self.store.books.get(*id));
         books.map(|book| book.pages.waiting()).sum()
+    }
+
+    /// A folder that is not the store's.
+    fn outside(&self) -> &Path {
+        self.root.parent().expect("a folder")
     }
 
     fn folder(&self) -> PathBuf {
@@ -103,7 +112,7 @@ fn keeping(max_size: u64) -> Keeping {
 }
 
 fn sink(to: To, form: Form, keeping: Keeping) -> Sink {
-    Sink { stream: OUT.0, label: "out".into(), to, form, keeping, block: false, friend: None }
+    Sink { stream: OUT.0, label: "out".into(), to, form, keeping, block: false }
 }
 
 fn managed(max_size: u64) -> Sink {
@@ -284,13 +293,13 @@ fn a_job_takes_no_more_than_it_may_however_many_files_it_has() {
 fn a_file_that_is_moved_deleted_or_emptied_is_noticed() {
     let mut world = World::new();
     let id = key(1);
-    let path = world.root.join("app.log");
-    fs::create_dir_all(&world.root).expect("made");
+    let path = world.outside().join("app.log");
+    fs::create_dir_all(world.outside()).expect("made");
     world.begin(id, 1, sink(To::File(path.clone()), Form::Plain, keeping(0)));
     let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
     world.write(id, b"one\n");
     // As logrotate does: it is moved, and a signal says so.
-    let moved = world.root.join("app.log.old");
+    let moved = world.outside().join("app.log.old");
     fs::rename(&path, &moved).expect("moved");
     world.write(id, b"two\n");
     world.store.reopen(world.now);
@@ -313,7 +322,7 @@ fn a_file_that_is_moved_deleted_or_emptied_is_noticed() {
 fn what_cannot_be_written_waits_and_what_is_lost_is_told_in_its_place() {
     let mut world = World::new();
     let id = key(1);
-    let folder = world.root.join("gone");
+    let folder = world.outside().join("gone");
     let path = folder.join("app.log");
     fs::create_dir_all(&folder).expect("made");
     world.begin(id, 1, sink(To::File(path.clone()), Form::Plain, keeping(0)));
@@ -348,9 +357,9 @@ fn what_cannot_be_written_waits_and_what_is_lost_is_told_in_its_place() {
 fn a_link_or_a_pipe_in_the_place_of_a_log_is_not_written_to() {
     let mut world = World::new();
     let id = key(1);
-    let path = world.root.join("app.log");
-    let elsewhere = world.root.join("elsewhere");
-    fs::create_dir_all(&world.root).expect("made");
+    let path = world.outside().join("app.log");
+    let elsewhere = world.outside().join("elsewhere");
+    fs::create_dir_all(world.outside()).expect("made");
     fs::write(&elsewhere, "untouched").expect("written");
     let rules = Sink { block: true, ..sink(To::File(path.clone()), Form::Plain, keeping(0)) };
     world.begin(id, 1, rules);
@@ -362,11 +371,11 @@ fn a_link_or_a_pipe_in_the_place_of_a_log_is_not_written_to() {
     world.write(id, &[b'z'; 200]);
     assert_eq!(fs::read_to_string(&elsewhere).expect("there"), "untouched");
     assert!(matches!(&world.store.take_told()[..], [Told::Failed(..)]));
-    assert!(!world.store.takes(id, OUT), "who waits for its log is not read");
+    assert!(!world.takes(id), "who waits for its log is not read");
     fs::remove_file(&path).expect("removed");
     world.pass(limits::OUTPUT_LOG_RETRY);
     assert!(matches!(&world.store.take_told()[..], [Told::Recovered(..)]));
-    assert!(world.store.takes(id, OUT));
+    assert!(world.takes(id));
     let text = fs::read_to_string(&path).expect("there");
     assert!(text.starts_with("one\ntwo\nzzz"), "{text}");
 }
@@ -374,8 +383,8 @@ fn a_link_or_a_pipe_in_the_place_of_a_log_is_not_written_to() {
 #[test]
 fn many_that_write_to_one_file_write_whole_lines() {
     let mut world = World::new();
-    let path = world.root.join("all.log");
-    fs::create_dir_all(&world.root).expect("made");
+    let path = world.outside().join("all.log");
+    fs::create_dir_all(world.outside()).expect("made");
     for number in 0..3 {
         world.begin(key(number), number, sink(To::File(path.clone()), Form::Plain, keeping(500)));
         world.write(key(number), b"");
@@ -461,8 +470,8 @@ fn a_line_that_has_to_be_whole_is_parted_where_it_is_too_long() {
 fn of_a_file_that_was_deleted_no_more_than_so_much_is_written_again() {
     for over in [0, 1] {
         let mut world = World::new();
-        let path = world.root.join("app.log");
-        fs::create_dir_all(&world.root).expect("made");
+        let path = world.outside().join("app.log");
+        fs::create_dir_all(world.outside()).expect("made");
         world.begin(key(1), 1, sink(To::File(path.clone()), Form::Plain, keeping(0)));
         let piece = vec![b'y'; 1 << 20];
         for _ in 0..limits::LOG_AGAIN >> 20 {
@@ -480,9 +489,10 @@ fn of_a_file_that_was_deleted_no_more_than_so_much_is_written_again() {
 #[test]
 fn an_index_that_cannot_be_written_costs_little_and_covers_everything_later() {
     let mut world = World::new();
-    let path = world.root.join("app.log");
-    fs::create_dir_all(&world.root).expect("made");
+    let path = world.outside().join("app.log");
+    fs::create_dir_all(world.outside()).expect("made");
     // Where its folder should be, a file is in the way.
+    fs::create_dir_all(&world.root).expect("made");
     let in_the_way = world.root.join(crate::logs::names::ELSEWHERE);
     fs::write(&in_the_way, "").expect("written");
     world.begin(key(1), 1, sink(To::File(path), Form::Plain, keeping(0)));
@@ -522,4 +532,79 @@ fn how_far_a_stream_was_written_is_known_when_its_run_is_over() {
     assert!(world.store.ended.len() <= limits::LOG_ENDED);
     let last = u32::try_from(limits::LOG_ENDED).expect("few") + 9;
     assert!(world.store.written(key(last), OUT).is_some());
+}
+
+#[test]
+fn what_others_empty_is_not_counted_for_ever() {
+    let mut world = World::new();
+    let rules = Keeping { total: Some(20_000), ..keeping(5_000) };
+    world.begin(key(1), 1, sink(To::Managed, Form::Plain, rules));
+    let active = world.folder().join("1.out.log");
+    for round in 0..20 {
+        world.write(key(1), &[[b'x'; 3_999].as_slice(), b"\n"].concat());
+        if round % 2 == 0 {
+            fs::write(&active, "").expect("emptied");
+            world.pass(limits::LOG_LOOK);
+        }
+    }
+    world.write(key(1), b"the last\n");
+    let kept = world.content();
+    assert!(kept.ends_with(b"the last\n") && kept.len() > 4_000, "{}", kept.len());
+    assert!(world.store.taken()[0].bytes <= 20_000);
+}
+
+#[test]
+fn numbers_that_others_have_are_left_to_them() {
+    let mut world = World::new();
+    let path = world.outside().join("app.log");
+    fs::create_dir_all(world.outside()).expect("made");
+    let theirs = [("app.log.1", "old"), ("app.log.3.gz", "older")];
+    for (name, text) in theirs {
+        fs::write(world.outside().join(name), text).expect("written");
+    }
+    let rules = Keeping { keep: Some(1), compress: true, ..keeping(100) };
+    let sink = sink(To::File(path), Form::Plain, rules);
+    world.begin(key(1), 1, sink.clone());
+    for number in 0..5 {
+        world.write(key(1), format!("{number} {}\n", "y".repeat(80)).as_bytes());
+    }
+    // One comes later, under the number that would be the next.
+    fs::write(world.outside().join("app.log.8.gz"), "late").expect("written");
+    world.write(key(1), &[b'z'; 99]);
+    world.write(key(1), b"\n");
+    world.write(key(1), b"end\n");
+    world.store.packer_rests(world.now);
+    let read = |name: &str| fs::read_to_string(world.outside().join(name)).unwrap_or_default();
+    assert_eq!([read("app.log.1"), read("app.log.3.gz")], ["old", "older"]);
+    assert_eq!(read("app.log.8.gz"), "late");
+    world.store.flush(world.now);
+    world.restart();
+    world.begin(key(1), 1, sink);
+    world.write(key(1), b"again\n");
+    assert!(world.content().ends_with(b"end\nagain\n"));
+    world.store.clear("s.job", world.now);
+    assert_eq!(fs::read_to_string(world.outside().join("app.log.1")).ok().as_deref(), Some("old"));
+}
+
+#[test]
+fn who_waits_for_his_log_loses_nothing() {
+    let mut world = World::new();
+    let folder = world.outside().join("gone");
+    let path = folder.join("app.log");
+    fs::create_dir_all(world.outside()).expect("made");
+    let rules = Sink { block: true, ..sink(To::File(path.clone()), Form::Plain, keeping(0)) };
+    world.begin(key(1), 1, rules.clone());
+    assert!(world.takes(key(1)), "nobody knows yet");
+    let text = [[b'x'; 99].as_slice(), b"\n"].concat().repeat(limits::PIPE_READ / 100);
+    world.write(key(1), &text);
+    assert!(!world.takes(key(1)));
+    // The next who is to write there waits from the beginning, and it is told why.
+    world.store.take_told();
+    world.begin(key(2), 2, rules);
+    assert!(!world.takes(key(2)));
+    assert!(matches!(&world.store.take_told()[..], [Told::Failed(id, _, _)] if *id == key(2)));
+    fs::create_dir(&folder).expect("made");
+    world.pass(limits::OUTPUT_LOG_RETRY);
+    assert!(world.takes(key(1)) && world.takes(key(2)));
+    assert_eq!(fs::read(&path).expect("there"), text);
 }
