@@ -62,7 +62,19 @@ impl<T: Send + 'static> Gathering<T> {
         sites: &Sites,
         work: impl Fn(Server, &mut Teller<T>) + Clone + Send + 'static,
     ) -> io::Result<Self> {
-        let (sender, told) = sync_channel(AHEAD);
+        Self::holding(None, sites, work)
+    }
+
+    /// The same where so much waits to be taken, if that is said.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn holding(
+        ahead: Option<usize>,
+        sites: &Sites,
+        work: impl Fn(Server, &mut Teller<T>) + Clone + Send + 'static,
+    ) -> io::Result<Self> {
+        let (sender, told) = sync_channel(ahead.unwrap_or(AHEAD));
         let (bell, rings) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
         rings.set_nonblocking(true)?;

@@ -4,35 +4,41 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use regex_lite::Regex;
 use serde_json::{json, Map, Value};
 
 use super::args::Invocation;
+use super::beside::Beside;
 use super::failure::Failure;
 use super::gather::{Gathering, Next, Teller};
 use super::hearing;
 use super::lines::{Speaker, Style};
+use super::log_files;
 use super::names::{self, Place};
 use super::outcome::Outcome;
-use super::sites::{Sites, Wanted};
+use super::past::{self, Asked, Come, Seen, Wanted};
+use super::sites::{self, Sites};
 use super::terminal::Terminal;
 use super::times;
 use crate::base::ids::StreamNo;
-use crate::client::{Channel, Heard, LogsWish, Server};
+use crate::client::{Channel, Heard, Server};
 
 /// What is wanted of each node.
 #[derive(Clone)]
 struct Wish {
     invocation: Invocation,
-    most: usize,
-    since: Option<f64>,
-    grep: Option<Regex>,
-    only_err: bool,
+    lines: Wanted,
+    follows: bool,
 }
 
 /// What a node says.
 enum Told {
-    /// What it has kept.
+    /// What is meant there.
+    Meant(Vec<Place>),
+    /// Some of all that it has kept.
+    Kept(Vec<Value>),
+    /// So many bytes of a job were removed before they could be read.
+    Lost(String, u64),
+    /// The rest of what it has kept.
     Past(Source, Vec<Value>),
     /// What comes.
     Heard(Heard),
@@ -45,8 +51,10 @@ enum Told {
 struct Source {
     /// What is meant there.
     places: Vec<Place>,
-    /// The number of what was written last, of each job, when the past was read.
-    seen: BTreeMap<String, u64>,
+    /// Up to which number what was written is among what was kept,
+    seen: Seen,
+    /// and up to which it is in what had begun.
+    begun_by: Seen,
     begun: Begun,
 }
 
@@ -66,9 +74,21 @@ struct Printer {
 
 /// Nodes that tell their past within this time after the first one are shown with it.
 const SOON: Duration = Duration::from_millis(500);
+/// How much is told at a time of all that is kept, in bytes,
+const TOLD: usize = 32 * 1024;
+/// and how often that waits to be printed.
+const AHEAD: usize = 16;
 
 /// Lines that have begun and have no end yet, by process and stream, and whether that is stderr.
-type Begun = BTreeMap<(u64, String, bool), String>;
+type Begun = BTreeMap<(u64, String, bool), Beginning>;
+
+/// The beginning of a line.
+#[derive(Default)]
+struct Beginning {
+    text: String,
+    /// Up to this number what was written is in it.
+    known: u64,
+}
 
 /// A part of what a process wrote.
 struct Part<'a> {
@@ -79,54 +99,57 @@ struct Part<'a> {
     pid: u64,
     stream: &'a str,
     is_err: bool,
+    is_out: bool,
     seq: u64,
     ts: f64,
+    /// Whether gafferd says this of the log, and where the parts of a long line are.
+    marks: [(&'static str, bool); 3],
 }
 
 /// `gaffer logs`.
 pub fn logs(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), Failure> {
-    let most = invocation.number("lines")?.unwrap_or(100);
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let since = invocation.value("since").map(times::ago).transpose()?;
-    let grep = match invocation.value("grep") {
-        None => None,
-        Some(text) => Some(Regex::new(text).map_err(|error| {
-            Failure::usage(format!("--grep: {text:?} is no regular expression: {error}"))
-        })?),
-    };
-    let sites = Sites::of(invocation, terminal, Wanted::WithJobs(&invocation.words))?;
-    let only_err = invocation.has("err");
-    let wish = Wish { invocation: invocation.clone(), most, since, grep, only_err };
+    if let Some(task) = log_files::Task::of_flags(invocation)? {
+        return log_files::see_to(task, invocation, terminal);
+    }
+    let follows = invocation.has("follow");
+    let lines = Wanted::of_flags(invocation)?;
+    if follows && lines.until.is_some() {
+        return Err(Failure::usage("--follow goes on, and --until ends: say one of them"));
+    }
+    let sites = Sites::of(invocation, terminal, sites::Wanted::WithJobs(&invocation.words))?;
+    let ahead = lines.most.is_none().then_some(AHEAD);
+    let wish = Wish { invocation: invocation.clone(), lines, follows };
     let mut gathering = {
         let wish = wish.clone();
-        Gathering::begin(&sites, move |mut server, teller| {
+        Gathering::holding(ahead, &sites, move |mut server, teller| {
             if let Err(failure) = wish.tell(&mut server, teller) {
                 teller.tell(Told::Ended(failure));
             }
         })?
     };
-    let follows = invocation.has("follow");
     let timestamps = invocation.has("timestamps");
     let mut printer = Printer::new(sites, wish, (terminal.has_color(), timestamps));
-    printer.print_all(&mut gathering, follows, terminal)
+    printer.print_all(&mut gathering, terminal)
 }
 
 impl Wish {
     /// Tells all of a node: what it has kept, and what comes.
     fn tell(&self, server: &mut Server, teller: &mut Teller<Told>) -> Result<(), Failure> {
         let words = &self.invocation.words;
-        let places = names::places(server, &self.invocation, words)?;
+        let places = names::places_with_logs(server, &self.invocation, words)?;
         // Followed before the past is read, so that nothing falls between the two.
-        let mut channel = None;
-        if self.invocation.has("follow") {
+        let mut beside = None;
+        if self.follows {
             let app = words.is_empty().then(|| names::application(&self.invocation));
-            channel = Some(follow(server, &places, app)?);
+            beside = Some(Beside::begin(follow(server, &places, app)?));
         }
-        let (seen, lines) = self.past(server, &places)?;
-        let source = Source { places, seen, begun: Begun::new() };
+        if !teller.tell(Told::Meant(places.clone())) {
+            return Ok(());
+        }
+        let (source, lines) = self.past(server, places, teller)?;
         teller.tell(Told::Past(source, lines));
-        let Some(mut channel) = channel else { return Ok(()) };
-        while let Some(heard) = channel.hear().map_err(hearing::lost)? {
+        let Some(beside) = beside else { return Ok(()) };
+        while let Some(heard) = beside.next()? {
             if !teller.tell(Told::Heard(heard)) {
                 return Ok(());
             }
@@ -134,42 +157,111 @@ impl Wish {
         Err(Failure::NoNode(format!("the node at {} has ended", server.address())))
     }
 
-    /// The lines that are kept and meant, each job's in their order; and the number of what was written
-    /// last then, of each job.
+    /// What is kept and meant. All of it is told at once but what goes on.
     fn past(
         &self,
         server: &mut Server,
-        places: &[Place],
-    ) -> Result<(BTreeMap<String, u64>, Vec<Value>), Failure> {
-        let (mut seen, mut lines) = (BTreeMap::new(), Vec::new());
-        let jobs = jobs_of(places);
-        for job in &jobs {
-            let stream = self.only_err.then(|| "err".to_owned());
-            let mut of_job = places.iter().filter(|place| place.job == *job);
-            let instance = match (of_job.next(), of_job.next()) {
-                (Some(only), None) => only.instance,
-                _ => None,
-            };
-            // What is looked for may be far back.
-            let whole = self.grep.is_none() && places.len() == jobs.len();
-            let tail = whole.then_some(self.most);
-            let wish = LogsWish { instance, stream, since: self.since, tail };
-            let logs = match server.job(job).logs(&wish) {
-                Err(error) if error.is_not_found() => continue,
-                logs => logs?,
-            };
-            seen.insert(job.clone(), logs.seq);
-            lines.extend(logs.lines.into_iter().filter(|line| self.fits(line, places)));
+        places: Vec<Place>,
+        teller: &mut Teller<Told>,
+    ) -> Result<(Source, Vec<Value>), Failure> {
+        let asked = past::asked(&places);
+        let (begun_by, mut open) = self.begun(server, &asked)?;
+        let (mut batch, mut size, mut rest) = (Vec::new(), 0, Vec::new());
+        let mut take = |come| match come {
+            Come::Lost(job, bytes) => teller.tell(Told::Lost(job, bytes)),
+            Come::Line(line) if self.follows && line["open"] == true => {
+                rest.push(line);
+                true
+            }
+            Come::Line(line) => {
+                forget_ended(&mut open, &line);
+                size += line["line"].as_str().map_or(0, str::len) + 256;
+                batch.push(line);
+                if size < TOLD {
+                    return true;
+                }
+                size = 0;
+                teller.tell(Told::Kept(std::mem::take(&mut batch)))
+            }
+        };
+        let (seen, lines) = match self.lines.most {
+            Some(_) => self.lines.last(server, &asked, &mut take)?,
+            None => (self.lines.all(server, &asked, &mut take)?, Vec::new()),
+        };
+        if !batch.is_empty() {
+            teller.tell(Told::Kept(batch));
         }
-        lines.sort_by_key(|line| line["seq"].as_u64());
-        Ok((seen, lines))
+        lines.iter().for_each(|line| forget_ended(&mut open, line));
+        let begun_by = begun_by.unwrap_or_else(|| seen.clone());
+        let mut source = Source { places, seen, begun_by, begun: Begun::new() };
+        for line in &open {
+            source.begin(line, false);
+        }
+        rest.extend(lines);
+        Ok((source, rest))
     }
 
-    /// Whether a line is meant; of one that is not complete nobody knows yet.
-    fn fits(&self, line: &Value, places: &[Place]) -> bool {
-        let text = line["line"].as_str().unwrap_or_default();
-        let found = self.grep.as_ref().is_none_or(|grep| grep.is_match(text));
-        (found || line["open"] == true) && means(places, &Part::of(line))
+    /// What goes on and is not among what is asked for, where that is looked into.
+    fn begun(
+        &self,
+        server: &mut Server,
+        asked: &[Asked],
+    ) -> Result<(Option<Seen>, Vec<Value>), Failure> {
+        if !self.follows || !self.lines.looks_into() {
+            return Ok((None, Vec::new()));
+        }
+        let (seen, open) = self.lines.open(server, asked)?;
+        Ok((Some(seen), open))
+    }
+}
+
+/// What had begun and is told whole goes on no more. Lines that were written at once have one number.
+fn forget_ended(open: &mut Vec<Value>, line: &Value) {
+    let text = line["line"].as_str().unwrap_or_default();
+    let is_it = |other: &Value| {
+        ["seq", "pid", "fd"].iter().all(|key| other[*key] == line[*key])
+            && text.starts_with(other["line"].as_str().unwrap_or_default())
+    };
+    open.retain(|other| line["open"] == true || !is_it(other));
+}
+
+impl Source {
+    /// A line has begun here; whether it is among what was kept.
+    fn begin(&mut self, line: &Value, is_kept: bool) {
+        let part = Part::of(line);
+        let seen = if is_kept { &self.seen } else { &self.begun_by };
+        let known = past::known(seen, part.job, part.instance);
+        let text = line["line"].as_str().unwrap_or_default().to_owned();
+        self.begun.insert(part.key(), Beginning { text, known });
+    }
+
+    /// Takes what was written. What is whole by that, and was not told before, is to be printed.
+    fn take(&mut self, part: &Part<'_>, text: &str) -> String {
+        let begun_by = past::known(&self.begun_by, part.job, part.instance);
+        let begin = || Beginning { text: String::new(), known: begun_by };
+        let line = self.begun.entry(part.key()).or_insert_with(begin);
+        if part.seq <= line.known {
+            return String::new();
+        }
+        line.text.push_str(text);
+        let whole = line.text.rfind('\n').map_or(0, |end| end + 1);
+        let rest = line.text.split_off(whole);
+        let lines = std::mem::replace(&mut line.text, rest);
+        let is_told = part.seq <= past::known(&self.seen, part.job, part.instance);
+        if is_told {
+            String::new()
+        } else {
+            lines
+        }
+    }
+
+    /// A process writes no more: what has no line end will have none.
+    fn end(&mut self, pid: u64) -> Vec<((u64, String, bool), String)> {
+        let keys = self.begun.keys().filter(|(of, _, _)| *of == pid);
+        let keys: Vec<_> = keys.cloned().collect();
+        let text = |key| Some((self.begun.remove(&key)?.text, key));
+        let ended = keys.into_iter().filter_map(text).filter(|(text, _)| !text.is_empty());
+        ended.map(|(text, key)| (key, text)).collect()
     }
 }
 
@@ -226,7 +318,6 @@ impl Printer {
     fn print_all(
         &mut self,
         gathering: &mut Gathering<Told>,
-        follows: bool,
         terminal: &mut Terminal,
     ) -> Result<(), Failure> {
         let mut outcome = Outcome::default();
@@ -235,11 +326,22 @@ impl Printer {
         let mut over = false;
         loop {
             match gathering.next(due.filter(|_| waits > 0))? {
+                Next::Told(_, Told::Meant(places)) => self.meet(&places),
+                Next::Told(site, Told::Kept(lines)) => {
+                    let lines = lines.into_iter().map(|line| (site, line)).collect();
+                    self.print_past(lines, terminal)?;
+                }
+                Next::Told(site, Told::Lost(job, bytes)) => {
+                    let front = self.sites.in_front(site);
+                    terminal.remark(&format!(
+                        "{front}{job}: {bytes} bytes were removed before they could be read"
+                    ));
+                }
                 Next::Told(site, Told::Past(source, lines)) => {
-                    self.meet(site, source);
+                    self.sources.insert(site, source);
                     past.extend(lines.into_iter().map(|line| (site, line)));
                     if waits == 0 {
-                        self.print_past(std::mem::take(&mut past), follows, terminal)?;
+                        self.print_past(std::mem::take(&mut past), terminal)?;
                         continue;
                     }
                     waits -= 1;
@@ -258,43 +360,41 @@ impl Printer {
                 Next::Over => (waits, over) = (0, true),
             }
             if waits == 0 && (due.take().is_some() || !past.is_empty() || !early.is_empty()) {
-                self.print_past(std::mem::take(&mut past), follows, terminal)?;
+                self.print_past(std::mem::take(&mut past), terminal)?;
                 for (site, heard) in std::mem::take(&mut early) {
                     self.hear(site, heard, terminal)?;
                 }
             }
-            if over || self.is_over(&outcome, follows, waits) {
+            if over || self.is_over(&outcome, waits) {
                 return outcome.end_quietly(&self.sites, terminal);
             }
         }
     }
 
     /// Whether no node has anything more to say.
-    fn is_over(&self, outcome: &Outcome, follows: bool, waits: usize) -> bool {
-        let ended = |site| match follows {
+    fn is_over(&self, outcome: &Outcome, waits: usize) -> bool {
+        let ended = |site| match self.wish.follows {
             true => outcome.has_failed(site),
             false => outcome.has_failed(site) || self.sources.contains_key(&site),
         };
         waits == 0 && (0..self.sites.len()).all(ended)
     }
 
-    /// A node has told its past.
-    fn meet(&mut self, site: usize, source: Source) {
-        for job in jobs_of(&source.places) {
+    /// A node has told which jobs are meant there.
+    fn meet(&mut self, places: &[Place]) {
+        for job in jobs_of(places) {
             if !self.jobs.contains(&job) {
                 self.jobs.push(job);
             }
         }
         let app = |job: &str| job.split('.').next().unwrap_or_default().to_owned();
         self.many_apps = self.jobs.windows(2).any(|pair| app(&pair[0]) != app(&pair[1]));
-        self.sources.insert(site, source);
     }
 
     /// Prints what nodes have kept, of all of it the last lines.
     fn print_past(
         &mut self,
         mut lines: Vec<(usize, Value)>,
-        follows: bool,
         terminal: &mut Terminal,
     ) -> Result<(), Failure> {
         // The lines of one node are in the order in which they came.
@@ -306,15 +406,17 @@ impl Printer {
             let name = self.name(&Part::of(line));
             self.style.width = self.style.width.max(name.chars().count());
         }
-        let first = lines.len().saturating_sub(self.wish.most);
+        let first = self.wish.lines.most.map_or(0, |most| lines.len().saturating_sub(most));
         for (site, line) in &lines[first..] {
             let part = Part::of(line);
             let text = line["line"].as_str().unwrap_or_default();
-            if follows && line["open"] == true {
-                let source = self.sources.entry(*site).or_default();
-                source.begun.insert(part.key(), text.to_owned());
-            } else {
+            if line["open"] != true {
+                // Whoever asked for it has looked at it.
+                self.print((*site, &part), text, terminal)?;
+            } else if !self.wish.follows {
                 self.print_if_meant((*site, &part), text, terminal)?;
+            } else if let Some(source) = self.sources.get_mut(site) {
+                source.begin(line, true);
             }
         }
         Ok(())
@@ -334,30 +436,18 @@ impl Printer {
         let part = Part::of(&data);
         let source = self.sources.entry(site).or_default();
         if data["event"] == "log_end" {
-            // What has no line end will have none.
-            let keys = source.begun.keys().filter(|(pid, _, _)| *pid == part.pid);
-            let keys: Vec<_> = keys.cloned().collect();
-            let ends = keys.into_iter().map(|key| {
-                let text = source.begun.remove(&key).unwrap_or_default();
-                (key, text)
-            });
-            for (key, text) in ends.collect::<Vec<_>>() {
+            for (key, text) in source.end(part.pid) {
                 let (stream, is_err) = (key.1.as_str(), key.2);
                 let last = Part { stream, is_err, ts: times::now(), ..part };
                 self.print_if_meant((site, &last), &text, terminal)?;
             }
             return Ok(());
         }
-        let is_known = source.seen.get(part.job).is_some_and(|seen| part.seq <= *seen);
-        let unwanted = self.wish.only_err && !part.is_err;
-        if is_known || unwanted || !means(&source.places, &part) {
+        let wanted = self.wish.lines.is_of_stream(part.stream, part.is_err, part.is_out);
+        if !wanted || !means(&source.places, &part) {
             return Ok(());
         }
-        let line = source.begun.entry(part.key()).or_default();
-        line.push_str(data["data"].as_str().unwrap_or_default());
-        let whole = line.rfind('\n').map_or(0, |end| end + 1);
-        let rest = line.split_off(whole);
-        let lines = std::mem::replace(line, rest);
+        let lines = source.take(&part, data["data"].as_str().unwrap_or_default());
         lines.lines().try_for_each(|line| self.print_if_meant((site, &part), line, terminal))
     }
 
@@ -367,7 +457,7 @@ impl Printer {
         line: &str,
         terminal: &mut Terminal,
     ) -> Result<(), Failure> {
-        if self.wish.grep.as_ref().is_none_or(|grep| grep.is_match(line)) {
+        if self.wish.lines.finds(line) {
             self.print((site, part), line, terminal)?;
         }
         Ok(())
@@ -384,8 +474,11 @@ impl Printer {
                 "name": part.job, "instance": part.instance, "once": part.once, "pid": part.pid,
                 "stream": part.stream, "ts": part.ts, "line": line,
             });
-            if let (Some(label), Some(members)) = (self.sites.label(site), value.as_object_mut()) {
-                members.insert("node".into(), json!(label));
+            for (mark, _) in part.marks.iter().filter(|(_, is_set)| *is_set) {
+                value[*mark] = json!(true);
+            }
+            if let Some(label) = self.sites.label(site) {
+                value["node"] = json!(label);
             }
             return terminal.json(&value);
         }
@@ -419,15 +512,18 @@ impl Printer {
 
 impl<'a> Part<'a> {
     fn of(value: &'a Value) -> Self {
+        let (is_err, is_out) = past::standard(&value["fd"]);
         Self {
             job: value["name"].as_str().unwrap_or_default(),
             instance: value["instance"].as_u64().unwrap_or(0),
             once: value["once"] == true,
             pid: value["pid"].as_u64().unwrap_or(0),
-            is_err: value["fd"] == u64::from(StreamNo::STDERR.0),
+            is_err,
+            is_out,
             stream: value["stream"].as_str().unwrap_or_default(),
             seq: value["seq"].as_u64().unwrap_or(0),
             ts: value["ts"].as_f64().unwrap_or(0.0),
+            marks: ["note", "more", "rest"].map(|mark| (mark, value[mark] == true)),
         }
     }
 

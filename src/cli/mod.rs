@@ -6,6 +6,7 @@
 //! listed), then a file for each family of commands.
 
 pub mod args;
+pub mod beside;
 pub mod check;
 pub mod connect;
 pub mod deaths;
@@ -21,6 +22,7 @@ pub mod keys;
 pub mod layout;
 pub mod lines;
 pub mod loading;
+pub mod log_files;
 pub mod log_level;
 pub mod logs;
 pub mod lookups;
@@ -28,6 +30,7 @@ pub mod names;
 pub mod one_off;
 pub mod outcome;
 pub mod parallel;
+pub mod past;
 pub mod plugins;
 pub mod printable;
 pub mod ps;

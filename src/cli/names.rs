@@ -72,7 +72,14 @@ pub fn jobs(
     invocation: &Invocation,
     words: &[String],
 ) -> Result<Vec<String>, Failure> {
-    let places = places(server, invocation, words)?;
+    whole_jobs(places(server, invocation, words)?)
+}
+
+/// These as jobs.
+///
+/// # Errors
+/// One is a single instance.
+pub fn whole_jobs(places: Vec<Place>) -> Result<Vec<String>, Failure> {
     if let Some(Place { job, instance: Some(number) }) =
         places.iter().find(|p| p.instance.is_some())
     {
@@ -94,9 +101,51 @@ pub fn places(
     words: &[String],
 ) -> Result<Vec<Place>, Failure> {
     let all = server.jobs()?;
+    of_all(&all, invocation, words)
+}
+
+/// The same also of jobs that are loaded no more, as far as something is kept of what they wrote; of a word that
+/// means loaded ones, these alone.
+///
+/// # Errors
+/// A word means none.
+pub fn places_with_logs(
+    server: &mut Server,
+    invocation: &Invocation,
+    words: &[String],
+) -> Result<Vec<Place>, Failure> {
+    let mut all = server.jobs()?;
+    let app = application(invocation);
+    let is_loaded = match words {
+        [] => !of_application(&app, &all).is_empty(),
+        words => words.iter().all(|word| !meant(&whole(word, &app), &app, word, &all).is_empty()),
+    };
+    if !is_loaded {
+        match server.logs_taken() {
+            Ok(taken) => {
+                let kept = taken["logs"].as_array().into_iter().flatten();
+                let kept = kept.filter(|log| log["elsewhere"] != true);
+                let kept = kept.filter_map(|log| log["name"].as_str().map(str::to_owned));
+                all.extend(kept);
+                all.sort_unstable();
+                all.dedup();
+            }
+            // An older node keeps none, and who may not ask for all has to name what is loaded.
+            Err(Error::Refused { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    of_all(&all, invocation, words)
+}
+
+fn of_all(
+    all: &[String],
+    invocation: &Invocation,
+    words: &[String],
+) -> Result<Vec<Place>, Failure> {
     let app = application(invocation);
     if words.is_empty() {
-        let own = of_application(&app, &all);
+        let own = of_application(&app, all);
         return if own.is_empty() {
             Err(Failure::failed(format!("'{app}' not loaded: no job of it is on the node")))
         } else {
@@ -104,7 +153,7 @@ pub fn places(
         };
     }
     let missing = if sites::is_across(invocation) { Missing::IsElsewhere } else { Missing::Fails };
-    among(&all, &app, words, missing)
+    among(all, &app, words, missing)
 }
 
 /// All jobs of an application.

@@ -3,8 +3,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::failure::Failure;
-use crate::base::clock::epoch_seconds;
 pub use crate::base::clock::length;
+use crate::base::clock::{epoch_seconds, moment};
 use crate::sys::localtime::local_time;
 
 /// What time it is, in seconds since 1970.
@@ -14,13 +14,19 @@ pub fn now() -> f64 {
     epoch_seconds(now.max(UNIX_EPOCH))
 }
 
-/// The moment that was so long ago, in seconds since 1970: `90`, `10m`, `1h30m`, `2d`.
+/// The moment that a flag says, in seconds since 1970: as RFC 3339 has it, or so long ago: `90`, `10m`, `2d`.
 ///
 /// # Errors
-/// The text is no length of time.
-pub fn ago(text: &str) -> Result<f64, Failure> {
+/// The text is neither.
+pub fn when(flag: &str, text: &str) -> Result<f64, Failure> {
+    if let Some(moment) = moment(text) {
+        return Ok(epoch_seconds(moment.max(UNIX_EPOCH)));
+    }
     let length = length(text).ok_or_else(|| {
-        Failure::usage(format!("--since: {text:?} is no length of time such as 90s, 10m or 1h30m"))
+        Failure::usage(format!(
+            "--{flag}: {text:?} is no length of time such as 90s, 10m or 1h30m, and no time such as \
+             2026-11-28T21:50:22Z"
+        ))
     })?;
     Ok((now() - length).max(0.0))
 }
@@ -67,7 +73,8 @@ mod tests {
         for bad in ["", "m", "10x", "1h30", "-5", "1.5h", " 5", "99999999999"] {
             assert_eq!(length(bad), None, "{bad:?}");
         }
-        let minute = now() - ago("1m").expect("a length");
+        let minute = now() - when("since", "1m").expect("a length");
         assert!((59.0..62.0).contains(&minute), "{minute}");
+        assert_eq!(when("until", "1970-01-02T01:00:00+01:00").expect("a time"), 86_400.0);
     }
 }

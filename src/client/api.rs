@@ -31,34 +31,9 @@ pub enum State {
 
 /// A job of a node.
 pub struct Job<'a> {
-    server: &'a mut Server,
-    path: String,
+    pub(super) server: &'a mut Server,
+    pub(super) path: String,
     wait: Option<Duration>,
-}
-
-/// Which of the lines that are kept of a job are wanted.
-#[derive(Clone, Debug, Default)]
-pub struct LogsWish {
-    /// Of this instance only.
-    pub instance: Option<u32>,
-    /// Of the stream of this label only.
-    pub stream: Option<String>,
-    /// Begun at this time or later, in seconds since 1970.
-    pub since: Option<f64>,
-    /// The last, so many.
-    pub tail: Option<usize>,
-}
-
-/// The lines that are kept of a job.
-#[derive(Clone, Debug, Default)]
-pub struct Logs {
-    /// Each with `seq`, `ts`, `name`, `instance`, `stream` and `line`, and with `open` if its end may
-    /// still come.
-    pub lines: Vec<Value>,
-    /// The number of what was written last: what the topic `LOGS` tells under a higher one is new.
-    pub seq: u64,
-    /// How many bytes before them are kept no more.
-    pub lost: u64,
 }
 
 /// A process of a node, by gaffer's own number.
@@ -329,30 +304,6 @@ impl Job<'_> {
     /// As [`Self::info`].
     pub fn deaths(&mut self) -> Result<Vec<Value>, Error> {
         Ok(self.get("/deaths")?["deaths"].as_array().cloned().unwrap_or_default())
-    }
-
-    /// The lines that are kept of what its processes wrote, in the order of their arrival.
-    ///
-    /// # Errors
-    /// As [`Self::info`].
-    pub fn logs(&mut self, wish: &LogsWish) -> Result<Logs, Error> {
-        let mut target = format!("/logs/{}", self.path.trim_start_matches("/jobs/"));
-        target += &wish.instance.map(|number| format!("/{number}")).unwrap_or_default();
-        target += "?form=json";
-        target += &wish.tail.map(|tail| format!("&tail={tail}")).unwrap_or_default();
-        target += &wish.since.map(|since| format!("&since={since}")).unwrap_or_default();
-        let stream = wish.stream.as_deref().map(encoded);
-        target += &stream.map(|stream| format!("&stream={stream}")).unwrap_or_default();
-        let reply = self.server.ask("GET", &target, b"")?;
-        if reply.status != 200 {
-            return Err(Error::of_answer(reply.status, &reply.body));
-        }
-        let number = |name| reply.field(name).and_then(|text| text.parse().ok()).unwrap_or(0);
-        let (seq, lost) = (number("Gaffer-Seq"), number("Gaffer-Lost"));
-        let lines = serde_json::Deserializer::from_slice(&reply.body).into_iter();
-        let lines: Result<Vec<Value>, _> = lines.collect();
-        let lines = lines.map_err(|error| Error::Strange(error.to_string()))?;
-        Ok(Logs { lines, seq, lost })
     }
 
     /// Starts, stops or reloads it.

@@ -46,6 +46,7 @@ pub struct Reply {
 /// The body of an answer that goes on.
 pub struct Body {
     connection: Connection,
+    headers: Headers,
     answer: AnswerReader,
 }
 
@@ -108,12 +109,12 @@ impl Connection {
     pub fn follow(mut self, target: &str) -> Result<Body, Error> {
         self.send("GET", target, b"")?;
         let mut answer = AnswerReader::new("GET", usize::MAX);
-        let status = self.head(&mut answer)?.status;
+        let AnswerHead { status, headers, .. } = self.head(&mut answer)?;
         if status != 200 {
             return Err(Error::of_answer(status, &self.whole(&mut answer)?));
         }
         self.set_patience(None)?;
-        Ok(Body { connection: self, answer })
+        Ok(Body { connection: self, headers, answer })
     }
 
     fn send(&mut self, method: &str, target: &str, body: &[u8]) -> Result<(), Error> {
@@ -248,6 +249,11 @@ impl AsFd for Body {
 }
 
 impl Body {
+    /// The first header field of this name, whichever case it is written in.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)
+    }
+
     /// The next bytes; `None` at the end.
     ///
     /// # Errors

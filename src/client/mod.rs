@@ -3,7 +3,7 @@
 //!
 //! Read in this order: `address` (where a node is), `error`, `http` (one request after the other),
 //! `channel` (events, output and commands over a websocket), `live` (the same for an event loop), `api`
-//! (a node, its jobs and processes), `lookup` (which of many nodes runs what, by several lookupds), with
+//! (a node, its jobs and processes), `logs` (what jobs wrote), `lookup` (which of many nodes runs what, by several lookupds), with
 //! `topology` and `following` (the same as it changes).
 //!
 //! ```no_run
@@ -25,6 +25,7 @@ mod error;
 mod following;
 mod http;
 mod live;
+mod logs;
 mod lookup;
 mod stream;
 #[cfg(feature = "tls")]
@@ -32,12 +33,13 @@ mod tls;
 mod topology;
 
 pub use address::Address;
-pub use api::{Job, Logs, LogsWish, Process, Server, State};
+pub use api::{Job, Process, Server, State};
 pub use channel::{Channel, Heard, Look, Said};
 pub use endpoint::{Endpoint, Trust};
 pub use error::Error;
 pub use following::Follow;
 pub use http::{Body, Connection, Reply};
 pub use live::{Hearing, Live};
+pub use logs::{LogLines, Logs, LogsWish};
 pub use lookup::{Answer, LocatedJob, LocatedSession, Lookup, Node, Silent, Source};
 pub use topology::Change;

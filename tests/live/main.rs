@@ -6,6 +6,7 @@ mod across;
 mod background;
 mod cli;
 mod cli_errors;
+mod cli_logs;
 mod cli_screen;
 mod client;
 mod clients;
