@@ -98,7 +98,9 @@
 //! at a time than a portion. The machine says what is wanted and hands over what is in memory (`node/logs.rs`,
 //! [`node::reading`]); a worker of its own has the files (`reactor/readings.rs`, `reactor/shelf.rs`), and queries
 //! go to it and come back, a portion at a time, while their clients have room. Who follows waits at the end, and
-//! goes on with a fresh view when something was written: nothing is queued for him.
+//! goes on with a fresh view when something was written: nothing is queued for him. A session that comes back to the
+//! topic `LOGS` for more than memory has is told pieces and not lines ([`logs::reading::pieces`]), while it has room,
+//! and what is written meanwhile it finds behind them (`node/replaying.rs`).
 //!
 //! # What is looked up
 //!

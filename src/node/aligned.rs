@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::base::ids::{InstanceId, StreamNo};
 
 /// The beginnings of characters that wait for their rest.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Aligned {
     tails: BTreeMap<(InstanceId, StreamNo), Vec<u8>>,
 }
@@ -64,7 +64,7 @@ impl Aligned {
 }
 
 /// How many bytes at the end begin a character of UTF-8 that is not whole yet.
-fn begun(bytes: &[u8]) -> usize {
+pub(super) fn begun(bytes: &[u8]) -> usize {
     for back in 1..=bytes.len().min(3) {
         let wanted = match bytes[bytes.len() - back] {
             0xc2..=0xdf => 2,

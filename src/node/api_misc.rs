@@ -60,7 +60,7 @@ impl Gaffer {
             "subscriptions": subscriptions,
             "feeds": feeds,
             "files": self.sendings.len(),
-            "log_readers": self.readers.len(),
+            "log_readers": self.readers.len() + self.replays.len(),
             "stats_watches": self.hub.watches.len(),
             "waits": self.waits.len(),
             "passwords": self.door.waiting(),

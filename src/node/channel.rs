@@ -54,6 +54,7 @@ impl Gaffer {
                 Happened::Closed(session) => {
                     debug!("channel {session:?} closed");
                     self.note_session_over(session, now);
+                    self.end_replays_of(session);
                     self.hub.forget(session);
                     self.guests.go(Guest::Session(session));
                     self.peers.remove(&session);
@@ -109,6 +110,7 @@ impl Gaffer {
             Ok(Message::Subscribe(wish)) => self.subscribe(session, wish, &caller, now),
             Ok(Message::Unsubscribe(topic)) => {
                 if self.hub.unsubscribe(session, &topic) {
+                    self.end_replay_of(session, &topic);
                     self.channel.forget_topic(session, &topic);
                 }
                 self.reply(session, channel::subscribed(&topic), now);
@@ -208,7 +210,7 @@ impl Gaffer {
             return self.recall(session, topic, (pid, stream, since), now);
         }
         if let Some(written) = self.hub.written_by(topic).cloned() {
-            return self.recall_logs(session, topic, (&written, since), now);
+            return self.replay_logs(session, topic, (written, since), now);
         }
         let Self { hub, history, channel, clients, .. } = self;
         let lost = hub.lost(topic, history, since);
@@ -332,22 +334,27 @@ impl Gaffer {
         if !self.hub.follows_output(pid) {
             return;
         }
-        let Self { hub, channel, clients, supervisor, outputs, .. } = self;
+        let Self { hub, channel, clients, supervisor, outputs, replays, .. } = self;
         let kept = Kept { number: outputs.last(), at: now.wall, pid, stream, bytes };
         let Some(chunk) = chunk(supervisor, id, kept) else { return };
         hub.output(&chunk, &mut |to, topic, text| {
-            let piece = Piece::Published(Rc::clone(topic), Rc::clone(text));
-            channel.send(to, piece, clients, now);
+            // Who is told what was before this finds it behind that.
+            if replays.of(to, topic).is_none() {
+                let piece = Piece::Published(Rc::clone(topic), Rc::clone(text));
+                channel.send(to, piece, clients, now);
+            }
         });
     }
 
     /// Tells the sessions that follow the output of a job that nothing more comes of this run.
     pub(super) fn tell_end_of_output(&mut self, id: InstanceId, pid: Pid, now: Now) {
-        let Self { hub, channel, clients, supervisor, .. } = self;
+        let Self { hub, channel, clients, supervisor, replays, .. } = self;
         let Some(end) = end_of_output(supervisor, id, pid) else { return };
         hub.end_of_output(&end, &mut |to, topic, text| {
-            let piece = Piece::Published(Rc::clone(topic), Rc::clone(text));
-            channel.send(to, piece, clients, now);
+            if replays.of(to, topic).is_none() {
+                let piece = Piece::Published(Rc::clone(topic), Rc::clone(text));
+                channel.send(to, piece, clients, now);
+            }
         });
     }
 

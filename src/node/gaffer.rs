@@ -29,6 +29,7 @@ use super::plugins::{Plugin, Plugins};
 use super::programs::forward::Forwards;
 use super::programs::{self, Programs};
 use super::reading::readers::Readers;
+use super::reading::replays::Replays;
 use super::routes::{self, Target};
 use super::state::{State, StoredJob};
 use super::stats::Stats;
@@ -121,8 +122,10 @@ pub struct Gaffer {
     pub(super) plugins: Plugins,
     /// Who is sent something of that.
     pub(super) sendings: Sendings,
-    /// Who reads what was written.
+    /// Who reads what was written,
     pub(super) readers: Readers,
+    /// and which sessions are told what they missed of it.
+    pub(super) replays: Replays,
     pub(super) effects: Vec<Effect>,
     /// The jobs of files as they were read last, to tell at the next reading what changed.
     files: BTreeMap<JobName, FileJob>,
@@ -249,6 +252,7 @@ impl Gaffer {
             plugins: Plugins::new(&prefix, setup.plugins),
             sendings: Sendings::default(),
             readers: Readers::default(),
+            replays: Replays::default(),
             hooking: setup.webhooks,
             effects: Vec::new(),
             files: BTreeMap::new(),
@@ -437,6 +441,7 @@ impl Gaffer {
             info!("all jobs have stopped");
             self.end_feeds(now);
             self.end_readers(now);
+            self.end_replays();
             self.end_channel(now);
             self.end_lookups(now);
             self.end_webhooks(now);
@@ -451,6 +456,7 @@ impl Gaffer {
         self.close_books(now);
         self.write_obituaries();
         self.wake_readers();
+        self.read_replays_on();
         for effect in self.supervisor.take_effects() {
             self.pass_on(effect);
         }
@@ -638,6 +644,7 @@ impl Gaffer {
         })?;
         self.sendings.sweep(is_there)?;
         self.readers.sweep(is_there)?;
+        self.replays.sweep(|session, topic| self.hub.follows(session, topic))?;
         self.waits.sweep(is_there, |session| sessions.contains(session))?;
         self.aligned.sweep(|id| self.supervisor.instance(id).is_some_and(|i| i.run.is_some()))
     }

@@ -8,7 +8,7 @@ use log::{debug, error, info};
 use super::gaffer::Gaffer;
 use super::machine::{Branch, Configuration, Effect, Logged, Machine, StateFile, Tended, Usage};
 use super::plugins::file::{Unopened, Unread, What};
-use super::reading::{Begun, Portion};
+use super::reading::{Begun, Portion, Whom};
 use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
@@ -189,12 +189,18 @@ impl Machine for Gaffer {
         self.note_file_read(conn, read, now);
     }
 
-    fn reading_begun(&mut self, conn: ConnId, begun: Begun, now: Now) {
-        self.note_reading_begun(conn, begun, now);
+    fn reading_begun(&mut self, whom: Whom, begun: Begun, now: Now) {
+        match whom {
+            Whom::Conn(conn) => self.note_reading_begun(conn, begun, now),
+            Whom::Replay(number) => self.note_replay_begun(number, begun, now),
+        }
     }
 
-    fn read_on(&mut self, conn: ConnId, portion: Portion, now: Now) {
-        self.note_read_on(conn, &portion, now);
+    fn read_on(&mut self, whom: Whom, portion: Portion, now: Now) {
+        match whom {
+            Whom::Conn(conn) => self.note_read_on(conn, &portion, now),
+            Whom::Replay(number) => self.note_replayed(number, portion, now),
+        }
     }
 
     fn reconfigured(&mut self, read: Result<Configuration, String>, now: Now) {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use log::debug;
 use serde_json::{Map, Value};
@@ -17,8 +18,9 @@ use super::keys::caller::Caller;
 use super::machine::Effect;
 use super::outputs::Kept;
 use super::reading::readers::{Due, Reader};
+use super::reading::replays::Seen;
 use super::reading::telling::Form;
-use super::reading::{Asking, Begun, Portion, Rings};
+use super::reading::{Asking, Begun, Portion, Rings, Wanted, Whom};
 use super::reply::manager_error;
 use super::topics::Written;
 use crate::base::clock::Now;
@@ -28,6 +30,7 @@ use crate::front::response::Response;
 use crate::logs::index;
 use crate::logs::reading::memory::Kept as Part;
 use crate::logs::reading::query::Stream;
+use crate::supervisor::job::Job;
 use crate::supervisor::name::JobName;
 use crate::supervisor::tables::Refusal;
 use crate::wire::channel;
@@ -44,15 +47,10 @@ impl Gaffer {
         caller: Option<Rc<Caller>>,
         now: Now,
     ) -> bool {
-        if self.readers.is_full() {
-            match self.readers.stalled(now) {
-                Some(other) => self.drop_reader(other),
-                None => {
-                    let busy = Response::error(503, Some("too many read logs"));
-                    self.give(conn, busy.with("Retry-After", "1"), now);
-                    return false;
-                }
-            }
+        if !self.may_read(now) {
+            let busy = Response::error(503, Some("too many read logs"));
+            self.give(conn, busy.with("Retry-After", "1"), now);
+            return false;
         }
         let LogsWish { job, instance, wish, form, heartbeat, is_known } = wish;
         let mut reader = Reader::new((job, instance), form, now);
@@ -63,9 +61,22 @@ impl Gaffer {
             self.guests.come(Guest::Conn(conn), caller, now);
         }
         self.readers.begin(conn, reader);
-        let asking = Box::new(Asking { wish, form, rings });
-        self.effects.push(Effect::BeginReading { conn, asking });
+        let asking = Box::new(Asking { wanted: Wanted::Lines(Box::new(wish), form), rings });
+        self.effects.push(Effect::BeginReading { whom: Whom::Conn(conn), asking });
         true
+    }
+
+    /// Whether one more may read what was written. Whoever has not taken for long what there is for him makes room.
+    pub(super) fn may_read(&mut self, now: Now) -> bool {
+        if self.readers.len() + self.replays.len() < limits::LOG_READERS {
+            return true;
+        }
+        if let Some(other) = self.readers.stalled(now) {
+            self.drop_reader(other);
+            return true;
+        }
+        let stalled = self.replays.stalled(now);
+        stalled.map(|other| self.cut_replay(other, now)).is_some()
     }
 
     pub(super) fn note_reading_begun(&mut self, conn: ConnId, begun: Begun, now: Now) {
@@ -116,7 +127,7 @@ impl Gaffer {
                 Some(Box::new(rings))
             }
         };
-        self.effects.push(Effect::ReadOn { conn, fresh });
+        self.effects.push(Effect::ReadOn { whom: Whom::Conn(conn), fresh });
     }
 
     pub(super) fn note_read_on(&mut self, conn: ConnId, portion: &Portion, now: Now) {
@@ -164,7 +175,7 @@ impl Gaffer {
         let forgotten = self.readers.forget(conn);
         if forgotten {
             self.guests.go(Guest::Conn(conn));
-            self.effects.push(Effect::EndReading(conn));
+            self.effects.push(Effect::EndReading(Whom::Conn(conn)));
         }
         forgotten
     }
@@ -192,7 +203,7 @@ impl Gaffer {
     }
 
     /// What is in memory of what a job wrote, behind these places, which then are behind it.
-    fn rings(
+    pub(super) fn rings(
         &self,
         (job, number): (&JobName, Option<u32>),
         places: &mut BTreeMap<(InstanceId, StreamNo), u64>,
@@ -249,7 +260,9 @@ impl Gaffer {
         now: Now,
     ) {
         let (pieces, lost) = self.kept_of(written, since);
-        let told = self.told_again(&pieces);
+        let told = self.told_again(&pieces, &Seen::default());
+        // That something is missing is told even where nobody knows how much it is.
+        let lost = if self.reach_back(written, since) { lost } else { lost.max(1) };
         if lost > 0 {
             self.reply(session, channel::lagged(topic, lost), now);
         }
@@ -261,19 +274,16 @@ impl Gaffer {
 
     /// What is kept of all instances that are meant, in the order of arrival, and how many bytes before
     /// that are not.
-    fn kept_of(&self, written: &Written, since: u64) -> (Vec<(InstanceId, Kept<'_>)>, u64) {
+    pub(super) fn kept_of(
+        &self,
+        written: &Written,
+        since: u64,
+    ) -> (Vec<(InstanceId, Kept<'_>)>, u64) {
         let (mut pieces, mut lost) = (Vec::new(), 0);
-        let jobs = self.supervisor.job_names().filter_map(|name| self.supervisor.job_id(name).ok());
-        let jobs = jobs.filter_map(|id| self.supervisor.job(id));
-        for (job, id) in jobs.flat_map(|job| job.instances().map(move |id| (job, id))) {
-            let number = self.supervisor.instance(id).map(|instance| instance.number);
-            if !number.is_some_and(|number| written.includes(&job.name, number)) {
-                continue;
-            }
-            let (kept, dropped) = self.outputs.pieces(id);
+        for id in self.meant(written) {
+            let (kept, dropped) = self.outputs.pieces(id, since);
             pieces.extend(kept.filter(|kept| kept.number > since).map(|kept| (id, kept)));
-            // Of what came later nobody knows how much of it was known already.
-            lost += if since == 0 { dropped } else { 0 };
+            lost += dropped;
         }
         pieces.sort_by_key(|(_, kept)| kept.number);
         let mut size = 0;
@@ -286,11 +296,39 @@ impl Gaffer {
         (pieces, lost + u64::try_from(left_out).unwrap_or(0))
     }
 
-    /// Pieces as they were told when they came, cut where characters end.
-    fn told_again(&self, pieces: &[(InstanceId, Kept<'_>)]) -> Vec<Map<String, Value>> {
+    /// Instances whose output is meant.
+    pub(super) fn meant<'a>(
+        &'a self,
+        written: &'a Written,
+    ) -> impl Iterator<Item = InstanceId> + 'a {
+        let jobs = self.supervisor.job_names().filter_map(|name| self.supervisor.job_id(name).ok());
+        let jobs = jobs.filter_map(|id| self.supervisor.job(id));
+        let all = jobs.flat_map(|job| job.instances().map(move |id| (job, id)));
+        let is_meant = |(job, id): &(&Job, InstanceId)| {
+            let number = self.supervisor.instance(*id).map(|instance| instance.number);
+            number.is_some_and(|number| written.includes(&job.name, number))
+        };
+        all.filter(is_meant).map(|(_, id)| id)
+    }
+
+    /// Whether all that is meant and came behind this number is in memory.
+    pub(super) fn reach_back(&self, written: &Written, since: u64) -> bool {
+        self.outputs.reach(self.meant(written), since)
+    }
+
+    /// Pieces as they were told when they came, cut where characters end; behind what was seen before.
+    pub(super) fn told_again(
+        &self,
+        pieces: &[(InstanceId, Kept<'_>)],
+        seen: &Seen,
+    ) -> Vec<Map<String, Value>> {
         let mut told = Vec::new();
-        let mut aligned = Aligned::default();
-        let mut last: BTreeMap<InstanceId, Kept<'_>> = BTreeMap::new();
+        let mut aligned = seen.aligned.clone();
+        let said = |(id, pid): &(InstanceId, Pid)| {
+            let (number, at, stream) = (seen.seq, SystemTime::UNIX_EPOCH, StreamNo::STDOUT);
+            (*id, Kept { number, at, pid: *pid, stream, bytes: &[] })
+        };
+        let mut last: BTreeMap<InstanceId, Kept<'_>> = seen.open.iter().map(said).collect();
         for (id, kept) in pieces {
             if let Some(before) = last.insert(*id, *kept).filter(|before| before.pid != kept.pid) {
                 self.tell_end(*id, before, &mut aligned, &mut told);

@@ -9,7 +9,7 @@ use super::keys::door::Keeping;
 use super::lookups::Registration;
 use super::plugins::file::{Unopened, Unread, Wanted, What};
 use super::plugins::Plugin;
-use super::reading::{Asking, Begun, Portion, Rings};
+use super::reading::{Asking, Begun, Portion, Rings, Whom};
 use super::webhooks::Hooking;
 use crate::base::address::Address;
 use crate::base::clock::Now;
@@ -91,22 +91,22 @@ pub enum Effect {
     },
     /// The file of this connection, open or still to be opened, is done with: nothing more is told of it.
     CloseFile(ConnId),
-    /// Begin to read what was written, for this connection; answered by `reading_begun`.
+    /// Begin to read what was written; answered by `reading_begun`.
     BeginReading {
         /// For whom, and comes back with the answer.
-        conn: ConnId,
+        whom: Whom,
         /// What.
         asking: Box<Asking>,
     },
-    /// Read on for this connection; answered by `read_on`.
+    /// Read on; answered by `read_on`.
     ReadOn {
         /// For whom.
-        conn: ConnId,
+        whom: Whom,
         /// What is in memory by now, where all was told that there was; what is in books is then looked at, too.
         fresh: Option<Box<Rings>>,
     },
-    /// Nothing more is read for this connection, and nothing is told of what was being read.
-    EndReading(ConnId),
+    /// Nothing more is read for this one, and nothing is told of what was being read.
+    EndReading(Whom),
     /// Everything ends: look for processes that escaped from their jobs; answered by `strayed` for
     /// each, and then by `searched`.
     Search,
@@ -423,10 +423,10 @@ pub trait Machine {
     fn file_opened(&mut self, _conn: ConnId, _opened: Result<What, Unopened>, _now: Now) {}
     /// What was to be read of it: as much as was asked for.
     fn file_read(&mut self, _conn: ConnId, _read: Result<Vec<u8>, Unread>, _now: Now) {}
-    /// What was to be read for a connection is found.
-    fn reading_begun(&mut self, _conn: ConnId, _begun: Begun, _now: Now) {}
+    /// What was to be read for somebody is found.
+    fn reading_begun(&mut self, _whom: Whom, _begun: Begun, _now: Now) {}
     /// What was read for it.
-    fn read_on(&mut self, _conn: ConnId, _portion: Portion, _now: Now) {}
+    fn read_on(&mut self, _whom: Whom, _portion: Portion, _now: Now) {}
     /// The configuration, read again, or what is wrong with it.
     fn reconfigured(&mut self, _read: Result<Configuration, String>, _now: Now) {}
     /// Nobody reads what was to be printed.

@@ -58,6 +58,7 @@ pub mod programs;
 pub mod reading;
 mod registering;
 mod remembering;
+mod replaying;
 pub mod reply;
 pub mod routes;
 mod serving;

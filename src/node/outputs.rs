@@ -16,6 +16,11 @@ pub struct Outputs {
     instances: BTreeMap<InstanceId, Output>,
     /// The number of what was written last, whoever it was.
     last: u64,
+    /// The highest number in the lives before, and of instances that are gone: what has one up to it may be
+    /// missing here.
+    gone: u64,
+    /// The highest number in the lives before.
+    former: u64,
 }
 
 /// Something that an instance wrote in one go, or nearly so.
@@ -38,8 +43,10 @@ pub struct Kept<'a> {
 pub struct Behind<'a> {
     /// In the order in which it was written; each with the number of the first that is in it.
     pub pieces: Vec<(u64, Kept<'a>)>,
-    /// How many bytes of it are kept no more.
+    /// How many bytes of it are kept no more,
     pub lost: u64,
+    /// and the number of the last that were ever dropped.
+    pub dropped_last: u64,
     /// The place behind all of it: bytes ever written.
     pub end: u64,
 }
@@ -60,8 +67,10 @@ struct Ring {
     pieces: VecDeque<Piece>,
     /// Bytes in all pieces, with what each piece costs besides.
     cost: usize,
-    /// Bytes that fell out at the front.
+    /// Bytes that fell out at the front,
     dropped: u64,
+    /// and the number of the last of them.
+    dropped_last: u64,
     /// Bytes of the runs before the present one.
     before: u64,
 }
@@ -120,12 +129,35 @@ impl Outputs {
         ring.cost += bytes.len();
         ring.trim();
         ring.dropped += u64::try_from(cut).unwrap_or(0);
+        if cut > 0 {
+            ring.dropped_last = self.last;
+        }
     }
 
     /// Numbers what comes from here on: above whatever was numbered in the lives before, which is on disk. The
     /// clock does that, too, as long as it is not set back.
     pub fn begin(&mut self, last: u64, now: SystemTime) {
         self.last = micros(now).max(last);
+        self.gone = last;
+        self.former = last;
+    }
+
+    /// The highest number in the lives before: what has one up to it was written by none of ours.
+    pub fn former(&self) -> u64 {
+        self.former
+    }
+
+    /// Nothing is put to the pieces that are there, so that none is in part before this moment.
+    pub fn seal(&mut self) {
+        for output in self.instances.values_mut() {
+            output.last_piece = 0;
+        }
+    }
+
+    /// Whether all that these instances wrote behind this number, and those that are gone, is still here.
+    pub fn reach(&self, ids: impl Iterator<Item = InstanceId>, since: u64) -> bool {
+        let rings = ids.filter_map(|id| self.instances.get(&id)).flat_map(|o| o.rings.values());
+        self.gone <= since && rings.map(|ring| ring.dropped_last).max().unwrap_or(0) <= since
     }
 
     /// The number of what was written last, by anybody.
@@ -133,10 +165,13 @@ impl Outputs {
         self.last
     }
 
-    /// What is kept of an instance, stream by stream, and how many bytes before that are kept no more.
-    pub fn pieces(&self, id: InstanceId) -> (impl Iterator<Item = Kept<'_>>, u64) {
+    /// What is kept of an instance, stream by stream, and how many bytes before that are kept no more, where any
+    /// of these came behind this number: nobody knows how many did.
+    pub fn pieces(&self, id: InstanceId, since: u64) -> (impl Iterator<Item = Kept<'_>>, u64) {
         let rings = self.instances.get(&id).map(|output| &output.rings);
-        let lost = rings.into_iter().flat_map(BTreeMap::values).map(|ring| ring.dropped).sum();
+        let torn = rings.into_iter().flat_map(BTreeMap::values);
+        let torn = torn.filter(|ring| ring.dropped_last > since);
+        let lost = torn.map(|ring| ring.dropped).sum();
         let pieces = rings.into_iter().flatten().flat_map(|(stream, ring)| {
             ring.pieces.iter().map(|piece| Kept {
                 number: piece.last,
@@ -177,7 +212,9 @@ impl Outputs {
 
     /// The instance is gone.
     pub fn forget(&mut self, id: InstanceId) {
-        self.instances.remove(&id);
+        let Some(output) = self.instances.remove(&id) else { return };
+        let last = output.rings.values().map(Ring::last).max();
+        self.gone = self.gone.max(last.unwrap_or(0));
     }
 
     /// The instances of which something is kept.
@@ -233,10 +270,16 @@ impl Ring {
         self.dropped + u64::try_from(kept).unwrap_or(0)
     }
 
+    /// The number of what was written to it last.
+    fn last(&self) -> u64 {
+        self.pieces.back().map_or(0, |piece| piece.last).max(self.dropped_last)
+    }
+
     fn trim(&mut self) {
         while self.cost > limits::OUTPUT_RING {
             let Some(first) = self.pieces.pop_front() else { return };
             self.cost -= first.bytes.len() + PIECE_COST;
+            self.dropped_last = first.last;
             let over = limits::OUTPUT_RING.saturating_sub(self.cost + PIECE_COST);
             let keep = over.min(first.bytes.len());
             self.dropped += u64::try_from(first.bytes.len() - keep).unwrap_or(0);
@@ -251,7 +294,8 @@ impl Ring {
     }
 
     fn behind(&self, stream: StreamNo, place: u64) -> Behind<'_> {
-        let mut behind = Behind { lost: self.dropped.saturating_sub(place), ..Behind::default() };
+        let (lost, dropped_last) = (self.dropped.saturating_sub(place), self.dropped_last);
+        let mut behind = Behind { lost, dropped_last, ..Behind::default() };
         let mut at = self.dropped;
         for piece in &self.pieces {
             let skip = usize::try_from(place.saturating_sub(at)).unwrap_or(usize::MAX);
@@ -339,6 +383,30 @@ mod tests {
         let (_, lost, end) = told(&outputs, 4);
         assert_eq!(end, 11 + u64::try_from(limits::OUTPUT_RING).expect("small"));
         assert!(lost > 7);
+    }
+
+    #[test]
+    fn it_is_known_how_far_back_all_is_there() {
+        let mut outputs = Outputs::default();
+        let reach = |outputs: &Outputs, since| outputs.reach([ID].into_iter(), since);
+        outputs.push(ID, (PID, OUT), b"one", at(0));
+        assert!(reach(&outputs, 0));
+        outputs.seal();
+        outputs.push(ID, (PID, OUT), b"two", at(0));
+        let numbers: Vec<u64> = outputs.pieces(ID, 0).0.map(|kept| kept.number).collect();
+        assert_eq!(numbers, [1, 2], "they were kept apart");
+        outputs.push(ID, (PID, OUT), &vec![b'x'; limits::OUTPUT_RING - 2 * PIECE_COST - 3], at(0));
+        assert_eq!(outputs.pieces(ID, 0).1, 3);
+        assert!(!reach(&outputs, 0) && reach(&outputs, 1));
+        outputs.push(ID, (PID, OUT), b"y", at(0));
+        assert!(!reach(&outputs, 1) && reach(&outputs, 2));
+        assert_eq!(outputs.pieces(ID, 2).1, 0);
+        outputs.push(ID, (PID, OUT), &vec![b'x'; limits::OUTPUT_RING], at(0));
+        assert!(!reach(&outputs, 4) && reach(&outputs, 5));
+        outputs.forget(ID);
+        assert!(!reach(&outputs, 4) && reach(&outputs, 5));
+        outputs.begin(7, at(0));
+        assert!(!reach(&outputs, 6) && reach(&outputs, 7));
     }
 
     #[test]

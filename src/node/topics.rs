@@ -1,7 +1,8 @@
 //! The topics of the channel (the protocol, section 4.5): their first part in any case, their target
 //! exactly as it is written. `EVENTS`, `EVENTS:PREFIX`, `JOB:S.L`, `JOB:S`, `PROCESS:P`, `STATS`,
 //! `STATS:P`, `STATS:S.L`, `STREAM:P` and `STREAM:P.LABEL`; and of our own `LOGS:S`, `LOGS:S.L`
-//! and `LOGS:S.L:INSTANCE`.
+//! and `LOGS:S.L:INSTANCE`. With `since`, which for `LOGS` is the number of some output or 0 for all that is kept,
+//! a client is told first what came behind that, from memory or from disk.
 
 use crate::base::ids::Pid;
 use crate::supervisor::name::{check_session, JobName};

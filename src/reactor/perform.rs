@@ -122,17 +122,15 @@ impl<M: Machine> Reactor<M> {
                 }
             }
             Effect::CloseFile(conn) => self.served.close(conn),
-            Effect::BeginReading { conn, asking } => {
-                if let Some(told) = self.readings.begin(conn, *asking, &mut self.children.store) {
-                    self.tell_of_reading(told, now);
-                }
+            Effect::BeginReading { whom, asking } => {
+                let told = self.readings.begin(whom, *asking, &mut self.children.store);
+                self.tell_of_reading(told, now);
             }
-            Effect::ReadOn { conn, fresh } => {
-                if let Some(told) = self.readings.read_on(conn, fresh, &mut self.children.store) {
-                    self.tell_of_reading(told, now);
-                }
+            Effect::ReadOn { whom, fresh } => {
+                let told = self.readings.read_on(whom, fresh, &mut self.children.store);
+                self.tell_of_reading(told, now);
             }
-            Effect::EndReading(conn) => self.readings.end(conn),
+            Effect::EndReading(whom) => self.readings.end(whom),
             Effect::Search => {
                 self.ends = true;
                 self.look_for_strays(now);
@@ -220,10 +218,11 @@ impl<M: Machine> Reactor<M> {
         }
     }
 
-    pub(super) fn tell_of_reading(&mut self, told: Read, now: Now) {
+    pub(super) fn tell_of_reading(&mut self, told: Option<Read>, now: Now) {
         match told {
-            Read::Begun(conn, begun) => self.machine.reading_begun(conn, begun, now),
-            Read::On(conn, portion) => self.machine.read_on(conn, portion, now),
+            None => {}
+            Some(Read::Begun(whom, begun)) => self.machine.reading_begun(whom, begun, now),
+            Some(Read::On(whom, portion)) => self.machine.read_on(whom, portion, now),
         }
     }
 

@@ -10,16 +10,14 @@ use mio::Waker;
 use super::shelf::Files;
 use super::store::Store;
 use super::work::Worker;
-use crate::base::ids::ConnId;
-use crate::logs::reading::query::{View, Wish};
+use crate::logs::reading::query::View;
 use crate::logs::view::Book;
-use crate::node::reading::telling::Form;
-use crate::node::reading::{Asking, Begun, Portion, Reading, Rings};
+use crate::node::reading::{Asking, Begun, Kept, Portion, Reading, Rings, Wanted, Whom};
 
 /// All of them.
 pub(super) struct Readings {
     worker: Worker<Work, Done>,
-    readers: BTreeMap<ConnId, Reader>,
+    readers: BTreeMap<Whom, Reader>,
     /// The number of the last.
     last: u64,
 }
@@ -27,10 +25,8 @@ pub(super) struct Readings {
 /// One.
 struct Reader {
     slot: Slot,
-    /// Whose output it is: jobs, each with an instance where only that is meant.
-    of: Vec<(String, Option<u32>)>,
-    follow: bool,
-    /// Tells it from one before it on the same connection.
+    wanted: Wanted,
+    /// Tells it from one before it for the same.
     number: u64,
 }
 
@@ -42,12 +38,12 @@ enum Slot {
 }
 
 enum Work {
-    Begin { conn: ConnId, number: u64, wish: Box<Wish>, form: Form, view: View },
-    Read { conn: ConnId, number: u64, of: Box<(Reading, Files)>, view: Option<View> },
+    Begin { whom: Whom, number: u64, wanted: Box<Wanted>, view: Box<View> },
+    Read { whom: Whom, number: u64, of: Box<(Reading, Files)>, view: Option<Box<View>> },
 }
 
 struct Done {
-    conn: ConnId,
+    whom: Whom,
     number: u64,
     of: Box<(Reading, Files)>,
     /// What was read, unless it has only begun.
@@ -56,8 +52,8 @@ struct Done {
 
 /// What the machine is to be told.
 pub(super) enum Told {
-    Begun(ConnId, Begun),
-    On(ConnId, Portion),
+    Begun(Whom, Begun),
+    On(Whom, Portion),
 }
 
 impl Readings {
@@ -66,59 +62,54 @@ impl Readings {
     }
 
     /// Begins one; gives what is to be told where that cannot be.
-    pub(super) fn begin(
-        &mut self,
-        conn: ConnId,
-        asking: Asking,
-        store: &mut Store,
-    ) -> Option<Told> {
-        let Asking { wish, form, rings } = asking;
-        let (of, follow) = (wish.filter.of.clone(), wish.follow);
-        let view = view(rings, (&of, follow), store);
+    pub(super) fn begin(&mut self, whom: Whom, asking: Asking, store: &mut Store) -> Option<Told> {
+        let Asking { wanted, rings } = asking;
+        let view = view(rings, &wanted, store);
         self.last += 1;
         let number = self.last;
-        self.readers.insert(conn, Reader { slot: Slot::Away, of, follow, number });
-        let wish = Box::new(wish);
-        let error = self.worker.give(Work::Begin { conn, number, wish, form, view }).err()?;
+        let reader = Reader { slot: Slot::Away, wanted: wanted.clone(), number };
+        self.readers.insert(whom, reader);
+        let wanted = Box::new(wanted);
+        let error = self.worker.give(Work::Begin { whom, number, wanted, view }).err()?;
         warn!("nothing can be read for clients: {error}");
-        self.readers.remove(&conn);
-        Some(Told::Begun(conn, Begun::default()))
+        self.readers.remove(&whom);
+        Some(Told::Begun(whom, Begun::default()))
     }
 
     /// Reads on; gives what is to be told where that cannot be.
     pub(super) fn read_on(
         &mut self,
-        conn: ConnId,
+        whom: Whom,
         fresh: Option<Box<Rings>>,
         store: &mut Store,
     ) -> Option<Told> {
-        let over = Told::On(conn, Portion { bytes: Vec::new(), end: true });
-        let Some(reader) = self.readers.get_mut(&conn) else { return Some(over) };
+        let over = Told::On(whom, Portion { end: true, ..Portion::default() });
+        let Some(reader) = self.readers.get_mut(&whom) else { return Some(over) };
         let Slot::Here(of) = std::mem::replace(&mut reader.slot, Slot::Away) else { return None };
-        let view = fresh.map(|rings| view(*rings, (&reader.of, reader.follow), store));
+        let view = fresh.map(|rings| view(*rings, &reader.wanted, store));
         let number = reader.number;
-        let error = self.worker.give(Work::Read { conn, number, of, view }).err()?;
+        let error = self.worker.give(Work::Read { whom, number, of, view }).err()?;
         warn!("nothing can be read for clients: {error}");
-        self.readers.remove(&conn);
+        self.readers.remove(&whom);
         Some(over)
     }
 
     /// It is done with.
-    pub(super) fn end(&mut self, conn: ConnId) {
-        self.readers.remove(&conn);
+    pub(super) fn end(&mut self, whom: Whom) {
+        self.readers.remove(&whom);
     }
 
     /// What the worker did, but for what has ended meanwhile.
     pub(super) fn take_done(&mut self) -> Vec<Told> {
         let mut told = Vec::new();
-        for Done { conn, number, of, portion } in self.worker.take_done() {
-            let Some(reader) = self.readers.get_mut(&conn) else { continue };
+        for Done { whom, number, of, portion } in self.worker.take_done() {
+            let Some(reader) = self.readers.get_mut(&whom) else { continue };
             if reader.number != number {
                 continue;
             }
             told.push(match portion {
-                None => Told::Begun(conn, of.0.begun()),
-                Some(portion) => Told::On(conn, portion),
+                None => Told::Begun(whom, of.0.begun()),
+                Some(portion) => Told::On(whom, portion),
             });
             reader.slot = Slot::Here(of);
         }
@@ -127,9 +118,9 @@ impl Readings {
 }
 
 /// What there is to read now.
-fn view(rings: Rings, (of, follow): (&[(String, Option<u32>)], bool), store: &mut Store) -> View {
+fn view(rings: Rings, wanted: &Wanted, store: &mut Store) -> Box<View> {
     let mut books: Vec<Book> = Vec::new();
-    for (job, instance) in of {
+    for (job, instance) in wanted.of(&rings) {
         for book in store.books(job, *instance) {
             // One may be written to by several.
             if books.iter().all(|known| known.place != book.place) {
@@ -137,20 +128,22 @@ fn view(rings: Rings, (of, follow): (&[(String, Option<u32>)], bool), store: &mu
             }
         }
     }
-    rings.with(books, |id, stream| store.written(id, stream), follow)
+    let alone = &|id, stream| store.alone(id, stream);
+    let written = &|id, stream| store.written(id, stream);
+    Box::new(wanted.view(rings, Kept { books, alone, written }))
 }
 
 fn perform(work: Work) -> Option<Done> {
     match work {
-        Work::Begin { conn, number, wish, form, view } => {
+        Work::Begin { whom, number, wanted, view } => {
             let mut files = Files::default();
-            let reading = Reading::begin(*wish, form, view, &mut files);
-            Some(Done { conn, number, of: Box::new((reading, files)), portion: None })
+            let reading = Reading::begin(*wanted, *view, &mut files);
+            Some(Done { whom, number, of: Box::new((reading, files)), portion: None })
         }
-        Work::Read { conn, number, mut of, view } => {
+        Work::Read { whom, number, mut of, view } => {
             let (reading, files) = &mut *of;
-            let portion = reading.read_on(view, files);
-            Some(Done { conn, number, of, portion: Some(portion) })
+            let portion = reading.read_on(view.map(|view| *view), files);
+            Some(Done { whom, number, of, portion: Some(portion) })
         }
     }
 }
@@ -162,7 +155,9 @@ mod tests {
     use crate::logs::names::Place;
     use crate::logs::reading::filter::Filter;
     use crate::logs::reading::pattern::Pattern;
+    use crate::logs::reading::query::Wish;
     use crate::logs::view::Segment;
+    use crate::node::reading::telling::Form;
     use flate2::write::GzEncoder;
     use flate2::Compression;
     use std::fs::{self, File};
@@ -232,7 +227,8 @@ mod tests {
         let view = View { books: vec![book.clone()], ..View::default() };
         let wish = Wish { filter, tail, follow: false };
         let mut files = Files::default();
-        let mut reading = Reading::begin(wish, Form::Text, view, &mut files);
+        let mut reading =
+            Reading::begin(Wanted::Lines(Box::new(wish), Form::Text), view, &mut files);
         let (mut bytes, mut lines) = (0, 0);
         loop {
             let portion = reading.read_on(None, &mut files);

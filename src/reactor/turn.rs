@@ -403,7 +403,7 @@ impl<M: Machine> Reactor<M> {
             self.tell_of_file(told, now);
         }
         for told in self.readings.take_done() {
-            self.tell_of_reading(told, now);
+            self.tell_of_reading(Some(told), now);
         }
         for (ticket, outcome) in self.hasher.take_done() {
             self.machine.hashed(ticket, outcome, now);

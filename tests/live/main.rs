@@ -41,6 +41,7 @@ mod pty;
 mod refusals;
 mod registration;
 mod reload;
+mod replays;
 mod site_files;
 mod snapshots;
 mod state;

@@ -17,7 +17,8 @@ use gaffer::base::process::{ExitStatus, Signal};
 use gaffer::front::access::Access;
 use gaffer::front::passwords::{self, Outcome};
 use gaffer::front::peer::Peer;
-use gaffer::logs::reading::memory::Memory;
+use gaffer::logs::reading::memory::{Kept as Part, Memory};
+use gaffer::logs::reading::query::View;
 use gaffer::logs::view::Taken;
 use gaffer::node::console::Console;
 use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
@@ -28,7 +29,9 @@ use gaffer::node::machine::{
 };
 use gaffer::node::plugins::file::{Unopened, Unread, Wanted, What};
 use gaffer::node::plugins::{Plugin, Site};
-use gaffer::node::reading::{Asking, Begun, Portion, Reading};
+use gaffer::node::reading::{
+    Asking, Begun, Kept, Portion, Reading, Rings, Wanted as Reads, Whom as Reader,
+};
 use gaffer::node::webhooks::Hooking;
 use gaffer::supervisor::effect::{Ask, Start, Whom};
 use gaffer::supervisor::facts::Exit;
@@ -87,7 +90,9 @@ pub(crate) struct FakeNode {
     pub(crate) disk_waits: bool,
     from_disk: VecDeque<Fact>,
     /// What is read of what was written, for whom.
-    readings: BTreeMap<ConnId, Reading>,
+    readings: BTreeMap<Reader, (Reads, Reading)>,
+    /// What its store has, if it has one: everything, stream by stream, with its numbers.
+    pub(crate) store: Option<BTreeMap<(InstanceId, StreamNo), Vec<(u64, Vec<u8>)>>>,
     /// Its plugins from then on.
     pub(crate) plugins: Vec<Plugin>,
 }
@@ -110,8 +115,8 @@ enum Fact {
     Opened(ConnId, Result<What, Unopened>),
     Read(ConnId, Result<Vec<u8>, Unread>),
     Tended(ConnId, Tended),
-    Begun(ConnId, Begun),
-    ReadOn(ConnId, Portion),
+    Begun(Reader, Begun),
+    ReadOn(Reader, Portion),
 }
 
 /// What a store says that has a little of two jobs.
@@ -301,6 +306,7 @@ impl FakeNode {
             disk_waits: false,
             from_disk: VecDeque::new(),
             readings: BTreeMap::new(),
+            store: None,
             plugins,
         };
         node.gaffer.begin(legacy, files, now);
@@ -382,7 +388,10 @@ impl FakeNode {
     /// A process writes.
     pub(crate) fn output(&mut self, os_pid: OsPid, stream: StreamNo, bytes: &[u8]) {
         let id = self.instance(os_pid);
-        self.gaffer.output(id, stream, bytes, self.now);
+        let seq = self.gaffer.output(id, stream, bytes, self.now);
+        if let Some((store, seq)) = self.store.as_mut().zip(seq) {
+            store.entry((id, stream)).or_default().push((seq, bytes.to_vec()));
+        }
         self.settle();
     }
 
@@ -481,9 +490,9 @@ impl FakeNode {
             }
             Fact::Opened(conn, opened) => self.gaffer.file_opened(conn, opened, now),
             Fact::Read(conn, read) => self.gaffer.file_read(conn, read, now),
-            Fact::Begun(conn, _) | Fact::ReadOn(conn, _) if !self.readings.contains_key(&conn) => {}
-            Fact::Begun(conn, begun) => self.gaffer.reading_begun(conn, begun, now),
-            Fact::ReadOn(conn, portion) => self.gaffer.read_on(conn, portion, now),
+            Fact::Begun(whom, _) | Fact::ReadOn(whom, _) if !self.readings.contains_key(&whom) => {}
+            Fact::Begun(whom, begun) => self.gaffer.reading_begun(whom, begun, now),
+            Fact::ReadOn(whom, portion) => self.gaffer.read_on(whom, portion, now),
         }
     }
 
@@ -587,21 +596,23 @@ impl FakeNode {
             Effect::CloseFile(conn) => {
                 self.open_files.remove(&conn);
             }
-            Effect::BeginReading { conn, asking } => {
-                let Asking { wish, form, rings } = *asking;
-                let view = rings.with(Vec::new(), |_, _| None, wish.follow);
-                let reading = Reading::begin(wish, form, view, &mut Memory::default());
-                self.facts.push_back(Fact::Begun(conn, reading.begun()));
-                self.readings.insert(conn, reading);
+            Effect::BeginReading { whom, asking } => {
+                let Asking { wanted, rings } = *asking;
+                let view = self.view(&wanted, rings);
+                let reading = Reading::begin(wanted.clone(), view, &mut Memory::default());
+                let begun = Fact::Begun(whom, reading.begun());
+                self.of_disk(begun);
+                self.readings.insert(whom, (wanted, reading));
             }
-            Effect::ReadOn { conn, fresh } => {
-                let view = fresh.map(|rings| rings.with(Vec::new(), |_, _| None, true));
-                let reading = self.readings.get_mut(&conn).expect("it has begun");
+            Effect::ReadOn { whom, fresh } => {
+                let wanted = self.readings.get(&whom).expect("it has begun").0.clone();
+                let view = fresh.map(|rings| self.view(&wanted, *rings));
+                let (_, reading) = self.readings.get_mut(&whom).expect("it has begun");
                 let portion = reading.read_on(view, &mut Memory::default());
-                self.facts.push_back(Fact::ReadOn(conn, portion));
+                self.of_disk(Fact::ReadOn(whom, portion));
             }
-            Effect::EndReading(conn) => {
-                self.readings.remove(&conn);
+            Effect::EndReading(whom) => {
+                self.readings.remove(&whom);
             }
             Effect::StopSampling => self.asked.push("stop sampling".into()),
             Effect::Exit(code) => self.asked.push(format!("exit {code}")),
@@ -613,6 +624,29 @@ impl FakeNode {
             Effect::ReopenLog => self.asked.push("reopen the log".into()),
             Effect::SetLogLevel(level) => self.asked.push(format!("log level {}", level.word())),
         }
+    }
+
+    /// What there is to read. Of streams that are in the store all is there that is.
+    fn view(&self, wanted: &Reads, rings: Rings) -> View {
+        let streams: Vec<_> = rings.streams.iter().map(|(id, stream, _)| (*id, *stream)).collect();
+        let (alone, written) = (&|_, _| None, &|_, _| None);
+        let mut view = wanted.view(rings, Kept { books: Vec::new(), alone, written });
+        let Some(store) = self.store.as_ref().filter(|_| matches!(wanted, Reads::Replay { .. }))
+        else {
+            return view;
+        };
+        for (key, stream) in streams.iter().zip(&mut view.streams) {
+            let Some((first, written)) = stream.parts.first().cloned().zip(store.get(key)) else {
+                continue;
+            };
+            let part = |(seq, bytes): &(u64, Vec<u8>)| {
+                let (seq, last, bytes) = (*seq, *seq, bytes.clone());
+                Part { seq, last, bytes, ..first.clone() }
+            };
+            stream.parts = written.iter().map(part).collect();
+            (stream.lost, stream.begins) = (0, true);
+        }
+        view
     }
 
     /// KILL, TERM and INT end whom they reach, unless all are deaf to the latter two.

@@ -37,6 +37,7 @@ mod permissions;
 mod programs;
 mod registration;
 mod registration_simulation;
+mod replays;
 mod scenarios;
 mod seeds;
 mod simulation;

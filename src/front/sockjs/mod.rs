@@ -298,6 +298,15 @@ impl Service {
         Some(session.outbox.bytes())
     }
 
+    /// Whether nothing waits for the client of a session that is open, and its connection has room for more: so
+    /// much is not told to it at a time that it would not be heard meanwhile.
+    pub fn has_room(&self, id: SessionId, clients: &Clients) -> Option<bool> {
+        let session = self.sessions.get(id).filter(|session| session.is_open())?;
+        let conn = session.receiver.as_ref().map(|receiver| receiver.conn);
+        let takes = conn.is_none_or(|conn| transport::has_room(conn, clients));
+        Some(session.outbox.is_empty() && takes)
+    }
+
     /// Ends a session, after everything queued before was sent. It is told as closed then.
     pub fn close(
         &mut self,

@@ -203,6 +203,6 @@ impl Service {
     }
 }
 
-fn has_room(conn: ConnId, clients: &Clients) -> bool {
+pub(super) fn has_room(conn: ConnId, clients: &Clients) -> bool {
     clients.get(conn).is_some_and(|client| client.conn.has_room())
 }

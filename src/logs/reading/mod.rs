@@ -14,6 +14,7 @@ pub mod filter;
 pub mod form;
 pub mod memory;
 pub mod pattern;
+pub mod pieces;
 pub mod query;
 pub mod source;
 pub mod tail;

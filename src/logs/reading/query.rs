@@ -1,7 +1,7 @@
 //! What somebody wants to read of the past, and how far he is.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use super::cursor::Cursor;
 use super::filter::Filter;
@@ -11,7 +11,7 @@ use super::tail::{Counted, Tail};
 use super::track::Head;
 use super::{Budget, Line, Shelf};
 use crate::base::limits;
-use crate::logs::index::Decoder;
+use crate::logs::index::{Decoder, Header};
 use crate::logs::view::Book;
 
 /// A stream of an instance, whatever that is called.
@@ -39,6 +39,14 @@ pub struct View {
     pub streams: Vec<Stream>,
     /// The runs that go on.
     pub live: BTreeSet<u64>,
+    /// Whose output that is, where pieces are wanted,
+    pub of: Vec<(String, Option<u32>)>,
+    /// the number of what was written last,
+    pub seq: u64,
+    /// and of what was before all runs of now, which may have the numbers of runs of then.
+    pub former: u64,
+    /// Streams that go into a book, of which this much is not there yet, as it belongs to lines that have no end.
+    pub held: BTreeMap<StreamId, usize>,
 }
 
 /// Which lines are wanted, and for how long.
@@ -96,13 +104,16 @@ impl View {
     /// How many bytes before all that is there are kept no more.
     pub fn before(&self, shelf: &mut dyn Shelf) -> u64 {
         let of_streams: u64 = self.streams.iter().map(|stream| stream.lost).sum();
-        let mut of_book = |book: &Book| {
-            let first = book.segments.first()?;
-            let bytes = shelf.index(&book.place, first, 0, HEADER).ok()?;
-            Decoder::begin(&bytes).map(|(header, _)| header.before)
-        };
-        let of_books: u64 = self.books.iter().filter_map(&mut of_book).sum();
+        let of_book = |book: &Book| Self::header(book, shelf).map(|header| header.before);
+        let of_books: u64 = self.books.iter().filter_map(of_book).sum();
         of_streams.saturating_add(of_books)
+    }
+
+    /// What is known of the first segment of a book.
+    pub(super) fn header(book: &Book, shelf: &mut dyn Shelf) -> Option<Header> {
+        let first = book.segments.first()?;
+        let bytes = shelf.index(&book.place, first, 0, HEADER).ok()?;
+        Decoder::begin(&bytes).map(|(header, _)| header)
     }
 }
 
@@ -112,7 +123,7 @@ const HEADER: usize = 64;
 impl Query {
     /// Begins one.
     pub fn new(wish: Wish, view: View) -> Self {
-        let View { books, streams, live } = view;
+        let View { books, streams, live, .. } = view;
         let parts = (books.len() + streams.len()).max(1);
         let stretch =
             (8 * limits::LOG_STRETCH / parts).clamp(limits::LOG_STRETCH / 16, limits::LOG_STRETCH);

@@ -302,7 +302,8 @@ fn laid_out(wrote: &[Wrote], layout: &Layout) -> (Case, View, Vec<Known>) {
         .map(|writing| writing.book(layout.removed, layout.packed, &mut case))
         .collect();
     let live = all.iter().map(|known| known.writer.pid).filter(|pid| pid % 2 == 0).collect();
-    (case, View { books, streams: streams.into_values().collect(), live }, kept)
+    let streams = streams.into_values().collect();
+    (case, View { books, streams, live, ..View::default() }, kept)
 }
 
 /// All lines, by the model.

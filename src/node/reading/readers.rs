@@ -89,11 +89,6 @@ impl Reader {
 }
 
 impl Readers {
-    /// Whether there are as many as there may be.
-    pub fn is_full(&self) -> bool {
-        self.all.len() >= limits::LOG_READERS
-    }
-
     /// Begins one.
     pub fn begin(&mut self, conn: ConnId, reader: Reader) {
         self.all.insert(conn, reader);

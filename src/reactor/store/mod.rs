@@ -30,6 +30,7 @@ use crate::logs::index::{micros, Writer};
 use crate::logs::names::Place;
 use crate::logs::sink::{Order, Sink, To};
 use crate::logs::view;
+use crate::node::reading::Alone;
 use crate::sys::own_file;
 
 /// Where the store is, and how much it may take.
@@ -395,6 +396,16 @@ impl Store {
         let book = self.books.get(book)?;
         let written = if book.trouble.is_some() { book.active.last } else { last };
         Some(written.min(book.pages.covered().unwrap_or(u64::MAX)))
+    }
+
+    /// What of a stream is not in its book, or in the index of that; `None` where it has none.
+    pub fn alone(&self, id: InstanceId, stream: StreamNo) -> Option<Alone> {
+        let outlet = self.outlets.get(&(id, stream))?;
+        let book = self.books.get(outlet.book()?.0)?;
+        if book.trouble.is_some() || book.pages.covered().is_some() {
+            return self.written(id, stream).map(Alone::Behind);
+        }
+        Some(Alone::Last(outlet.begun()))
     }
 
     /// What is to be told since the last call.

@@ -106,6 +106,11 @@ impl Outlet {
         }
     }
 
+    /// How many bytes wait for the end of their line.
+    pub(super) fn begun(&self) -> usize {
+        self.begun.len()
+    }
+
     /// Whether nothing is done to its bytes, and nothing waits.
     pub(super) fn is_plain(&self) -> bool {
         self.form == Form::Plain && self.begun.is_empty()

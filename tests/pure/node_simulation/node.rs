@@ -14,12 +14,13 @@ use gaffer::base::random::Random;
 use gaffer::front::access::Access;
 use gaffer::front::sockjs::Options;
 use gaffer::logs::reading::memory::Memory;
+use gaffer::logs::reading::query::View;
 use gaffer::node::console::{Console, Verbosity};
 use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::journal::Journal;
 use gaffer::node::keys::door::Keeping;
 use gaffer::node::machine::{Configuration, Effect, Machine, StateFile, Tended, Usage, Write};
-use gaffer::node::reading::{Asking, Reading, Rings};
+use gaffer::node::reading::{Asking, Kept, Reading, Rings, Wanted, Whom as Reader};
 use gaffer::node::state::{running_from_value, StoredJob};
 use gaffer::supervisor::facts::Stray;
 use gaffer::supervisor::job::Origin;
@@ -42,7 +43,7 @@ pub(crate) struct World {
     /// A plugin's, and what was asked of it.
     pub(super) site: SlowSite,
     /// What is read of what was written, for whom.
-    readings: BTreeMap<ConnId, Reading>,
+    readings: BTreeMap<Reader, (Wanted, Reading)>,
     pub(crate) clients: Vec<Client>,
     /// Whether there are clients that stay.
     pub(crate) lively: bool,
@@ -158,6 +159,12 @@ fn gaffer(life: u32, seed: u64) -> Gaffer {
         plugins: plugins(),
         secret: [0; 32],
     })
+}
+
+/// What there is to read, where nothing is on disk.
+fn view(wanted: &Wanted, rings: Rings) -> View {
+    let (alone, written) = (&|_, _| None, &|_, _| None);
+    wanted.view(rings, Kept { books: Vec::new(), alone, written })
 }
 
 fn keeping() -> Keeping {
@@ -384,10 +391,10 @@ impl World {
                 return self.ask_site(conn, SiteAsk::Read(length));
             }
             Effect::CloseFile(conn) => return self.close_of_site(conn),
-            Effect::BeginReading { conn, asking } => return self.begin_reading(conn, *asking),
-            Effect::ReadOn { conn, fresh } => return self.read_on(conn, fresh),
-            Effect::EndReading(conn) => {
-                self.readings.remove(&conn);
+            Effect::BeginReading { whom, asking } => return self.begin_reading(whom, *asking),
+            Effect::ReadOn { whom, fresh } => return self.read_on(whom, fresh),
+            Effect::EndReading(whom) => {
+                self.readings.remove(&whom);
                 return;
             }
             Effect::Hash { .. } => panic!("it has no users"),
@@ -401,20 +408,19 @@ impl World {
         }
     }
 
-    fn begin_reading(&mut self, conn: ConnId, asking: Asking) {
-        let Asking { wish, form, rings } = asking;
-        let view = rings.with(Vec::new(), |_, _| None, wish.follow);
-        let reading = Reading::begin(wish, form, view, &mut Memory::default());
+    fn begin_reading(&mut self, whom: Reader, asking: Asking) {
+        let Asking { wanted, rings } = asking;
+        let reading = Reading::begin(wanted.clone(), view(&wanted, rings), &mut Memory::default());
         let begun = reading.begun();
-        self.readings.insert(conn, reading);
-        self.node.reading_begun(conn, begun, self.now);
+        self.readings.insert(whom, (wanted, reading));
+        self.node.reading_begun(whom, begun, self.now);
     }
 
-    fn read_on(&mut self, conn: ConnId, fresh: Option<Box<Rings>>) {
-        let view = fresh.map(|rings| rings.with(Vec::new(), |_, _| None, true));
-        let reading = self.readings.get_mut(&conn).expect("it has begun");
+    fn read_on(&mut self, whom: Reader, fresh: Option<Box<Rings>>) {
+        let (wanted, reading) = self.readings.get_mut(&whom).expect("it has begun");
+        let view = fresh.map(|rings| view(wanted, *rings));
         let portion = reading.read_on(view, &mut Memory::default());
-        self.node.read_on(conn, portion, self.now);
+        self.node.read_on(whom, portion, self.now);
     }
 
     /// Nothing of a job's former life runs when it is started. Those of a detached job are taken over,
