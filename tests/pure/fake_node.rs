@@ -92,10 +92,13 @@ pub(crate) struct FakeNode {
     /// What is read of what was written, for whom.
     readings: BTreeMap<Reader, (Reads, Reading)>,
     /// What its store has, if it has one: everything, stream by stream, with its numbers.
-    pub(crate) store: Option<BTreeMap<(InstanceId, StreamNo), Vec<(u64, Vec<u8>)>>>,
+    pub(crate) store: Option<BTreeMap<(InstanceId, StreamNo), Written>>,
     /// Its plugins from then on.
     pub(crate) plugins: Vec<Plugin>,
 }
+
+/// What was written to a stream, with its numbers.
+type Written = Vec<(u64, Vec<u8>)>;
 
 struct Process {
     os_pid: OsPid,
