@@ -93,7 +93,16 @@
 //!
 //! # What is kept of output
 //!
-//! The last of each stream is in memory (`node/outputs.rs`). What is on disk are *books* ([`logs`]). Whoever reads
+//! The last of each stream is in memory (`node/outputs.rs`), and all of it on disk, in *books* ([`logs`]). The shell
+//! writes them ([`reactor::store`]): the machine gives what was read a number, and in the same turn the same bytes go
+//! to the file of their stream, without a copy. Where a stream goes comes with the order to start its process
+//! ([`logs::sink`], made in `supervisor/spec_logs.rs`). The loop waits for no file: what cannot be written waits in a
+//! bounded backlog ([`logs::backlog`]) and is told to the machine (`supervisor/unlogged.rs`); compressing is a
+//! worker's. Files change their names by rename and are found by their numbers in any of them, so that a daemon that
+//! is killed leaves nothing half done that the next one does not find ([`reactor::store`], `scan.rs`). Pipes that are
+//! written to often while nobody follows them rest, and are read together (`reactor/resting.rs`).
+//!
+//! Whoever reads
 //! that has a query ([`logs::reading::query`]), which merges books and what is in memory alone, and never does more
 //! at a time than a portion. The machine says what is wanted and hands over what is in memory (`node/logs.rs`,
 //! [`node::reading`]); a worker of its own has the files (`reactor/readings.rs`, `reactor/shelf.rs`), and queries
@@ -270,6 +279,7 @@
 //! - **an endpoint of lookupd**: a line in [`lookup::routes::ROUTES`]; **a message of nodes**:
 //!   [`wire::lookup`] and `lookup/nodes.rs`; **an option of lookupd**: `daemon/lookupd_options.rs`
 //! - **something a host program may do with a node**: [`node::host::Node`], and [`embed::Handle`] for other threads
+//! - **where output can go**: [`logs::sink::To`], `supervisor/spec_logs.rs`, and an outlet in `reactor/store`
 //! - **something the kernel is asked for**: an [`node::machine::Effect`], performed in
 //!   `reactor/perform.rs`, answered by a method of [`node::machine::Machine`]
 //! - **somebody to whom the node connects**: a link of [`front::links`], with an [`front::exchange`] if HTTP is

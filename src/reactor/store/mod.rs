@@ -400,8 +400,13 @@ impl Store {
 
     /// What of a stream is not in its book, or in the index of that; `None` where it has none.
     pub fn alone(&self, id: InstanceId, stream: StreamNo) -> Option<Alone> {
-        let outlet = self.outlets.get(&(id, stream))?;
-        let book = self.books.get(outlet.book()?.0)?;
+        let outlet = self.outlets.get(&(id, stream));
+        let Some((outlet, (book, _))) = outlet.and_then(|outlet| Some((outlet, outlet.book()?)))
+        else {
+            // Its run is over, or it goes elsewhere by now.
+            return self.written(id, stream).map(Alone::Behind);
+        };
+        let book = self.books.get(book)?;
         if book.trouble.is_some() || book.pages.covered().is_some() {
             return self.written(id, stream).map(Alone::Behind);
         }

@@ -21,6 +21,7 @@ use crate::base::limits;
 use crate::logs::index::{Decoder, Entry, Form};
 use crate::logs::sink::{Keeping, Order, Sink, To};
 use crate::logs::view::Book;
+use crate::node::reading::Alone;
 
 const OUT: StreamNo = StreamNo::STDOUT;
 
@@ -521,6 +522,7 @@ fn how_far_a_stream_was_written_is_known_when_its_run_is_over() {
     assert_eq!(world.store.written(key(1), OUT), Some(2));
     world.store.end(key(1), world.now);
     assert_eq!(world.store.written(key(1), OUT), Some(2));
+    assert_eq!(world.store.alone(key(1), OUT), Some(Alone::Behind(2)));
     // The next run has said nothing yet.
     world.begin(key(1), 1, managed(0));
     assert_eq!(world.store.written(key(1), OUT), Some(2));
