@@ -332,6 +332,9 @@ impl Book {
     /// Takes over what stands in the file and nobody noted.
     pub(super) fn adopt(&mut self, file: &File, found: &fs::Metadata, by: Option<Writer>) {
         let length = found.len().saturating_sub(self.active.size);
+        // It may go on within a line whose beginning is known.
+        self.see_end(file);
+        let starts = self.active.ends_line;
         self.grown += length;
         self.active.size = found.len();
         self.see_end(file);
@@ -346,7 +349,7 @@ impl Book {
         let own = by.map(|by| self.join(by));
         let of_now = || self.writers.keys().next_back().copied();
         let writer = own.or(self.pages.last_writer()).or_else(of_now).unwrap_or(0);
-        let piece = Piece { writer, seq, last: seq, at, length, starts: true, note: false };
+        let piece = Piece { writer, seq, last: seq, at, length, starts, note: false };
         let who = self.writers.get(&writer).map(|scribe| &scribe.writer);
         self.pages.add(piece, who, &self.active);
         if let Some(own) = own {

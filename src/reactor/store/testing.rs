@@ -610,3 +610,26 @@ fn who_waits_for_his_log_loses_nothing() {
     assert!(world.takes(key(1)) && world.takes(key(2)));
     assert_eq!(fs::read(&path).expect("there"), text);
 }
+
+#[test]
+fn a_line_whose_end_is_in_no_index_yet_is_one_line_after_a_kill() {
+    let mut world = World::new();
+    world.begin(key(1), 1, managed(0));
+    world.write(key(1), b"one\nthe beginning");
+    world.store.flush(world.now);
+    world.pass(Duration::from_secs(1));
+    world.write(key(1), b" and the end\ntwo\n");
+    // It is killed before that is in the index.
+    world.restart();
+    let book = &world.store.books("s.job", None)[0];
+    let index = fs::read(book.place.index(1)).expect("there");
+    let (_, decoder) = Decoder::begin(&index).expect("an index");
+    let starts: Vec<bool> = decoder
+        .filter_map(|entry| match entry {
+            Entry::Piece(piece) => Some(piece.starts),
+            Entry::Writer(..) => None,
+        })
+        .collect();
+    assert_eq!(starts, [true, false]);
+    assert_eq!(world.content(), b"one\nthe beginning and the end\ntwo\n");
+}
