@@ -209,7 +209,7 @@ pub fn help() -> String {
     text += &command_line::described(OPTIONS);
     text.push_str(
         "\nSignals: TERM, INT and QUIT stop everything, a second one at once; HUP reads the\n\
-         configuration again; USR1 opens the log file again.\n",
+         configuration again; USR1 opens the log files again, also of jobs.\n",
     );
     text
 }

@@ -56,6 +56,8 @@ impl Gaffer {
         let mut reader = Reader::new((job, instance), form, now);
         (reader.follow, reader.heartbeat) = (wish.follow, heartbeat);
         (reader.is_known, reader.seq) = (is_known, self.outputs.last());
+        // No piece is in part behind what is on disk.
+        self.outputs.seal();
         let rings = self.rings((&reader.job, reader.instance), &mut reader.places);
         if reader.follow {
             self.guests.come(Guest::Conn(conn), caller, now);

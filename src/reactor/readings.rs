@@ -129,8 +129,7 @@ fn view(rings: Rings, wanted: &Wanted, store: &mut Store) -> Box<View> {
         }
     }
     let alone = &|id, stream| store.alone(id, stream);
-    let written = &|id, stream| store.written(id, stream);
-    Box::new(wanted.view(rings, Kept { books, alone, written }))
+    Box::new(wanted.view(rings, Kept { books, alone }))
 }
 
 fn perform(work: Work) -> Option<Done> {

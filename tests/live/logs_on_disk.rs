@@ -239,3 +239,23 @@ fn a_full_disk_stops_nobody_and_what_is_lost_is_told() {
     assert_eq!((next, notes), (count, 3));
     assert_eq!(node.get("/jobs/t/app")["processes"][0], pid, "nobody was stopped");
 }
+
+#[test]
+fn a_line_without_an_end_is_told_also_where_lines_are_written_whole() {
+    let node = Folder::new().start();
+    let line = r"echo plain; printf 'bad\\377byte\\n'; printf open; exec sleep 1000";
+    let job = json!({"name": "app", "cmd": line, "shell": true, "log_format": "json"});
+    node.run_job(&job);
+    until("all is told", || {
+        let answer = node.ask("GET", "/logs/t/app?form=json", "").text();
+        let lines: Vec<Value> =
+            answer.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
+        let told: Vec<_> = lines.iter().map(|line| (&line["line"], line["open"] == true)).collect();
+        let open = json!("open");
+        lines.len() == 3 && told[0].0 == "plain" && told[2] == (&open, true)
+    });
+    let file = node.read("state/logs/t/app/1.out.log");
+    assert_eq!(file.lines().count(), 2, "on the disk a line waits for its end");
+    let second: Value = serde_json::from_str(file.lines().last().expect("two")).expect("an object");
+    assert_eq!(second["base64"], "YmFk/2J5dGU=");
+}

@@ -632,8 +632,8 @@ impl FakeNode {
     /// What there is to read. Of streams that are in the store all is there that is.
     fn view(&self, wanted: &Reads, rings: Rings) -> View {
         let streams: Vec<_> = rings.streams.iter().map(|(id, stream, _)| (*id, *stream)).collect();
-        let (alone, written) = (&|_, _| None, &|_, _| None);
-        let mut view = wanted.view(rings, Kept { books: Vec::new(), alone, written });
+        let alone = &|_, _| None;
+        let mut view = wanted.view(rings, Kept { books: Vec::new(), alone });
         let Some(store) = self.store.as_ref().filter(|_| matches!(wanted, Reads::Replay { .. }))
         else {
             return view;

@@ -77,8 +77,6 @@ pub struct Kept<'a> {
     pub books: Vec<Book>,
     /// What of a stream is in memory alone; `None` for all of it, as it has no book.
     pub alone: &'a dyn Fn(InstanceId, StreamNo) -> Option<Alone>,
-    /// The number up to which a stream is on disk, likewise.
-    pub written: &'a dyn Fn(InstanceId, StreamNo) -> Option<u64>,
 }
 
 /// What is known when it begins.
@@ -126,54 +124,54 @@ impl Wanted {
     /// What there is to read of that now.
     pub fn view(&self, rings: Rings, kept: Kept<'_>) -> View {
         match self {
-            Self::Lines(wish, _) => rings.with(kept.books, kept.written, wish.follow),
+            Self::Lines(wish, _) => rings.with(kept, wish.follow),
             Self::Replay { .. } => rings.beside(kept),
         }
     }
 }
 
 impl Rings {
-    /// What there is to read, with these books. Of a stream that goes into a book, that is in memory alone which
-    /// was written behind this number; and where it is followed nothing, as it will be in the book.
-    fn with(
-        self,
-        books: Vec<Book>,
-        written: impl Fn(InstanceId, StreamNo) -> Option<u64>,
-        follow: bool,
-    ) -> View {
-        let alone = |(id, number, mut stream): (InstanceId, StreamNo, Stream)| {
-            match written(id, number) {
-                None => return Some(stream),
-                Some(_) if follow => return None,
-                Some(last) => stream.parts.retain(|part| part.seq > last),
+    /// What there is to read, with these books. Where a stream that goes into a book is followed, nothing of it is
+    /// read in memory, as it will be in the book.
+    fn with(self, Kept { books, alone }: Kept<'_>, follow: bool) -> View {
+        let in_memory = |(id, number, mut stream): (InstanceId, StreamNo, Stream)| {
+            let Some(alone) = alone(id, number) else { return Some(stream) };
+            if follow {
+                return None;
             }
-            stream.lost = 0;
+            alone.leave(&mut stream);
             (!stream.parts.is_empty()).then_some(stream)
         };
-        let streams = self.streams.into_iter().filter_map(alone).collect();
+        let streams = self.streams.into_iter().filter_map(in_memory).collect();
         View { books, streams, live: self.live, ..View::default() }
     }
 
     /// All that there is, to the byte.
-    fn beside(self, Kept { books, alone, .. }: Kept<'_>) -> View {
+    fn beside(self, Kept { books, alone }: Kept<'_>) -> View {
         let mut held = BTreeMap::new();
         let mut streams = Vec::new();
         let Self { of, seq, former, streams: in_memory, live } = self;
         for (id, number, mut stream) in in_memory {
-            match alone(id, number) {
-                None => {}
-                Some(Alone::Last(count)) => {
+            if let Some(alone) = alone(id, number) {
+                if let Alone::Last(count) = alone {
                     held.insert(stream.number, count);
-                    keep_last(&mut stream, count);
                 }
-                Some(Alone::Behind(last)) => {
-                    stream.parts.retain(|part| part.last > last);
-                    stream.lost = 0;
-                }
+                alone.leave(&mut stream);
             }
             streams.push(stream);
         }
         View { books, streams, live, of, seq, former, held }
+    }
+}
+
+impl Alone {
+    /// Leaves of a stream what is in memory alone.
+    fn leave(self, stream: &mut Stream) {
+        match self {
+            Self::Last(count) => keep_last(stream, count),
+            Self::Behind(last) => stream.parts.retain(|part| part.last > last),
+        }
+        stream.lost = 0;
     }
 }
 
@@ -187,7 +185,6 @@ fn keep_last(stream: &mut Stream, count: usize) {
         part.bytes.drain(..cut);
         !part.bytes.is_empty()
     });
-    stream.lost = 0;
 }
 
 impl Reading {

@@ -389,7 +389,7 @@ impl Store {
 
     /// The number of what was written last of a stream to its book, and is in the index of that; `None` where it
     /// has none.
-    pub fn written(&self, id: InstanceId, stream: StreamNo) -> Option<u64> {
+    fn written(&self, id: InstanceId, stream: StreamNo) -> Option<u64> {
         let outlet = self.outlets.get(&(id, stream));
         let present = outlet.and_then(|outlet| Some((outlet.book()?.0, outlet.last)));
         let (book, last) = present.or_else(|| self.ended.get(&(id, stream)).copied())?;

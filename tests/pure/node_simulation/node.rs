@@ -163,8 +163,8 @@ fn gaffer(life: u32, seed: u64) -> Gaffer {
 
 /// What there is to read, where nothing is on disk.
 fn view(wanted: &Wanted, rings: Rings) -> View {
-    let (alone, written) = (&|_, _| None, &|_, _| None);
-    wanted.view(rings, Kept { books: Vec::new(), alone, written })
+    let alone = &|_, _| None;
+    wanted.view(rings, Kept { books: Vec::new(), alone })
 }
 
 fn keeping() -> Keeping {
