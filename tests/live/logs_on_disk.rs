@@ -243,7 +243,7 @@ fn a_full_disk_stops_nobody_and_what_is_lost_is_told() {
 #[test]
 fn a_line_without_an_end_is_told_also_where_lines_are_written_whole() {
     let node = Folder::new().start();
-    let line = r"echo plain; printf 'bad\\377byte\\n'; printf open; exec sleep 1000";
+    let line = r"echo plain; printf 'bad\377byte\n'; printf open; exec sleep 1000";
     let job = json!({"name": "app", "cmd": line, "shell": true, "log_format": "json"});
     node.run_job(&job);
     until("all is told", || {
