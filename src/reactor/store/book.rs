@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::time::Instant;
 
-use super::pages::Pages;
+use super::pages::{Pages, Told};
 use crate::base::clock::Now;
 use crate::base::error::Errno;
 use crate::base::limits;
@@ -151,6 +151,13 @@ impl Book {
     /// Whether a line of somebody else has begun, and has no end.
     pub(super) fn breaks_into_a_line(&self, writer: u32) -> bool {
         !self.active.ends_line && self.pages.last_writer() != Some(writer)
+    }
+
+    /// Learns from an index who has written.
+    pub(super) fn learn(&mut self, told: Told) {
+        let next = told.writers.last().map_or(0, |last| last.saturating_add(1));
+        self.next_writer = self.next_writer.max(next);
+        self.jobs.extend(told.jobs);
     }
 
     /// Somebody writes no more.

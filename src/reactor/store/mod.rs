@@ -327,8 +327,12 @@ impl Store {
                         self.told.push(Told::Recovered(instance, stream, lost));
                     }
                 }
-                Happened::Aside(number) if compress => self.pack(id, number),
-                Happened::Aside(_) => {}
+                Happened::Aside(number) => {
+                    if compress {
+                        self.pack(id, number);
+                    }
+                    self.retain_parts(id);
+                }
             }
         }
         match self.books.get(id).is_some_and(|book| book.trouble.is_some()) {

@@ -114,6 +114,7 @@ impl Store {
                     log::warn!("{}.{number} is not compressed: {error}", data.display());
                 }
             }
+            self.retain_parts(id);
             self.retain(id, now);
         }
     }

@@ -8,37 +8,33 @@ use crate::base::ids::BookId;
 use crate::logs::view::Taken;
 
 impl Store {
-    /// Removes what is too much of what a book belongs to.
-    pub(super) fn retain(&mut self, id: BookId, now: Now) {
+    /// Removes what is too much of a book, of which something was put aside.
+    pub(super) fn retain_parts(&mut self, id: BookId) {
         let Some(book) = self.books.get_mut(id) else { return };
-        let (keeping, managed) = (book.keeping, book.managed);
-        let keep = keeping.keep.map_or(usize::MAX, |keep| usize::try_from(keep).unwrap_or(0));
+        let keep = book.keeping.keep.map_or(usize::MAX, |keep| usize::try_from(keep).unwrap_or(0));
         let mut freed = 0;
         while book.segments.len() > keep {
             freed += book.remove_oldest();
         }
-        let job = book.job.clone();
-        self.note_freed(managed, &job, freed);
-        let Some(total) = keeping.total else {
-            return self.retain_all(now);
-        };
-        if !managed {
-            let Some(book) = self.books.get_mut(id) else { return };
-            while book.bytes() > total && book.remove_oldest() > 0 {}
-            return;
+        if book.managed {
+            let job = book.job.clone();
+            return self.note_freed(true, &job, freed);
         }
-        let takes_more = |store: &Self| store.bytes_of.get(&job).is_some_and(|all| *all > total);
-        if takes_more(self) {
+        let total = book.keeping.total.unwrap_or(u64::MAX);
+        while book.bytes() > total && book.remove_oldest() > 0 {}
+    }
+
+    /// Removes what is too much of the job of a book, and of all. This is asked whenever something was written, and
+    /// mostly there is nothing to do.
+    pub(super) fn retain(&mut self, id: BookId, now: Now) {
+        let Some(book) = self.books.get(id).filter(|book| book.managed) else { return };
+        let total = book.keeping.total.unwrap_or(u64::MAX);
+        if self.bytes_of.get(&book.job).is_some_and(|bytes| *bytes > total) {
+            let job = book.job.clone();
             self.recount();
-        }
-        if takes_more(self) {
             let of_job = self.books_of(&job);
-            self.shrink(
-                &of_job,
-                total,
-                |store| store.bytes_of.get(&job).copied().unwrap_or(0),
-                now,
-            );
+            let taken = |store: &Self| store.bytes_of.get(&job).copied().unwrap_or(0);
+            self.shrink(&of_job, total, taken, now);
         }
         self.retain_all(now);
     }

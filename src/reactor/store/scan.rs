@@ -133,7 +133,7 @@ impl Found {
         numbers.dedup();
         for number in &numbers {
             let packed = self.packed.contains(number);
-            book.segments.extend(aside(&book, *number, packed));
+            put_back(&mut book, *number, packed);
         }
         let highest = numbers.last().copied().unwrap_or(0);
         let active = self.indices.iter().copied().filter(|number| *number > highest).max();
@@ -151,9 +151,6 @@ impl Found {
         if self.active {
             resume(&mut book);
         }
-        for aside in &book.segments {
-            learn(&mut book.jobs, &mut book.next_writer, &book.place, aside.view.number);
-        }
         (self.active || !book.segments.is_empty()).then_some(book)
     }
 }
@@ -168,24 +165,11 @@ pub(super) fn number_above(place: &Place) -> u32 {
     numbers.max().unwrap_or(0).saturating_add(1)
 }
 
-/// Who has written to a segment.
-fn learn(
-    jobs: &mut std::collections::BTreeSet<String>,
-    next: &mut u32,
-    place: &Place,
-    number: u32,
-) {
-    let bytes = pages::read(&place.index(number));
-    let Some((told, _)) = Told::read(&bytes) else { return };
-    let last = told.writers.last().map_or(0, |last| last.saturating_add(1));
-    *next = (*next).max(last);
-    jobs.extend(told.jobs);
-}
-
-/// A segment that was put aside.
-fn aside(book: &Book, number: u32, packed: bool) -> Option<Aside> {
+/// A segment that was put aside, and who has written to it.
+fn put_back(book: &mut Book, number: u32, packed: bool) {
     let path = if packed { book.place.packed(number) } else { book.place.segment(number) };
-    let found = fs::symlink_metadata(&path).ok().filter(|found| found.is_file())?;
+    let found = fs::symlink_metadata(&path).ok().filter(|found| found.is_file());
+    let Some(found) = found else { return };
     let bytes = pages::read(&book.place.index(number));
     let index = u64::try_from(bytes.len()).unwrap_or(0);
     let told = Told::read(&bytes).map(|(told, _)| told).unwrap_or_default();
@@ -199,7 +183,8 @@ fn aside(book: &Book, number: u32, packed: bool) -> Option<Aside> {
         newest: told.newest,
         last: told.last,
     };
-    Some(Aside { view, bytes: found.len() + index, packed, packing: false })
+    book.segments.push(Aside { view, bytes: found.len() + index, packed, packing: false });
+    book.learn(told);
 }
 
 /// Goes on with the file that was written to.
@@ -229,14 +214,13 @@ fn resume(book: &mut Book) {
     book.form = told.form;
     book.pages.resume(told.form, &decoder, told.writers.clone());
     book.pages.remember(told.last_writer);
-    book.next_writer = told.writers.last().map_or(0, |last| last.saturating_add(1));
-    book.jobs.extend(told.jobs);
     let active = &mut book.active;
     active.identity = Some((found.dev(), found.ino()));
     active.size = told.covers;
     active.before = told.before;
     (active.oldest, active.newest) = (told.oldest, told.newest);
     active.last = active.last.max(told.last);
+    book.learn(told);
     take_up(book, &found);
 }
 
