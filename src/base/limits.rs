@@ -447,6 +447,9 @@ pub const DROP_TURNS: usize = 500;
 pub const DROP_PAUSE: Duration = Duration::from_millis(10);
 /// What other threads hand in that one turn does; the rest has its time in the next.
 pub const CALL_SHARE: usize = 256;
+/// How long after something has ended its memory is given back to the kernel: much of it is used again at once
+/// where much is going on.
+pub const SETTLE_AFTER: Duration = Duration::from_secs(5);
 /// How often it is looked whether the group of a gone leader is empty, where orphans are not our children.
 pub const SURVEY_PAUSE: Duration = Duration::from_millis(100);
 /// How often a lock is tried for that is free in a moment: its file is replaced under our hands, or

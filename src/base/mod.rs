@@ -7,6 +7,7 @@ pub mod capabilities;
 pub mod clock;
 pub mod environment;
 pub mod error;
+pub mod few;
 pub mod ids;
 pub mod level;
 pub mod limits;

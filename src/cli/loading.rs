@@ -16,7 +16,7 @@ use crate::daemon::job_files::{json_jobs, Application};
 use crate::daemon::{host, text_file};
 use crate::node::gaffer::Gaffer;
 use crate::supervisor::name::check_session;
-use crate::supervisor::spec::JobEntry;
+use crate::supervisor::spec::{Given, JobEntry};
 
 /// What to do about an application whose folder is called as none can be.
 pub const NAME_IT: &str = "say the application's name with --app NAME";
@@ -65,7 +65,7 @@ fn say(terminal: &mut Terminal, name: &str, what: &str) -> Result<(), Failure> {
 }
 
 fn put(server: &mut Server, entry: &JobEntry, nostart: bool) -> Result<(), Error> {
-    let mut config: Map<String, Value> = entry.spec.config.clone();
+    let mut config: Map<String, Value> = entry.spec.config.map();
     if nostart {
         config.insert("start".into(), json!(false));
     }
@@ -156,7 +156,9 @@ fn numbered(job: JobEntry, numbers: &Numbers) -> JobEntry {
     let Some(number) = numbers.of(job.name.label()) else { return job };
     let mut spec = (*job.spec).clone();
     spec.numprocesses = number;
-    spec.config.insert("numprocesses".into(), json!(number));
+    let mut config = spec.config.map();
+    config.insert("numprocesses".into(), json!(number));
+    spec.config = Given::new(&config);
     JobEntry { spec: spec.into(), ..job }
 }
 

@@ -82,7 +82,7 @@ fn opened(state: &StateDirectory) -> Result<Door, String> {
 fn whole(file: StateFile, entries: Vec<(String, Value)>) -> Vec<u8> {
     let mut journal = Journal::new(file.name(), Map::new());
     for (key, value) in entries {
-        journal.restore(key, value);
+        journal.restore(&key, &value);
     }
     journal.whole()
 }

@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn arguments_are_a_list_but_those_of_a_shell() {
-        let config = |text: &str| jobs(text).expect("valid")[0].spec.config.clone();
+        let config = |text: &str| jobs(text).expect("valid")[0].spec.config.map();
         let listed = config("[job:a]\ncmd = a\nargs = -m 'two words' $X\n");
         assert_eq!(listed["args"], serde_json::json!(["-m", "two words", "$X"]));
         let line = config("[job:a]\ncmd = a\nargs = 'two words' | b\nshell = true\n");
@@ -342,7 +342,7 @@ mod tests {
         table.add("b", "[job:a]\ncmd=b\n").expect("valid");
         let placed = table.jobs(&mut Vec::new()).expect("valid");
         let spec = &placed[0].spec;
-        assert_eq!(spec.config["cmd"], "b");
+        assert_eq!(spec.config.map()["cmd"], "b");
         assert_eq!(spec.rules.flapping.map(|flapping| flapping.attempts), Some(2));
     }
 

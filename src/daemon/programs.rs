@@ -404,7 +404,7 @@ mod tests {
         assert_eq!(place.job(), dir.path().join("a/plugin.json").display().to_string());
         let run = dir.path().join("a/run").display().to_string();
         assert!(matches!(&spec.command, Command::Program { program, .. } if *program == run));
-        assert_eq!(spec.config["args"], json!(["-x"]));
+        assert_eq!(spec.config.map()["args"], json!(["-x"]));
         assert_eq!(spec.cwd, Some(dir.path().join("a").display().to_string()));
         assert_eq!((spec.env["B"].as_str(), spec.env["GAFFER_PLUGIN_FD"].as_str()), ("c", "3"));
         assert_eq!(spec.graceful_timeout, std::time::Duration::from_secs(3));

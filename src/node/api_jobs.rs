@@ -171,7 +171,7 @@ pub(super) fn check_user(
 /// The configuration that a job has now.
 pub(super) fn known_config(ctx: &Ctx<'_>, name: &JobName) -> Option<Map<String, Value>> {
     let job = ctx.supervisor.job_id(name).ok().and_then(|id| ctx.supervisor.job(id));
-    job.map(|job| job.spec.config.clone())
+    job.map(|job| job.spec.config.map())
 }
 
 /// `PUT /jobs/S/L`: a new configuration; all processes stop and come back with it.

@@ -3,6 +3,7 @@
 //! us and answers who waited.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::Instant;
 
 use log::{debug, error, info, warn};
@@ -54,7 +55,7 @@ use crate::supervisor::facts::Stray;
 use crate::supervisor::job::Origin;
 use crate::supervisor::name::JobName;
 use crate::supervisor::order::Host;
-use crate::supervisor::spec::{JobEntry, Place};
+use crate::supervisor::spec::{JobEntry, JobSpec, Place};
 use crate::supervisor::tables::Refusal;
 use crate::supervisor::{spec_read, Supervisor};
 use crate::wire::channel;
@@ -138,9 +139,8 @@ pub struct Gaffer {
     ended: bool,
 }
 
-#[derive(PartialEq)]
 struct FileJob {
-    config: Map<String, Value>,
+    spec: Rc<JobSpec>,
     start: bool,
 }
 
@@ -330,7 +330,7 @@ impl Gaffer {
     }
 
     fn remember(&mut self, entry: &JobEntry) {
-        let job = FileJob { config: entry.spec.config.clone(), start: entry.start };
+        let job = FileJob { spec: Rc::clone(&entry.spec), start: entry.start };
         self.files.insert(entry.name.clone(), job);
     }
 
@@ -392,7 +392,7 @@ impl Gaffer {
     }
 
     fn is_changed(&self, entry: &JobEntry) -> bool {
-        let same = |job: &FileJob| job.config == entry.spec.config && job.start == entry.start;
+        let same = |job: &FileJob| job.spec.config == entry.spec.config && job.start == entry.start;
         !self.files.get(&entry.name).is_some_and(same)
     }
 

@@ -17,10 +17,12 @@ use crate::wire::{channel, json};
 pub struct Record {
     /// The number of its first message.
     pub first: u64,
-    /// The full names of its messages.
-    names: Vec<String>,
+    /// The full names of its messages, a line each.
+    names: Box<str>,
+    /// How many those are.
+    count: u8,
     /// What all of them say, as members of an object without its braces.
-    members: String,
+    members: Box<str>,
 }
 
 /// One message of a record.
@@ -51,11 +53,15 @@ pub struct History {
 impl Record {
     /// Its messages, in the order of delivery.
     pub fn messages(&self) -> impl Iterator<Item = Told<'_>> {
-        (self.first..).zip(&self.names).map(|(seq, name)| Told { seq, name, record: self })
+        (self.first..).zip(self.names.split('\n')).map(|(seq, name)| Told {
+            seq,
+            name,
+            record: self,
+        })
     }
 
     fn last(&self) -> u64 {
-        self.first + u64::try_from(self.names.len()).unwrap_or(0) - 1
+        self.first + u64::from(self.count) - 1
     }
 }
 
@@ -88,15 +94,18 @@ impl History {
                 members = format!("\"ts\": {ts}, {}", channel::members(&message));
             }
         }
-        let record = Rc::new(Record { first: self.last + 1, names, members });
+        // Each has a few at most.
+        let count = u8::try_from(names.len()).unwrap_or(u8::MAX);
+        let (names, members) = (names.join("\n").into(), members.into());
+        let record = Rc::new(Record { first: self.last + 1, names, count, members });
         self.last = record.last();
-        self.kept += record.names.len();
-        self.bytes += record.members.len();
+        self.kept += usize::from(count);
+        self.bytes += record.names.len() + record.members.len();
         self.records.push_back(Rc::clone(&record));
         while self.kept > limits::EVENTS_KEPT || self.bytes > limits::EVENTS_BYTES {
             let Some(oldest) = self.records.pop_front() else { break };
-            self.kept -= oldest.names.len();
-            self.bytes -= oldest.members.len();
+            self.kept -= usize::from(oldest.count);
+            self.bytes -= oldest.names.len() + oldest.members.len();
         }
         record
     }

@@ -35,7 +35,7 @@ pub struct StoredJob {
 impl StoredJob {
     /// What of a job outlives us.
     pub fn of(job: &Job) -> Self {
-        Self { config: job.spec.config.clone(), desired: job.desired, target: job.target }
+        Self { config: job.spec.config.map(), desired: job.desired, target: job.target }
     }
 
     /// Its value in the journal.
@@ -150,34 +150,34 @@ impl State {
 
     /// Takes a job over that the last daemon kept.
     pub fn restore_job(&mut self, key: String, value: Value) {
-        self.jobs.journal.restore(key, value);
+        self.jobs.journal.restore(&key, &value);
     }
 
     /// Takes a process over that the last daemon recorded.
     pub fn restore_running(&mut self, running: &Running) {
         let key = running.os_pid.to_string();
-        self.running.journal.restore(key, running_to_value(running));
+        self.running.journal.restore(&key, &running_to_value(running));
     }
 
     /// Takes a key over that the last daemon kept.
     pub fn restore_key(&mut self, id: String, value: Value) {
-        self.keys.journal.restore(id, value);
+        self.keys.journal.restore(&id, &value);
     }
 
     /// Takes a user over that the last daemon kept.
     pub fn restore_user(&mut self, name: String, value: Value) {
-        self.users.journal.restore(name, value);
+        self.users.journal.restore(&name, &value);
     }
 
     /// Takes an address of webhooks over that the last daemon kept.
     pub fn restore_webhook(&mut self, id: String, value: Value) {
-        self.webhooks.journal.restore(id, value);
+        self.webhooks.journal.restore(&id, &value);
     }
 
     /// Takes a message over that the last daemon did not deliver.
     pub fn restore_delivery(&mut self, key: String, body: Value) {
         self.delivery_bytes += length(&body);
-        self.deliveries.journal.restore(key, body);
+        self.deliveries.journal.restore(&key, &body);
     }
 
     /// Takes deaths over that the last daemon wrote down, oldest first. Gives them; what is damaged of them is
@@ -192,7 +192,7 @@ impl State {
             };
             let bytes = value.to_string().len();
             let over = self.graves.put(number, (&name, &death), bytes);
-            self.deaths.journal.restore(key, value);
+            self.deaths.journal.restore(&key, &value);
             found.insert(number, (name, death));
             for number in over {
                 self.deaths.journal.remove(&number.to_string());
@@ -250,7 +250,7 @@ impl State {
 
     /// Notes a message that waits to be delivered, `None` if it does so no more.
     pub fn delivery(&mut self, key: &str, body: Option<Value>, effects: &mut Vec<Effect>) {
-        let before = self.deliveries.journal.get(key).map_or(0, length);
+        let before = self.deliveries.journal.get(key).as_ref().map_or(0, length);
         self.delivery_bytes += body.as_ref().map_or(0, length);
         self.delivery_bytes -= before;
         self.deliveries.note(key, body, effects);
@@ -284,8 +284,8 @@ impl State {
     }
 
     /// The body of such a message.
-    pub fn delivery_body(&self, key: &str) -> Option<&str> {
-        self.deliveries.journal.get(key)?.as_str()
+    pub fn delivery_body(&self, key: &str) -> Option<String> {
+        serde_json::from_value(self.deliveries.journal.get(key)?).ok()
     }
 
     /// Notes what a job is now, `None` if it is not kept any more.
@@ -298,16 +298,16 @@ impl State {
         let line = match record {
             Record::Started(running) => {
                 let key = running.os_pid.to_string();
-                Some(self.running.journal.put(&key, running_to_value(running)))
+                self.running.journal.put(&key, &running_to_value(running))
             }
             Record::Amended { os_pid, stop_signal, graceful_timeout } => {
                 let key = os_pid.to_string();
                 let known = self.running.journal.get(&key);
-                let known = known.and_then(|value| running_from_value(&key, value));
-                known.map(|running| {
+                let known = known.and_then(|value| running_from_value(&key, &value));
+                known.and_then(|running| {
                     let (stop_signal, graceful_timeout) = (*stop_signal, *graceful_timeout);
                     let running = Running { stop_signal, graceful_timeout, ..running };
-                    self.running.journal.put(&key, running_to_value(&running))
+                    self.running.journal.put(&key, &running_to_value(&running))
                 })
             }
             Record::Ended(os_pid) => self.running.journal.remove(&os_pid.to_string()),
@@ -381,8 +381,7 @@ fn length(body: &Value) -> usize {
 impl Kept {
     fn note(&mut self, key: &str, value: Option<Value>, effects: &mut Vec<Effect>) {
         let line = match value {
-            Some(value) if self.journal.get(key) == Some(&value) => return,
-            Some(value) => Some(self.journal.put(key, value)),
+            Some(value) => self.journal.put(key, &value),
             None => self.journal.remove(key),
         };
         if let Some(line) = line {

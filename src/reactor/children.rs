@@ -21,6 +21,7 @@ use super::token::{Source, SourceId};
 use crate::base::arena::Arena;
 use crate::base::clock::Now;
 use crate::base::error::Errno;
+use crate::base::few::Few;
 use crate::base::ids::{InstanceId, OsPid, StreamNo};
 use crate::base::limits;
 use crate::base::order::SpawnOrder;
@@ -60,7 +61,7 @@ pub struct Children {
 struct Child {
     os_pid: OsPid,
     /// What is between it and us, by its own descriptor.
-    streams: BTreeMap<StreamNo, Stream>,
+    streams: Few<StreamNo, Stream>,
     /// Set for a process that is not our child: told by the poll when it ends.
     watch: Option<(OwnedFd, SourceId)>,
     leader_gone: bool,
@@ -566,7 +567,7 @@ impl Child {
     fn new(os_pid: OsPid, leads: bool) -> Self {
         Self {
             os_pid,
-            streams: BTreeMap::new(),
+            streams: Few::default(),
             watch: None,
             leader_gone: false,
             leads,

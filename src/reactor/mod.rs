@@ -16,6 +16,7 @@ mod readings;
 mod resting;
 pub mod sampler;
 mod served;
+mod settling;
 mod shares;
 mod shelf;
 pub mod sockets;

@@ -138,6 +138,7 @@ impl<M: Machine> Reactor<M> {
             }
             Effect::ReadConfig => {
                 let read = self.world.read_config();
+                self.settling.note();
                 if read.is_ok() {
                     self.secure();
                 }
@@ -194,6 +195,7 @@ impl<M: Machine> Reactor<M> {
                 self.children.release(id, shell.0, shell.1);
                 self.children.store.end(id, now);
                 self.released = true;
+                self.settling.note();
             }
         }
     }
@@ -231,6 +233,7 @@ impl<M: Machine> Reactor<M> {
         if let Some(source) = self.sockets.close(conn, self.poll.registry()) {
             self.sources.remove(source);
         }
+        self.settling.note();
         self.machine.closed(conn, now);
     }
 

@@ -21,6 +21,7 @@ pub use super::nested::Share;
 use super::readings::Readings;
 use super::sampler::Sampler;
 use super::served::Served;
+use super::settling::Settling;
 use super::sockets::{Accept, Listener, Sockets};
 use super::store::{Settings, Store};
 use super::token::{Source, SourceId};
@@ -108,6 +109,7 @@ pub struct Reactor<M: Machine> {
     /// Streams of children to write to or to close.
     pub(super) feed: Feed,
     pub(super) sampler: Sampler,
+    pub(super) settling: Settling,
     /// When it is looked whether groups are empty of which nobody tells us.
     pub(super) survey_at: Option<Instant>,
     /// More children have ended than were reaped in the turn before.
@@ -203,6 +205,7 @@ impl<M: Machine> Reactor<M> {
             owed: BTreeSet::new(),
             feed: Feed::default(),
             sampler: Sampler::default(),
+            settling: Settling::default(),
             survey_at: None,
             more_ended: false,
             ends: false,
@@ -306,6 +309,7 @@ impl<M: Machine> Reactor<M> {
         self.perform_all(now);
         self.write_out(now);
         self.survey_untold(now);
+        self.settling.settle(now);
         self.watch_turn(&did);
         Ok(self.farewell.filter(|farewell| self.may_leave(farewell, now)).map(|f| f.code))
     }
@@ -328,9 +332,9 @@ impl<M: Machine> Reactor<M> {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let farewell = self.farewell.map(|farewell| farewell.until);
         let stuck = self.stuck.values().min().copied();
-        let all =
-            [self.machine.deadline(), farewell, stuck, self.survey_at, self.children.deadline()];
-        all.into_iter().flatten().min()
+        let own =
+            [farewell, stuck, self.survey_at, self.children.deadline(), self.settling.deadline()];
+        own.into_iter().chain([self.machine.deadline()]).flatten().min()
     }
 
     /// The only place that sleeps.

@@ -41,7 +41,7 @@ impl Supervisor {
         match &mut instance.state {
             State::Starting | State::Running => {
                 self.timers.cancel(Timer::Stable(id));
-                instance.state = State::Stopping(Stopping::new(why));
+                instance.state = State::Stopping(Stopping::new(why).into());
                 self.ask(id, now);
             }
             State::Stopping(stopping) => {
@@ -170,7 +170,7 @@ impl Supervisor {
         match instance.state {
             State::Starting | State::Running => {
                 self.timers.cancel(Timer::Stable(id));
-                instance.state = State::Stopping(Stopping::new(Why::Itself));
+                instance.state = State::Stopping(Stopping::new(Why::Itself).into());
             }
             State::Stopping(_) => {}
             State::Waiting(_)
@@ -365,7 +365,7 @@ impl Supervisor {
         self.last_pid += 1;
         let pid = Pid(self.last_pid);
         let mut instance = Instance::new(job, found.number, role);
-        instance.state = State::Stopping(Stopping::new(Why::Leftover));
+        instance.state = State::Stopping(Stopping::new(Why::Leftover).into());
         instance.run = Some(Run {
             pid,
             os_pid: None,

@@ -102,7 +102,7 @@ pub enum State {
     /// Its process runs.
     Running,
     /// Its process is ending.
-    Stopping(Stopping),
+    Stopping(Box<Stopping>),
     /// It will be started again by itself.
     Backoff {
         /// When.

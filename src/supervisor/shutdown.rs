@@ -14,7 +14,7 @@ use super::instance::{Instance, Role, State, Why};
 use super::job::{Desired, Job, Origin};
 use super::name::JobName;
 use super::restart::Rules;
-use super::spec::{self, Command, Dialect, JobSpec};
+use super::spec::{self, Command, Dialect, Given, JobSpec};
 use super::spec_logs::Logs;
 use super::tables::Supervisor;
 use crate::base::clock::Now;
@@ -199,6 +199,6 @@ fn placeholder(stop_signal: Signal, graceful_timeout: Duration) -> JobSpec {
         rlimits: Vec::new(),
         nice: None,
         port: None,
-        config: Map::new(),
+        config: Given::new(&Map::new()),
     }
 }

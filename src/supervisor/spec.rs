@@ -84,7 +84,24 @@ pub struct JobSpec {
     /// Base port: instance n finds `port + n - 1` in `PORT`.
     pub port: Option<u16>,
     /// The configuration as it was given, shown by the API.
-    pub config: Map<String, Value>,
+    pub config: Given,
+}
+
+/// A configuration as it was given, in one piece of memory: a tree of its values would take ten times as much,
+/// for as long as the job is loaded, and is seldom asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given(Box<str>);
+
+impl Given {
+    /// Keeps this.
+    pub fn new(config: &Map<String, Value>) -> Self {
+        Self(serde_json::to_string(config).unwrap_or_default().into())
+    }
+
+    /// What was given.
+    pub fn map(&self) -> Map<String, Value> {
+        serde_json::from_str(&self.0).unwrap_or_default()
+    }
 }
 
 /// How processes are told what happens.

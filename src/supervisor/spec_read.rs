@@ -8,7 +8,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::restart::{Backoff, Flapping, RestartPolicy, Rules};
-use super::spec::{self, Command, JobSpec, RESOURCES};
+use super::spec::{self, Command, Given, JobSpec, RESOURCES};
 use super::spec_fields::{fits, shortened, shown, too_long, Fields};
 use super::spec_keys::{key, BACKOFF, FLAPPING, KEYS};
 use super::{spec_listen, spec_logs};
@@ -111,7 +111,7 @@ pub fn read(config: &Map<String, Value>) -> Result<JobSpec, SpecError> {
         rlimits: rlimits(&fields)?,
         nice: fields.whole("nice", -20, 19)?,
         port: fields.whole("port", 1, i64::from(u16::MAX))?,
-        config: echo,
+        config: Given::new(&echo),
     })
 }
 

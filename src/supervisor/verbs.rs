@@ -52,7 +52,8 @@ impl Supervisor {
         match self.host.order(spec, seat).err()? {
             OrderError::Port(_) => Some("port"),
             OrderError::Argument { argument, .. } => {
-                let cmd = spec.config.get("cmd").and_then(Value::as_str);
+                let config = spec.config.map();
+                let cmd = config.get("cmd").and_then(Value::as_str);
                 let words = cmd.and_then(shlex::split).unwrap_or_default();
                 Some(if words.contains(&argument) { "cmd" } else { "args" })
             }
@@ -289,7 +290,7 @@ impl Supervisor {
             job.target = entry.spec.numprocesses;
         }
         let starts = entry.start && job.desired == Desired::Hold;
-        if spec_keys::differ(&job.spec.config, &entry.spec.config, Change::Process) {
+        if spec_keys::differ(&job.spec.config.map(), &entry.spec.config.map(), Change::Process) {
             self.replace_spec(id, entry.spec, starts, now);
         } else {
             self.amend_spec(id, entry.spec, starts, now);
@@ -301,7 +302,8 @@ impl Supervisor {
     /// under it.
     fn amend_spec(&mut self, id: JobId, spec: Rc<JobSpec>, starts: bool, now: Now) {
         let Some(job) = self.jobs.get_mut(id) else { return };
-        let judged = spec_keys::differ(&job.spec.config, &spec.config, Change::Judgement);
+        let judged =
+            spec_keys::differ(&job.spec.config.map(), &spec.config.map(), Change::Judgement);
         job.spec = Rc::clone(&spec);
         let ours: Vec<InstanceId> = job.kept.iter().chain(job.committed.iter()).copied().collect();
         self.changed.insert(job.name.clone());

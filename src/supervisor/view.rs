@@ -146,7 +146,7 @@ impl Supervisor {
             running_out,
             max_processes: job.target,
             processes,
-            config: job.spec.config.clone(),
+            config: job.spec.config.map(),
             desired: desired_word(job.desired),
             origin: match job.origin {
                 Origin::File => "file",

@@ -9,6 +9,7 @@ mod child;
 pub mod daemonize;
 pub mod entropy;
 pub mod fds;
+pub mod heap;
 pub mod hostname;
 mod listeners;
 pub mod localtime;

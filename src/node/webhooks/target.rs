@@ -265,10 +265,10 @@ impl Target {
             State::Kept(exchange, used) => {
                 let key = format!("{} {first}", self.id);
                 let body = hands.disk.delivery_body(&key).unwrap_or_default();
-                let message = Message { id: first, body };
+                let message = Message { id: first, body: &body };
                 let time = hands.now.wall;
                 let fields = self.signing.fields(&self.url, &message, time, self.dropped);
-                let question = Question { target: &self.url.target, fields: &fields, body };
+                let question = Question { target: &self.url.target, fields: &fields, body: &body };
                 exchange.tell(question, limits::WEBHOOK_PATIENCE, hands.links, hands.now);
                 let used = *used;
                 self.due = None;

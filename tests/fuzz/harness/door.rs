@@ -54,7 +54,7 @@ pub fn job(data: &[u8]) {
     let Ok(Value::Object(config)) = json::parse(data) else { return };
     match spec_read::read(&config) {
         Ok(spec) => {
-            let again = spec_read::read(&spec.config).expect("it is kept as it was taken");
+            let again = spec_read::read(&spec.config.map()).expect("it is kept as it was taken");
             assert_eq!(again.command, spec.command);
         }
         Err(error) => {
