@@ -88,7 +88,9 @@
 //! supervisor's words ([`supervisor::phases`]).
 //!
 //! Statistics are measured while somebody watches, by clocks that all who want the same share
-//! (`node/watches.rs`). Events are kept for a while under growing numbers (`node/history.rs`), so that a
+//! (`node/watches.rs`). What they come to is kept for ten minutes, in a ring for each place of a job
+//! (`node/usage_history.rs`), and nothing is measured for that unless the configuration says so. Who follows all
+//! instances is told them in one message (`node/usage_table.rs`). Events are kept for a while under growing numbers (`node/history.rs`), so that a
 //! client that comes back misses nothing, or is told.
 //!
 //! # What is kept of output

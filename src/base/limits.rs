@@ -184,6 +184,15 @@ pub const STATS_INTERVAL: Duration = Duration::from_millis(100);
 /// and how often at the most and at the least.
 pub const STATS_INTERVALS: (Duration, Duration) =
     (Duration::from_millis(50), Duration::from_secs(3600));
+/// How often one message about all processes comes when nobody says otherwise: it is for people who look at a
+/// table.
+pub const USAGE_INTERVAL: Duration = Duration::from_secs(2);
+/// The time of one slot of the history of what an instance uses, and how often the node measures where it is to
+/// keep that by itself.
+pub const HISTORY_STEP: Duration = Duration::from_secs(5);
+/// How many slots it has, which makes ten minutes: a chart as wide as a page, in 12 bytes a slot and so 1.5 KB
+/// an instance.
+pub const HISTORY_SLOTS: usize = 120;
 /// What is queued for one reader who is slower than what it follows, each piece with its cost. Above
 /// it the oldest is dropped, counted and told. It holds all events that are kept, for who comes back,
 /// and some seconds of a thousand processes' statistics.
@@ -665,6 +674,9 @@ pub const INPUT_SHARE_OF_ALL: usize = 4 * 1024 * 1024;
 /// Processes measured in a turn: under a millisecond with files that are open, and three where they
 /// have to be opened and descriptors counted.
 pub const SAMPLE_SHARE: usize = 256;
+/// As how many of them one counts whose proportional share of memory is asked for: the kernel adds that up
+/// page by page, which takes a tenth of a millisecond for a small one, and some for one of a gigabyte.
+pub const SAMPLE_PSS: usize = 32;
 /// Clients accepted in a turn.
 pub const ACCEPT_SHARE: usize = 64;
 /// Clients whose time is over that are seen to in a turn: some ten milliseconds' work, and ten thousand can

@@ -176,6 +176,7 @@ pub(super) fn setup(
             framers: settings.access.origins.clone(),
             ..sockjs::Options::default()
         },
+        stats_history: settings.stats_history,
         console: Console::new(verbosity),
         log_level: Some(settings.log.level),
         boot_id,

@@ -55,6 +55,7 @@ pub fn setup(mut environ: BTreeMap<String, String>, node: String) -> Result<Setu
         memory: procfs::physical_memory(),
         clients: 0,
         channel: Default::default(),
+        stats_history: Default::default(),
         console: Default::default(),
         log_level: None,
         boot_id: String::new(),

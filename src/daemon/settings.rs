@@ -16,6 +16,7 @@ use crate::base::address::{Address, Directory};
 use crate::base::level::Level;
 use crate::base::{limits, similar, size};
 use crate::front::access::Access;
+use crate::node::usage_history::Keep;
 use crate::reactor::store;
 use crate::sys::space;
 use crate::sys::syslog::SOCKET;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub plugins_dir: Option<PathBuf>,
     /// Where output of jobs is kept.
     pub store: StoreSettings,
+    /// Whether it is kept what was used in the last minutes.
+    pub stats_history: Keep,
 }
 
 /// Where output of jobs is kept, unless they say otherwise.
@@ -115,6 +118,7 @@ struct Said {
     plugins_dir: Option<PathBuf>,
     log_store: Option<PathBuf>,
     log_store_size: Option<u64>,
+    stats_history: Option<Keep>,
     /// From where its relative paths are meant: the folder of the file, or for the command line where
     /// gafferd was started.
     folder: PathBuf,
@@ -148,7 +152,7 @@ impl SaidOfLog {
 }
 
 /// The keys of `[gaffer]` that mean something, for suggestions and for the documentation.
-pub const KEYS: [&str; 29] = [
+pub const KEYS: [&str; 30] = [
     "bind",
     "socket",
     "backlog",
@@ -163,6 +167,7 @@ pub const KEYS: [&str; 29] = [
     "syslog_socket",
     "log_format",
     "log_level",
+    "stats_history",
     "log_store",
     "log_store_size",
     "require_key",
@@ -251,6 +256,7 @@ impl Settings {
             require_key,
             socket_mode: file.socket_mode.unwrap_or(unsaid),
             socket_group,
+            stats_history: file.stats_history.unwrap_or_default(),
             access: Access { hosts: [file.hosts, line.hosts].concat(), origins },
         })
     }
@@ -326,6 +332,7 @@ impl Said {
             "syslog_socket" => self.log.syslog = Some(self.folder.join(text)),
             "log_format" => self.log.format = Some(values::log_format(text)?),
             "log_level" => self.log.level = Some(values::log_level(text)?),
+            "stats_history" => self.stats_history = Some(values::stats_history(text)?),
             "log_store" if text == "none" => self.log_store = Some(text.into()),
             "log_store" => self.log_store = Some(self.folder.join(text)),
             "log_store_size" => self.log_store_size = Some(size::parse(text)?),

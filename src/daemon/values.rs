@@ -6,6 +6,7 @@ use crate::base::address::{Address, Cluster, Directory};
 use crate::base::level::Level;
 use crate::base::limits;
 use crate::lookup::identity::Identity;
+use crate::node::usage_history::Keep;
 use crate::tls;
 
 /// The port of a lookupd that names none.
@@ -40,6 +41,14 @@ pub(super) fn webhook_queue(text: &str) -> Result<usize, String> {
 /// It is no level.
 pub(super) fn log_level(text: &str) -> Result<Level, String> {
     Level::parse(text).ok_or_else(|| expected(Level::WORDS, text))
+}
+
+/// Whether it is kept what was used in the last minutes.
+///
+/// # Errors
+/// It is no such word.
+pub(super) fn stats_history(text: &str) -> Result<Keep, String> {
+    Keep::parse(text).ok_or_else(|| expected(&Keep::WORDS.join(", "), text))
 }
 
 /// How lines of the log are written.

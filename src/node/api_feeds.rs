@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::ctx::{Answer, Call, Ctx, Follow, Measure, Opening, Writing};
+use super::ctx::{Answer, Call, Ctx, Depth, Follow, Measure, Opening, Writing};
 use super::feeds::{Form, Source};
 use super::reply::{self, bad, bad_request, manager_error};
 use super::streams::{self, NoStream};
@@ -55,7 +55,7 @@ pub fn all_stats(_: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
 pub fn job_stats(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     let name = call.job().and_then(|name| ctx.supervisor.job_id(&name).map(|_| name));
     let name: JobName = name.map_err(|refusal| manager_error(&refusal))?;
-    stats(call, Watched::Job(name.clone()), Measure::Job(name))
+    stats(call, Watched::Job(name.clone()), Measure::Job(name, Depth::Usual))
 }
 
 fn stats(call: &Call<'_>, watched: Watched, once: Measure) -> Result<Answer, Response> {

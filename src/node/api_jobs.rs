@@ -207,7 +207,7 @@ pub fn unload(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
 /// `GET /jobs/S/L/stats`.
 pub fn stats(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     let name = loaded(ctx, call).map_err(|refusal| manager_error(&refusal))?;
-    Ok(Answer::Measure(Measure::Job(name)))
+    Ok(Answer::Measure(Measure::Job(name, call.depth()?)))
 }
 
 /// `GET /jobs/S/L/numprocesses`: the wanted number.

@@ -73,5 +73,5 @@ pub fn tree(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
 pub fn stats(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     let pid = call.pid().map_err(|refusal| manager_error(&refusal))?;
     ctx.supervisor.live_instance(pid).map_err(|refusal| manager_error(&refusal))?;
-    Ok(Answer::Measure(Measure::Process(pid)))
+    Ok(Answer::Measure(Measure::Process(pid, call.depth()?)))
 }

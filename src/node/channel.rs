@@ -185,6 +185,7 @@ impl Gaffer {
             }
             Followable::Logs(Written::Session(_))
             | Followable::Stats(Watched::All)
+            | Followable::Usage
             | Followable::Events(_)
             | Followable::Stream(..) => {}
         }
@@ -256,7 +257,9 @@ impl Gaffer {
         let (supervisor, door) = (&mut self.supervisor, &mut self.door);
         let webhooks = &mut self.webhooks;
         let (plugins, programs) = (&self.plugins, &self.programs);
-        let mut ctx = Ctx { supervisor, door, webhooks, plugins, programs, caller, now, degraded };
+        let usages = &self.usages;
+        let mut ctx =
+            Ctx { supervisor, door, webhooks, plugins, programs, usages, caller, now, degraded };
         let identity = command.identity.clone();
         let audited = commands::audited(&command);
         let result = match commands::run(&mut ctx, &command) {

@@ -264,7 +264,9 @@ impl Gaffer {
         let webhooks = &mut self.webhooks;
         let (plugins, programs) = (&self.plugins, &self.programs);
         let caller = &caller;
-        let mut ctx = Ctx { supervisor, door, webhooks, plugins, programs, caller, now, degraded };
+        let usages = &self.usages;
+        let mut ctx =
+            Ctx { supervisor, door, webhooks, plugins, programs, usages, caller, now, degraded };
         (route.endpoint)(&mut ctx, &call)
     }
 

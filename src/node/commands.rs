@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{json, Map, Value};
 
 use super::api_jobs::{check_user, known_config, scale_of};
-use super::ctx::{Ctx, Measure, Writing};
+use super::ctx::{Ctx, Depth, Measure, Writing};
 use super::masking::{unmask, Sight};
 use super::permission::{Needs, Subject, World};
 use super::streams::{self, NoStream};
@@ -405,7 +405,7 @@ fn deaths(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
 fn stats(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
     let name = args.job()?;
     ctx.supervisor.job_id(&name).map_err(|refusal| failed(&refusal))?;
-    Ok(Outcome::Measure(Measure::Job(name)))
+    Ok(Outcome::Measure(Measure::Job(name, Depth::Usual)))
 }
 
 fn stop_all(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
@@ -459,7 +459,7 @@ fn process_info(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> 
 fn process_stats(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
     let pid = args.pid()?;
     ctx.supervisor.live_instance(pid).map_err(|refusal| failed(&refusal))?;
-    Ok(Outcome::Measure(Measure::Process(pid)))
+    Ok(Outcome::Measure(Measure::Process(pid, Depth::Usual)))
 }
 
 fn stop_process(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {

@@ -18,6 +18,7 @@ use super::plugins::Plugins;
 use super::programs::forward::Forwarding;
 use super::programs::Programs;
 use super::reply;
+use super::usage_history::UsageHistory;
 use super::webhooks::Webhooks;
 use crate::base::clock::{seconds_within, Now};
 use crate::base::ids::{InstanceId, Pid, StreamNo};
@@ -47,6 +48,8 @@ pub struct Ctx<'a> {
     pub plugins: &'a Plugins,
     /// Those among them that are programs.
     pub programs: &'a Programs,
+    /// What was used in the last minutes.
+    pub usages: &'a UsageHistory,
     /// Who asks. What he needs to ask this he has.
     pub caller: &'a Caller,
     /// What time it is.
@@ -170,13 +173,22 @@ pub enum Until {
     Gone(Pid),
 }
 
+/// How closely is looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// At what costs little.
+    Usual,
+    /// At the proportional share of memory, too.
+    Pss,
+}
+
 /// Whose statistics are asked for.
 #[derive(Clone, Debug)]
 pub enum Measure {
     /// Those of all processes of a job.
-    Job(JobName),
+    Job(JobName, Depth),
     /// Those of one process.
-    Process(Pid),
+    Process(Pid, Depth),
     /// Those of all jobs.
     All,
     /// None: which processes came from one.
@@ -215,6 +227,18 @@ impl Call<'_> {
     /// What the path's pattern left open at this position.
     pub fn part(&self, position: usize) -> &str {
         self.open.get(position).map(String::as_str).unwrap_or_default()
+    }
+
+    /// How closely a client wishes that is looked: `pss=1`.
+    ///
+    /// # Errors
+    /// The answer to a wish that is none.
+    pub fn depth(&self) -> Result<Depth, Response> {
+        match self.query("pss")?.as_deref() {
+            None | Some("0" | "false") => Ok(Depth::Usual),
+            Some("" | "1" | "true") => Ok(Depth::Pss),
+            Some(_) => Err(reply::bad_request("pss: expected 1 or 0")),
+        }
     }
 
     /// The session in the path, whether or not there is one of that name.

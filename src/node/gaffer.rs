@@ -35,6 +35,8 @@ use super::routes::{self, Target};
 use super::state::{State, StoredJob};
 use super::stats::Stats;
 use super::stdins::Stdins;
+use super::topics::Watched;
+use super::usage_history::{Keep, UsageHistory};
 use super::waits::Waits;
 use super::watches::Watcher;
 use super::webhooks::{Hooking, Webhooks};
@@ -42,6 +44,7 @@ use super::writers::{Writer, Writers};
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, Pid, SessionId};
 use crate::base::level::Level;
+use crate::base::limits;
 use crate::base::process::Signal;
 use crate::front::access::Access;
 use crate::front::clients::Clients;
@@ -66,6 +69,8 @@ pub struct Gaffer {
     pub(super) outputs: Outputs,
     pub(super) stdins: Stdins,
     pub(super) stats: Stats,
+    /// What was used in the last minutes.
+    pub(super) usages: UsageHistory,
     pub(super) clients: Clients,
     /// The sessions of the channel.
     pub(super) channel: Service,
@@ -154,6 +159,8 @@ pub struct Setup {
     pub access: Access,
     /// Physical memory in bytes.
     pub memory: u64,
+    /// Whether it is kept what was used in the last minutes.
+    pub stats_history: Keep,
     /// How much is told on the console.
     pub console: Console,
     /// What is in the log; `None` where that is a host program's.
@@ -219,6 +226,7 @@ impl Gaffer {
             outputs: Outputs::default(),
             stdins: Stdins::default(),
             stats: Stats::new(setup.memory),
+            usages: UsageHistory::new(setup.stats_history),
             clients: Clients::new(setup.clients),
             channel: Service::new(&format!("{prefix}/channel"), channel, setup.seed),
             hub: Hub::default(),
@@ -300,6 +308,7 @@ impl Gaffer {
         let hooking = std::mem::take(&mut self.hooking);
         self.hook(hooking, now);
         self.start_apps(now);
+        self.watch_ourselves(now);
         self.pump(now);
         self.tell_listeners_begin();
     }
@@ -429,6 +438,7 @@ impl Gaffer {
             while self.carry_on(now) {}
         }
         self.tell_lookups(now);
+        self.usages.expire(now.mono);
         if self.hub.watches.take_end() {
             self.effects.push(Effect::StopSampling);
         }
@@ -445,6 +455,7 @@ impl Gaffer {
             self.end_channel(now);
             self.end_lookups(now);
             self.end_webhooks(now);
+            self.hub.watches.remove(&Watcher::Node, &Watched::All, limits::HISTORY_STEP);
             self.effects.push(Effect::Exit(0));
         }
     }
@@ -630,6 +641,7 @@ impl Gaffer {
         if let Some(watcher) = self.hub.watches.watchers().find(|watcher| match watcher {
             Watcher::Session(session, topic) => !self.hub.follows(*session, topic),
             Watcher::Feed(conn) => self.feeds.get(*conn).is_none(),
+            Watcher::Node => self.ended || self.usages.keep() != Keep::Always,
         }) {
             return Err(format!("{watcher:?} is measured for and is gone"));
         }
@@ -652,6 +664,11 @@ impl Gaffer {
     /// Whether the node's state cannot be written at present.
     pub fn is_degraded(&self) -> bool {
         self.state.is_degraded()
+    }
+
+    /// What is kept of what was used, to look at.
+    pub fn usages(&self) -> &UsageHistory {
+        &self.usages
     }
 
     /// The supervisor, to look at.

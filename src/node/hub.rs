@@ -48,6 +48,8 @@ pub enum Followable {
     Events(String),
     /// Statistics.
     Stats(Watched),
+    /// What all instances use, in one message.
+    Usage,
     /// A stream of a process, and what it is called there.
     Stream(Pid, StreamNo, String),
     /// The output of jobs.
@@ -156,7 +158,7 @@ impl Hub {
         }
         let subscribed = own
             .entry(Rc::clone(&name))
-            .or_insert(Subscribed { count: 0, interval: limits::STATS_INTERVAL });
+            .or_insert_with(|| Subscribed { count: 0, interval: what.usual_interval() });
         subscribed.count = subscribed.count.saturating_add(1);
         let before = subscribed.interval;
         subscribed.interval = interval.unwrap_or(before);
@@ -165,11 +167,12 @@ impl Hub {
             Followable::Events(_) => drop(self.events.insert(Rc::clone(&name))),
             Followable::Logs(_) => drop(self.logs.insert(Rc::clone(&name))),
             Followable::Stream(..) => {}
-            Followable::Stats(watched) => {
-                let watcher = Watcher::Session(session, Rc::clone(&name));
-                self.watches.remove(&watcher, watched, before);
-                self.watches.add(watcher, watched, interval, now);
-            }
+            Followable::Stats(_) | Followable::Usage => {}
+        }
+        if let Some(watched) = what.watched() {
+            let watcher = Watcher::Session(session, Rc::clone(&name));
+            self.watches.remove(&watcher, watched, before);
+            self.watches.add(watcher, watched, interval, now);
         }
         if let Some(pid) = what.process() {
             self.of_process.entry(pid).or_default().insert(Rc::clone(&name));
@@ -205,7 +208,7 @@ impl Hub {
 
     fn leave(&mut self, session: SessionId, topic: &str, interval: Duration) {
         let Some((name, followed)) = self.topics.get_key_value(topic) else { return };
-        if let Followable::Stats(watched) = &followed.what {
+        if let Some(watched) = followed.what.watched() {
             let watcher = Watcher::Session(session, Rc::clone(name));
             self.watches.remove(&watcher, watched, interval);
         }
@@ -270,7 +273,13 @@ impl Hub {
         let followed = self.topics.get(topic).map(|followed| &followed.what);
         match followed {
             Some(Followable::Events(_)) => history.since(since).1,
-            Some(Followable::Stats(_) | Followable::Stream(..) | Followable::Logs(_)) | None => 0,
+            Some(
+                Followable::Stats(_)
+                | Followable::Usage
+                | Followable::Stream(..)
+                | Followable::Logs(_),
+            )
+            | None => 0,
         }
     }
 
@@ -293,11 +302,19 @@ impl Hub {
         }
     }
 
+    /// Whether a topic tells of all instances in one message.
+    pub fn is_usage(&self, topic: &str) -> bool {
+        self.topics.get(topic).is_some_and(|followed| followed.what == Followable::Usage)
+    }
+
     /// Which stream of which process a topic is, if it is one.
     pub fn stream(&self, topic: &str) -> Option<(Pid, StreamNo)> {
         match &self.topics.get(topic)?.what {
             Followable::Stream(pid, stream, _) => Some((*pid, *stream)),
-            Followable::Events(_) | Followable::Stats(_) | Followable::Logs(_) => None,
+            Followable::Events(_)
+            | Followable::Stats(_)
+            | Followable::Usage
+            | Followable::Logs(_) => None,
         }
     }
 
@@ -345,7 +362,10 @@ impl Hub {
     pub fn written_by(&self, topic: &str) -> Option<&Written> {
         match &self.topics.get(topic)?.what {
             Followable::Logs(written) => Some(written),
-            Followable::Events(_) | Followable::Stats(_) | Followable::Stream(..) => None,
+            Followable::Events(_)
+            | Followable::Stats(_)
+            | Followable::Usage
+            | Followable::Stream(..) => None,
         }
     }
 
@@ -434,7 +454,29 @@ impl Followable {
     fn process(&self) -> Option<Pid> {
         match self {
             Self::Stream(pid, _, _) | Self::Stats(Watched::Process(pid)) => Some(*pid),
-            Self::Events(_) | Self::Logs(_) | Self::Stats(Watched::Job(_) | Watched::All) => None,
+            Self::Events(_)
+            | Self::Logs(_)
+            | Self::Usage
+            | Self::Stats(Watched::Job(_) | Watched::All) => None,
+        }
+    }
+
+    /// Whom it has measured again and again.
+    fn watched(&self) -> Option<&Watched> {
+        match self {
+            Self::Stats(watched) => Some(watched),
+            Self::Usage => Some(&Watched::All),
+            Self::Events(_) | Self::Stream(..) | Self::Logs(_) => None,
+        }
+    }
+
+    /// How often, when nobody says otherwise.
+    fn usual_interval(&self) -> Duration {
+        match self {
+            Self::Usage => limits::USAGE_INTERVAL,
+            Self::Events(_) | Self::Stats(_) | Self::Stream(..) | Self::Logs(_) => {
+                limits::STATS_INTERVAL
+            }
         }
     }
 
@@ -444,6 +486,7 @@ impl Followable {
             Topic::Events(prefix) => Ok(Self::Events(prefix)),
             Topic::Process(pid) => Ok(Self::Events(format!("proc.{pid}"))),
             Topic::Stats(watched) => Ok(Self::Stats(watched)),
+            Topic::Usage => Ok(Self::Usage),
             Topic::Logs(written) => Ok(Self::Logs(written)),
             Topic::Stream(pid, label) => Err((pid, label)),
         }

@@ -41,6 +41,8 @@ pub enum Effect {
         /// They will be measured again soon: hold ready what makes that cheap, until `StopSampling`.
         /// Who belongs to a group, and descriptors, may then be those of a second ago.
         keep: bool,
+        /// Find out their proportional share of memory, too, which the kernel adds up page by page.
+        pss: bool,
     },
     /// Nothing is measured again and again any more.
     StopSampling,
@@ -239,6 +241,42 @@ pub struct Usage {
     pub fds: u64,
     /// Processes.
     pub processes: u64,
+    /// Memory of their own and their part in what they share with others.
+    pub pss: Pss,
+}
+
+/// The proportional share of memory of a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pss {
+    /// Nobody asked for it.
+    #[default]
+    NotAsked,
+    /// The kernel does not tell it of all its processes.
+    Refused,
+    /// In bytes.
+    Bytes(u64),
+}
+
+impl Pss {
+    /// With that of one more process, which the kernel may refuse.
+    #[must_use]
+    pub fn plus(self, one: Option<u64>) -> Self {
+        match (self, one) {
+            (Self::Refused, _) | (_, None) => Self::Refused,
+            (Self::NotAsked, Some(bytes)) => Self::Bytes(bytes),
+            (Self::Bytes(sum), Some(bytes)) => Self::Bytes(sum.saturating_add(bytes)),
+        }
+    }
+
+    /// With that of another group.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match other {
+            Self::NotAsked => self,
+            Self::Refused => self.plus(None),
+            Self::Bytes(bytes) => self.plus(Some(bytes)),
+        }
+    }
 }
 
 /// What of a configuration takes effect while a machine runs.

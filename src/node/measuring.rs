@@ -5,21 +5,28 @@ use std::rc::Rc;
 
 use serde_json::{json, Value};
 
+use super::admission::Guest;
 use super::commands::{failed, Failure};
-use super::ctx::Measure;
+use super::ctx::{Depth, Measure};
 use super::gaffer::Gaffer;
 use super::history::seconds;
 use super::machine::{Branch, Effect, Usage};
 use super::reply::{self, manager_error};
 use super::stats::Measured;
 use super::topics::Watched;
+use super::usage_history::{Keep, Place};
+use super::usage_table::{Named, UsageTable};
 use super::waits::{Asker, Measuring};
 use super::watches::Watcher;
 use crate::base::clock::Now;
-use crate::base::ids::{InstanceId, OsPid, Pid};
+use crate::base::ids::{InstanceId, OsPid, Pid, SessionId};
+use crate::base::limits;
 use crate::front::response::Response;
+use crate::front::rights::{Need, Right};
+use crate::supervisor::job::Job;
 use crate::supervisor::name::JobName;
 use crate::supervisor::tables::Refusal;
+use crate::supervisor::Supervisor;
 use crate::wire::channel;
 
 /// What was measured, by instance.
@@ -64,11 +71,12 @@ impl Gaffer {
     fn sample(&mut self, asker: Asker, measure: Measure, targets: Vec<(InstanceId, Pid, OsPid)>) {
         let leaders = targets.iter().map(|(_, _, os_pid)| *os_pid).collect();
         let keep = matches!(asker, Asker::Watchers);
+        let pss = measure.wants_pss();
         let ticket = self.waits.measure(asker, Measuring { measure, targets });
         if keep {
             self.hub.watches.begun(ticket);
         }
-        self.effects.push(Effect::Sample { ticket, targets: leaders, keep });
+        self.effects.push(Effect::Sample { ticket, targets: leaders, keep, pss });
     }
 
     /// The live processes of whom is watched.
@@ -102,10 +110,39 @@ impl Gaffer {
             };
             readings.insert(id, Measured { pid, os_pid, usage, cpu });
         }
+        self.note_usages(&readings, now);
         if asker == Asker::Watchers {
             self.publish(Some(ticket), &readings, now);
         } else {
             self.tell_measured(asker, &measuring.measure, &readings, now);
+        }
+    }
+
+    /// Begins to watch all instances, where their history is kept whoever else watches.
+    pub(super) fn watch_ourselves(&mut self, now: Now) {
+        if self.usages.keep() == Keep::Always {
+            self.hub.watches.add(Watcher::Node, &Watched::All, limits::HISTORY_STEP, now);
+        }
+    }
+
+    /// Keeps for a while what was measured.
+    fn note_usages(&mut self, readings: &Readings, now: Now) {
+        if readings.is_empty() || self.usages.keep() == Keep::Off {
+            return;
+        }
+        let Self { usages, supervisor, hub, .. } = self;
+        let is_there = |place: &Place| in_place(supervisor, place).is_some();
+        usages.begin((hub.watches.epoch(), now.mono), is_there);
+        for (id, measured) in readings {
+            let Some(instance) = supervisor.instance(*id) else { continue };
+            let Some(usage) = &measured.usage else { continue };
+            let (once, number) = (instance.is_once(), instance.number);
+            let place = Place { job: instance.job, once, number };
+            // Who is on its way out has its place no more.
+            if !is_there(&place) {
+                continue;
+            }
+            usages.note(place, measured.pid, (usage, measured.cpu), now.mono);
         }
     }
 
@@ -125,9 +162,9 @@ impl Gaffer {
 
     fn told(&self, measure: &Measure, readings: &Readings) -> Result<Value, Refusal> {
         match measure {
-            Measure::Job(name) => Ok(self.job_stats(name, readings)),
+            Measure::Job(name, _) => Ok(self.job_stats(name, readings)),
             Measure::Tree(_) => Err(Refusal::NotFound),
-            Measure::Process(_) => {
+            Measure::Process(..) => {
                 let one = readings.values().next().ok_or(Refusal::NotFound)?;
                 Ok(json!({"stats": self.stats.process(one)}))
             }
@@ -167,6 +204,7 @@ impl Gaffer {
     fn publish(&mut self, ticket: Option<u64>, readings: &Readings, now: Now) {
         // Each process's numbers are written once, whoever reads them.
         let mut written: BTreeMap<InstanceId, String> = BTreeMap::new();
+        let mut table: Option<UsageTable> = None;
         for (watched, watchers) in self.hub.watches.measured(ticket, now) {
             let live = self.targets(&watched);
             let mut topics: BTreeMap<Rc<str>, Vec<_>> = BTreeMap::new();
@@ -181,9 +219,16 @@ impl Gaffer {
                             self.flush_feed(conn, now);
                         }
                     }
+                    // It has noted it.
+                    Watcher::Node => {}
                 }
             }
             for (topic, sessions) in topics {
+                if self.hub.is_usage(&topic) {
+                    let table = table.get_or_insert_with(|| self.usage_table(&live, readings));
+                    self.tell_table(table, (&topic, &sessions), now);
+                    continue;
+                }
                 for (id, _, _) in &live {
                     let Some(measured) = readings.get(id) else { continue };
                     let members =
@@ -194,6 +239,42 @@ impl Gaffer {
                     }
                 }
             }
+        }
+    }
+
+    fn usage_table(&self, live: &[(InstanceId, Pid, OsPid)], readings: &Readings) -> UsageTable {
+        let mut table = UsageTable::default();
+        for (id, pid, _) in live {
+            let Some(measured) = readings.get(id) else { continue };
+            let Some(instance) = self.supervisor.instance(*id) else { continue };
+            let Some(job) = self.supervisor.job(instance.job) else { continue };
+            let (number, once) = (instance.number, instance.is_once());
+            table.add(&Named { job: &job.name, number, once, pid: *pid }, measured);
+        }
+        table
+    }
+
+    /// Tells each session of the jobs that it may read. For those who may read all it is written once.
+    fn tell_table(
+        &mut self,
+        table: &UsageTable,
+        (topic, sessions): (&Rc<str>, &[SessionId]),
+        now: Now,
+    ) {
+        let told = (seconds(now), self.stats.memory());
+        let mut of_all: Option<Rc<str>> = None;
+        for session in sessions {
+            let Some(Some(caller)) = self.guests.get(Guest::Session(*session)) else { continue };
+            let text = match caller.may(&Need::All(Right::Read)) {
+                true => Rc::clone(of_all.get_or_insert_with(|| {
+                    channel::event(topic, &table.members(|_| true, told)).into()
+                })),
+                false => {
+                    let may = |job: &JobName| caller.may(&Need::Job(Right::Read, job.clone()));
+                    channel::event(topic, &table.members(may, told)).into()
+                }
+            };
+            self.deliver(*session, topic, &text, now);
         }
     }
 
@@ -211,6 +292,22 @@ impl Gaffer {
     }
 }
 
+/// The job of a place that is there, and who is in it: one that is being restarted or is stopped is empty for a
+/// while. That of a one-off is there no longer than it.
+pub(super) fn in_place<'a>(
+    supervisor: &'a Supervisor,
+    place: &Place,
+) -> Option<(&'a Job, Option<InstanceId>)> {
+    let job = supervisor.job(place.job).filter(|job| job.loaded)?;
+    let at = match place.once {
+        true => Some(job.committed.at(place.number)?),
+        false => job.kept.at(place.number),
+    };
+    let filled = u32::try_from(job.kept.len()).unwrap_or(u32::MAX);
+    let wanted = filled < job.target && place.number <= job.target;
+    (at.is_some() || wanted).then_some((job, at))
+}
+
 /// The answer to a request for statistics.
 pub(super) fn measured_response(told: Result<Value, Refusal>) -> Response {
     match told {
@@ -226,17 +323,24 @@ pub(super) fn measured_result(
 ) -> Result<Value, Failure> {
     let told = told.map_err(|refusal| failed(&refusal))?;
     Ok(match measure {
-        Measure::Job(_) | Measure::All => json!({"stats": told}),
-        Measure::Process(_) | Measure::Tree(_) => told,
+        Measure::Job(..) | Measure::All => json!({"stats": told}),
+        Measure::Process(..) | Measure::Tree(_) => told,
     })
 }
 
 impl Measure {
     fn watched(&self) -> Watched {
         match self {
-            Self::Job(name) => Watched::Job(name.clone()),
-            Self::Process(pid) | Self::Tree(pid) => Watched::Process(*pid),
+            Self::Job(name, _) => Watched::Job(name.clone()),
+            Self::Process(pid, _) | Self::Tree(pid) => Watched::Process(*pid),
             Self::All => Watched::All,
+        }
+    }
+
+    fn wants_pss(&self) -> bool {
+        match self {
+            Self::Job(_, depth) | Self::Process(_, depth) => *depth == Depth::Pss,
+            Self::All | Self::Tree(_) => false,
         }
     }
 }

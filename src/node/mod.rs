@@ -23,6 +23,7 @@ pub mod api_logs;
 pub mod api_misc;
 pub mod api_pids;
 pub mod api_plugins;
+pub mod api_usage;
 pub mod api_users;
 pub mod api_webhooks;
 pub mod apps;
@@ -71,6 +72,8 @@ mod tending;
 #[cfg(test)]
 mod testing;
 pub mod topics;
+pub mod usage_history;
+pub mod usage_table;
 pub mod waits;
 pub mod watches;
 pub mod webhooks;

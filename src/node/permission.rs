@@ -173,6 +173,8 @@ impl World<'_> {
             Topic::Events(prefix) => self.events(prefix),
             Topic::Process(pid) => self.process(Right::Manage, Some(*pid)),
             Topic::Stats(Watched::All) => Need::All(Right::Read),
+            // It tells of what one may read.
+            Topic::Usage => Need::Known,
             Topic::Stats(Watched::Job(job)) => Need::Job(Right::Read, job.clone()),
             Topic::Stats(Watched::Process(pid)) | Topic::Stream(pid, _) => {
                 self.process(Right::Read, Some(*pid))

@@ -9,7 +9,7 @@ use super::permission::Needs;
 use super::tending;
 use super::{api_auth as auth, api_deaths as deaths, api_keys as keys, api_plugins as plugins};
 use super::{api_feeds as feeds, api_jobs as jobs, api_logs as logs, api_misc as misc};
-use super::{api_users as users, api_webhooks as webhooks};
+use super::{api_usage as usage, api_users as users, api_webhooks as webhooks};
 use crate::front::rights::Right::{Manage, Read, Write};
 use crate::front::router::Router;
 use crate::wire::http::Method;
@@ -99,6 +99,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::Delete, "/logs/:session/:job", Needs::Job(Manage), tending::clear),
     route(Method::Post, "/logs/:session/:job/rotate", Needs::Job(Manage), tending::rotate),
     route(Method::Get, "/stats", Needs::All(Read), feeds::all_stats),
+    route(Method::Get, "/stats/history", Needs::Known, usage::history),
     route(Method::Get, "/stats/:session/:job", Needs::Job(Read), feeds::job_stats),
     route(Method::Get, "/watch", Needs::Events, feeds::watch),
     route(Method::Get, "/watch/:part", Needs::Events, feeds::watch),

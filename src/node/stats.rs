@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::{json, Value};
 
-use super::machine::Usage;
+use super::machine::{Pss, Usage};
 use crate::base::ids::{InstanceId, OsPid, Pid};
 use crate::wire::json;
 
@@ -76,6 +76,11 @@ impl Stats {
         self.last.remove(&id);
     }
 
+    /// Physical memory of the machine in bytes.
+    pub fn memory(&self) -> u64 {
+        self.memory
+    }
+
     fn memory_share(&self, rss: u64) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a per cent with one decimal")]
         let share = rss as f64 / self.memory.max(1) as f64 * 100.0;
@@ -89,7 +94,7 @@ impl Stats {
             return json!({"mem_info1": none, "mem_info2": none, "cpu": none, "mem": none,
                 "ctime": none});
         };
-        json!({
+        let mut value = json!({
             "mem_info1": human(usage.rss),
             "mem_info2": human(usage.vms),
             "cpu": tenths(measured.cpu),
@@ -101,7 +106,9 @@ impl Stats {
             "threads": usage.threads,
             "fds": usage.fds,
             "processes": usage.processes,
-        })
+        });
+        put_pss(&mut value, usage.pss);
+        value
     }
 
     /// One process as the channel tells it: the members of an object, without its braces.
@@ -132,7 +139,7 @@ impl Stats {
         let least = |values: &[f64]| or_nothing(values.iter().copied().reduce(f64::min));
         // Not `sum`, which is -0.0 of nothing.
         let cpu_time = known.iter().fold(0.0, |sum, (usage, _)| sum + usage.cpu_time);
-        json!({
+        let mut value = json!({
             "name": name,
             "stats": measured.iter().map(with_ids).collect::<Vec<_>>(),
             "mem": sum(&mem), "max_mem": most(&mem), "min_mem": least(&mem),
@@ -142,7 +149,18 @@ impl Stats {
             "cpu_time": (cpu_time * 100.0).round() / 100.0,
             "threads": known.iter().map(|(usage, _)| usage.threads).sum::<u64>(),
             "fds": known.iter().map(|(usage, _)| usage.fds).sum::<u64>(),
-        })
+        });
+        put_pss(&mut value, known.iter().fold(Pss::NotAsked, |sum, (usage, _)| sum.and(usage.pss)));
+        value
+    }
+}
+
+/// Who did not ask for it is told nothing of it.
+fn put_pss(value: &mut Value, pss: Pss) {
+    match pss {
+        Pss::NotAsked => {}
+        Pss::Refused => value["mem_pss"] = Value::Null,
+        Pss::Bytes(bytes) => value["mem_pss"] = json!(bytes),
     }
 }
 
@@ -150,7 +168,8 @@ fn or_nothing(value: Option<f64>) -> Value {
     value.map_or_else(|| json!("N/A"), |value| json!(tenths(value)))
 }
 
-fn tenths(value: f64) -> f64 {
+/// With one decimal.
+pub(super) fn tenths(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
@@ -210,6 +229,23 @@ mod tests {
         assert_eq!(cpu(2.0, 3010), 100.0, "too soon to tell anything new");
         assert_eq!(cpu(2.5, 4000), 50.0);
         assert_eq!(cpu(0.5, 5000), 0.0, "a member of the group has gone");
+    }
+
+    #[test]
+    fn the_proportional_share_is_told_where_it_was_asked_for() {
+        let stats = Stats::new(1);
+        let with = |pss| {
+            let usage = Some(Usage { pss, ..Usage::default() });
+            Measured { pid: Pid(1), os_pid: OsPid(1), usage, cpu: 0.0 }
+        };
+        let told = |all: &[Pss]| {
+            let measured: Vec<Measured> = all.iter().copied().map(with).collect();
+            stats.job("a.b", &measured).get("mem_pss").cloned()
+        };
+        assert_eq!(told(&[Pss::NotAsked, Pss::NotAsked]), None);
+        assert_eq!(told(&[Pss::Bytes(4096), Pss::Bytes(1)]), Some(json!(4097)));
+        assert_eq!(told(&[Pss::Bytes(4096), Pss::Refused]), Some(Value::Null));
+        assert_eq!(stats.process(&with(Pss::Bytes(7)))["mem_pss"], 7);
     }
 
     #[test]

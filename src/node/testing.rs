@@ -33,6 +33,7 @@ pub(super) fn setup() -> Setup {
         memory: 1 << 30,
         clients: 1,
         channel: Default::default(),
+        stats_history: Default::default(),
         console: Default::default(),
         log_level: None,
         boot_id: "boot".into(),

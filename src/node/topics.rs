@@ -1,6 +1,6 @@
 //! The topics of the channel (the protocol, section 4.5): their first part in any case, their target
 //! exactly as it is written. `EVENTS`, `EVENTS:PREFIX`, `JOB:S.L`, `JOB:S`, `PROCESS:P`, `STATS`,
-//! `STATS:P`, `STATS:S.L`, `STREAM:P` and `STREAM:P.LABEL`; and of our own `LOGS:S`, `LOGS:S.L`
+//! `STATS:P`, `STATS:S.L`, `STREAM:P` and `STREAM:P.LABEL`; and of our own `USAGE`, `LOGS:S`, `LOGS:S.L`
 //! and `LOGS:S.L:INSTANCE`. With `since`, which for `LOGS` is the number of some output or 0 for all that is kept,
 //! a client is told first what came behind that, from memory or from disk.
 
@@ -16,6 +16,8 @@ pub enum Topic {
     Process(Pid),
     /// Statistics.
     Stats(Watched),
+    /// What all instances use that one may see, in one message each time.
+    Usage,
     /// The output of a process: its first stream, or the one of this label.
     Stream(Pid, Option<String>),
     /// The output of all processes of a job, or of a session's jobs, as they come and go.
@@ -77,11 +79,12 @@ pub fn parse(text: &str) -> Result<Topic, InvalidTopic> {
         "PROCESS" => pid(needed()?).map(Topic::Process),
         "STATS" if target.is_none() => Ok(Topic::Stats(Watched::All)),
         "STATS" => watched(needed()?).map(Topic::Stats),
+        "USAGE" if target.is_none() => Ok(Topic::Usage),
         "STREAM" => stream(needed()?),
         "LOGS" => written(needed()?).map(Topic::Logs),
         _ => Err(InvalidTopic(format!(
             "{text:?}: expected EVENTS, EVENTS:PREFIX, JOB:NAME, PROCESS:PID, STATS, STATS:NAME, \
-             STATS:PID, STREAM:PID, STREAM:PID.LABEL, LOGS:NAME, LOGS:NAME:INSTANCE or LOGS:SESSION"
+             STATS:PID, USAGE, STREAM:PID, STREAM:PID.LABEL, LOGS:NAME, LOGS:NAME:INSTANCE or LOGS:SESSION"
         ))),
     }
 }
@@ -175,6 +178,7 @@ mod tests {
         assert_eq!(parse("STATS:7"), Ok(Topic::Stats(Watched::Process(Pid(7)))));
         assert_eq!(parse("STATS:Web"), Ok(Topic::Stats(Watched::Job(job("Web")))));
         assert_eq!(parse("stats:a.Web"), Ok(Topic::Stats(Watched::Job(job("a.Web")))));
+        assert_eq!(parse("usage"), Ok(Topic::Usage));
         assert_eq!(parse("STREAM:7"), Ok(Topic::Stream(Pid(7), None)));
         assert_eq!(parse("STREAM:7.Err.x"), Ok(Topic::Stream(Pid(7), Some("Err.x".into()))));
         assert_eq!(parse("logs:a/Web"), Ok(Topic::Logs(Written::Job(job("a.Web"), None))));
@@ -195,6 +199,8 @@ mod tests {
             "PROCESS:",
             "STREAM:x.out",
             "STATS:",
+            "USAGE:",
+            "USAGE:a.b",
             "STREAM:+1",
             "EVENT",
         ] {

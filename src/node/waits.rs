@@ -173,6 +173,7 @@ fn timed_out(reason: &str) -> Response {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
 mod tests {
+    use super::super::ctx::Depth;
     use super::*;
     use crate::base::arena::Key;
     use crate::base::order::{Account, Identity, Unfit};
@@ -203,7 +204,7 @@ mod tests {
     }
 
     fn measuring() -> Measuring {
-        Measuring { measure: Measure::Process(Pid(1)), targets: Vec::new() }
+        Measuring { measure: Measure::Process(Pid(1), Depth::Usual), targets: Vec::new() }
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub enum Watcher {
     Session(SessionId, Rc<str>),
     /// A feed.
     Feed(ConnId),
+    /// The node itself, for what it keeps of the last minutes.
+    Node,
 }
 
 /// All of them.
@@ -123,6 +125,11 @@ impl Watches {
     /// Everybody who wants some.
     pub fn watchers(&self) -> impl Iterator<Item = &Watcher> {
         self.watches.values().flat_map(|watch| &watch.by)
+    }
+
+    /// When the first clock began, by which all tick.
+    pub fn epoch(&self) -> Option<Instant> {
+        self.epoch
     }
 
     /// How many clocks there are.

@@ -5,6 +5,7 @@ use log::{error, warn};
 
 use super::children::Adopted;
 use super::readings::Told as Read;
+use super::sampler::How;
 use super::served::Told;
 use super::strays;
 use super::token::Source;
@@ -92,7 +93,9 @@ impl<M: Machine> Reactor<M> {
     fn perform(&mut self, effect: Effect, now: Now) {
         match effect {
             Effect::Kernel(ask) => self.ask_kernel(ask, now),
-            Effect::Sample { ticket, targets, keep } => self.sampler.ask(ticket, targets, keep),
+            Effect::Sample { ticket, targets, keep, pss } => {
+                self.sampler.ask(ticket, targets, How { keep, pss });
+            }
             Effect::StopSampling => self.sampler.stop(),
             Effect::Climb { ticket, leader } => {
                 let tree = procfs::tree(leader, limits::TREE);
@@ -277,7 +280,7 @@ mod tests {
             let targets = vec![reactor.machine.spawned[0]];
             for (ticket, keep) in [(1, false), (2, true), (3, true)] {
                 let targets = targets.clone();
-                reactor.machine.asks.push(Effect::Sample { ticket, targets, keep });
+                reactor.machine.asks.push(Effect::Sample { ticket, targets, keep, pss: false });
                 // One that is only for what was asked, and as many as there are processes.
                 while reactor.machine.sampled.is_empty() {
                     reactor.turn(Some(Duration::ZERO)).expect("a turn");

@@ -6,14 +6,14 @@
 //! for it. What belongs to a group is found out by a walk over the system, once a second while
 //! somebody samples. Nothing happens by itself: who does not ask causes no work and no wake-up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::time::Instant;
 
 use crate::base::ids::OsPid;
 use crate::base::limits;
-use crate::node::machine::Usage;
+use crate::node::machine::{Pss, Usage};
 use crate::sys::procfs::{self, Pids, Stat, StatReader};
 use crate::sys::startup;
 
@@ -45,8 +45,17 @@ pub type Answer = (u64, Vec<Option<Usage>>);
 struct Asked {
     ticket: u64,
     targets: Vec<OsPid>,
-    /// It will be asked again soon.
-    keep: bool,
+    /// How.
+    how: How,
+}
+
+/// How groups are measured.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct How {
+    /// It will be asked again soon: what it takes to measure them again is held ready.
+    pub keep: bool,
+    /// With their proportional share of memory. Only a pass over the system finds that out.
+    pub pss: bool,
 }
 
 struct Member {
@@ -62,6 +71,8 @@ struct Pass {
     asked: Vec<Asked>,
     /// The groups to measure, in their order.
     usages: Vec<(i32, Usage)>,
+    /// Those of them whose proportional share of memory is wanted.
+    shares: BTreeSet<i32>,
     walk: Walk,
     /// Not all could be looked at, for want of descriptors: better no numbers than wrong ones.
     blind: bool,
@@ -105,10 +116,9 @@ impl Sampler {
         self.left = limits::SAMPLE_SHARE;
     }
 
-    /// Asks for what the groups of these leaders use. With `keep` what it takes to measure them again
-    /// is held ready.
-    pub fn ask(&mut self, ticket: u64, targets: Vec<OsPid>, keep: bool) {
-        self.waiting.push(Asked { ticket, targets, keep });
+    /// Asks for what the groups of these leaders use.
+    pub fn ask(&mut self, ticket: u64, targets: Vec<OsPid>, how: How) {
+        self.waiting.push(Asked { ticket, targets, how });
     }
 
     /// Nobody asks again and again any more: closes all files. What was asked for is still answered.
@@ -120,7 +130,7 @@ impl Sampler {
             self.waiting.splice(..0, asked);
         }
         for asked in &mut self.waiting {
-            asked.keep = false;
+            asked.how.keep = false;
         }
     }
 
@@ -158,12 +168,13 @@ impl Sampler {
     /// Begins a pass for all who wait.
     fn begin(&mut self, now: Instant) -> Pass {
         let asked = std::mem::take(&mut self.waiting);
-        let again = asked.iter().filter(|asked| asked.keep);
+        let again = asked.iter().filter(|asked| asked.how.keep);
         self.groups.extend(again.flat_map(Asked::groups).map(|group| (group, now)));
         self.forget(now);
         let mut wanted: Vec<i32> = asked.iter().flat_map(Asked::groups).collect();
         let fresh = |at| now.saturating_duration_since(at) < limits::SAMPLE_REFRESH;
-        let all_known = asked.iter().all(|asked| asked.keep) && self.refreshed.is_some_and(fresh);
+        let open = |asked: &Asked| asked.how.keep && !asked.how.pss;
+        let all_known = asked.iter().all(open) && self.refreshed.is_some_and(fresh);
         let (mut walk, mut blind) = (Walk::Members(0, 0), false);
         if !all_known && !wanted.is_empty() {
             wanted.extend(self.groups.keys());
@@ -177,7 +188,8 @@ impl Sampler {
         wanted.sort_unstable();
         wanted.dedup();
         let usages = wanted.into_iter().map(|group| (group, Usage::default())).collect();
-        Pass { asked, usages, walk, blind }
+        let shares = asked.iter().filter(|asked| asked.how.pss).flat_map(Asked::groups).collect();
+        Pass { asked, usages, shares, walk, blind }
     }
 
     /// Lets go of the groups that nobody has asked for any more.
@@ -250,6 +262,10 @@ impl Sampler {
             };
             let fds = fds(os_pid);
             add(usage, &stat, fds, self.ticks);
+            if pass.shares.contains(group) {
+                usage.pss = usage.pss.plus(procfs::pss(os_pid));
+                self.left = self.left.saturating_sub(limits::SAMPLE_PSS - 1);
+            }
             if self.groups.contains_key(group) {
                 self.note(&stat, fds, file);
             }
@@ -312,12 +328,17 @@ impl Asked {
 impl Pass {
     fn answers(self) -> Vec<Answer> {
         let Self { asked, usages, blind, .. } = self;
-        let of = |leader: &OsPid| {
+        let of = |leader: &OsPid, how: How| {
             let at = usages.binary_search_by_key(&leader.0, |(group, _)| *group).ok()?;
             let usage = usages.get(at)?.1;
-            (usage.processes > 0 && !blind).then_some(usage)
+            // Others who asked for the same group may have wanted more to be known.
+            let pss = if how.pss { usage.pss } else { Pss::NotAsked };
+            (usage.processes > 0 && !blind).then_some(Usage { pss, ..usage })
         };
-        let answer = |asked: Asked| (asked.ticket, asked.targets.iter().map(of).collect());
+        let answer = |asked: Asked| {
+            let usages = asked.targets.iter().map(|leader| of(leader, asked.how));
+            (asked.ticket, usages.collect())
+        };
         asked.into_iter().map(answer).collect()
     }
 }
@@ -435,7 +456,7 @@ mod tests {
         fn ask(&mut self, groups: &[&Group], keep: bool) {
             self.tickets += 1;
             let targets = groups.iter().map(|group| group.leader()).collect();
-            self.sampler.ask(self.tickets, targets, keep);
+            self.sampler.ask(self.tickets, targets, How { keep, pss: false });
         }
 
         /// Works until all is answered, and says how many turns that took.
@@ -462,7 +483,7 @@ mod tests {
 
         /// How many processes the group of this leader has.
         fn count_of(&mut self, leader: i32) -> u64 {
-            self.sampler.ask(0, vec![OsPid(leader)], true);
+            self.sampler.ask(0, vec![OsPid(leader)], KEPT);
             self.finish().0[0].1[0].map_or(0, |usage| usage.processes)
         }
 
@@ -478,6 +499,7 @@ mod tests {
         }
     }
 
+    const KEPT: How = How { keep: true, pss: false };
     const MOMENT: Duration = Duration::from_millis(100);
 
     #[test]
@@ -495,14 +517,41 @@ mod tests {
             assert!(one.rss > 0 && three.rss > 0 && one.vms > 0 && three.vms > 0);
             assert_eq!(tester.sampler.files, if keep { 4 } else { 0 });
         }
-        tester.sampler.ask(9, Vec::new(), false);
-        tester.sampler.ask(10, vec![OsPid(i32::MAX), one.leader()], true);
+        tester.sampler.ask(9, Vec::new(), How::default());
+        tester.sampler.ask(10, vec![OsPid(i32::MAX), one.leader()], KEPT);
         let (answers, _) = tester.finish();
         assert_eq!((answers[0].0, answers[0].1.len()), (9, 0));
         assert_eq!(
             (answers[1].1[0], answers[1].1[1].map(|usage| usage.processes)),
             (None, Some(1))
         );
+    }
+
+    #[test]
+    fn the_proportional_share_of_memory_is_read_for_who_asks_and_for_nobody_else() {
+        let (group, other) = (Group::of(3), Group::of(1));
+        let mut tester = Tester::new();
+        let pss = How { keep: false, pss: true };
+        tester.sampler.ask(1, vec![group.leader(), other.leader()], How::default());
+        tester.sampler.ask(2, vec![group.leader()], pss);
+        let (answers, turns) = tester.finish();
+        assert!(answers[0].1.iter().flatten().all(|usage| usage.pss == Pss::NotAsked));
+        let usage = answers[1].1[0].expect("it lives");
+        let alone = procfs::pss(group.leader());
+        match (usage.pss, alone) {
+            (Pss::Bytes(all), Some(alone)) => {
+                assert!(alone <= all && all <= usage.rss, "{alone}, {usage:?}");
+            }
+            // Some kernels tell it of nobody.
+            (told, alone) => assert_eq!((told, alone), (Pss::Refused, None)),
+        }
+        // Each counts as many: another turn is needed for those behind them.
+        let big = Group::of(limits::SAMPLE_SHARE / limits::SAMPLE_PSS + 1);
+        tester.sampler.ask(3, vec![big.leader()], pss);
+        let (_, more) = tester.finish();
+        assert!(more > 1 && turns >= 1, "{more} turns");
+        tester.ask(&[&group], true);
+        assert_eq!(tester.answer().0[0].map(|usage| usage.pss), Some(Pss::NotAsked));
     }
 
     #[test]

@@ -133,6 +133,30 @@ pub fn count_fds(os_pid: OsPid) -> Option<usize> {
     }
 }
 
+/// The proportional share of memory of a process, in bytes: its own pages, and of those that it shares its
+/// part (proc(5), /proc/PID/smaps_rollup). The kernel walks over all its pages for that. One that has none,
+/// or is gone, has 0; `None` where the kernel does not tell, for want of rights or of that file.
+pub fn pss(os_pid: OsPid) -> Option<u64> {
+    match fs::read_to_string(format!("/proc/{os_pid}/smaps_rollup")) {
+        Ok(text) => parse_pss(&text),
+        Err(error) => {
+            let gone = match error.raw_os_error() {
+                Some(libc::ESRCH) => true,
+                // Before Linux 4.14 no process has this file.
+                Some(libc::ENOENT) => open_stat(os_pid).is_err(),
+                Some(_) | None => false,
+            };
+            gone.then_some(0)
+        }
+    }
+}
+
+fn parse_pss(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
 /// The value of a variable in the environment with which a process was started. One that has only
 /// just been spawned may not show it yet: the kernel lets the parent go on a moment earlier.
 pub fn environ_value(os_pid: OsPid, name: &str) -> Option<String> {
@@ -328,6 +352,17 @@ mod tests {
 
     fn own() -> OsPid {
         OsPid(i32::try_from(std::process::id()).expect("a pid"))
+    }
+
+    #[test]
+    fn the_proportional_share_is_found_among_its_parts() {
+        let text = "55-7f ---p 00000000 00:00 0   [rollup]\nRss:   1848 kB\nPss:    294 kB\n\
+            Pss_Dirty:  140 kB\nPss_Anon:   0 kB\n";
+        assert_eq!(parse_pss(text), Some(294 * 1024));
+        for none in ["", "Rss: 4 kB\n", "Pss: 4\n", "Pss: x kB\n", "Pss: 18446744073709551615 kB"] {
+            assert_eq!(parse_pss(none), None, "{none:?}");
+        }
+        assert_eq!(pss(OsPid(i32::MAX)), Some(0), "who is gone has nothing");
     }
 
     #[test]

@@ -167,3 +167,41 @@ fn statistics_are_of_the_whole_group() {
     assert!(one["rss"].as_u64() > Some(100_000), "{stats}");
     assert_eq!(one["threads"], 3, "{stats}");
 }
+
+#[test]
+fn a_child_that_burns_its_processor_counts_and_its_end_takes_nothing_away() {
+    let node = Folder::new().start();
+    let go = node.folder().text("go");
+    // A child of its own process group would be its own; this one is a job's, three processes deep.
+    let burn = "while :; do :; done";
+    let cmd = format!(
+        "sh -c '{burn}' & child=$!; while ! [ -e {go} ]; do sleep 0.05; done; kill -9 $child; wait; exec sleep 1000"
+    );
+    node.run_job(&json!({"name": "a", "cmd": cmd, "shell": true}));
+    let cpu = |stats: &serde_json::Value| stats["stats"][0]["cpu"].as_f64().unwrap_or(-1.0);
+    let stats = || node.get("/jobs/t/a/stats?pss=1");
+    until("the child is seen at work", || cpu(&stats()) > 10.0);
+    let now = stats();
+    let (rss, pss) = (now["rss"].as_u64(), now["mem_pss"].as_u64());
+    assert!(now["mem_pss"].is_null() || (Some(0) < pss && pss <= rss), "{now}");
+    assert!(node.get("/jobs/t/a/stats").get("mem_pss").is_none());
+    let used = now["cpu_time"].as_f64();
+    std::fs::write(&go, "").expect("the folder is there");
+    until("its time is gone with it", || {
+        let now = stats();
+        assert!(cpu(&now) >= 0.0, "{now}");
+        now["cpu_time"].as_f64() < used
+    });
+    let told = node.get("/stats/history?session=t&job=a");
+    let row = &told["instances"][0];
+    let of = |name: &str| row[name].as_array().map(Vec::len);
+    assert_eq!((&row["job"], &row["instance"]), (&json!("t.a"), &json!(1)), "{told}");
+    assert!(of("cpu") >= Some(1), "{told}");
+    assert_eq!((of("cpu"), of("mem"), of("fds")), (of("mem"), of("threads"), of("threads")));
+    let most = |name: &str| {
+        let all = row[name].as_array().into_iter().flatten();
+        all.filter_map(serde_json::Value::as_f64).fold(0.0, f64::max)
+    };
+    assert!(most("cpu") > 5.0 && most("mem") > 100_000.0 && most("threads") >= 2.0, "{told}");
+    assert_eq!(row["pid"], node.get("/jobs/t/a/pids")["pids"][0]);
+}

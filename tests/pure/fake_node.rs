@@ -25,13 +25,14 @@ use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::keys::door::Keeping;
 use gaffer::node::lookups::Registration;
 use gaffer::node::machine::{
-    Branch, Configuration, Effect, Machine, StateFile, Tend, Tended, Usage, Write,
+    Branch, Configuration, Effect, Machine, Pss, StateFile, Tend, Tended, Usage, Write,
 };
 use gaffer::node::plugins::file::{Unopened, Unread, Wanted, What};
 use gaffer::node::plugins::{Plugin, Site};
 use gaffer::node::reading::{
     Asking, Begun, Kept, Portion, Reading, Rings, Wanted as Reads, Whom as Reader,
 };
+use gaffer::node::usage_history::Keep;
 use gaffer::node::webhooks::Hooking;
 use gaffer::supervisor::effect::{Ask, Start, Whom};
 use gaffer::supervisor::facts::Exit;
@@ -95,6 +96,9 @@ pub(crate) struct FakeNode {
     pub(crate) store: Option<BTreeMap<(InstanceId, StreamNo), Written>>,
     /// Its plugins from then on.
     pub(crate) plugins: Vec<Plugin>,
+    /// What every process uses, and what was measured.
+    pub(crate) usage: Usage,
+    pub(crate) measured: usize,
 }
 
 /// What was written to a stream, with its numbers.
@@ -236,15 +240,23 @@ impl FakeNode {
         now: Now,
     ) -> Self {
         let parts = (Access::default(), Console::default(), legacy);
-        let settings = (Registration::default(), open(), webhooks, Vec::new());
+        let settings = (Registration::default(), open(), webhooks, Vec::new(), Keep::default());
         Self::whole(parts, files, settings, now)
     }
 
     /// One that is extended by plugins, whose jobs are among those of the files, and whose door is kept so.
     pub(crate) fn extended(plugins: Vec<Plugin>, files: Vec<JobEntry>, keeping: Keeping) -> Self {
         let parts = (Access::default(), Console::default(), Legacy::default());
-        let settings = (Registration::default(), keeping, Hooking::default(), plugins);
+        let settings =
+            (Registration::default(), keeping, Hooking::default(), plugins, Keep::default());
         Self::whole(parts, files, settings, start())
+    }
+
+    /// One whose door is kept so, and that keeps what its instances used like this.
+    pub(crate) fn remembering(keep: Keep, legacy: Legacy, keeping: Keeping) -> Self {
+        let parts = (Access::default(), Console::default(), legacy);
+        let settings = (Registration::default(), keeping, Hooking::default(), Vec::new(), keep);
+        Self::whole(parts, Vec::new(), settings, start())
     }
 
     /// One whose door is kept so, and that begins at this time.
@@ -254,14 +266,20 @@ impl FakeNode {
         (registration, keeping): (Registration, Keeping),
         now: Now,
     ) -> Self {
-        let settings = (registration, keeping, Hooking::default(), Vec::new());
+        let settings = (registration, keeping, Hooking::default(), Vec::new(), Keep::default());
         Self::whole(parts, files, settings, now)
     }
 
     fn whole(
         (access, console, legacy): (Access, Console, Legacy),
         files: Vec<JobEntry>,
-        (registration, keeping, webhooks, plugins): (Registration, Keeping, Hooking, Vec<Plugin>),
+        (registration, keeping, webhooks, plugins, stats_history): (
+            Registration,
+            Keeping,
+            Hooking,
+            Vec<Plugin>,
+            Keep,
+        ),
         now: Now,
     ) -> Self {
         let environ = BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]);
@@ -272,6 +290,7 @@ impl FakeNode {
             seed: 1,
             access,
             memory: 1 << 30,
+            stats_history,
             console,
             log_level: Some(Level::Info),
             clients: gaffer::base::limits::CONNECTIONS,
@@ -311,6 +330,8 @@ impl FakeNode {
             readings: BTreeMap::new(),
             store: None,
             plugins,
+            usage: sample(),
+            measured: 0,
         };
         node.gaffer.begin(legacy, files, now);
         node.settle();
@@ -552,6 +573,13 @@ impl FakeNode {
         self.facts.push_back(Fact::Spawned(id, os_pid));
     }
 
+    fn sample(&mut self, ticket: u64, count: usize, pss: bool) {
+        let pss = if pss { Pss::Bytes(9_999_360) } else { Pss::NotAsked };
+        self.measured += count;
+        let usages = vec![Some(Usage { pss, ..self.usage }); count];
+        self.facts.push_back(Fact::Sampled(ticket, usages));
+    }
+
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Kernel(Ask::Adopt { os_pid, .. }) => panic!("{os_pid} was left by nobody"),
@@ -564,9 +592,8 @@ impl FakeNode {
             Effect::Kernel(Ask::Log { .. }) => {}
             Effect::Tend { conn, wish } => self.facts.push_back(Fact::Tended(conn, tended(wish))),
             Effect::Kernel(Ask::Release(id)) => drop(self.processes.remove(&id)),
-            Effect::Sample { ticket, targets, keep: _ } => {
-                let usages = targets.iter().map(|_| Some(sample())).collect();
-                self.facts.push_back(Fact::Sampled(ticket, usages));
+            Effect::Sample { ticket, targets, keep: _, pss } => {
+                self.sample(ticket, targets.len(), pss);
             }
             Effect::Climb { ticket, leader } => {
                 let branch = |os_pid: i32, parent: i32, name: &str| Branch {
@@ -689,5 +716,13 @@ pub(crate) fn open() -> Keeping {
 
 /// What every process uses.
 fn sample() -> Usage {
-    Usage { rss: 12_345_678, vms: 400 << 20, cpu_time: 1.08, threads: 3, fds: 7, processes: 2 }
+    Usage {
+        rss: 12_345_678,
+        vms: 400 << 20,
+        cpu_time: 1.08,
+        threads: 3,
+        fds: 7,
+        processes: 2,
+        pss: Pss::NotAsked,
+    }
 }

@@ -51,6 +51,7 @@ mod tidy;
 #[cfg(feature = "top")]
 mod top;
 mod trace_client;
+mod usage_history;
 mod webhook_simulation;
 mod webhook_world;
 mod webhooks;

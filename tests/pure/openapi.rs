@@ -269,8 +269,8 @@ fn what_endpoints_read_of_bodies_and_of_the_query_is_written_down() {
     let reads = ["query(\"", "includes(call, \"", "time(call, \""];
     let mut read: BTreeSet<String> =
         reads.into_iter().flat_map(literals).map(|(_, name)| name).collect();
-    // Of every change, in the context of endpoints.
-    read.extend(["wait", "timeout"].map(str::to_owned));
+    // Of every change and of statistics, in the context of endpoints.
+    read.extend(["wait", "timeout", "pss"].map(str::to_owned));
     let read: BTreeSet<&str> = read.iter().map(String::as_str).collect();
     assert_eq!(queries, read);
     let fields: BTreeSet<String> =

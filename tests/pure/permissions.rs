@@ -242,7 +242,7 @@ fn command(name: &str) -> Value {
 }
 
 /// One of each kind of topic.
-const TOPICS: [&str; 15] = [
+const TOPICS: [&str; 16] = [
     "EVENTS",
     "EVENTS:exit",
     "EVENTS:job.app.web",
@@ -254,6 +254,7 @@ const TOPICS: [&str; 15] = [
     "STATS",
     "STATS:app.web",
     "STATS:1",
+    "USAGE",
     "STREAM:1",
     "STREAM:1.err",
     "LOGS:app",

@@ -1,6 +1,7 @@
 //! Documentation of the routes whose answers go on: what happens, and what is used.
 
 use super::doc::{answer, doc, param, refusal, Answer, Doc, Param, Shape, EVENTS, JSON, LINES};
+use super::jobs::WHEN;
 use crate::base::limits;
 use crate::wire::http::Method;
 
@@ -77,6 +78,20 @@ pub(super) const DOCS: &[Doc] = &[
                 (EVENTS, Shape::Is("ServerSent")),
             ],
         )]),
+    doc(
+        Method::Get,
+        "/stats/history",
+        "listUsage",
+        "what each instance used in the last ten minutes, in steps of 5 seconds, as far as somebody watched",
+    )
+    .more("Nothing is measured for it unless `stats_history` of `[gaffer]` is `always`: a step in which nothing was measured is `null`. All arrays are of one length, oldest first, and their last step ends at `until`.")
+    .query(&[
+        param("since", WHEN, "Steps that end after this time: seconds since 1970, `2026-11-28T21:50:22Z`, or `2m` ago."),
+        param("session", Shape::Text, "Instances of this session."),
+        param("job", Shape::Text, "Instances of this job: its label in that session, or without one `S.L`."),
+    ])
+    .answers(&[answer(200, "What they used, of those that one may read.", &[(JSON, Shape::Is("UsageHistory"))])
+        .not_kept()]),
     doc(
         Method::Get,
         "/stats/:session/:job",

@@ -19,6 +19,12 @@ pub(super) const TIMEOUT: Param = param(
     Shape::Number(0.0, limits::WAIT_MOST.as_secs_f64()),
     "For how many seconds `wait` waits; 60 if nothing is said.",
 );
+/// For statistics: what costs more to find out.
+pub(super) const PSS: Param = param(
+    "pss",
+    Shape::Is("Flag"),
+    "With `mem_pss`, the proportional share of memory. The kernel adds it up page by page, so it is not read otherwise.",
+);
 /// For an administrator.
 pub(super) const SECRETS: Param = param(
     "secrets",
@@ -94,6 +100,7 @@ pub(super) const DOCS: &[Doc] = &[
         "showJobStats",
         "CPU, memory, threads and descriptors of each process with its group, and sums",
     )
+    .query(&[PSS])
     .answers(&[answer(200, "Its statistics.", &[(JSON, Shape::Is("JobStats"))]), NO_JOB]),
     doc(Method::Get, "/jobs/:session/:job/numprocesses", "showNumber", "`{\"numprocesses\": 2}`")
         .answers(&[answer(200, "How many processes are wanted.", &[(JSON, Shape::Is("Number"))]), NO_JOB]),
@@ -184,7 +191,7 @@ pub(super) const DOCS: &[Doc] = &[
 ];
 
 /// A time as it may be said; the last days of months are left out, which not all of them have.
-const WHEN: Shape = Shape::Json(
+pub(super) const WHEN: Shape = Shape::Json(
     r#"{"type": "string", "pattern": "^([0-9]{1,10}(\\.[0-9]{1,6})?|[0-9]{1,5}[smhd]|20[0-9][0-9]-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z)$", "examples": ["10m"]}"#,
 );
 

@@ -4,7 +4,7 @@ use super::doc::{
     answer, doc, param, refusal, required, Answer, Body, Doc, Param, Shape, EVENTS, JSON,
 };
 use super::feeds::{HEARTBEAT, LAST_EVENT, SINCE};
-use super::jobs::{ENDS, LATE, SECRETS, STREAMED, TIMEOUT, WAIT};
+use super::jobs::{ENDS, LATE, PSS, SECRETS, STREAMED, TIMEOUT, WAIT};
 use crate::wire::http::Method;
 
 const NONE: Answer = refusal(404, "There is no such process.");
@@ -28,7 +28,7 @@ pub(super) const DOCS: &[Doc] = &[
     doc(Method::Post, "/#pid/signal", "signalProcess", "`{\"signal\": 15}` or a name, to this process alone (202)")
         .body(Body::Json(Shape::Is("Signalling")))
         .answers(&[answer(202, "It is sent.", DONE), NONE]),
-    doc(Method::Get, "/#pid/stats", "showProcessStats", "its statistics").answers(&[
+    doc(Method::Get, "/#pid/stats", "showProcessStats", "its statistics").query(&[PSS]).answers(&[
         answer(200, "Its statistics.", &[(JSON, Shape::Json(
             r##"{"type": "object", "required": ["stats"], "properties": {"stats": {"$ref": "#/components/schemas/ProcessStats"}}}"##,
         ))]),

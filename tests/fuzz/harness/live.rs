@@ -168,6 +168,7 @@ fn topic(text: &str) {
         Topic::Stats(Watched::Process(pid)) => format!("STATS:{pid}"),
         Topic::Stats(Watched::Job(name)) => format!("STATS:{name}"),
         Topic::Stats(Watched::All) => "STATS".to_owned(),
+        Topic::Usage => "USAGE".to_owned(),
         Topic::Stream(pid, None) => format!("STREAM:{pid}"),
         Topic::Stream(pid, Some(label)) => format!("STREAM:{pid}.{label}"),
         Topic::Logs(Written::Job(name, None)) => format!("LOGS:{name}"),

@@ -149,6 +149,7 @@ fn gaffer(life: u32, seed: u64) -> Gaffer {
         clients: gaffer::base::limits::CONNECTIONS,
         // Small, so that readers who are slow miss something.
         channel: Options { queue: 20_000, ..Options::default() },
+        stats_history: Default::default(),
         console: Console::new(Verbosity::Output),
         log_level: None,
         boot_id: "boot".into(),
@@ -343,7 +344,7 @@ impl World {
                 self.node.tended(conn, Tended::Done, self.now);
                 return;
             }
-            Effect::Sample { ticket, targets, keep: _ } => {
+            Effect::Sample { ticket, targets, keep: _, pss: _ } => {
                 let usage = Usage { rss: 1, processes: 1, ..Usage::default() };
                 let random = &mut self.random;
                 let some = |_| (random.below(5) > 0).then_some(usage);

@@ -233,7 +233,7 @@ impl Session {
 
     fn subscribe(&mut self, scene: &mut Scene<'_>) {
         let pid = scene.pid();
-        let mut data = match scene.random.below(9) {
+        let mut data = match scene.random.below(10) {
             0..=2 => json!({"topic": "EVENTS"}),
             3 => {
                 json!({"topic": pick(scene.random, &["EVENTS:job.a", "events:spawn", "JOB:f.web"])})
@@ -242,6 +242,7 @@ impl Session {
             5 => json!({"topic": format!("STATS:{pid}"), "interval": 0.5}),
             6 => json!({"topic": "STATS:f.web"}),
             7 => json!({"topic": "nonsense"}),
+            8 => json!({"topic": "USAGE", "interval": 0.7}),
             _ => json!({"topic": format!("STREAM:{pid}")}),
         };
         let topic = data["topic"].as_str().expect("text").to_owned();
@@ -377,6 +378,7 @@ impl Session {
             "JOB" => assert!(event.starts_with(&format!("job.{target}.")), "{event} in {topic}"),
             "PROCESS" => assert!(event.starts_with(&format!("proc.{target}."))),
             "STATS" => assert_eq!(event, "stat"),
+            "USAGE" => assert_eq!(event, "usage"),
             _ => {
                 assert_eq!(event, "out");
                 let text = data["data"].as_str().expect("text");
