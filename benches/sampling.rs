@@ -10,7 +10,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use gaffer::base::ids::OsPid;
-use gaffer::reactor::sampler::Sampler;
+use gaffer::reactor::sampler::{How, Sampler};
 use gaffer::sys::startup;
 
 const ROUNDS: usize = 41;
@@ -81,7 +81,7 @@ fn sampled(
 ) -> (Duration, Duration) {
     let start = now();
     let mut longest = Duration::ZERO;
-    sampler.ask(1, leaders.to_vec(), keep);
+    sampler.ask(1, leaders.to_vec(), How { keep, pss: false });
     loop {
         let turn = now();
         sampler.begin_turn();

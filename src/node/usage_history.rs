@@ -147,9 +147,13 @@ impl UsageHistory {
 
     /// Lets go of everything when nothing was measured for as long as it is kept. It costs nothing to ask.
     pub fn expire(&mut self, now: Instant) {
-        if self.last.is_some_and(|last| now.saturating_duration_since(last) >= whole()) {
+        if self.is_over(now) {
             (self.rings, self.epoch, self.last) = (BTreeMap::new(), None, None);
         }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.last.is_some_and(|last| now.saturating_duration_since(last) >= whole())
     }
 
     /// Measurements are to be noted: the first since there was none begins the grid, with the clocks of those
@@ -189,7 +193,7 @@ impl UsageHistory {
     /// The slots that end after a time, up to the newest one; all that are kept without such a time. That of
     /// now is among them once something was measured in it. `None` if nothing is kept.
     pub fn window(&self, since: Option<SystemTime>, now: Now) -> Option<Window<'_>> {
-        let (epoch, last) = self.epoch.zip(self.last)?;
+        let (epoch, last) = self.epoch.zip(self.last).filter(|_| !self.is_over(now.mono))?;
         let current = slot_at(epoch, now.mono);
         let newest = match slot_at(epoch, last) == current {
             true => current,

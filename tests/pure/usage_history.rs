@@ -398,7 +398,8 @@ fn expected(all: &Measured, slot: u64) -> Option<Told> {
     let before = all.iter().rev().find(|(at, ..)| *at < slot).map(|(_, pid, ..)| *pid);
     let first = all.iter().find(|(at, ..)| *at == slot).map(|(_, pid, ..)| *pid);
     let begins = first != Some(pid) || before.is_some_and(|before| before != pid);
-    let cpu = (mean * 10.0).round() as u32;
+    let cpu =
+        (0..=65_535).find(|tenths| f64::from(*tenths) >= (mean * 10.0).round()).expect("a u16");
     Some(Told { cpu, memory, threads: 1, fds: 2, begins })
 }
 
