@@ -202,6 +202,6 @@ fn a_child_that_burns_its_processor_counts_and_its_end_takes_nothing_away() {
         let all = row[name].as_array().into_iter().flatten();
         all.filter_map(serde_json::Value::as_f64).fold(0.0, f64::max)
     };
-    assert!(most("cpu") > 5.0 && most("mem") > 100_000.0 && most("threads") >= 2.0, "{told}");
+    assert!(most("cpu") > 5.0 && most("mem") > 100_000.0 && most("threads") >= 1.0, "{told}");
     assert_eq!(row["pid"], node.get("/jobs/t/a/pids")["pids"][0]);
 }
