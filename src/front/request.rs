@@ -45,7 +45,24 @@ impl fmt::Display for Undecodable {
     }
 }
 
+/// How many hexadecimal digits a key has.
+const KEY_DIGITS: usize = 32;
+
 impl Request {
+    /// The key that it says: in a field of its own or, for clients that have no such one, as a bearer token (RFC 6750).
+    /// A token that cannot be one of ours is somebody else's.
+    pub fn key(&self) -> Option<&str> {
+        self.headers.get("x-api-key").or_else(|| self.token())
+    }
+
+    fn token(&self) -> Option<&str> {
+        let (scheme, token) = self.headers.get("authorization")?.split_once(' ')?;
+        let token = token.trim_matches(' ');
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let is_ours = token.len() == KEY_DIGITS && token.bytes().all(is_digit);
+        (scheme.eq_ignore_ascii_case("bearer") && is_ours).then_some(token)
+    }
+
     /// A request of this head and body.
     pub fn new(head: Head, body: Vec<u8>) -> Self {
         let Head { method, version, authority, path, query, headers, .. } = head;

@@ -100,14 +100,6 @@ impl Guests {
     }
 }
 
-/// What a key is said in.
-const KEY_FIELD: &str = "x-api-key";
-
-/// The key that a request says.
-pub(super) fn said_key(request: &Request) -> Option<&str> {
-    request.headers.get(KEY_FIELD)
-}
-
 /// A path as the log may have it: a key that is named there by its secret is told by its id. The node's own
 /// endpoints are below these segments.
 pub(super) fn path_told(request: &Request, prefix: &[String]) -> String {
@@ -151,7 +143,7 @@ impl Gaffer {
         peer: Peer,
         now: Now,
     ) -> Result<Rc<Caller>, Refused> {
-        self.door.caller(said_key(request), peer, now.wall)
+        self.door.caller(request.key(), peer, now.wall)
     }
 
     /// Whether a request would begin a session of the channel, its client says no key that is good, and

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use serde_json::{json, Value};
 
-use super::admission::{said_key, Guest};
+use super::admission::Guest;
 use super::ctx::{Follow, Opening, Writing};
 use super::feeds::{Channel, End, Form, Source, LOST_FIELD};
 use super::gaffer::Gaffer;
@@ -128,7 +128,7 @@ impl Gaffer {
         };
         let Some(client) = self.clients.get_mut(conn) else { return };
         let headers = std::mem::take(&mut client.cors);
-        let caller = self.door.caller(said_key(request), client.peer, now.wall);
+        let caller = self.door.caller(request.key(), client.peer, now.wall);
         let longest = limits::WS_MESSAGE;
         self.clients.change(conn, |conn| conn.upgrade(&accept, &headers, longest, now));
         let (pid, form) = (opening.pid, opening.form);

@@ -111,7 +111,7 @@ impl Who {
             Peer::Tcp { remote, .. } => Place::Ip(remote.ip().to_canonical()),
             Peer::Unix { uid } => Place::User(uid),
         };
-        let key = request.headers.get("x-api-key");
+        let key = request.key();
         Self {
             place,
             certificate: peer.certificate(),

@@ -147,6 +147,10 @@ const SECURITY: &[(&str, &str)] = &[
         r#"{"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "A key of this node."}"#,
     ),
     (
+        "Token",
+        r#"{"type": "http", "scheme": "bearer", "description": "The same key, for clients that can say it in Authorization alone."}"#,
+    ),
+    (
         "Certificate",
         r#"{"type": "mutualTLS", "description": "A client certificate that stands for a key, where certificates are asked for."}"#,
     ),
