@@ -19,3 +19,4 @@ pub mod size;
 pub mod timers;
 #[cfg(test)]
 pub(crate) mod told;
+pub mod turns;

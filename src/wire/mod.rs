@@ -10,6 +10,7 @@ pub mod json;
 pub mod listener;
 pub mod lookup;
 pub mod opening;
+pub mod openmetrics;
 pub mod procfile;
 pub mod sockjs;
 pub mod sse;
