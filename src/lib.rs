@@ -90,8 +90,9 @@
 //! Statistics are measured while somebody watches, by clocks that all who want the same share
 //! (`node/watches.rs`). What they come to is kept for ten minutes, in a ring for each place of a job
 //! (`node/usage_history.rs`), and nothing is measured for that unless the configuration says so. Who follows all
-//! instances is told them in one message (`node/usage_table.rs`). Events are kept for a while under growing numbers (`node/history.rs`), so that a
-//! client that comes back misses nothing, or is told.
+//! instances is told them in one message (`node/usage_table.rs`). Events are kept for a while under growing numbers
+//! (`node/history.rs`), so that a client that comes back misses nothing, or is told. Metrics are measured for each who
+//! asks, by the same shell (`node/metrics`): nothing is kept for them but counters of what happens anyway.
 //!
 //! # What is kept of output
 //!
@@ -207,7 +208,7 @@
 //! | 0 [`sys`] | the kernel, and the only unsafe code |
 //! | 1 [`tls`] | TLS without sockets: who is trusted, and sessions |
 //! | 1 [`logs`] | what is kept of output: where it goes, how it is laid out and found again |
-//! | 1 [`wire`] | bytes ↔ messages: HTTP, websockets, SockJS, etcd, webhooks, event listeners, syslog, JSON, INI, Procfile, .env |
+//! | 1 [`wire`] | bytes ↔ messages: HTTP, websockets, SockJS, etcd, webhooks, event listeners, metrics, syslog, JSON, INI, Procfile, .env |
 //! | 2 [`supervisor`] | pure decisions about jobs |
 //! | 3 [`front`] | connections without sockets: requests, answers, routes, who may ask, sessions |
 //! | 4 [`node`] | the machine: endpoints, outputs, statistics, state |
@@ -296,6 +297,9 @@
 //! - **a `SockJS` transport**: its name and envelope in `wire/sockjs.rs`, its way in
 //!   `front/sockjs/serve.rs`, and a trace in `tests/golden/sockjs`
 //! - **a type of file**: `front/media.rs`
+//! - **a metric**: a line in [`node::metrics::families`], which names it for ever, and where it is told in
+//!   `node/metrics/write.rs`; what is counted of a job in [`supervisor::tally`], what the shell knows in
+//!   [`node::machine::Standing`]
 //! - **a limit**: [`base::limits`], with its reason, and a test at it and one beyond
 
 pub mod base;

@@ -595,6 +595,9 @@ pub const WAIT_MOST: Duration = Duration::from_secs(3600);
 
 // --- the node ------------------------------------------------------------------------------------
 
+/// Jobs of which metrics are told one by one: some two kilobytes each, all of which are written in one turn. What is
+/// beyond counts only where all jobs count together, and how many that is is told, too.
+pub const METRICS_JOBS: usize = 5_000;
 /// Most client connections at a time: each is a descriptor, and children need theirs.
 pub const CONNECTIONS: usize = 16_384;
 /// One in so many of them is for those alone who come over the unix socket: strangers cannot keep the

@@ -380,6 +380,7 @@ impl Machine for Foreground {
                 Effect::Kernel(_)
                 | Effect::Sample { .. }
                 | Effect::StopSampling
+                | Effect::Account { .. }
                 | Effect::Hash { .. }
                 | Effect::Dial { .. }
                 | Effect::OpenFile { .. }

@@ -28,6 +28,11 @@ pub struct Client {
     pub audited: Option<String>,
 }
 
+/// The words for how clients come,
+pub const WAYS: [&str; 3] = ["tcp", "tls", "unix"];
+/// and for what they use their connections.
+pub const USES: [&str; 3] = ["http", "stream", "websocket"];
+
 /// All of them.
 pub struct Clients {
     arena: Arena<ConnId, Client>,
@@ -188,6 +193,20 @@ impl Clients {
         self.arena.len()
     }
 
+    /// How many there are, by how they came and by what they are used for: in the order of [`WAYS`] and [`USES`].
+    pub fn counts(&self) -> [[usize; USES.len()]; WAYS.len()] {
+        let mut counts = [[0; USES.len()]; WAYS.len()];
+        for (_, client) in self.arena.iter() {
+            let way = match client.peer {
+                Peer::Tcp { tls: None, .. } => 0,
+                Peer::Tcp { tls: Some(_), .. } => 1,
+                Peer::Unix { .. } => 2,
+            };
+            counts[way][use_of(&client.conn)] += 1;
+        }
+        counts
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.arena.is_empty()
@@ -214,6 +233,22 @@ impl Clients {
             }
         }
         Ok(())
+    }
+}
+
+/// What a connection is used for, as its place in [`USES`].
+fn use_of(conn: &Conn) -> usize {
+    match conn.state {
+        State::Streaming(_) => 1,
+        State::Socket(_) => 2,
+        State::Fresh
+        | State::Idle
+        | State::Head(_)
+        | State::Body(_)
+        | State::Ready(_)
+        | State::Answering(_)
+        | State::Discarding { .. }
+        | State::Closed => 0,
     }
 }
 

@@ -67,11 +67,11 @@ impl<T: ?Sized + Weight> Outbox<T> {
     }
 
     /// Adds a piece at the end. Over the limit the oldest published pieces are dropped, this one too
-    /// if need be.
+    /// if need be. Gives how much of what was published is lost by that.
     ///
     /// # Errors
     /// The replies alone are over the limit.
-    pub fn push(&mut self, piece: Piece<T>) -> Result<(), Overflow> {
+    pub fn push(&mut self, piece: Piece<T>) -> Result<u64, Overflow> {
         let (cost, reply) = cost_of(&piece);
         self.bytes += cost;
         if reply {
@@ -82,14 +82,15 @@ impl<T: ?Sized + Weight> Outbox<T> {
             return Err(Overflow);
         }
         if self.bytes > self.limit {
-            self.drop_oldest();
+            return Ok(self.drop_oldest());
         }
-        Ok(())
+        Ok(0)
     }
 
     /// Makes room: a quarter of the limit at once, so that a reader far behind costs a walk through
     /// its queue now and then, and not for each piece.
-    fn drop_oldest(&mut self) {
+    fn drop_oldest(&mut self) -> u64 {
+        let mut lost = 0;
         let wanted = self.limit - self.limit / 4;
         let (mut kept, mut bytes) = (VecDeque::with_capacity(self.pieces.len()), self.bytes);
         for piece in self.pieces.drain(..) {
@@ -97,12 +98,14 @@ impl<T: ?Sized + Weight> Outbox<T> {
                 Piece::Published(topic, text) if bytes > wanted => {
                     bytes -= text.weight() + PIECE_COST;
                     *self.lost.entry(topic).or_default() += text.lost();
+                    lost += text.lost();
                 }
                 Piece::Published(..) | Piece::Reply(_) => kept.push_back(piece),
             }
         }
         self.pieces = kept;
         self.bytes = bytes;
+        lost
     }
 
     /// Takes out what goes next.
@@ -207,7 +210,7 @@ mod tests {
     fn too_many_replies_are_too_much() {
         let mut outbox: Outbox<str> = Outbox::new(3 * (PIECE_COST + 1));
         for _ in 0..3 {
-            assert_eq!(outbox.push(Piece::Reply("r".into())), Ok(()));
+            assert_eq!(outbox.push(Piece::Reply("r".into())), Ok(0));
         }
         assert_eq!(outbox.push(Piece::Reply("r".into())), Err(Overflow));
     }

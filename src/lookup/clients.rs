@@ -44,6 +44,7 @@ impl Lookupd {
             }
             match self.route(&request) {
                 Ok(Answer::Now(response)) | Err(response) => self.give(conn, response, now),
+                Ok(Answer::Probe(probe)) => self.give(conn, self.probe(probe, now), now),
                 Ok(Answer::Counters) => {
                     let counters = Response::json(200, &self.counters());
                     self.give(conn, counters, now);

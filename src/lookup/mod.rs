@@ -13,6 +13,7 @@ pub mod listing;
 pub mod lookupd;
 pub mod names;
 mod nodes;
+mod probes;
 pub mod registry;
 pub mod routes;
 mod store;

@@ -4,10 +4,12 @@
 use serde_json::json;
 
 use super::listing::Listing;
+use super::probes::{self, Probe};
 use super::registry::Scope;
 use crate::front::request::Request;
 use crate::front::response::Response;
 use crate::front::router::Router;
+use crate::node::health;
 use crate::supervisor::name::JobName;
 use crate::wire::http::Method;
 use crate::VERSION;
@@ -38,6 +40,8 @@ pub enum Answer {
     Now(Response),
     /// This, for as long as it takes.
     List(Box<Listing>),
+    /// How it is.
+    Probe(Probe),
     /// How much of everything there is.
     Counters,
     /// Who answers, and how it stands with where it knows that from.
@@ -55,6 +59,10 @@ pub const ROUTES: &[Route] = &[
     get("/", |_| Ok(Answer::Welcome)),
     get("/ping", |_| Ok(Answer::Now(Response::html(200, "OK")))),
     get("/version", |_| Ok(Answer::Now(Response::json(200, &json!({"version": VERSION}))))),
+    get("/livez", |_| Ok(Answer::Now(health::plain(200, "ok\n")))),
+    get("/readyz", |_| Ok(Answer::Probe(Probe::Ready))),
+    get("/health", |_| Ok(Answer::Probe(Probe::Health))),
+    get("/metrics", probes::metrics),
     get("/debug/counters", |_| Ok(Answer::Counters)),
     get("/nodes", |_| list(Listing::nodes())),
     get("/sessions", |_| list(Listing::sessions(None))),

@@ -132,6 +132,11 @@ impl Gaffer {
                     let told = self.ask_log_level(wish);
                     self.give(id, told, now);
                 }
+                Answer::Metrics(dialect) => {
+                    self.scrape(id, dialect);
+                    break;
+                }
+                Answer::Probe(probe) => self.give(id, self.probe(probe), now),
                 Answer::Counters => self.give(id, reply::value(&self.counters()), now),
                 Answer::Channel(rest) => {
                     self.channel.request(id, &request, &rest, &mut self.clients, now);
@@ -354,6 +359,10 @@ impl Gaffer {
     /// something.
     fn dressed(&mut self, id: ConnId, mut response: Response) -> Option<Response> {
         let client = self.clients.get_mut(id)?;
+        let class = usize::from(response.status / 100).wrapping_sub(1);
+        if let Some(count) = self.answered.get_mut(class) {
+            *count += 1;
+        }
         response.headers.append(&mut client.cors);
         let here =
             |(name, value): &&mut (&str, String)| *name == "Location" && value.starts_with('/');

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::api_logs::LogsWish;
 use super::body;
 use super::feeds::{Channel, Form, Source};
+use super::health::Probe;
 use super::keys::caller::Caller;
 use super::keys::door::{Door, Then};
 use super::machine::Tend;
@@ -32,6 +33,7 @@ use crate::supervisor::name::JobName;
 use crate::supervisor::settled::Goal;
 use crate::supervisor::tables::Refusal;
 use crate::supervisor::Supervisor;
+use crate::wire::openmetrics::Dialect;
 
 /// One endpoint.
 pub type Endpoint = fn(&mut Ctx<'_>, &Call<'_>) -> Result<Answer, Response>;
@@ -96,6 +98,10 @@ pub enum Answer {
     Forward(Forwarding),
     /// How much of everything there is.
     Counters,
+    /// Metrics, once what they tell of is measured.
+    Metrics(Dialect),
+    /// How the node is.
+    Probe(Probe),
     /// What is in the log, after it was set to this, if to anything.
     LogLevel(Option<Level>),
     /// What there is to ask, as OpenAPI.

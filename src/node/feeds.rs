@@ -79,6 +79,8 @@ pub struct Feed {
     outbox: Outbox<Part>,
     /// What was lost of it so far: bytes of a stream, or messages.
     lost: u64,
+    /// And how much of that was dropped here.
+    dropped: u64,
     heartbeat: Option<Duration>,
     /// Nothing more comes; with what it ends.
     end: Option<End>,
@@ -121,6 +123,28 @@ pub struct Feeds {
     outputs: BTreeMap<Pid, BTreeSet<ConnId>>,
     events: BTreeSet<ConnId>,
     heartbeats: Timers<ConnId>,
+    /// What was dropped of feeds that are over.
+    lost: Lost,
+}
+
+/// What was dropped because its readers did not keep up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Of feeds of output, in bytes,
+    pub bytes: u64,
+    /// and of others.
+    pub messages: u64,
+}
+
+impl Lost {
+    fn add(&mut self, feed: &Feed) {
+        match feed.source {
+            Source::Output(_) => self.bytes += feed.dropped,
+            Source::Events(_) | Source::Stats(..) | Source::Nothing => {
+                self.messages += feed.dropped;
+            }
+        }
+    }
 }
 
 impl Feeds {
@@ -143,7 +167,8 @@ impl Feeds {
             self.heartbeats.set(conn, now.mono + every);
         }
         let outbox = Outbox::new(limits::READER_QUEUE);
-        let feed = Feed { source, form, outbox, lost: 0, heartbeat, end: None, frames: 0 };
+        let feed =
+            Feed { source, form, outbox, lost: 0, dropped: 0, heartbeat, end: None, frames: 0 };
         self.feeds.insert(conn, feed);
     }
 
@@ -159,6 +184,7 @@ impl Feeds {
         let feed = self.feeds.remove(&conn)?;
         self.heartbeats.cancel(conn);
         self.events.remove(&conn);
+        self.lost.add(&feed);
         if let Source::Output(channel) = &feed.source {
             if let Some(followers) = self.outputs.get_mut(&channel.pid) {
                 followers.remove(&conn);
@@ -307,6 +333,13 @@ impl Feeds {
         (self.feeds.len(), self.feeds.values().map(|feed| feed.outbox.bytes()).sum())
     }
 
+    /// What was ever dropped because its readers did not keep up.
+    pub fn lost(&self) -> Lost {
+        let mut lost = self.lost;
+        self.feeds.values().for_each(|feed| lost.add(feed));
+        lost
+    }
+
     /// Checks that every index leads to a feed.
     ///
     /// # Errors
@@ -384,7 +417,8 @@ impl Feed {
     /// One topic is all that a feed has, so its name tells nothing.
     fn push(&mut self, bytes: Rc<[u8]>, lost: u64) {
         if self.end.is_none() {
-            let _ = self.outbox.push(Piece::Published("".into(), Part { bytes, lost }.into()));
+            let part = Part { bytes, lost }.into();
+            self.dropped += self.outbox.push(Piece::Published("".into(), part)).unwrap_or(0);
         }
     }
 

@@ -139,6 +139,11 @@ pub struct Gaffer {
     /// their name is not theirs.
     shelved: BTreeSet<JobName>,
     node: String,
+    /// What was to run at the beginning was started.
+    pub(super) is_started: bool,
+    has_begun: bool,
+    /// How many requests were answered, by the class of the status, from 1xx.
+    pub(super) answered: [u64; 5],
     /// The shell was asked for what escaped, and has not told yet.
     pub(super) searching: bool,
     ended: bool,
@@ -266,6 +271,9 @@ impl Gaffer {
             files: BTreeMap::new(),
             shelved: BTreeSet::new(),
             node,
+            is_started: false,
+            has_begun: false,
+            answered: [0; 5],
             searching: false,
             ended: false,
         }
@@ -309,6 +317,7 @@ impl Gaffer {
         self.hook(hooking, now);
         self.start_apps(now);
         self.watch_ourselves(now);
+        self.has_begun = true;
         self.pump(now);
         self.tell_listeners_begin();
     }
@@ -434,6 +443,7 @@ impl Gaffer {
     pub(super) fn pump(&mut self, now: Now) {
         // An answer lets the next request of its connection be served, which has causes of its own.
         while self.carry_on(now) {}
+        self.is_started |= self.has_begun && !self.supervisor.has_starts();
         if self.tell_apps(now) {
             while self.carry_on(now) {}
         }

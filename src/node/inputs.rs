@@ -6,7 +6,9 @@ use std::time::Instant;
 use log::{debug, error, info};
 
 use super::gaffer::Gaffer;
-use super::machine::{Branch, Configuration, Effect, Logged, Machine, StateFile, Tended, Usage};
+use super::machine::{
+    Branch, Configuration, Effect, Logged, Machine, Standing, StateFile, Tended, Usage,
+};
 use super::plugins::file::{Unopened, Unread, What};
 use super::reading::{Begun, Portion, Whom};
 use crate::base::clock::Now;
@@ -49,6 +51,7 @@ impl Machine for Gaffer {
         // What comes when its run is over has nobody any more whose words it could be.
         let run = self.supervisor.instance(id).and_then(|instance| instance.run.as_ref());
         let pid = run.map(|run| run.pid)?;
+        self.supervisor.count_output(id, stream, bytes.len());
         if self.tap(id, stream, bytes, now) {
             return None;
         }
@@ -167,6 +170,10 @@ impl Machine for Gaffer {
 
     fn sampled(&mut self, ticket: u64, usages: Vec<Option<Usage>>, now: Now) {
         self.note_sampled(ticket, &usages, now);
+    }
+
+    fn accounted(&mut self, ticket: u64, standing: Standing, now: Now) {
+        self.note_accounted(ticket, standing, now);
     }
 
     fn climbed(&mut self, ticket: u64, tree: Vec<Branch>, now: Now) {

@@ -3,7 +3,7 @@
 //! results back as facts. Processes to start come out one by one, when there is time. Nothing else
 //! passes: a machine has no descriptor, no clock and no thread.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::keys::door::Keeping;
 use super::lookups::Registration;
@@ -17,6 +17,7 @@ use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
 use crate::base::level::Level;
 use crate::base::process::Signal;
+use crate::base::turns::Turns;
 use crate::front::clients::Clients;
 use crate::front::passwords::{Outcome, Task};
 use crate::front::peer::{Fingerprint, Peer};
@@ -46,6 +47,11 @@ pub enum Effect {
     },
     /// Nothing is measured again and again any more.
     StopSampling,
+    /// Tell how it stands with the shell itself; answered by `accounted`.
+    Account {
+        /// Comes back with the answer.
+        ticket: u64,
+    },
     /// Look at the processes that came from this one; answered by `climbed`.
     Climb {
         /// Comes back with the answer.
@@ -279,6 +285,23 @@ impl Pss {
     }
 }
 
+/// How it stands with a shell.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// The turns of its loop.
+    pub turns: Turns,
+    /// When that began.
+    pub started: Option<SystemTime>,
+    /// What its process uses: itself alone, and not what it started. `None` where that cannot be read.
+    pub usage: Option<Usage>,
+    /// How many descriptors it may have open, if that is limited.
+    pub most_fds: Option<u64>,
+    /// What is kept of the output of each job,
+    pub logs: Vec<Taken>,
+    /// and how much may be of all.
+    pub most_logs: u64,
+}
+
 /// What of a configuration takes effect while a machine runs.
 #[derive(Clone, Debug, Default)]
 pub struct Configuration {
@@ -451,6 +474,8 @@ pub trait Machine {
 
     /// The measurements that were asked for, in the order of the targets; `None` for what is gone.
     fn sampled(&mut self, _ticket: u64, _usages: Vec<Option<Usage>>, _now: Now) {}
+    /// How it stands with the shell.
+    fn accounted(&mut self, _ticket: u64, _standing: Standing, _now: Now) {}
     /// The processes of a tree that was asked for, parents before their children.
     fn climbed(&mut self, _ticket: u64, _tree: Vec<Branch>, _now: Now) {}
     /// A state file was replaced whole, or a write of it failed. An append that went well is not told.

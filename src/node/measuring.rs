@@ -98,7 +98,9 @@ impl Gaffer {
 
     /// A measurement is in.
     pub(super) fn note_sampled(&mut self, ticket: u64, usages: &[Option<Usage>], now: Now) {
-        let Some((asker, measuring)) = self.waits.measured(ticket) else { return };
+        let Some((asker, measuring)) = self.waits.measured(ticket) else {
+            return self.note_scraped(ticket, usages, now);
+        };
         let mut readings = Readings::new();
         let usages = usages.iter().copied().chain(std::iter::repeat(None));
         for ((id, pid, os_pid), usage) in measuring.targets.into_iter().zip(usages) {

@@ -5,7 +5,7 @@
 //! `ctx` and `routes` (what an endpoint gets), `api_jobs`, `api_pids`, `api_logs`, `api_misc`, then `outputs`,
 //! `logs`, `stats`, `waits` and `state`. What is followed: `topics`, `history`, `hub` and `channel` (sessions),
 //! `feeds`, `following` and `api_feeds` (single connections), `watches` and `measuring` (statistics),
-//! `commands`, `stdins` and `writers` (what clients do and write). What others are told: `lookups`, `registering`,
+//! `metrics` and `health` (who watches from outside), `commands`, `stdins` and `writers` (what clients do and write). What others are told: `lookups`, `registering`,
 //! `webhooks`, `hooking`, `api_webhooks`; `listening` for jobs. What stands beside the endpoints: `plugins`,
 //! `serving`, `api_plugins`.
 //! What a host program adds: `host` and `apps`; what programs add that run as jobs: `programs`. What is written down of the routes: `openapi`.
@@ -20,6 +20,7 @@ pub mod api_jobs;
 pub mod api_keys;
 pub mod api_log_level;
 pub mod api_logs;
+pub mod api_metrics;
 pub mod api_misc;
 pub mod api_pids;
 pub mod api_plugins;
@@ -37,6 +38,7 @@ pub mod deaths;
 pub mod feeds;
 pub mod following;
 pub mod gaffer;
+pub mod health;
 pub mod history;
 mod hooking;
 pub mod host;
@@ -51,6 +53,7 @@ pub mod lookups;
 pub mod machine;
 pub mod masking;
 pub mod measuring;
+pub mod metrics;
 pub mod openapi;
 pub mod outputs;
 pub mod permission;

@@ -2,8 +2,10 @@
 //! test and `OPTIONS` all read this.
 
 use super::api_log_level as log_level;
+use super::api_metrics as metrics;
 use super::api_pids as pids;
 use super::ctx::Endpoint;
+use super::health;
 use super::host::HostRoute;
 use super::permission::Needs;
 use super::tending;
@@ -38,6 +40,10 @@ pub const ROUTES: &[Route] = &[
     route(Method::Get, "/ping", Needs::Nothing, misc::ping),
     route(Method::Get, "/version", Needs::Nothing, misc::version),
     route(Method::Get, "/openapi.json", Needs::Nothing, misc::openapi),
+    route(Method::Get, "/livez", Needs::Nothing, health::livez),
+    route(Method::Get, "/readyz", Needs::Nothing, health::readyz),
+    route(Method::Get, "/health", Needs::Nothing, health::health),
+    route(Method::Get, "/metrics", Needs::All(Read), metrics::metrics),
     route(Method::Get, "/debug/counters", Needs::All(Manage), misc::counters),
     route(Method::Get, "/log-level", Needs::All(Manage), log_level::show),
     route(Method::Put, "/log-level", Needs::All(Manage), log_level::set),

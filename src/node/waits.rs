@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde_json::{json, Value};
 
 use super::ctx::{Measure, Until, Wait};
+use super::metrics::Scrape;
 use super::reply::manager_error;
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, InstanceId, OsPid, Pid, SessionId};
@@ -22,6 +23,7 @@ pub struct Waits {
     waits: BTreeMap<ConnId, Wait>,
     deadlines: Timers<ConnId>,
     measures: BTreeMap<u64, (Asker, Measuring)>,
+    scrapes: BTreeMap<u64, Scrape>,
     last_ticket: u64,
 }
 
@@ -64,8 +66,21 @@ impl Waits {
         self.measures.remove(&ticket)
     }
 
+    /// Parks a request for metrics; gives the ticket of what is measured for it.
+    pub fn scrape(&mut self, scrape: Scrape) -> u64 {
+        self.last_ticket += 1;
+        self.scrapes.insert(self.last_ticket, scrape);
+        self.last_ticket
+    }
+
+    /// The request for metrics for which this was measured.
+    pub fn scraped(&mut self, ticket: u64) -> Option<Scrape> {
+        self.scrapes.remove(&ticket)
+    }
+
     /// The client is gone.
     pub fn forget(&mut self, conn: ConnId) {
+        self.scrapes.retain(|_, scrape| scrape.conn != conn);
         self.measures.retain(|_, (asked, _)| *asked != Asker::Conn(conn));
         self.deadlines.cancel(conn);
         self.waits.remove(&conn);
@@ -73,7 +88,7 @@ impl Waits {
 
     /// How many answers wait for something.
     pub fn len(&self) -> usize {
-        self.waits.len() + self.measures.len()
+        self.waits.len() + self.measures.len() + self.scrapes.len()
     }
 
     /// Whether none does.
@@ -92,6 +107,9 @@ impl Waits {
     ) -> Result<(), String> {
         if let Some(gone) = self.waits.keys().find(|waiting| !conn(waiting)) {
             return Err(format!("{gone:?} waits and is gone"));
+        }
+        if let Some(gone) = self.scrapes.values().map(|scrape| scrape.conn).find(|id| !conn(id)) {
+            return Err(format!("{gone:?} waits for metrics and is gone"));
         }
         let asks = |asker: &Asker| match asker {
             Asker::Conn(id) => conn(id),

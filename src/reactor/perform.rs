@@ -5,7 +5,7 @@ use log::{error, warn};
 
 use super::children::Adopted;
 use super::readings::Told as Read;
-use super::sampler::How;
+use super::sampler::{self, How};
 use super::served::Told;
 use super::strays;
 use super::token::Source;
@@ -15,10 +15,11 @@ use crate::base::ids::OsPid;
 use crate::base::limits;
 use crate::base::process::ExitStatus;
 use crate::front::passwords::Outcome;
-use crate::node::machine::{Branch, Effect, Machine};
+use crate::node::machine::{Branch, Effect, Machine, Standing};
 use crate::supervisor::effect::{Ask, Start};
 use crate::supervisor::facts::Exit;
 use crate::sys::procfs::{self, Stat};
+use crate::sys::startup;
 
 impl<M: Machine> Reactor<M> {
     /// Takes effects and performs them, and starts processes, until there are none or this turn has
@@ -70,6 +71,7 @@ impl<M: Machine> Reactor<M> {
                 Effect::Kernel(_)
                 | Effect::Sample { .. }
                 | Effect::StopSampling
+                | Effect::Account { .. }
                 | Effect::Climb { .. }
                 | Effect::Hash { .. }
                 | Effect::Dial { .. }
@@ -97,6 +99,10 @@ impl<M: Machine> Reactor<M> {
                 self.sampler.ask(ticket, targets, How { keep, pss });
             }
             Effect::StopSampling => self.sampler.stop(),
+            Effect::Account { ticket } => {
+                let standing = self.standing();
+                self.machine.accounted(ticket, standing, now);
+            }
             Effect::Climb { ticket, leader } => {
                 let tree = procfs::tree(leader, limits::TREE);
                 let branches = tree.into_iter().filter_map(branch).collect();
@@ -241,10 +247,25 @@ impl<M: Machine> Reactor<M> {
     }
 
     /// Says which turn was long, and what it did.
-    pub(super) fn watch_turn(&self, did: &str) {
+    pub(super) fn watch_turn(&mut self, did: &str) {
         let took = self.clock.turn_took();
+        self.turns.add(took);
         if took > limits::SLOW_TURN {
             warn!("a turn of the loop took {} ms: {did}", took.as_millis());
+        }
+    }
+}
+
+impl<M: Machine> Reactor<M> {
+    /// How it stands with the shell and its process. What turns took is told of those before this one.
+    fn standing(&self) -> Standing {
+        Standing {
+            turns: self.turns,
+            started: Some(self.started),
+            usage: sampler::own(),
+            most_fds: startup::nofile().map(|(now, _)| now),
+            logs: self.children.store.taken(),
+            most_logs: self.children.store.most(),
         }
     }
 }

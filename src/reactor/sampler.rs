@@ -370,6 +370,14 @@ fn add(usage: &mut Usage, stat: &Stat, fds: u64, ticks: u64) {
     usage.fds += fds;
 }
 
+/// What this process uses, without those it started.
+pub fn own() -> Option<Usage> {
+    let os_pid = OsPid(i32::try_from(std::process::id()).ok()?);
+    let mut usage = Usage::default();
+    add(&mut usage, &procfs::stat(os_pid)?, fds(os_pid), procfs::clock_ticks_per_second());
+    Some(usage)
+}
+
 fn fds(os_pid: OsPid) -> u64 {
     procfs::count_fds(os_pid).and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
 }

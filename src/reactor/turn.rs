@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use log::{debug, error};
 use mio::{Events, Interest, Poll, Waker};
@@ -32,6 +32,7 @@ use crate::base::ids::{ConnId, InstanceId, LinkId, StreamNo};
 use crate::base::level::Level;
 use crate::base::limits;
 use crate::base::process::Signal;
+use crate::base::turns::Turns;
 use crate::front::passwords::{self, Outcome, Task};
 use crate::front::response::too_many_clients;
 use crate::node::machine::{Configuration, Effect, Machine};
@@ -119,6 +120,10 @@ pub struct Reactor<M: Machine> {
     /// A run was over in this turn.
     pub(super) released: bool,
     pub(super) farewell: Option<Farewell>,
+    /// How long its turns took.
+    pub(super) turns: Turns,
+    /// When it began.
+    pub(super) started: SystemTime,
     signals: Signals,
     events: Events,
 }
@@ -211,9 +216,12 @@ impl<M: Machine> Reactor<M> {
             ends: false,
             released: false,
             farewell: None,
+            turns: Turns::default(),
+            started: SystemTime::UNIX_EPOCH,
             signals,
             events: Events::with_capacity(limits::EVENTS),
         };
+        reactor.started = reactor.clock.tick().wall;
         reactor.secure();
         Ok(reactor)
     }

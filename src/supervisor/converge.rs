@@ -204,6 +204,9 @@ impl Supervisor {
             if let Some(instance) = self.instances.get_mut(id) {
                 instance.restarts += 1;
             }
+            if let Some(tally) = self.tally(id) {
+                tally.restarts += 1;
+            }
             self.spawn(id, now);
             if let Some(run) = self.instances.get_mut(id).and_then(|i| i.run.as_mut()) {
                 run.again = true;

@@ -302,6 +302,7 @@ impl Supervisor {
     fn settle(&mut self, id: InstanceId, end: RunEnd, death: Death, now: Now) {
         let planned = death.why.is_planned();
         self.enter_end(id, &end, planned);
+        self.count_end(id, &death);
         let Some(instance) = self.instances.get_mut(id) else { return };
         let job_id = instance.job;
         let kept = matches!(instance.role, Role::Kept);

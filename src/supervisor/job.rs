@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::death::{Death, Deaths};
 use super::name::JobName;
 use super::spec::JobSpec;
+use super::tally::Tally;
 use crate::base::ids::InstanceId;
 
 /// What is wanted of a job.
@@ -58,6 +59,8 @@ pub struct Job {
     pub rolling: VecDeque<InstanceId>,
     /// Its number in the order of loading.
     pub order: u64,
+    /// What happened in it since it was loaded.
+    pub tally: Tally,
 }
 
 impl Job {
@@ -84,6 +87,7 @@ impl Job {
             former: Vec::new(),
             rolling: VecDeque::new(),
             order: 0,
+            tally: Tally::default(),
         }
     }
 

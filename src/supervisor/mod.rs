@@ -35,6 +35,7 @@ pub mod spec_logs;
 pub mod spec_read;
 pub mod spec_text;
 pub mod tables;
+pub mod tally;
 mod unlogged;
 pub mod verbs;
 pub mod view;

@@ -10,6 +10,7 @@ use super::job::{Desired, Job, Origin};
 use super::name::JobName;
 use super::order::Seat;
 use super::tables::{Refusal, Supervisor};
+use super::tally::STATES;
 use crate::base::clock::{epoch_seconds, Now};
 use crate::base::environment::Environment;
 use crate::base::ids::{InstanceId, Pid, StreamNo};
@@ -114,10 +115,6 @@ pub struct DeathView {
     last_lines: Vec<String>,
 }
 
-/// The states from the one that needs people most to the one that needs them least.
-const URGENCY: [&str; 8] =
-    ["failed", "backoff", "waiting", "stopping", "starting", "running", "exited", "stopped"];
-
 impl Supervisor {
     /// A job as the API shows it.
     ///
@@ -126,7 +123,7 @@ impl Supervisor {
     pub fn view_job(&self, name: &JobName, now: Now) -> Result<JobView, Refusal> {
         let job = self.job(self.job_id(name)?).ok_or(Refusal::NotFound)?;
         let instances = self.instance_views(job, now);
-        let urgency = |view: &&InstanceView| URGENCY.iter().position(|word| *word == view.state);
+        let urgency = |view: &&InstanceView| STATES.iter().position(|word| *word == view.state);
         let telling = instances.iter().filter(|view| !view.once).min_by_key(urgency);
         let (state, reason) = match telling {
             Some(view) => (view.state, view.reason.clone()),

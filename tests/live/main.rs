@@ -26,6 +26,7 @@ mod listeners;
 mod logs_on_disk;
 mod lookup_client;
 mod lookupd;
+mod metrics;
 mod node;
 mod numbers;
 mod old_client;

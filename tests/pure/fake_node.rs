@@ -14,6 +14,7 @@ use gaffer::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
 use gaffer::base::level::Level;
 use gaffer::base::order::{Account, Identity, Unfit};
 use gaffer::base::process::{ExitStatus, Signal};
+use gaffer::base::turns::Turns;
 use gaffer::front::access::Access;
 use gaffer::front::passwords::{self, Outcome};
 use gaffer::front::peer::Peer;
@@ -25,7 +26,7 @@ use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::keys::door::Keeping;
 use gaffer::node::lookups::Registration;
 use gaffer::node::machine::{
-    Branch, Configuration, Effect, Machine, Pss, StateFile, Tend, Tended, Usage, Write,
+    Branch, Configuration, Effect, Machine, Pss, Standing, StateFile, Tend, Tended, Usage, Write,
 };
 use gaffer::node::plugins::file::{Unopened, Unread, Wanted, What};
 use gaffer::node::plugins::{Plugin, Site};
@@ -116,6 +117,7 @@ enum Fact {
     Exited(InstanceId, Exit),
     GroupGone(InstanceId),
     Sampled(u64, Vec<Option<Usage>>),
+    Accounted(u64, Standing),
     Climbed(u64, Vec<Branch>),
     Stored(StateFile, Result<(), Errno>),
     Hashed(u64, Outcome),
@@ -506,6 +508,7 @@ impl FakeNode {
             Fact::Exited(id, exit) => self.gaffer.exited(id, exit, now),
             Fact::GroupGone(id) => self.gaffer.group_gone(id, now),
             Fact::Sampled(ticket, usages) => self.gaffer.sampled(ticket, usages, now),
+            Fact::Accounted(ticket, standing) => self.gaffer.accounted(ticket, standing, now),
             Fact::Tended(conn, tended) => self.gaffer.tended(conn, tended, now),
             Fact::Climbed(ticket, tree) => self.gaffer.climbed(ticket, tree, now),
             Fact::Stored(file, result) => self.gaffer.stored(file, result, now),
@@ -595,16 +598,11 @@ impl FakeNode {
             Effect::Sample { ticket, targets, keep: _, pss } => {
                 self.sample(ticket, targets.len(), pss);
             }
+            Effect::Account { ticket } => {
+                self.facts.push_back(Fact::Accounted(ticket, standing()));
+            }
             Effect::Climb { ticket, leader } => {
-                let branch = |os_pid: i32, parent: i32, name: &str| Branch {
-                    os_pid: OsPid(os_pid),
-                    parent: OsPid(parent),
-                    name: name.into(),
-                    state: 'S',
-                    rss: 4096,
-                };
-                let tree = vec![branch(leader.0, 1, "leader"), branch(99, leader.0, "child")];
-                self.facts.push_back(Fact::Climbed(ticket, tree));
+                self.facts.push_back(Fact::Climbed(ticket, tree(leader)));
             }
             Effect::Store { file, write } => {
                 let result = self.stores_fail.map_or(Ok(()), Err);
@@ -712,6 +710,46 @@ pub(crate) fn start() -> Now {
 /// A door at which no key is asked for.
 pub(crate) fn open() -> Keeping {
     Keeping { require_key: false, owners: OWNERS.into(), root: false }
+}
+
+/// What came from every such process.
+fn tree(leader: OsPid) -> Vec<Branch> {
+    let branch = |os_pid: i32, parent: i32, name: &str| Branch {
+        os_pid: OsPid(os_pid),
+        parent: OsPid(parent),
+        name: name.into(),
+        state: 'S',
+        rss: 4096,
+    };
+    vec![branch(leader.0, 1, "leader"), branch(99, leader.0, "child")]
+}
+
+/// How it stands with the shell of every such node.
+fn standing() -> Standing {
+    let mut turns = Turns::default();
+    for micros in [80, 80, 700, 20_000, 11_000_000] {
+        turns.add(Duration::from_micros(micros));
+    }
+    let taken = |name: &str, elsewhere, bytes| Taken {
+        name: name.into(),
+        elsewhere,
+        bytes,
+        files: 1,
+        oldest: 0,
+        newest: 0,
+    };
+    Standing {
+        turns,
+        started: Some(UNIX_EPOCH + WALL),
+        usage: Some(Usage { processes: 1, ..sample() }),
+        most_fds: Some(1024),
+        logs: vec![
+            taken("s.web", false, 4096),
+            taken("s.former", false, 10),
+            taken("/var/log/web", true, 7),
+        ],
+        most_logs: 1 << 30,
+    }
 }
 
 /// What every process uses.

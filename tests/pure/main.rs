@@ -28,6 +28,7 @@ mod lookup_node;
 mod lookup_properties;
 mod lookup_simulation;
 mod lookup_traces;
+mod metrics;
 mod node_lives;
 mod node_simulation;
 mod old_client;

@@ -168,7 +168,7 @@ fn wrong(document: &Value, served: &Served) -> Result<(), String> {
         return Ok(());
     };
     match kind.as_str() {
-        "application/json" => {
+        "application/json" | "application/health+json" => {
             let body: Value = serde_json::from_str(body).map_err(|error| error.to_string())?;
             // The document is its own test.
             if route.pattern == "/openapi.json" {

@@ -243,7 +243,15 @@ fn verbatim(text: &str) -> String {
 
 /// A release changes no trace.
 fn without_version(body: &str) -> String {
-    body.replace(&format!("\"version\": \"{}\"", gaffer::VERSION), "\"version\": \"…\"")
+    let names = ["\"version\": ", "\"releaseId\": ", "version="];
+    names.iter().fold(body.to_owned(), |body, name| {
+        body.replace(&format!("{name}\"{}\"", gaffer::VERSION), &format!("{name}\"…\""))
+    })
+}
+
+/// Whether a path is asked by those who want to know how it stands, which is told line by line.
+fn is_of_now(path: &str) -> bool {
+    ["/metrics", "/health", "/livez", "/readyz"].contains(&path)
 }
 
 struct Answer<'a> {
@@ -299,9 +307,11 @@ impl<'a> Answer<'a> {
             }
             return out;
         }
-        // What a secret is told in nobody keeps.
+        // What a secret is told in nobody keeps, nor what is so now alone.
         let secret = self.header("X-Api-Key").is_some() || body.contains("\"secret\": \"");
-        // And what is another one after a moment is not asked for again.
+        // Of what is another one after a moment no answer is kept, either.
+        let of_now = is_of_now(&asked.path) && matches!(self.status, 200 | 503);
+        let secret = secret || of_now;
         let secret = secret || (asked.path.starts_with("/stats/history") && self.status == 200);
         for (name, value) in ALWAYS {
             let value = if secret && name == "Cache-Control" { "no-store" } else { value };
@@ -321,7 +331,9 @@ impl<'a> Answer<'a> {
         let mut out = format!("< {}{kind}\n", self.status);
         out += &self.shown_headers(asked);
         if !body.is_empty() {
-            let body = without_version(body).replace('\n', "␊");
+            let body = without_version(body)
+                .replace('\n', if is_of_now(&asked.path) { "\n<< " } else { "␊" });
+            let body = body.trim_end_matches("\n<< ");
             out += &match body.len() > LONG {
                 true => format!("<< {}… and so on\n", body.chars().take(20).collect::<String>()),
                 false => format!("<< {body}\n"),

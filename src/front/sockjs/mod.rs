@@ -140,6 +140,8 @@ pub struct Service {
     timers: Timers<SessionId>,
     /// Those that may have something to tell, each once.
     ready: VecDeque<SessionId>,
+    /// How many messages were dropped because their readers did not keep up.
+    lost: u64,
 }
 
 impl Service {
@@ -154,6 +156,7 @@ impl Service {
             conns: BTreeMap::new(),
             timers: Timers::default(),
             ready: VecDeque::new(),
+            lost: 0,
         }
     }
 
@@ -281,7 +284,8 @@ impl Service {
         let Some(session) = self.sessions.get_mut(id).filter(|session| session.is_open()) else {
             return;
         };
-        if session.outbox.push(piece).is_ok() {
+        if let Ok(lost) = session.outbox.push(piece) {
+            self.lost += lost;
             self.flush(id, clients, now);
             return;
         }

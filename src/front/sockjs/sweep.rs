@@ -17,6 +17,8 @@ pub struct Counts {
     pub queued: usize,
     /// Timers.
     pub timers: usize,
+    /// Messages that were ever dropped because their readers did not keep up.
+    pub lost: u64,
 }
 
 impl Service {
@@ -30,6 +32,7 @@ impl Service {
             senders: self.conns.len() - receivers,
             queued: self.sessions.iter().map(|(_, session)| session.outbox.bytes()).sum(),
             timers: self.timers.len(),
+            lost: self.lost,
         }
     }
 

@@ -506,6 +506,11 @@ impl Etcd {
         self.state = State::Over;
     }
 
+    /// Whether all that is so stands there.
+    pub(super) fn is_registered(&self) -> bool {
+        matches!(self.state, State::Up(_, Step::Beating | Step::Checking | Step::Resting))
+    }
+
     /// What is to be told of it.
     pub(super) fn view(&self, now: Now) -> Value {
         let (state, unanswered) = match &self.state {

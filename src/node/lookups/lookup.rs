@@ -377,6 +377,11 @@ impl Lookup {
         }
     }
 
+    /// Whether it knows all that is so.
+    pub(super) fn is_registered(&self) -> bool {
+        matches!(&self.state, State::Told(_, _, told) if !told.has_news())
+    }
+
     /// What is to be told of it.
     pub(super) fn view(&self, now: Now) -> Value {
         let (state, (jobs, processes), unanswered) = match &self.state {

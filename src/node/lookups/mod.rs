@@ -240,6 +240,15 @@ impl Lookups {
             || self.leaving.iter().any(|etcd| etcd.link() == Some(link))
     }
 
+    /// With how many of them the node is registered, and how many there are.
+    pub fn counts(&self) -> (usize, usize) {
+        let registered = self.all.iter().filter(|party| match party {
+            Party::Lookupd(lookup) => lookup.is_registered(),
+            Party::Etcd(etcd) => etcd.is_registered(),
+        });
+        (registered.count(), self.all.len())
+    }
+
     /// How it stands with each.
     pub fn view(&self, hands: &Hands<'_>) -> Value {
         let view = |party: &Party| match party {

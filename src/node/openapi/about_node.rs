@@ -1,10 +1,14 @@
 //! Documentation of the routes about the node itself.
 
-use super::doc::{answer, doc, refusal, Answer, Body, Doc, Shape, JSON};
+use super::doc::{answer, doc, param, refusal, Answer, Body, Doc, Shape, JSON};
 use crate::wire::http::Method;
 
 /// The words for what is in the log.
 const LEVELS: &[&str] = &["critical", "error", "warning", "warn", "info", "debug", "trace"];
+
+/// What probes are answered.
+const TEXT: &str = "text/plain";
+const HEALTH: &str = "application/health+json";
 
 const HOSTS_LOG: Answer =
     refusal(409, "The node runs inside another program, and the log is that program's.");
@@ -22,6 +26,41 @@ pub(super) const DOCS: &[Doc] = &[
     doc(Method::Get, "/openapi.json", "openapi", "this API as OpenAPI 3.1, for programs and their makers").answers(&[
         answer(200, "This document.", &[(JSON, Shape::Json(r#"{"type": "object", "required": ["openapi", "info", "paths"]}"#))]),
     ]),
+    doc(Method::Get, "/livez", "livez", "`ok`, for who [starts a node again](#metrics-and-health) that hangs").answers(&[
+        answer(200, "The loop turns.", &[(TEXT, Shape::Text)]).not_kept(),
+    ]),
+    doc(
+        Method::Get,
+        "/readyz",
+        "readyz",
+        "`ok`, or 503 with the reason while the node [is not ready](#metrics-and-health) for requests",
+    )
+    .answers(&[
+        answer(200, "It is ready.", &[(TEXT, Shape::Text)]).not_kept(),
+        answer(503, "It starts its jobs, shuts down, or cannot write its state.", &[(TEXT, Shape::Text)]),
+    ]),
+    doc(
+        Method::Get,
+        "/health",
+        "health",
+        "[how the node is](#metrics-and-health): `pass`, `warn` with how many jobs need people, or 503 and `fail`",
+    )
+    .answers(&[
+        answer(200, "It is ready; jobs may need people.", &[(HEALTH, Shape::Is("Health"))]).not_kept(),
+        answer(503, "It is not ready.", &[(HEALTH, Shape::Is("Health"))]),
+    ]),
+    doc(Method::Get, "/metrics", "metrics", "[metrics](#metrics-and-health), for Prometheus and its kin")
+        .fields(&[param(
+            "Accept",
+            Shape::Text,
+            "`application/openmetrics-text` for OpenMetrics 1.0; otherwise it is the text format 0.0.4.",
+        )])
+        .answers(&[answer(
+            200,
+            "All metrics, measured now.",
+            &[("text/plain", Shape::Text), ("application/openmetrics-text", Shape::Text)],
+        )
+        .not_kept()]),
     doc(
         Method::Get,
         "/debug/counters",

@@ -90,6 +90,8 @@ pub struct Webhooks {
     room: usize,
     /// Those to which nothing goes any more, and that are still to be left.
     gone: Vec<Target>,
+    /// What those took to which nothing goes any more.
+    past: Counts,
     /// Those of which something has to be kept.
     changed: BTreeSet<String>,
     trials: Vec<Trial>,
@@ -100,6 +102,21 @@ pub struct Webhooks {
     random: Random,
     secrets: Secrets,
     over: bool,
+}
+
+/// How it stands with all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// How many there are,
+    pub targets: usize,
+    /// and how many of them take nothing.
+    pub failing: usize,
+    /// Messages that wait.
+    pub queued: usize,
+    /// Messages that were ever taken,
+    pub delivered: u64,
+    /// and that were dropped.
+    pub dropped: u64,
 }
 
 /// The name of events as it is kept, if it can be one.
@@ -126,6 +143,7 @@ impl Webhooks {
             targets: BTreeMap::new(),
             room: limits::WEBHOOK_QUEUE,
             gone: Vec::new(),
+            past: Counts::default(),
             changed: BTreeSet::new(),
             trials: Vec::new(),
             told: Vec::new(),
@@ -307,6 +325,7 @@ impl Webhooks {
     /// Does what there is to do, and writes down what changed.
     pub fn fill(&mut self, hands: &mut Hands<'_>) {
         for mut target in std::mem::take(&mut self.gone) {
+            target.count(&mut self.past);
             target.leave(hands);
         }
         for id in std::mem::take(&mut self.changed) {
@@ -429,6 +448,16 @@ impl Webhooks {
     pub fn owns(&self, link: LinkId) -> bool {
         let target = self.targets.values().any(|target| target.link() == Some(link));
         target || self.trials.iter().any(|trial| trial.link() == link)
+    }
+
+    /// How it stands with all of them.
+    pub fn counts(&self) -> Counts {
+        let mut counts = self.past;
+        self.targets.values().chain(&self.gone).for_each(|target| target.count(&mut counts));
+        counts.targets = self.targets.len();
+        counts.failing = self.targets.values().filter(|target| target.is_failing()).count();
+        counts.queued = self.waiting();
+        counts
     }
 
     /// How many messages wait in all.

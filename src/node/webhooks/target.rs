@@ -10,6 +10,7 @@ use serde_json::{json, Value};
 
 use super::outcome::{judge, Verdict};
 use super::signing::Signing;
+use super::Counts;
 use crate::base::clock::{epoch_seconds, Now};
 use crate::base::ids::LinkId;
 use crate::base::limits;
@@ -512,6 +513,17 @@ impl Target {
             return Err(format!("{}: messages wait for nothing", self.url));
         }
         Ok(())
+    }
+
+    /// Adds what is counted of it. What was taken and dropped counts on when it is left.
+    pub(super) fn count(&self, counts: &mut Counts) {
+        counts.delivered += self.delivered;
+        counts.dropped += self.dropped;
+    }
+
+    /// Whether it took nothing when it was tried last, or is given up.
+    pub(super) fn is_failing(&self) -> bool {
+        self.dead || self.failing.is_some()
     }
 
     /// How many messages wait.

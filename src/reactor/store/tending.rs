@@ -48,7 +48,7 @@ impl<M: Machine> Reactor<M> {
 
 impl Store {
     /// How many bytes the store may take.
-    fn most(&self) -> u64 {
+    pub(in crate::reactor) fn most(&self) -> u64 {
         self.settings.root.as_ref().map_or(0, |_| self.settings.most)
     }
 }

@@ -165,7 +165,7 @@ impl Feed {
         let mut feed = format!("feed={form}");
         let (mut output, mut from_start, mut next, mut all_events) = (None, false, None, false);
         let path = match scene.random.below(6) {
-            0 => "/stats".to_owned(),
+            0 => pick(scene.random, &["/stats", "/metrics"]).to_owned(),
             1 => format!("/stats/{}", pick(scene.random, &["a/web", "b/web", "f/web"])),
             2 => {
                 all_events = true;

@@ -19,7 +19,9 @@ use gaffer::node::console::{Console, Verbosity};
 use gaffer::node::gaffer::{Gaffer, Legacy, Setup};
 use gaffer::node::journal::Journal;
 use gaffer::node::keys::door::Keeping;
-use gaffer::node::machine::{Configuration, Effect, Machine, StateFile, Tended, Usage, Write};
+use gaffer::node::machine::{
+    Configuration, Effect, Machine, Standing, StateFile, Tended, Usage, Write,
+};
 use gaffer::node::reading::{Asking, Kept, Reading, Rings, Wanted, Whom as Reader};
 use gaffer::node::state::{running_from_value, StoredJob};
 use gaffer::supervisor::facts::Stray;
@@ -331,6 +333,13 @@ impl World {
         }
     }
 
+    fn sample(&mut self, ticket: u64, count: usize) {
+        let usage = Usage { rss: 1, processes: 1, ..Usage::default() };
+        let random = &mut self.random;
+        let usages = (0..count).map(|_| (random.below(5) > 0).then_some(usage)).collect();
+        self.node.sampled(ticket, usages, self.now);
+    }
+
     fn perform(&mut self, effect: Effect) {
         if let Effect::Store { file, write } = &effect {
             let (Write::Append(bytes) | Write::Replace(bytes)) = write;
@@ -345,11 +354,10 @@ impl World {
                 return;
             }
             Effect::Sample { ticket, targets, keep: _, pss: _ } => {
-                let usage = Usage { rss: 1, processes: 1, ..Usage::default() };
-                let random = &mut self.random;
-                let some = |_| (random.below(5) > 0).then_some(usage);
-                let usages = targets.into_iter().map(some).collect();
-                self.node.sampled(ticket, usages, self.now);
+                return self.sample(ticket, targets.len());
+            }
+            Effect::Account { ticket } => {
+                self.node.accounted(ticket, Standing::default(), self.now);
                 return;
             }
             Effect::Climb { ticket, .. } => {
