@@ -286,7 +286,7 @@ fn jobs_are_told_one_by_one_up_to_the_cap() {
 }
 
 #[test]
-fn whoever_goes_while_he_is_measured_for_is_forgotten() {
+fn what_is_asked_behind_metrics_is_answered_behind_them() {
     let mut node = node(&[r#"s.web {"cmd": "serve"}"#.to_owned()]);
     let counted =
         |node: &mut FakeNode| numbers(&scraped(node, Dialect::Text), "gaffer_waiting_requests");

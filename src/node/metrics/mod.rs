@@ -88,3 +88,108 @@ fn add(all: &mut Usage, one: &Usage) {
     all.fds += one.fds;
     all.processes += one.processes;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ids::OsPid;
+    use crate::base::process::{ExitStatus, Rusage};
+    use crate::front::peer::Peer;
+    use crate::node::gaffer::Legacy;
+    use crate::node::machine::Machine as _;
+    use crate::node::testing;
+    use crate::supervisor::facts::Exit;
+    use crate::supervisor::name::JobName;
+    use crate::supervisor::spec::JobEntry;
+    use crate::supervisor::spec_read;
+    use serde_json::json;
+    use std::time::Duration;
+
+    /// A node with one process, and who has asked it for metrics; with the ticket of what the shell is asked for.
+    struct Asked {
+        gaffer: Gaffer,
+        id: InstanceId,
+        conn: ConnId,
+        ticket: u64,
+        now: Now,
+    }
+
+    fn ask() -> Asked {
+        let now = testing::now();
+        let mut gaffer = Gaffer::new(testing::setup());
+        let config = json!({"cmd": "cat", "restart": "no"});
+        let spec = spec_read::read(config.as_object().expect("an object")).expect("valid");
+        let name = JobName::parse("s.cat").expect("a name");
+        let entry = JobEntry { name, spec: spec.into(), start: true, place: Default::default() };
+        gaffer.begin(Legacy::default(), vec![entry], now);
+        let id = gaffer.next_start().expect("one starts").id;
+        gaffer.spawned(id, OsPid(1000), 1, now);
+        gaffer.door.keeping.owners.insert(7);
+        let conn = gaffer.accepted(Peer::Unix { uid: Some(7) }, now).expect("there is room");
+        gaffer.received(conn, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", now);
+        let ticket = tickets(&mut gaffer, now);
+        Asked { gaffer, id, conn, ticket: ticket[0], now }
+    }
+
+    /// The tickets of what is wished to be known.
+    fn tickets(gaffer: &mut Gaffer, now: Now) -> Vec<u64> {
+        gaffer.settle(now);
+        let ticket = |effect| match effect {
+            Effect::Account { ticket } | Effect::Sample { ticket, .. } => Some(ticket),
+            _ => None,
+        };
+        gaffer.take_effects().into_iter().filter_map(ticket).collect()
+    }
+
+    fn usage(cpu_time: f64) -> Option<Usage> {
+        Some(Usage { cpu_time, processes: 1, ..Usage::default() })
+    }
+
+    fn answered(gaffer: &mut Gaffer, conn: ConnId, now: Now) -> String {
+        let answer = String::from_utf8(gaffer.transmit(conn).to_vec()).expect("text");
+        gaffer.sent(conn, answer.len(), now);
+        answer
+    }
+
+    #[test]
+    fn whoever_goes_while_it_is_measured_for_him_is_forgotten() {
+        for measured in [false, true] {
+            let Asked { mut gaffer, conn, mut ticket, now, .. } = ask();
+            if measured {
+                gaffer.accounted(ticket, Standing::default(), now);
+                ticket = tickets(&mut gaffer, now)[0];
+            }
+            assert_eq!(gaffer.waits.len(), 1);
+            gaffer.closed(conn, now);
+            assert!(gaffer.waits.is_empty());
+            gaffer.sweep().expect("what is always so");
+            match measured {
+                true => gaffer.sampled(ticket, vec![usage(1.0)], now),
+                false => gaffer.accounted(ticket, Standing::default(), now),
+            }
+            assert!(tickets(&mut gaffer, now).is_empty(), "nothing is measured for nobody");
+        }
+    }
+
+    #[test]
+    fn what_a_run_used_that_ends_while_it_is_measured_counts_once() {
+        let Asked { mut gaffer, id, conn, ticket, now } = ask();
+        gaffer.accounted(ticket, Standing::default(), now);
+        let ticket = tickets(&mut gaffer, now)[0];
+        let used = Rusage { user: Duration::from_secs(2), ..Rusage::default() };
+        let mut exit = Exit::of(ExitStatus::Code(0));
+        exit.usage = Some(used);
+        gaffer.exited(id, exit, now);
+        gaffer.settle(now);
+        gaffer.sampled(ticket, vec![usage(2.0)], now);
+        let told = answered(&mut gaffer, conn, now);
+        assert!(
+            told.contains("gaffer_job_cpu_seconds_total{session=\"s\",job_name=\"cat\"} 2\n"),
+            "{told}"
+        );
+        assert!(
+            told.contains("gaffer_job_processes{session=\"s\",job_name=\"cat\"} 0\n"),
+            "{told}"
+        );
+    }
+}
