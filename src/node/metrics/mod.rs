@@ -134,9 +134,11 @@ mod tests {
     /// The tickets of what is wished to be known.
     fn tickets(gaffer: &mut Gaffer, now: Now) -> Vec<u64> {
         gaffer.settle(now);
-        let ticket = |effect| match effect {
-            Effect::Account { ticket } | Effect::Sample { ticket, .. } => Some(ticket),
-            _ => None,
+        let ticket = |effect| {
+            let (Effect::Account { ticket } | Effect::Sample { ticket, .. }) = effect else {
+                return None;
+            };
+            Some(ticket)
         };
         gaffer.take_effects().into_iter().filter_map(ticket).collect()
     }
