@@ -54,7 +54,7 @@ impl Gaffer {
             return self.tell_scrape(scrape, &[], now);
         }
         let ticket = self.waits.scrape(scrape);
-        self.effects.push(Effect::Sample { ticket, targets: leaders, keep: false });
+        self.effects.push(Effect::Sample { ticket, targets: leaders, keep: false, pss: false });
     }
 
     /// Tells somebody what was measured, if it was measured for him.
