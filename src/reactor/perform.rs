@@ -103,11 +103,7 @@ impl<M: Machine> Reactor<M> {
                 let standing = self.standing();
                 self.machine.accounted(ticket, standing, now);
             }
-            Effect::Climb { ticket, leader } => {
-                let tree = procfs::tree(leader, limits::TREE);
-                let branches = tree.into_iter().filter_map(branch).collect();
-                self.machine.climbed(ticket, branches, now);
-            }
+            Effect::Climb { ticket, leader } => self.machine.climbed(ticket, climb(leader), now),
             Effect::Store { file, write } => {
                 if let Some(result) = self.files.write(file, write, &mut self.worker) {
                     self.machine.stored(file, result, now);
@@ -268,6 +264,11 @@ impl<M: Machine> Reactor<M> {
             most_logs: self.children.store.most(),
         }
     }
+}
+
+/// What has come from a process.
+fn climb(leader: OsPid) -> Vec<Branch> {
+    procfs::tree(leader, limits::TREE).into_iter().filter_map(branch).collect()
 }
 
 /// A process of a tree; `None` if it is gone by now.

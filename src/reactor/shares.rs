@@ -1,17 +1,52 @@
-//! What of a turn each client has: so much is read and written, and then the others have theirs. Whoever had
-//! to wait comes first in the next turn.
+//! What of a turn each client has: so many are accepted, so much is read and written, and then the others have theirs.
+//! Whoever had to wait comes first in the next turn.
 
 use std::collections::BTreeSet;
 
-use super::sockets::Step;
+use log::{debug, error};
+
+use super::sockets::{Accept, Step};
 use super::token::Source;
 use super::turn::Reactor;
 use crate::base::clock::Now;
 use crate::base::ids::ConnId;
 use crate::base::limits;
+use crate::front::response::too_many_clients;
 use crate::node::machine::Machine;
 
 impl<M: Machine> Reactor<M> {
+    /// Accepts the clients of a listener, so many in a turn.
+    pub(super) fn accept(&mut self, listener: usize, now: Now) {
+        self.stuck.remove(&listener);
+        for _ in 0..limits::ACCEPT_SHARE {
+            let accepted = match self.sockets.accept_next(listener) {
+                Accept::Client(accepted) => accepted,
+                Accept::Lost(error) => {
+                    debug!("accept: {error}");
+                    continue;
+                }
+                Accept::Nobody => return,
+                Accept::Stuck => {
+                    self.stuck.insert(listener, now.mono + limits::ACCEPT_PAUSE);
+                    return;
+                }
+            };
+            let peer = accepted.peer;
+            let Some(conn) = self.machine.accepted(peer, now) else {
+                debug!("{peer}: turned away, too many clients");
+                accepted.refuse(&too_many_clients(now.wall));
+                continue;
+            };
+            let source = self.sources.insert(Source::Conn(conn));
+            if let Err(error) = self.sockets.add(conn, source, accepted, self.poll.registry()) {
+                error!("{peer}: {error}");
+                self.sources.remove(source);
+                self.machine.closed(conn, now);
+            }
+        }
+        self.again.insert(Source::Listener(listener));
+    }
+
     /// Reads what clients have sent, from where the turn before had no more time.
     pub(super) fn read_conns(&mut self, conns: &BTreeSet<ConnId>, now: Now) {
         let mut left = limits::CONNS_READ_SHARE;

@@ -6,7 +6,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use log::{debug, error};
 use mio::{Events, Interest, Poll, Waker};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
@@ -22,7 +21,7 @@ use super::readings::Readings;
 use super::sampler::Sampler;
 use super::served::Served;
 use super::settling::Settling;
-use super::sockets::{Accept, Listener, Sockets};
+use super::sockets::{Listener, Sockets};
 use super::store::{Settings, Store};
 use super::token::{Source, SourceId};
 use super::work::Worker;
@@ -34,7 +33,6 @@ use crate::base::limits;
 use crate::base::process::Signal;
 use crate::base::turns::Turns;
 use crate::front::passwords::{self, Outcome, Task};
-use crate::front::response::too_many_clients;
 use crate::node::machine::{Configuration, Effect, Machine};
 use crate::sys::spawn::Spawner;
 use crate::tls::{Connector, Security};
@@ -104,7 +102,7 @@ pub struct Reactor<M: Machine> {
     /// and the first that was not written to.
     pub(super) unwritten: Option<ConnId>,
     /// Listeners on which no client can be accepted at present, and when that is tried again.
-    stuck: BTreeMap<usize, Instant>,
+    pub(super) stuck: BTreeMap<usize, Instant>,
     /// Clients to write to or to close.
     pub(super) owed: BTreeSet<ConnId>,
     /// Streams of children to write to or to close.
@@ -460,37 +458,6 @@ impl<M: Machine> Reactor<M> {
                 self.machine.signalled(signal, now);
             }
         }
-    }
-
-    fn accept(&mut self, listener: usize, now: Now) {
-        self.stuck.remove(&listener);
-        for _ in 0..limits::ACCEPT_SHARE {
-            let accepted = match self.sockets.accept_next(listener) {
-                Accept::Client(accepted) => accepted,
-                Accept::Lost(error) => {
-                    debug!("accept: {error}");
-                    continue;
-                }
-                Accept::Nobody => return,
-                Accept::Stuck => {
-                    self.stuck.insert(listener, now.mono + limits::ACCEPT_PAUSE);
-                    return;
-                }
-            };
-            let peer = accepted.peer;
-            let Some(conn) = self.machine.accepted(peer, now) else {
-                debug!("{peer}: turned away, too many clients");
-                accepted.refuse(&too_many_clients(now.wall));
-                continue;
-            };
-            let source = self.sources.insert(Source::Conn(conn));
-            if let Err(error) = self.sockets.add(conn, source, accepted, self.poll.registry()) {
-                error!("{peer}: {error}");
-                self.sources.remove(source);
-                self.machine.closed(conn, now);
-            }
-        }
-        self.again.insert(Source::Listener(listener));
     }
 
     /// Writes what processes and clients are owed, once a turn, after everything that may have added

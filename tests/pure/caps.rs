@@ -1,4 +1,4 @@
-//! The caps of `base/limits.rs` that no test of a single file reaches: each at its value and one
+//! The caps of `base/limits` that no test of a single file reaches: each at its value and one
 //! beyond.
 
 use std::time::Duration;
