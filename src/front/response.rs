@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 
 use data_encoding::HEXLOWER;
-use serde_json::Value;
+use serde::Serialize;
 use sha1::{Digest as _, Sha1};
 
 use crate::wire::http::{phrase, Extent, Head, Method, Persistence, ResponseHead, Version};
@@ -24,7 +24,7 @@ pub struct Response {
 
 impl Response {
     /// JSON, with the separators of Python's `json.dumps`, as gaffer has always written it.
-    pub fn json(status: u16, value: &Value) -> Self {
+    pub fn json(status: u16, value: &impl Serialize) -> Self {
         Self::typed(status, "application/json", json::text(value).into_bytes())
     }
 

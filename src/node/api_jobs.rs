@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{json, Map, Value};
 
 use super::api_keys::{forbidden, includes};
@@ -96,9 +97,9 @@ pub(super) fn loaded(ctx: &Ctx<'_>, call: &Call<'_>) -> Result<JobName, Refusal>
 pub fn show(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     let name = loaded(ctx, call).map_err(|_| no_such_job())?;
     let sight = sight(ctx, call, &name)?;
-    let view = ctx.supervisor.view_job(&name, ctx.now).map_err(|_| no_such_job())?;
-    let mut view = json!(view);
-    sight.mask(view.pointer_mut("/config/env"));
+    let view = ctx.supervisor.view_job(&name, ctx.now);
+    let mut view = view.map_err(|_| no_such_job())?;
+    sight.mask(view.config.get_mut("env"));
     Ok(seen(&view, sight).into())
 }
 
@@ -109,10 +110,10 @@ pub(super) fn sight(ctx: &Ctx<'_>, call: &Call<'_>, job: &JobName) -> Result<Sig
 }
 
 /// The answer with what is seen: one with secrets nobody keeps.
-pub(super) fn seen(view: &Value, sight: Sight) -> Response {
+pub(super) fn seen(view: &impl Serialize, sight: Sight) -> Response {
     match sight {
-        Sight::All => reply::value(view).with("Cache-Control", "no-store"),
-        Sight::Plain | Sight::Names => reply::value(view),
+        Sight::All => Response::json(200, view).with("Cache-Control", "no-store"),
+        Sight::Plain | Sight::Names => Response::json(200, view),
     }
 }
 

@@ -5,14 +5,17 @@ use crate::base::ids::{OsPid, Pid};
 use crate::supervisor::facts::Stray;
 use crate::supervisor::name::JobName;
 use crate::supervisor::order::RUN_VARIABLE;
-use crate::sys::procfs;
+use crate::sys::procfs::{self, Environ};
 
 /// Reads the mark of a process. `run` of the result is set when it is of this very life of the
 /// node, whose whole mark is `node`.
-pub fn marked(os_pid: OsPid, node: &str) -> Option<(String, Stray)> {
-    let mark = procfs::environ_value(os_pid, RUN_VARIABLE)?;
+fn marked(environ: &mut Environ, os_pid: OsPid, node: &str) -> Option<(String, Stray)> {
+    if !environ.read(os_pid) {
+        return None;
+    }
+    let value = |name: &str| environ.value(name);
+    let mark = value(RUN_VARIABLE)?;
     let (life, pid) = mark.split_once(':')?;
-    let value = |name: &str| procfs::environ_value(os_pid, name);
     let job = JobName::new(&value("GAFFER_SESSION")?, &value("GAFFER_JOB")?).ok()?;
     let stat = procfs::stat(os_pid).filter(|stat| stat.state != b'Z')?;
     let run = pid.parse().map(Pid).ok().filter(|_| life == node);
@@ -23,7 +26,8 @@ pub fn marked(os_pid: OsPid, node: &str) -> Option<(String, Stray)> {
 /// Our children that we did not start, with the mark of this life of the node.
 pub fn among_own_children(node: &str, known: impl Fn(OsPid) -> bool) -> Vec<Stray> {
     let strangers = procfs::own_children().into_iter().filter(|os_pid| !known(*os_pid));
-    let marked = strangers.filter_map(|os_pid| marked(os_pid, node));
+    let mut environ = Environ::default();
+    let marked = strangers.filter_map(|os_pid| marked(&mut environ, os_pid, node));
     marked.filter(|(life, _)| life == node).map(|(_, stray)| stray).collect()
 }
 
@@ -31,7 +35,9 @@ pub fn among_own_children(node: &str, known: impl Fn(OsPid) -> bool) -> Vec<Stra
 /// they were cannot be told.
 pub fn unmarked(known: impl Fn(OsPid) -> bool) -> Vec<Stray> {
     let strangers = procfs::own_children().into_iter().filter(|os_pid| !known(*os_pid));
-    let plain = strangers.filter(|pid| procfs::environ_value(*pid, RUN_VARIABLE).is_none());
+    let mut environ = Environ::default();
+    let plain =
+        strangers.filter(|pid| !environ.read(*pid) || environ.value(RUN_VARIABLE).is_none());
     let nobodys = JobName::new("gaffer", "escaped");
     let stray = |os_pid: OsPid| {
         let stat = procfs::stat(os_pid).filter(|stat| stat.state != b'Z')?;
@@ -45,12 +51,9 @@ pub fn unmarked(known: impl Fn(OsPid) -> bool) -> Vec<Stray> {
 /// with `family`.
 pub fn of_earlier_lives(family: &str, node: &str) -> Vec<Stray> {
     let own = OsPid(i32::try_from(std::process::id()).unwrap_or(0));
-    let others = procfs::sweep()
-        .unwrap_or_default()
-        .into_iter()
-        .map(|stat| stat.os_pid)
-        .filter(|pid| *pid != own);
-    let marked = others.filter_map(|os_pid| marked(os_pid, node));
+    let others = procfs::pids().into_iter().flatten().filter(|pid| *pid != own);
+    let mut environ = Environ::default();
+    let marked = others.filter_map(|os_pid| marked(&mut environ, os_pid, node));
     let earlier = |(life, _): &(String, Stray)| life.starts_with(family) && life != node;
     marked.filter(earlier).map(|(_, stray)| stray).collect()
 }

@@ -15,47 +15,49 @@ use crate::base::clock::{epoch_seconds, Now};
 use crate::base::environment::Environment;
 use crate::base::ids::{InstanceId, Pid, StreamNo};
 
-/// `GET /jobs/S/L`.
+/// `GET /jobs/S/L`. It is written as it stands here, without a tree of values that would bring its members into order:
+/// they stand in that order.
 #[derive(Debug, Serialize)]
 pub struct JobView {
-    name: String,
     active: bool,
+    /// As it was given; what is secret of it is not taken out yet.
+    pub config: Map<String, Value>,
+    deaths: u64,
+    desired: &'static str,
+    instances: Vec<InstanceView>,
+    max_processes: u32,
+    name: String,
+    origin: &'static str,
+    processes: Vec<u64>,
+    reason: String,
+    restarts: u64,
+    retry_at: Option<f64>,
     running: usize,
     running_out: usize,
-    max_processes: u32,
-    processes: Vec<u64>,
-    config: Map<String, Value>,
-    desired: &'static str,
-    origin: &'static str,
     #[serde(skip_serializing_if = "String::is_empty")]
     source: String,
-    state: &'static str,
-    reason: String,
-    retry_at: Option<f64>,
-    restarts: u64,
     started_at: Option<f64>,
+    state: &'static str,
     uptime: Option<f64>,
-    deaths: u64,
-    instances: Vec<InstanceView>,
 }
 
 /// One instance of a job.
 #[derive(Debug, Serialize)]
 pub struct InstanceView {
-    instance: u32,
-    pid: Option<u64>,
-    os_pid: Option<i32>,
-    once: bool,
-    state: &'static str,
-    reason: String,
-    retry_at: Option<f64>,
-    restarts: u64,
-    started_at: Option<f64>,
-    uptime: Option<f64>,
     deaths: u64,
+    instance: u32,
+    once: bool,
+    os_pid: Option<i32>,
+    pid: Option<u64>,
+    reason: String,
+    restarts: u64,
+    retry_at: Option<f64>,
+    started_at: Option<f64>,
+    state: &'static str,
     /// Why what it writes does not come to its logs, by stream.
     #[serde(skip_serializing_if = "Map::is_empty")]
     unlogged: Map<String, Value>,
+    uptime: Option<f64>,
 }
 
 /// `GET /P`.

@@ -157,16 +157,30 @@ fn parse_pss(text: &str) -> Option<u64> {
     kib.checked_mul(1024)
 }
 
-/// The value of a variable in the environment with which a process was started. One that has only
-/// just been spawned may not show it yet: the kernel lets the parent go on a moment earlier.
-pub fn environ_value(os_pid: OsPid, name: &str) -> Option<String> {
-    let mut block = Vec::new();
-    let file = File::open(format!("/proc/{os_pid}/environ")).ok()?;
-    file.take(limits::ENVIRON).read_to_end(&mut block).ok()?;
-    let value = block
-        .split(|byte| *byte == 0)
-        .find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
-    Some(String::from_utf8_lossy(value).into_owned())
+/// The environment with which a process was started.
+#[derive(Default)]
+pub struct Environ(Vec<u8>);
+
+impl Environ {
+    /// Reads that of a process, into the memory of the last one. One that has only just been spawned may not show
+    /// it yet: the kernel lets the parent go on a moment earlier. Whether it could be read.
+    pub fn read(&mut self, os_pid: OsPid) -> bool {
+        self.0.clear();
+        // Most fit into this, and need one read.
+        self.0.reserve(limits::ENVIRON_USUAL);
+        let file = File::open(format!("/proc/{os_pid}/environ"));
+        let read = file.and_then(|file| file.take(limits::ENVIRON).read_to_end(&mut self.0));
+        read.is_ok()
+    }
+
+    /// The value of a variable.
+    pub fn value(&self, name: &str) -> Option<String> {
+        let value = self
+            .0
+            .split(|byte| *byte == 0)
+            .find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    }
 }
 
 /// Our own children, dead ones that nobody has reaped included. A child that ends while this looks
@@ -423,8 +437,10 @@ mod tests {
         stdin.write_all(b"are you there\n").expect("room");
         assert_eq!(testing::read_line(&child.streams[1].1), "are you there\n");
         drop(stdin);
-        assert_eq!(environ_value(child.os_pid, "GAFFER_RUN").as_deref(), Some("node:7=x"));
-        assert_eq!(environ_value(child.os_pid, "GAFFER"), None);
+        let mut environ = Environ::default();
+        assert!(environ.read(child.os_pid) && !Environ::default().read(OsPid(i32::MAX)));
+        assert_eq!(environ.value("GAFFER_RUN").as_deref(), Some("node:7=x"));
+        assert_eq!(environ.value("GAFFER"), None);
         assert_eq!(count_fds(child.os_pid), Some(3));
         assert!(own_children().contains(&child.os_pid));
         assert_eq!(stat(child.os_pid).map(|stat| stat.start_time), Some(child.start_time));
