@@ -147,6 +147,31 @@ pub fn accepts_gzip(headers: &Headers) -> bool {
     weight(&gzip).or_else(|| weight(&|name| name == "*")).unwrap_or(false)
 }
 
+/// Whether a client asks for a page rather than for JSON (RFC 9110 section 12.5.1): it names `text/html`, and
+/// `application/json` not more. Who takes anything is a program, and asks for none.
+pub fn prefers_html(headers: &Headers) -> bool {
+    let weight = |wanted: &str| {
+        let ranges = headers.get_all("accept").flat_map(|list| list.split(','));
+        let named = ranges.filter_map(|range| {
+            let (name, parameters) = range.split_once(';').unwrap_or((range, ""));
+            name.trim().eq_ignore_ascii_case(wanted).then(|| quality(parameters))
+        });
+        named.fold(0.0, f32::max)
+    };
+    let html = weight("text/html");
+    html > 0.0 && html >= weight("application/json")
+}
+
+/// The weight among the parameters of a type, which is 1 unless it is said. One that makes no sense is none.
+fn quality(parameters: &str) -> f32 {
+    let said = parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("q").then(|| value.trim())
+    });
+    let weight = said.map_or(Ok(1.0), str::parse);
+    weight.ok().filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(0.0)
+}
+
 /// Whether a coding with these parameters has a weight above zero. One that makes no sense is not wanted.
 fn is_wanted(parameters: &str) -> bool {
     let quality = parameters.trim().strip_prefix(['q', 'Q']).map(str::trim_start);
@@ -159,6 +184,30 @@ fn is_wanted(parameters: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn browsers_ask_for_pages_and_programs_for_anything() {
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
+        for (lists, page) in [
+            (&[][..], false),
+            (&["*/*"], false),
+            (&["text/*"], false),
+            (&["application/json"], false),
+            (&["application/json, text/html;q=0.9"], false),
+            (&["application/json, text/html"], true),
+            (&["application/json;q=0.5, text/html;q=0.9"], true),
+            (&["text/html;q=0"], false),
+            (&["text/html;q=x"], false),
+            (&["text/html;q=2"], false),
+            (&["Text/HTML; level=1; Q=0.5"], true),
+            (&["text/plain", "text/html"], true),
+            (&[browser], true),
+        ] {
+            let fields: Vec<(&str, &str)> = lists.iter().map(|list| ("Accept", *list)).collect();
+            assert_eq!(prefers_html(&headers(&fields)), page, "{lists:?}");
+        }
+    }
+
     use crate::wire::http::imf_fixdate;
     use std::time::UNIX_EPOCH;
 

@@ -5,16 +5,20 @@ use serde_json::{json, Value};
 use super::ctx::{Answer, Call, Ctx};
 use super::gaffer::Gaffer;
 use super::reply;
+use crate::front::conditions::prefers_html;
 use crate::front::response::Response;
 use crate::VERSION;
 
-/// `GET /`: who we are.
-pub fn welcome(ctx: &mut Ctx<'_>, _: &Call<'_>) -> Result<Answer, Response> {
+/// `GET /`: who we are. People who come with a browser are sent to the dashboard.
+pub fn welcome(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
+    if prefers_html(&call.request.headers) {
+        return Ok(super::api_dashboard::below(call.request).into());
+    }
     let mut welcome = json!({"welcome": "gaffer", "version": VERSION});
     if ctx.degraded {
         welcome["degraded"] = json!("the state directory cannot be written");
     }
-    Ok(reply::value(&welcome).into())
+    Ok(reply::value(&welcome).with("Vary", "Accept").into())
 }
 
 /// `GET /ping`: we live.

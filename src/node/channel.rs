@@ -271,6 +271,7 @@ impl Gaffer {
                     None => return,
                 }
             }
+            Ok(Outcome::Overview(name)) => Ok(self.overview(name.as_ref(), caller, now)),
             Ok(Outcome::Write(writing)) => {
                 match self.write(Writer::Command(session, identity.clone()), writing) {
                     Some(done) => written_result(done),

@@ -128,6 +128,10 @@ impl Gaffer {
                     let document = self.document();
                     self.give(id, document, now);
                 }
+                Answer::Dashboard(name) => {
+                    let file = self.dashboard(&name, &request);
+                    self.give(id, file, now);
+                }
                 Answer::LogLevel(wish) => {
                     let told = self.ask_log_level(wish);
                     self.give(id, told, now);

@@ -31,6 +31,8 @@ pub enum Outcome {
     Done(Value),
     /// Statistics, once they are measured.
     Measure(Measure),
+    /// How it stands with this job, or with all that may be read.
+    Overview(Option<JobName>),
     /// `{"ok": true}`, once this is in the queue of a process.
     Write(Writing),
 }
@@ -74,6 +76,7 @@ const fn known(
 /// Every command.
 #[rustfmt::skip]
 pub const COMMANDS: &[Known] = &[
+    known("overview", &["name"], &["sessionid"], Needs::Known, overview),
     known("sessions", &[], &[], Needs::All(Manage), sessions),
     known("jobs", &["sessionid"], &[], Needs::Session(Manage), jobs),
     known("pids", &["name"], &["sessionid"], Needs::Job(Read), pids),
@@ -314,6 +317,11 @@ pub fn failed(refusal: &Refusal) -> Failure {
 
 fn done<T>(result: Result<T, Refusal>) -> Result<Outcome, Failure> {
     result.map(|_| Outcome::Done(json!({"ok": true}))).map_err(|refusal| failed(&refusal))
+}
+
+fn overview(_: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
+    let name = args.get("name").map(|_| args.job()).transpose()?;
+    Ok(Outcome::Overview(name))
 }
 
 fn sessions(ctx: &mut Ctx<'_>, _: &Args<'_>) -> Result<Outcome, Failure> {

@@ -106,6 +106,8 @@ pub enum Answer {
     LogLevel(Option<Level>),
     /// What there is to ask, as OpenAPI.
     Document,
+    /// The dashboard's file of this name.
+    Dashboard(String),
     /// What is kept of a stream from this position on.
     Kept(Channel, u64),
     /// The lines that are kept of a job.

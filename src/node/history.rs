@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -76,7 +77,7 @@ impl Told<'_> {
 impl History {
     /// No events yet.
     pub fn new(now: Now) -> Self {
-        let since = now.wall.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let since = now.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
         let base = u64::try_from(since.as_millis()).unwrap_or(0);
         Self { records: VecDeque::new(), kept: 0, bytes: 0, base, last: base }
     }
@@ -110,6 +111,11 @@ impl History {
         record
     }
 
+    /// When this life of the node began, by the wall clock.
+    pub fn begun(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.base)
+    }
+
     /// The number of the last message.
     pub fn last(&self) -> u64 {
         self.last
@@ -141,7 +147,7 @@ impl History {
 
 /// The wall clock in seconds since 1970, to the millisecond.
 pub fn seconds(now: Now) -> f64 {
-    let since = now.wall.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = now.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
     (since.as_secs_f64() * 1000.0).round() / 1000.0
 }
 

@@ -7,13 +7,14 @@
 //! `feeds`, `following` and `api_feeds` (single connections), `watches` and `measuring` (statistics),
 //! `metrics` and `health` (who watches from outside), `commands`, `stdins` and `writers` (what clients do and write). What others are told: `lookups`, `registering`,
 //! `webhooks`, `hooking`, `api_webhooks`; `listening` for jobs. What stands beside the endpoints: `plugins`,
-//! `serving`, `api_plugins`.
+//! `serving`, `api_plugins`; `api_dashboard` and `overview` (the page, and what it is told).
 //! What a host program adds: `host` and `apps`; what programs add that run as jobs: `programs`. What is written down of the routes: `openapi`.
 //! Who may do what, and see: `masking`, `keys`, `permission`, `admission`, `api_auth`, `api_keys`, `api_users`.
 
 mod admission;
 pub mod aligned;
 pub mod api_auth;
+pub mod api_dashboard;
 pub mod api_deaths;
 pub mod api_feeds;
 pub mod api_jobs;
@@ -56,6 +57,7 @@ pub mod measuring;
 pub mod metrics;
 pub mod openapi;
 pub mod outputs;
+mod overview;
 pub mod permission;
 pub mod plugins;
 pub mod programs;

@@ -1,6 +1,7 @@
 //! The built-in endpoints in one table: method, pattern, what it needs, endpoint. The router, the documentation's
 //! test and `OPTIONS` all read this.
 
+use super::api_dashboard as dashboard;
 use super::api_log_level as log_level;
 use super::api_metrics as metrics;
 use super::api_pids as pids;
@@ -51,6 +52,8 @@ pub const ROUTES: &[Route] = &[
     route(Method::Get, "/plugins", Needs::All(Manage), plugins::all),
     route(Method::Get, "/_plugin/:name", Needs::Nothing, plugins::site),
     route(Method::Get, "/_plugin/:name/*rest", Needs::Nothing, plugins::file),
+    route(Method::Get, "/_dashboard", Needs::Nothing, dashboard::folder),
+    route(Method::Get, "/_dashboard/*rest", Needs::Nothing, dashboard::file),
     route(Method::Get, "/auth", Needs::Nothing, auth::login),
     route(Method::Get, "/keys", Needs::Registry, keys::all),
     route(Method::Post, "/keys", Needs::Keys, keys::create),

@@ -19,7 +19,7 @@ use self::etcd::Etcd;
 use self::lookup::Lookup;
 pub use self::lookup::{Hands, Identity};
 pub use self::told::Truth;
-use crate::base::address::Directory;
+use crate::base::address::{Address, Directory};
 use crate::base::clock::Now;
 use crate::base::ids::LinkId;
 use crate::base::random::Random;
@@ -247,6 +247,23 @@ impl Lookups {
             Party::Etcd(etcd) => etcd.is_registered(),
         });
         (registered.count(), self.all.len())
+    }
+
+    /// What this node is called there.
+    pub fn name(&self) -> &str {
+        &self.identity.name
+    }
+
+    /// The addresses of those that a web page could ask, too.
+    pub fn web_addresses(&self) -> Vec<String> {
+        let address = |party: &Party| match party {
+            Party::Lookupd(lookup) => match &lookup.address {
+                tcp @ (Address::Tcp { .. } | Address::Tls { .. }) => Some(tcp.to_string()),
+                Address::Unix(_) => None,
+            },
+            Party::Etcd(_) => None,
+        };
+        self.all.iter().filter_map(address).collect()
     }
 
     /// How it stands with each.

@@ -15,7 +15,18 @@ const HOSTS_LOG: Answer =
 
 pub(super) const DOCS: &[Doc] = &[
     doc(Method::Get, "/", "welcome", "name and version; `degraded` while the state directory cannot be written")
-        .answers(&[answer(200, "Who answers here.", &[(JSON, Shape::Is("Welcome"))])]),
+        .fields(&[param("Accept", Shape::Text, "Who asks for `text/html` is sent to the dashboard.")])
+        .answers(&[
+            answer(200, "Who answers here.", &[(JSON, Shape::Is("Welcome"))]),
+            answer(303, "The [dashboard](#dashboard), for a browser.", &[]).with(&["Location"]),
+        ]),
+    doc(Method::Get, "/_dashboard", "dashboard", "the [dashboard](#dashboard): it is below this path with a slash")
+        .answers(&[answer(301, "The path with a slash.", &[]).with(&["Location"])]),
+    doc(Method::Get, "/_dashboard/*rest", "dashboardFile", "a file of the [dashboard](#dashboard)").answers(&[
+        answer(200, "The file.", &[("*/*", Shape::Json("{}"))]).with(&["ETag"]),
+        answer(304, "You have it already.", &[]).with(&["ETag"]),
+        refusal(404, "There is no such file."),
+    ]),
     doc(Method::Get, "/ping", "ping", "`OK`").answers(&[answer(
         200,
         "The node lives.",
