@@ -1,0 +1,178 @@
+// A node as this page sees it: its jobs, kept as they are by what happens there, and measured while somebody looks.
+
+import { Channel } from './channel.js';
+import { Model } from './model.js';
+
+/** What happens within so many milliseconds is asked for together. */
+const TOGETHER = 120;
+/** When so many jobs changed together, all are asked for at once. */
+const MANY = 12;
+/** How often is asked by whom nothing may be told as it happens, in milliseconds. */
+const AGAIN = 2000;
+/** So many processes are measured each second; where there are more, every other. */
+const OFTEN = 200;
+/** Topics that one connection may follow, less than the node lets it. */
+const TOPICS = 500;
+/** Events that are remembered. */
+const EVENTS = 300;
+
+export class GafferNode {
+  /** At a URL. `changed(what)` is called with `state`, `jobs`, `values` or `events`. */
+  constructor(base, changed) {
+    this.base = base;
+    this.changed = changed;
+    this.model = new Model();
+    this.events = [];
+    this.about = null;
+    this.may = {};
+    this.ahead = 0;
+    this.dirty = new Set();
+    this.isWatched = false;
+    this.measures = [];
+    this.channel = new Channel(base, (state) => this.turn(state));
+  }
+
+  get name() {
+    return (this.about && this.about.name) || new URL(this.base).host;
+  }
+
+  get state() {
+    return this.channel.state;
+  }
+
+  /** The clock of the node, in seconds since 1970. */
+  now() {
+    return Date.now() / 1000 + this.ahead;
+  }
+
+  turn(state) {
+    if (state === 'open') this.begin(this.channel.first);
+    else this.rest();
+    this.changed('state');
+  }
+
+  begin(overview) {
+    this.takeOverview(overview);
+    if (this.may.manage) {
+      const since = this.seen || overview.last_event;
+      const told = { since };
+      this.stopEvents = this.channel.follow('EVENTS', told, (event) => this.happen(event), () => this.soon(null));
+    }
+    this.watch();
+  }
+
+  rest() {
+    clearTimeout(this.timer);
+    this.timer = null;
+    this.unwatch();
+    if (this.stopEvents) this.stopEvents();
+    this.stopEvents = null;
+    this.model.forgetNow();
+  }
+
+  takeOverview(overview) {
+    this.about = overview.node;
+    this.may = overview.may;
+    this.who = overview.who;
+    this.ahead = overview.ts - Date.now() / 1000;
+    this.model.takeAll(overview.jobs);
+    this.changed('jobs');
+  }
+
+  happen(event) {
+    this.seen = event.seq;
+    // Each thing that happens has several names, of which the plain one is told first.
+    const isKill = event.event.endsWith('.kill');
+    if (event.event.includes('.') && !isKill) return;
+    this.events.push(event);
+    if (this.events.length > EVENTS) this.events.shift();
+    this.changed('events');
+    if (event.name) this.soon(event.name);
+  }
+
+  /** Asks how a job stands, or all, soon and together with others. */
+  soon(name) {
+    this.dirty.add(name);
+    if (!this.timer) this.timer = setTimeout(() => this.refresh(), TOGETHER);
+  }
+
+  async refresh() {
+    const dirty = [...this.dirty];
+    this.dirty.clear();
+    const began = performance.now();
+    try {
+      if (dirty.includes(null) || dirty.length > MANY) {
+        this.takeOverview(await this.channel.command('overview'));
+      } else {
+        const views = await Promise.all(dirty.map((name) => this.channel.command('overview', [name])));
+        views.forEach((view, at) => this.model.takeOne(dirty[at], view.jobs[0]));
+        this.model.index();
+        this.changed('jobs');
+      }
+    } catch {
+      // The connection is lost, and all is asked for when it is back.
+      return;
+    }
+    // What takes long is not asked for without a pause.
+    const pause = Math.max(TOGETHER, 4 * (performance.now() - began));
+    this.timer = setTimeout(() => {
+      this.timer = null;
+      if (this.dirty.size) this.refresh();
+      else this.poll();
+    }, pause);
+  }
+
+  /** Whoever is told nothing asks again. */
+  poll() {
+    if (this.may.manage || !this.isWatched || this.state !== 'open') return;
+    this.timer = setTimeout(() => {
+      this.dirty.add(null);
+      this.refresh();
+    }, AGAIN);
+  }
+
+  /** Somebody looks, or nobody. The node measures only while somebody does. */
+  look(is) {
+    this.isWatched = is;
+    if (is) this.watch();
+    else this.unwatch();
+  }
+
+  watch() {
+    if (!this.isWatched || this.state !== 'open') return;
+    this.unwatch();
+    const interval = this.model.byPid.size > OFTEN ? 2 : 1;
+    const heard = (stat) => {
+      this.model.measure(stat, this.now());
+      this.changed('values');
+    };
+    const topics = this.may.read
+      ? ['STATS']
+      : [...this.model.jobs.keys()].slice(0, TOPICS).map((name) => `STATS:${name}`);
+    this.measures = topics.map((topic) => this.channel.follow(topic, { interval }, heard));
+    this.recall();
+    this.poll();
+  }
+
+  unwatch() {
+    this.measures.forEach((stop) => stop());
+    this.measures = [];
+  }
+
+  /** Takes what the node has kept of measurements, where it keeps any. */
+  async recall() {
+    try {
+      const answer = await this.channel.fetch('stats/history?since=600');
+      if (!answer.ok) return;
+      const { step, until, instances } = await answer.json();
+      for (const kept of instances) {
+        const job = this.model.jobs.get(kept.job);
+        const instance = job && job.instances.find((one) => one.number === kept.instance && !one.once);
+        if (instance) instance.series.fill(until, step, { ...kept, rss: kept.mem });
+      }
+      this.changed('values');
+    } catch {
+      // Lines fill from what is measured from now on.
+    }
+  }
+}
