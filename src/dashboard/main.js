@@ -7,6 +7,7 @@ import { tell } from './dialogs.js';
 import { bytes, duration, percent, span } from './format.js';
 import { STATES, counts, wishes } from './listing.js';
 import { keep, knownKey, login } from './login.js';
+import { Drawer } from './drawer.js';
 import { GafferNode } from './node.js';
 import { Strip, words } from './strip.js';
 import { Table } from './table.js';
@@ -20,8 +21,10 @@ const nodes = [new GafferNode(base, (what) => changed(nodes[0], what))];
 const wish = wishes();
 const table = new Table(wish, { wished: () => paint(), act: doIt, open: (row) => open(row) });
 const strip = new Strip();
+const drawer = new Drawer({ act: doIt, say, closed });
 let timer = null;
 let due = 0;
+let reopened = false;
 
 function changed(node, what) {
   if (what === 'state') {
@@ -54,6 +57,14 @@ function paint() {
   showChips();
   showBanner();
   showNothing();
+  drawer.refresh();
+  if (drawer.isOpen) {
+    table.mark(drawer.row.key);
+    point();
+  } else if (!reopened && nodes[0].about) {
+    reopened = true;
+    reopen();
+  }
 }
 
 // ---- the head
@@ -149,7 +160,7 @@ function say(text, isError = false) {
 }
 
 function announce(event) {
-  if (!['spawn', 'exit', 'failed', 'flap'].includes(event.event)) return;
+  if (!event.isNews || !['spawn', 'exit', 'failed', 'flap'].includes(event.event)) return;
   const { who, text } = words(event);
   setText(byId('said'), `${who} ${text}`);
 }
@@ -158,7 +169,33 @@ function doIt(verb, row) {
   act(verb, row, say);
 }
 
-function open() {}
+// ---- what is open stands in the address, so that it is there again when the page is
+
+function open(row, tab) {
+  drawer.open(row, tab);
+  table.resized();
+  table.mark(row.key);
+  point();
+}
+
+function closed() {
+  table.resized();
+  table.mark(null);
+  point();
+  table.move(0);
+}
+
+function point() {
+  const place = drawer.isOpen ? `#${encodeURIComponent(drawer.job.name)}/${drawer.tab}` : location.pathname + location.search;
+  history.replaceState(null, '', place);
+}
+
+/** Opens what the address names, once that is known. */
+function reopen() {
+  const [name, tab] = location.hash.slice(1).split('/').map(decodeURIComponent);
+  const row = name && table.rows.find((one) => one.kind === 'job' && one.job.name === name);
+  if (row) open(row, tab || undefined);
+}
 
 // ---- who looks
 
@@ -223,7 +260,7 @@ const KEYS = {
   G: () => table.goTo(Infinity),
   e: () => strip.unfold(strip.list.hidden),
   '?': showHelp,
-  Escape: () => clear(),
+  Escape: () => (drawer.isOpen ? drawer.close() : clear()),
 };
 
 function clear() {

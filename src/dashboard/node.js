@@ -54,9 +54,11 @@ export class GafferNode {
   begin(overview) {
     this.takeOverview(overview);
     if (this.may.manage) {
-      const since = this.seen || overview.last_event;
-      const told = { since };
-      this.stopEvents = this.channel.follow('EVENTS', told, (event) => this.happen(event), () => this.soon(null));
+      // What was before this page is told, too, as far as the strip has room for it.
+      this.known = overview.last_event;
+      const since = this.seen || Math.max(1, overview.last_event - EVENTS);
+      const heard = (event) => this.happen(event);
+      this.stopEvents = this.channel.follow('EVENTS', { since }, heard, () => this.soon(null));
     }
     this.watch();
   }
@@ -86,8 +88,9 @@ export class GafferNode {
     if (event.event.includes('.') && !isKill) return;
     this.events.push(event);
     if (this.events.length > EVENTS) this.events.shift();
+    event.isNews = event.seq > this.known;
     this.changed('events');
-    if (event.name) this.soon(event.name);
+    if (event.name && event.isNews) this.soon(event.name);
   }
 
   /** Asks how a job stands, or all, soon and together with others. */
