@@ -32,13 +32,17 @@ class Chart {
     this.name = name;
   }
 
-  draw(values) {
+  /** Draws values, of which the last may not be there yet, and says what is so now. */
+  draw(values, live) {
+    const last = values.length - 1;
+    if (Number.isNaN(values[last])) values[last] = values[last - 1];
     this.values = values;
+    this.live = live;
     const most = largest(values, this.least);
     const { line, area } = path(values, WIDTH, HEIGHT, most * 1.08);
     this.line.setAttribute('d', line);
     this.area.setAttribute('d', area);
-    setText(this.most, `most ${this.said(most)}`);
+    setText(this.most, `max ${this.said(most)}`);
     this.tell();
   }
 
@@ -55,8 +59,8 @@ class Chart {
 
   tell() {
     const at = this.at ?? STEPS - 1;
-    const value = this.values[at];
-    const shown = Number.isNaN(value) ? '–' : this.said(value);
+    const value = this.at == null ? this.live : this.values[at];
+    const shown = value == null || Number.isNaN(value) ? '–' : this.said(value);
     const when = this.at == null ? '' : ` at ${clock(this.now() - (STEPS - 1 - at) * STEP)}`;
     setText(this.value, shown + when);
     this.picture.setAttribute('aria-label', `${this.name} over ten minutes, now ${shown}`);
@@ -77,7 +81,7 @@ export class Statistics {
 
   refresh() {
     const now = this.node.now();
-    this.charts.forEach((chart) => chart.draw(this.job.window(chart.kind, STEPS, now)));
+    this.charts.forEach((chart) => chart.draw(this.job.window(chart.kind, STEPS, now), this.job.total(chart.kind)));
     const rows = this.job.instances.slice(0, 200).map(({ number, once, osPid, series }) => {
       const value = (kind, said) => h('td', { class: 'number' }, series.now ? said(series.now[kind]) : '–');
       const name = once ? 'one-off' : `#${number}`;

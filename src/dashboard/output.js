@@ -16,7 +16,7 @@ export function drawLine(element, line) {
   const time = h('time', { title: moment(line.ts) }, exactly(line.ts));
   const from = h('span', { class: 'from' }, line.several ? `#${line.instance}` : '');
   const text = h('span', { class: 'text' }, ...textOf(line));
-  element.className = `line${line.fd === 2 ? ' err' : ''}${line.mark ? ' mark' : ''}`;
+  element.className = `entry${line.fd === 2 ? ' err' : ''}${line.mark ? ' mark' : ''}`;
   element.replaceChildren(time, from, text);
 }
 

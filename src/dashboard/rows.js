@@ -41,6 +41,8 @@ class PlaceRow {
     this.name = h('span', { class: 'name' });
     this.open = h('button', { type: 'button', class: 'open', onclick: () => hands.open(this.row) }, this.prefix, this.name);
     this.note = cell('note');
+    // On a narrow screen it stands below the name.
+    this.below = h('div', { class: 'note-below' });
     this.uptime = cell('uptime number');
     this.restarts = cell('restarts number');
     this.cpu = h('span', { class: 'value' });
@@ -53,7 +55,7 @@ class PlaceRow {
       'tr',
       { class: kind },
       this.node,
-      h('th', { scope: 'row', class: 'job-name' }, h('div', { class: 'name-line' }, this.fold, this.open)),
+      h('th', { scope: 'row', class: 'job-name' }, h('div', { class: 'name-line' }, this.fold, this.open), this.below),
       cell('state-cell', this.state.mark),
       this.note,
       this.uptime,
@@ -90,6 +92,7 @@ class PlaceRow {
     this.showName(row, view);
     const why = instance ? note(instance, now) : noteOfJob(job, now);
     setText(this.note, why);
+    setText(this.below, why);
     setAttribute(this.note, 'title', why || null);
     const since = instance ? instance.startedAt : job.startedAt;
     setText(this.uptime, since == null ? '' : span(now - since));

@@ -107,7 +107,7 @@ export class Scroller {
       const item = this.items[at];
       let made = this.made.get(at);
       if (!made) {
-        made = { element: h('div', { class: 'line' }), item: null, text: null };
+        made = { element: h('div', { class: 'entry' }), item: null, text: null };
         this.made.set(at, made);
       }
       if (made.item !== item || made.text !== item.text) {

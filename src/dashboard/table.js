@@ -39,7 +39,7 @@ export class Table {
       const row = target.closest('tr');
       if (row && row.key) this.setCurrent(row.key);
     });
-    new ResizeObserver(() => this.paint()).observe(this.box);
+    new ResizeObserver(() => this.resized()).observe(this.box);
   }
 
   makeHead() {
@@ -68,6 +68,7 @@ export class Table {
     this.nodes = nodes;
     this.rows = listing(nodes, this.wish);
     const hasNodes = nodes.length > 1;
+    this.seen = 0;
     for (const head of this.heads) {
       if (head.sort === 'node') show(head, hasNodes);
       const isSorted = head.sort && head.sort === this.wish.sort;
@@ -85,9 +86,15 @@ export class Table {
     return this.rowHeight;
   }
 
+  /** How many columns are seen: a narrow table has fewer. */
+  columns() {
+    if (!this.seen) this.seen = this.heads.filter((head) => head.getClientRects().length).length;
+    return this.seen;
+  }
+
   /** The layout may be another one. */
   resized() {
-    this.rowHeight = 0;
+    this.rowHeight = this.seen = 0;
     this.paint();
   }
 
@@ -96,7 +103,7 @@ export class Table {
     const most = this.rows.length;
     const first = Math.max(0, Math.floor(this.box.scrollTop / height) - SPARE);
     const last = Math.min(most, Math.ceil((this.box.scrollTop + this.box.clientHeight) / height) + SPARE);
-    const view = { grouped: this.wish.grouped, hasNodes: this.nodes.length > 1, columns: this.nodes.length > 1 ? 9 : 8 };
+    const view = { grouped: this.wish.grouped, hasNodes: this.nodes.length > 1, columns: this.columns() };
     const gone = new Map(this.made);
     let before = this.above;
     for (let at = first; at < last; at += 1) {
