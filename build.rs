@@ -19,7 +19,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = std::env::var("OUT_DIR")?;
     let mut names: Vec<String> = Vec::new();
     for entry in fs::read_dir(FOLDER)? {
-        let name = entry?.file_name().into_string().map_err(|name| format!("{name:?} is no text"))?;
+        let name =
+            entry?.file_name().into_string().map_err(|name| format!("{name:?} is no text"))?;
         let end = Path::new(&name).extension().and_then(|end| end.to_str());
         if !name.starts_with('.') && end.is_some_and(|end| TYPES.contains(&end)) {
             names.push(name);

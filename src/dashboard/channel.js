@@ -144,10 +144,11 @@ export class Channel {
 
   /**
    * Follows a topic, and gives what ends that. `options` go with the subscription; with `since`, what is missed while
-   * the connection is lost is told when it is back. `lagged` is called when something is lost for good.
+   * the connection is lost is told when it is back. `lagged(count)` is called when something is lost for good, and
+   * `refused()` when there is no such topic, or not for this key.
    */
-  follow(name, options, heard, lagged = () => {}) {
-    const topic = { name, options, heard, lagged };
+  follow(name, options, heard, { lagged = () => {}, refused = () => {} } = {}) {
+    const topic = { name, options, heard, lagged, refused };
     this.topics.set(name, topic);
     if (this.isOpen && this.transport) this.subscribe(topic);
     return () => {
@@ -182,6 +183,12 @@ export class Channel {
       case 'gaffer:lagged': {
         const topic = this.topics.get(message.topic || data.topic);
         if (topic) topic.lagged(data.lost);
+        return;
+      }
+      case 'gaffer:subscription_error': {
+        const topic = this.topics.get(message.topic);
+        this.topics.delete(message.topic);
+        if (topic) topic.refused();
         return;
       }
       case 'gaffer:error':

@@ -153,7 +153,6 @@ function showNothing() {
 // ---- what is said to those who do not see it
 
 function say(text, isError = false) {
-  setText(byId('said'), text);
   const toast = h('div', { class: isError ? 'toast error' : 'toast' }, text);
   byId('toasts').append(toast);
   setTimeout(() => toast.remove(), isError ? 8000 : 4000);
@@ -281,6 +280,8 @@ document.addEventListener('keydown', (event) => {
     }
     return;
   }
+  // A browser empties a field for searching by itself.
+  if (event.key === 'Escape' && target.type === 'search' && target.value) return;
   const does = KEYS[event.key];
   if (!does) return;
   event.preventDefault();

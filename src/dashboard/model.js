@@ -29,13 +29,13 @@ export class Series {
     this.last = step;
   }
 
-  /** Fills in what the node has kept, where nothing was measured since. */
+  /** Fills in what the node has kept, of which the last ends at `until`, where nothing was measured here. */
   fill(until, step, kept) {
     const lengths = KINDS.map((kind) => (kept[kind] || []).length);
     this.advance(Math.floor(until / STEP));
     const count = Math.max(...lengths);
     for (let index = 0; index < count; index += 1) {
-      const number = Math.floor((until - (count - 1 - index) * step) / STEP);
+      const number = Math.floor((until - (count - index - 0.5) * step) / STEP);
       if (number <= this.last - STEPS || number > this.last) continue;
       for (const kind of KINDS) {
         const value = (kept[kind] || [])[index];
@@ -166,10 +166,9 @@ export class Model {
   }
 
   /** Takes what was measured of a process. */
-  measure(stat, ts) {
-    const instance = this.byPid.get(stat.pid);
-    if (!instance || typeof stat.rss !== 'number') return;
-    const { cpu, rss, fds, threads } = stat;
+  measure({ pid }, { cpu, rss, fds, threads }, ts) {
+    const instance = this.byPid.get(pid);
+    if (!instance || typeof rss !== 'number') return;
     instance.series.push(ts, { cpu, rss, fds, threads });
   }
 

@@ -9,6 +9,8 @@ const TOGETHER = 120;
 const MANY = 12;
 /** How often is asked by whom nothing may be told as it happens, in milliseconds. */
 const AGAIN = 2000;
+/** How often those are asked for that come up or end, in milliseconds. */
+const SETTLE = 700;
 /** So many processes are measured each second; where there are more, every other. */
 const OFTEN = 200;
 /** Topics that one connection may follow, less than the node lets it. */
@@ -58,13 +60,14 @@ export class GafferNode {
       this.known = overview.last_event;
       const since = this.seen || Math.max(1, overview.last_event - EVENTS);
       const heard = (event) => this.happen(event);
-      this.stopEvents = this.channel.follow('EVENTS', { since }, heard, () => this.soon(null));
+      this.stopEvents = this.channel.follow('EVENTS', { since }, heard, { lagged: () => this.soon(null) });
     }
     this.watch();
   }
 
   rest() {
     clearTimeout(this.timer);
+    clearTimeout(this.settling);
     this.timer = null;
     this.unwatch();
     if (this.stopEvents) this.stopEvents();
@@ -78,6 +81,7 @@ export class GafferNode {
     this.who = overview.who;
     this.ahead = overview.ts - Date.now() / 1000;
     this.model.takeAll(overview.jobs);
+    this.settle();
     this.changed('jobs');
   }
 
@@ -110,6 +114,7 @@ export class GafferNode {
         const views = await Promise.all(dirty.map((name) => this.channel.command('overview', [name])));
         views.forEach((view, at) => this.model.takeOne(dirty[at], view.jobs[0]));
         this.model.index();
+        this.settle();
         this.changed('jobs');
       }
     } catch {
@@ -123,6 +128,15 @@ export class GafferNode {
       if (this.dirty.size) this.refresh();
       else this.poll();
     }, pause);
+  }
+
+  /** That a process has come up is told by no event: those that come up, or end, are asked for until they have. */
+  settle() {
+    clearTimeout(this.settling);
+    const unsettled = ({ state }) => state === 'starting' || state === 'stopping';
+    const jobs = [...this.model.jobs.values()].filter((job) => job.instances.some(unsettled));
+    if (!jobs.length) return;
+    this.settling = setTimeout(() => jobs.forEach((job) => this.soon(job.name)), SETTLE);
   }
 
   /** Whoever is told nothing asks again. */
@@ -145,16 +159,27 @@ export class GafferNode {
     if (!this.isWatched || this.state !== 'open') return;
     this.unwatch();
     const interval = this.model.byPid.size > OFTEN ? 2 : 1;
+    const heard = ({ instances }) => {
+      const now = this.now();
+      instances.forEach((one) => this.model.measure(one, { ...one, rss: one.mem }, now));
+      this.changed('values');
+    };
+    const refused = () => this.watchEach(interval);
+    this.measures = [this.channel.follow('USAGE', { interval }, heard, { refused })];
+    this.recall();
+    this.poll();
+  }
+
+  /** The same of a node that tells of each process by itself. */
+  watchEach(interval) {
     const heard = (stat) => {
-      this.model.measure(stat, this.now());
+      this.model.measure(stat, stat, this.now());
       this.changed('values');
     };
     const topics = this.may.read
       ? ['STATS']
       : [...this.model.jobs.keys()].slice(0, TOPICS).map((name) => `STATS:${name}`);
     this.measures = topics.map((topic) => this.channel.follow(topic, { interval }, heard));
-    this.recall();
-    this.poll();
   }
 
   unwatch() {
@@ -170,8 +195,8 @@ export class GafferNode {
       const { step, until, instances } = await answer.json();
       for (const kept of instances) {
         const job = this.model.jobs.get(kept.job);
-        const instance = job && job.instances.find((one) => one.number === kept.instance && !one.once);
-        if (instance) instance.series.fill(until, step, { ...kept, rss: kept.mem });
+        const series = job && job.series.get(kept.once ? `once-${kept.pid}` : `${kept.instance}`);
+        if (series) series.fill(until, step, { ...kept, rss: kept.mem });
       }
       this.changed('values');
     } catch {

@@ -92,10 +92,11 @@ class PlaceRow {
     this.showName(row, view);
     const why = instance ? note(instance, now) : noteOfJob(job, now);
     setText(this.note, why);
-    setText(this.below, why);
     setAttribute(this.note, 'title', why || null);
     const since = instance ? instance.startedAt : job.startedAt;
-    setText(this.uptime, since == null ? '' : span(now - since));
+    const uptime = since == null ? '' : span(now - since);
+    setText(this.uptime, uptime);
+    setText(this.below, why || (uptime && `for ${uptime}`));
     setText(this.restarts, told.restarts ? String(told.restarts) : '');
     const series = only ? only.series : null;
     const value = (kind) => (series ? series.now && series.now[kind] : job.total(kind));

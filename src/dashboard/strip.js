@@ -21,7 +21,7 @@ export function words(event) {
     spawn: ['started', 'good'],
     reap: ['is one too many'],
     stop_process: ['is asked to stop'],
-    exit: [`ended: ${event.summary || event.reason}`, event.planned || event.exit_status === 0 ? '' : 'bad'],
+    exit: [`ended: ${event.summary || event.reason}`, event.planned || (event.exit_status === 0 && !event.term_signal) ? '' : 'bad'],
     flap: ['ends again and again', 'bad'],
     failed: [`was given up: ${event.reason}`, 'bad'],
     kill: [`was sent SIG${NAMES[event.signum] || ` ${event.signum}`}`],

@@ -21,7 +21,8 @@ impl Gaffer {
             let mut view = json!(self.supervisor.view_job(job, now).ok()?);
             let members = view.as_object_mut()?;
             members.remove("config");
-            let may = json!({"write": of_job(Right::Write, job), "manage": of_job(Right::Manage, job)});
+            let may =
+                json!({"write": of_job(Right::Write, job), "manage": of_job(Right::Manage, job)});
             members.insert("may".into(), may);
             Some(view)
         };

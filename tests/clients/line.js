@@ -50,7 +50,12 @@ class Line {
     };
     pair.forEach((socket, at) => {
       socket.setNoDelay(true).on('error', end).on('close', end);
-      socket.on('data', (bytes) => exchanges.take(at === 0 ? 'near' : 'far', bytes)).pipe(pair[1 - at]);
+      socket.on('data', (bytes) => {
+        exchanges.take(at === 0 ? 'near' : 'far', bytes);
+        // As something in between does that lets some requests through and others not.
+        if (at === 0 && this.blocks && this.blocks.test(bytes.toString('latin1'))) end();
+      });
+      socket.pipe(pair[1 - at]);
     });
   }
 

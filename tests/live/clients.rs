@@ -70,7 +70,7 @@ pub(crate) fn tool(name: &str) -> Option<PathBuf> {
 }
 
 /// Runs a script of a tool against the server at a URL, whose process is `os_pid`; with what else it takes.
-fn run(program: &Path, script: &str, url: &str, os_pid: i32, more: &[&str]) {
+pub(crate) fn run(program: &Path, script: &str, url: &str, os_pid: i32, more: &[&str]) {
     let mut command = limited(SCRIPT_TIME, program.as_os_str());
     let done = command
         .args([scripts().join(script), url.into(), os_pid.to_string().into()])

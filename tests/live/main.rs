@@ -11,6 +11,7 @@ mod cli_screen;
 mod client;
 mod clients;
 mod crash;
+mod dashboard;
 mod deaths;
 mod dev;
 mod embed;

@@ -3,6 +3,7 @@
 
 mod api_traces;
 mod caps;
+mod dashboard;
 mod deaths;
 mod driven;
 #[path = "../echo/machine.rs"]

@@ -1,0 +1,52 @@
+//! The dashboard in a browser, in front of the real gafferd.
+
+use serde_json::{json, Value};
+
+use super::clients::{run, tool, url};
+use super::keys::minted;
+use super::node::{Folder, Node};
+
+/// Some jobs as people have them, and some that print what no page likes.
+fn jobs() -> Value {
+    let sh = |script: &str| json!(["-c", script]);
+    let web = r"i=0; while :; do i=$$((i+1)); printf '\033[32mGET\033[0m /items/%s \033[1m200\033[0m in 12 ms\n' $$i; sleep 0.2; done";
+    let html = r#"echo '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script>'
+        printf '\033]0;owned\007title: \033[2J\033[31ma cursor\033[1;1H\033[0m b\n'
+        printf '\033[999999999999;38;5;999;48;2m\033[\033]8;;javascript:alert(1)\007link\n'; exec sleep 1000"#;
+    let mail = "echo connecting to smtp.example:25; echo 'error: connection refused' >&2; exit 3";
+    json!([
+        {"name": "shop.web", "cmd": "sh", "args": sh(web), "numprocesses": 2, "os_env": true},
+        {"name": "shop.mail", "cmd": "sh", "args": sh(mail), "flapping": {"attempts": 1, "max_retry": 0}},
+        {"name": "shop.migrate", "cmd": "sh", "args": sh("echo migrating; echo done"), "restart": "never"},
+        {"name": "shop.worker", "cmd": "sh", "args": sh("while :; do i=1; while [ $$i -lt 3000 ]; do i=$$((i+1)); done; sleep 0.1; done"), "os_env": true},
+        {"name": "ops.backup", "cmd": "sleep", "args": ["1000"], "start": false, "os_env": true},
+        {"name": "ops.cat", "cmd": "cat", "redirect_input": true, "os_env": true},
+        {"name": "ops.html", "cmd": "sh", "args": sh(html), "os_env": true},
+        {"name": "ops.long", "cmd": "sh", "args": sh("i=0; while [ $$i -lt 6000 ]; do i=$$((i+1)); echo line $$i; done; exec sleep 1000"), "os_env": true},
+    ])
+}
+
+fn start(args: &[&str]) -> Node {
+    Folder::new().load(&jobs()).args(args).start()
+}
+
+#[test]
+fn people_see_and_do_everything_in_a_browser() {
+    let (Some(program), Some(_)) = (tool("node"), tool("chromium")) else { return };
+    let mut nodes = [start(&[]), start(&[]), start(&["--require-key"])];
+    let [node, spare, keyed] = &nodes;
+    let reads = minted(keyed, json!({"read": ["*"]}));
+    let manages = minted(keyed, json!({"manage": ["*"]}));
+    let more = [url(spare), url(keyed), reads, manages];
+    let more = more.each_ref().map(String::as_str);
+    run(&program, "dashboard.js", &url(node), node.os_pid, &more);
+    assert_eq!(nodes[0].ended(), Some(0), "the script has ended it");
+    for node in &mut nodes[1..] {
+        node.stop();
+    }
+    for node in &nodes {
+        let log = node.log();
+        assert!(!log.contains("[ERROR]") && !log.contains("panicked"), "{log}");
+        node.assert_nothing_left();
+    }
+}
