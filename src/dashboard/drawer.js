@@ -73,7 +73,7 @@ export class Drawer {
       bar.append(tab);
     }
     bar.addEventListener('keydown', (event) => this.step(event));
-    this.panel = h('div', { id: 'panel', role: 'tabpanel' });
+    this.panel = h('div', { id: 'panel', role: 'tabpanel', tabindex: '0' });
     const head = h('div', { class: 'drawer-head' }, h('div', { class: 'drawer-line' }, title, this.mark.mark, this.since, close), this.note, this.bar);
     this.element.setAttribute('aria-labelledby', 'drawer-title');
     this.element.replaceChildren(head, bar, this.panel);
@@ -141,7 +141,7 @@ export class Drawer {
     const { instance } = this.current();
     const told = instance || job;
     setState(this.mark, told.state);
-    setText(this.since, told.startedAt == null ? '' : `for ${span(node.now() - told.startedAt)}`);
+    setText(this.since, told.startedAt == null || node.state !== 'open' ? '' : `for ${span(node.now() - told.startedAt)}`);
     const note = instance ? instance.reason : noteOfJob(job, node.now());
     setText(this.note, note || '');
     show(this.note, Boolean(note));

@@ -11,11 +11,11 @@ export function wishes() {
   return { text: '', states: new Set(), sort: 'name', down: false, grouped: true, folded: new Set(), unfolded: new Set() };
 }
 
-/** What is said of an instance: why it is so, and what comes next. */
+/** What is said of an instance: why it is so, and, where it is known what time it is there, what comes next. */
 export function note(instance, now) {
   const parts = [];
   if (instance.once) parts.push('one-off');
-  if (instance.retryAt != null) parts.push(`again in ${Math.ceil(Math.max(0, instance.retryAt - now))} s`);
+  if (now && instance.retryAt != null) parts.push(`again in ${Math.ceil(Math.max(0, instance.retryAt - now))} s`);
   if (instance.reason) parts.push(instance.reason);
   if (instance.unlogged) parts.push(`its log cannot be written: ${Object.values(instance.unlogged).join(', ')}`);
   return parts.join(' · ');

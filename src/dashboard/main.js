@@ -96,7 +96,7 @@ function showHead() {
   showTotal('Processes', known ? String(jobs.reduce((sum, job) => sum + job.running, 0)) : '');
   showTotal('CPU', measured && known ? percent(all('cpu')) : '');
   showTotal('Memory', measured && known ? bytes(all('rss')) : '');
-  showTotal('Node up', known ? span(node.now() - node.about.started_at) : '');
+  showTotal('Node up', measured && known ? span(node.now() - node.about.started_at) : '');
 }
 
 const chips = new Map();

@@ -86,15 +86,17 @@ class PlaceRow {
     this.row = row;
     const { job, instance, node } = row;
     const now = node.now();
+    // What counts on is not known of a node that says nothing.
+    const isLive = node.state === 'open';
     const told = instance || job;
     const only = instance || (job.instances.length === 1 ? job.instances[0] : null);
     setState(this.state, told.state);
     this.showName(row, view);
-    const why = instance ? note(instance, now) : noteOfJob(job, now);
+    const why = instance ? note(instance, isLive && now) : noteOfJob(job, isLive && now);
     setText(this.note, why);
     setAttribute(this.note, 'title', why || null);
     const since = instance ? instance.startedAt : job.startedAt;
-    const uptime = since == null ? '' : span(now - since);
+    const uptime = since == null || !isLive ? '' : span(now - since);
     setText(this.uptime, uptime);
     setText(this.below, why || (uptime && `for ${uptime}`));
     setText(this.restarts, told.restarts ? String(told.restarts) : '');

@@ -21,6 +21,10 @@ let browser;
 /** The dashboard at a node, in a tab of its own, as wide as most. */
 async function dashboard(url, hash = '') {
   const page = await browser.open('about:blank');
+  await page.ask('Runtime.enable');
+  browser.listeners.push(({ sessionId, method, params }) => {
+    if (sessionId === page.sessionId && method === 'Runtime.exceptionThrown') page.said.push(JSON.stringify(params));
+  });
   await size(page, 1280, 800);
   await go(page, `${url}/_dashboard/${hash}`);
   return page;
@@ -377,8 +381,9 @@ async function aNodeThatIsLostComesBack() {
   line.port = new URL(spareUrl).port;
   await sees(page, 'it is back', () => document.getElementById('banner').hidden && !document.body.classList.contains('stale'));
   await isIn(page, 'shop.web', 'running');
-  const last = await page.run(`() => (${lines})().length`);
-  await sees(page, 'output goes on', `(last) => (${lines})().length > last`, last);
+  const height = () => document.querySelector('.scroller').scrollHeight;
+  const last = await page.run(height);
+  await sees(page, 'output goes on', `(last) => (${height})() > last`, last);
   line.close();
 }
 
@@ -417,7 +422,9 @@ main(
       await hostileOutputDoesNoHarm(page);
       await pictures(page);
       await nothingIsMeasuredWhileNobodyLooks(page);
-      assert.deepStrictEqual(page.said, [], 'nothing to complain of');
+      // But for what was refused because a pattern was none, or an older node does not know it.
+      const said = page.said.filter((text) => !/status of 40[04]/.test(text));
+      assert.deepStrictEqual(said, [], 'nothing to complain of');
       await nothingRunsThatIsNotOfThePage(page);
       await page.ask('Page.navigate', { url: 'about:blank' });
       await aKeyThatOnlyReadsHasNoButtons();

@@ -86,7 +86,8 @@ fn the_page_takes_nothing_from_elsewhere_and_has_no_script_or_style_within() {
     assert!(!page.contains("style=") && !page.contains("<style"), "{page}");
     assert_eq!(page.matches("<script").count(), 1);
     for (at, _) in page.match_indices(" on") {
-        let rest = page.get(at + 1..).expect("below").trim_start_matches(|c: char| c.is_ascii_lowercase());
+        let rest =
+            page.get(at + 1..).expect("below").trim_start_matches(|c: char| c.is_ascii_lowercase());
         assert!(!rest.starts_with('='), "no handlers either: {rest}");
     }
     for mark in ["src=\"", "href=\""] {
