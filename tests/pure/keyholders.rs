@@ -440,6 +440,51 @@ fn a_secret_in_a_command_line_is_seen_by_nobody_who_does_not_see_it_in_the_envir
 }
 
 #[test]
+fn an_overview_has_the_jobs_that_one_may_read_and_what_one_may_do_with_them() {
+    let mut node = node();
+    let (conn, _) = opened(&mut node, "/channel/websocket", Some("admin"));
+    let data = json!({"identity": "l", "name": "load", "args": [{"name": "x", "cmd": "serve"}],
+        "kwargs": {"sessionid": "elsewhere"}});
+    crate::permissions::said(&mut node, conn, &json!({"event": "CMD", "data": data}).to_string());
+    let mut overview = |kind: &str, args: Value| {
+        let (conn, _) = opened(&mut node, "/channel/websocket", Some(kind));
+        let data = json!({"identity": "o", "name": "overview", "args": args});
+        let command = json!({"event": "CMD", "data": data});
+        let told = crate::permissions::said(&mut node, conn, &command.to_string());
+        let texts = told.iter().filter_map(|said| match said {
+            Said::Text(text) => serde_json::from_str::<Value>(text).ok(),
+            Said::Binary(_) | Said::Ping(_) | Said::Pong(_) | Said::Close(..) => None,
+        });
+        texts.map(|text| text["data"]["result"].clone()).next_back().expect("an answer")
+    };
+    let all = overview("admin", json!([]));
+    let count = all["jobs"].as_array().expect("jobs").len();
+    assert_eq!(count, 2, "{all}");
+    for (kind, jobs, write, manage) in [
+        ("nothing", 0, false, false),
+        ("create_key", 0, false, false),
+        ("read job", 1, false, false),
+        ("write job", 1, true, false),
+        ("manage job", 1, true, true),
+        ("read all", count, false, false),
+        ("manage all", count, true, true),
+        ("admin", count, true, true),
+    ] {
+        let told = overview(kind, json!([]));
+        let shown = told["jobs"].as_array().expect("jobs");
+        assert_eq!(shown.len(), jobs, "{kind}: {told}");
+        for job in shown {
+            assert_eq!(job["may"], json!({"write": write, "manage": manage}), "{kind}: {told}");
+            assert_eq!(job.get("config"), None, "{kind}: what is in it is for who asks for it");
+        }
+        let one = overview(kind, json!(["app.web"]));
+        assert_eq!(one["jobs"].as_array().expect("jobs").len(), jobs.min(1), "{kind}: {one}");
+        assert_eq!(told["may"]["admin"], json!(kind == "admin"), "{kind}: {told}");
+    }
+    assert_eq!(overview("admin", json!(["app.nothing"]))["jobs"], json!([]));
+}
+
+#[test]
 fn sessions_without_a_key_leave_places_to_those_who_have_one() {
     let mut node = node();
     let begin = |node: &mut FakeNode, secret: Option<&str>| {
