@@ -164,6 +164,14 @@
 //! reaches jobs and no socket. Other threads hand in closures and wake the loop (`reactor/calls.rs`), so that
 //! nothing is locked. Code of the host that panics answers 500, or is left out from then on.
 //!
+//! # The dashboard
+//!
+//! A page in plain JavaScript, in `src/dashboard`: `main` (what is painted when, and the keyboard), `node` (a node as the
+//! page sees it) with `channel` and `transports` below it, `model` (what is known of jobs), `listing`, `rows` and `table`, then
+//! `drawer` and its tabs. `build.rs` compresses the files, and `node/api_dashboard.rs` answers with them. They are everybody's
+//! and know nothing; what the page does it does over the channel and the API, with the key of whoever looks, as any other
+//! client. What a process prints comes into it as text: a test looks for all that would make markup of it.
+//!
 //! # Plugins
 //!
 //! Folders below one directory add to the node (`node/plugins`). The daemon looks through it whenever it reads the
@@ -228,7 +236,7 @@
 //! |---|---|
 //! | `argon2` | passwords: the hash that is meant for them |
 //! | `data-encoding` | base64 and hexadecimal, strictly |
-//! | `flate2` | gzip, for what is kept of output, in Rust alone |
+//! | `flate2` | gzip, for what is kept of output and for the dashboard, in Rust alone |
 //! | `hmac` | signatures of webhooks, as `sha2` alone does not make them |
 //! | `httparse` | heads of HTTP; what it lets through is looked at again in `wire/http` |
 //! | `lexopt` | command lines, without a framework |
@@ -296,6 +304,8 @@
 //!   `node/listeners/happenings.rs`
 //! - **a `SockJS` transport**: its name and envelope in `wire/sockjs.rs`, its way in
 //!   `front/sockjs/serve.rs`, and a trace in `tests/golden/sockjs`
+//! - **a file of the dashboard**: put it into `src/dashboard`; `build.rs` says which types there are. **a tab of a job**: a line in
+//!   the table of `drawer.js`. **a picture of it** in the README: `SCREENSHOTS=$PWD/screenshots cargo test everything_in_a_browser`
 //! - **a type of file**: `front/media.rs`
 //! - **a metric**: a line in [`node::metrics::families`], which names it for ever, and where it is told in
 //!   `node/metrics/write.rs`; what is counted of a job in [`supervisor::tally`], what the shell knows in

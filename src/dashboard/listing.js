@@ -8,7 +8,7 @@ const FEW = 6;
 
 /** What somebody wishes to see. */
 export function wishes() {
-  return { text: '', states: new Set(), sort: 'name', down: false, grouped: true, folded: new Set(), unfolded: new Set() };
+  return { text: '', node: '', states: new Set(), sort: 'name', down: false, grouped: true, folded: new Set(), unfolded: new Set() };
 }
 
 /** What is said of an instance: why it is so, and, where it is known what time it is there, what comes next. */

@@ -4,11 +4,12 @@
 import { act } from './actions.js';
 import { byId, h, setText, show } from './dom.js';
 import { tell } from './dialogs.js';
-import { bytes, duration, percent, span } from './format.js';
+import { bytes, percent, span } from './format.js';
 import { STATES, counts, wishes } from './listing.js';
 import { keep, knownKey, login } from './login.js';
 import { Drawer } from './drawer.js';
 import { GafferNode } from './node.js';
+import { addNodes, forget, hint, known, written } from './nodes.js';
 import { Strip, words } from './strip.js';
 import { Table } from './table.js';
 
@@ -17,7 +18,8 @@ const CALM = 400;
 const SOON = 40;
 
 const base = new URL('..', location.href).href;
-const nodes = [new GafferNode(base, (what) => changed(nodes[0], what))];
+/** The node of this page, and behind it others. */
+const nodes = [];
 const wish = wishes();
 const table = new Table(wish, { wished: () => paint(), act: doIt, open: (row) => open(row) });
 const strip = new Strip();
@@ -47,12 +49,16 @@ function later(pause) {
   timer = setTimeout(() => requestAnimationFrame(paint), pause);
 }
 
+/** Those whose jobs are to be seen. */
+const chosen = () => nodes.filter((node) => !wish.node || node.base === wish.node);
+
 function paint() {
   clearTimeout(timer);
   timer = null;
   if (document.hidden) return;
-  table.show(nodes);
-  strip.show(nodes);
+  table.show(chosen(), nodes.length > 1);
+  strip.show(chosen());
+  showNodes();
   showHead();
   showChips();
   showBanner();
@@ -65,6 +71,45 @@ function paint() {
     reopened = true;
     reopen();
   }
+}
+
+// ---- which nodes
+
+/** The choice of the node, and what adds and takes away others. */
+function showNodes() {
+  const select = byId('node-choice');
+  const names = nodes.map((node) => node.name).join();
+  show(select, nodes.length > 1);
+  show(byId('node-remove'), Boolean(wish.node) && wish.node !== base);
+  // Without others of which the node was told there is nothing that this page could reach.
+  const { origins = [], lookupds = [] } = nodes[0].about || {};
+  show(byId('node-add'), origins.length + lookupds.length > 0);
+  if (select.names === names) return;
+  select.names = names;
+  const option = (value, text) => h('option', { value }, text);
+  select.replaceChildren(option('', 'All nodes'), ...nodes.map((node) => option(node.base, node.name)));
+  select.value = wish.node;
+}
+
+function join(address) {
+  if (nodes.some((node) => node.base === address)) return;
+  const node = new GafferNode(address, (what) => changed(node, what));
+  nodes.push(node);
+  node.channel.key = knownKey(address);
+  node.look(!document.hidden);
+  node.channel.open();
+  later(0);
+}
+
+function part(address) {
+  forget(address);
+  const at = nodes.findIndex((node) => node.base === address);
+  if (at < 1) return;
+  const [node] = nodes.splice(at, 1);
+  if (drawer.isOpen && drawer.row.node === node) drawer.close();
+  node.channel.close();
+  wish.node = '';
+  paint();
 }
 
 // ---- the head
@@ -85,18 +130,18 @@ function showTotal(name, value) {
 
 function showHead() {
   const node = nodes[0];
-  setText(byId('node-name'), node.name);
+  setText(byId('node-name'), nodes.length > 1 ? `${nodes.length} nodes` : node.name);
   document.title = `${node.name} – gaffer`;
   setText(byId('node-about'), node.about ? `gaffer ${node.about.version}` : '');
-  const jobs = nodes.flatMap((one) => [...one.model.jobs.values()]);
+  const jobs = chosen().flatMap((one) => [...one.model.jobs.values()]);
   const all = (kind) => jobs.reduce((sum, job) => sum + (job.total(kind) ?? 0), 0);
   const measured = nodes.some((one) => one.state === 'open');
-  const known = node.about !== null;
-  showTotal('Jobs', known ? String(jobs.length) : '');
-  showTotal('Processes', known ? String(jobs.reduce((sum, job) => sum + job.running, 0)) : '');
-  showTotal('CPU', measured && known ? percent(all('cpu')) : '');
-  showTotal('Memory', measured && known ? bytes(all('rss')) : '');
-  showTotal('Node up', measured && known ? span(node.now() - node.about.started_at) : '');
+  const isKnown = node.about !== null;
+  showTotal('Jobs', isKnown ? String(jobs.length) : '');
+  showTotal('Processes', isKnown ? String(jobs.reduce((sum, job) => sum + job.running, 0)) : '');
+  showTotal('CPU', measured && isKnown ? percent(all('cpu')) : '');
+  showTotal('Memory', measured && isKnown ? bytes(all('rss')) : '');
+  showTotal('Node up', measured && isKnown && nodes.length === 1 ? span(node.now() - node.about.started_at) : '');
 }
 
 const chips = new Map();
@@ -117,20 +162,20 @@ function press(state) {
 }
 
 function showChips() {
-  for (const [state, count] of counts(nodes)) {
-    const known = chips.get(state);
-    if (!known) continue;
+  for (const [state, count] of counts(chosen())) {
+    const one = chips.get(state);
+    if (!one) continue;
     const pressed = wish.states.has(state);
-    setText(known.count, String(count));
-    show(known.chip, count > 0 || pressed);
-    known.chip.setAttribute('aria-pressed', String(pressed));
+    setText(one.count, String(count));
+    show(one.chip, count > 0 || pressed);
+    one.chip.setAttribute('aria-pressed', String(pressed));
   }
 }
 
 function showBanner() {
   const away = nodes.filter((node) => node.state !== 'open' && node.state !== 'locked');
   const seen = (node) => {
-    if (!node.channel.heardAt) return `Connecting to ${node.name}…`;
+    if (!node.channel.heardAt) return node === nodes[0] || !node.channel.attempts ? `Connecting to ${node.name}…` : hint(node.base);
     return `Disconnected from ${node.name}, last seen ${span((Date.now() - node.channel.heardAt) / 1000)} ago. Trying again…`;
   };
   const degraded = nodes.find((node) => node.about && node.about.degraded);
@@ -199,15 +244,21 @@ function reopen() {
 // ---- who looks
 
 async function turned(node) {
-  if (node.state === 'open') showSession(node);
-  if (node.state !== 'locked' || node.isAsking) return;
+  showSession();
+  if (node === nodes[0] && node.state === 'open') (await known(node.about)).forEach(join);
+  // Of several nodes each would ask at once, so those beside this one wait until somebody says so.
+  if (node.state === 'locked' && node === nodes[0]) admit(node);
+}
+
+async function admit(node) {
+  if (node.isAsking) return;
   node.isAsking = true;
   const refused = node.channel.key ? 'The node does not take this key, or takes it no more.' : null;
   keep(node.base, null);
   const key = await login(node, refused);
   node.isAsking = false;
   if (key) enter(node, key);
-  else showSession(node);
+  else showSession();
 }
 
 function enter(node, key) {
@@ -215,27 +266,25 @@ function enter(node, key) {
   node.channel.unlock(key);
 }
 
-function showSession(node) {
-  const box = byId('session');
-  const { key } = node.channel;
-  const log = (text, onclick) => h('button', { type: 'button', onclick }, text);
-  if (key && node.state === 'open') {
+function showSession() {
+  const button = (text, onclick) => h('button', { type: 'button', onclick }, text);
+  const name = (node) => (nodes.length > 1 ? ` ${node.name}` : '');
+  const parts = nodes.flatMap((node) => {
+    if (node.state === 'locked') return [button(`Log in${nodes.length > 1 ? ' to' : ''}${name(node)}`, () => admit(node))];
+    if (node.state !== 'open' || !node.channel.key) return [];
     const leave = () => {
       keep(node.base, null);
       location.reload();
     };
-    box.replaceChildren(h('span', { class: 'who', title: node.who }, node.who), log('Log out', leave));
-  } else if (node.state === 'locked') {
-    box.replaceChildren(log('Log in', () => turned(node)));
-  } else {
-    box.replaceChildren();
-  }
+    return [h('span', { class: 'who', title: node.who }, node.who), button(`Log out${nodes.length > 1 ? ' of' : ''}${name(node)}`, leave)];
+  });
+  byId('session').replaceChildren(...parts);
 }
 
 // ---- the keyboard
 
 const HELP = [
-  ['/', 'Filter jobs'],
+  ['/', 'Filter jobs, or search the output'],
   ['j k ↓ ↑', 'Next and previous row'],
   ['g G', 'First and last row'],
   ['Enter', 'Open the job'],
@@ -249,14 +298,19 @@ function showHelp() {
   tell('Keyboard', h('table', { class: 'help' }, h('tbody', {}, ...rows)));
 }
 
-const KEYS = {
-  '/': () => byId('filter').focus(),
+/** In the table and what stands around it. */
+const MOVES = {
   j: () => table.move(1),
   ArrowDown: () => table.move(1),
   k: () => table.move(-1),
   ArrowUp: () => table.move(-1),
   g: () => table.goTo(0),
   G: () => table.goTo(Infinity),
+};
+
+/** Everywhere. */
+const KEYS = {
+  '/': (isInJob) => ((isInJob && document.querySelector('.output-tools input')) || byId('filter')).focus(),
   e: () => strip.unfold(strip.list.hidden),
   '?': showHelp,
   Escape: () => (drawer.isOpen ? drawer.close() : clear()),
@@ -282,10 +336,12 @@ document.addEventListener('keydown', (event) => {
   }
   // A browser empties a field for searching by itself.
   if (event.key === 'Escape' && target.type === 'search' && target.value) return;
-  const does = KEYS[event.key];
+  // What scrolls by itself keeps its arrows.
+  const isInJob = Boolean(target.closest('#drawer'));
+  const does = KEYS[event.key] || (!isInJob && !target.closest('#events-list') && MOVES[event.key]);
   if (!does) return;
   event.preventDefault();
-  does();
+  does(isInJob);
 });
 
 byId('filter').addEventListener('input', ({ target }) => {
@@ -305,10 +361,12 @@ document.addEventListener('visibilitychange', () => {
 addEventListener('online', () => nodes.forEach((node) => node.channel.hurry()));
 setInterval(() => !document.hidden && later(SOON), 1000);
 
-makeChips();
-nodes.forEach((node) => {
-  node.channel.key = knownKey(node.base);
-  node.look(!document.hidden);
-  node.channel.open();
+byId('node-choice').addEventListener('change', ({ target }) => {
+  wish.node = target.value;
+  paint();
 });
-later(0);
+byId('node-add').addEventListener('click', async () => ((await addNodes(nodes[0].about)) || []).forEach(join));
+byId('node-remove').addEventListener('click', () => part(wish.node));
+
+makeChips();
+[base, ...written()].forEach(join);

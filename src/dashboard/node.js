@@ -119,6 +119,7 @@ export class GafferNode {
       }
     } catch {
       // The connection is lost, and all is asked for when it is back.
+      this.timer = null;
       return;
     }
     // What takes long is not asked for without a pause.

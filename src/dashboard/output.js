@@ -2,7 +2,7 @@
 
 import { pieces, plain } from './ansi.js';
 import { h, icon, setText, show } from './dom.js';
-import { exactly, moment, plural } from './format.js';
+import { exactly, moment } from './format.js';
 import { Scroller } from './scroller.js';
 
 /** Lines that are asked for at a time, and that are kept here at the most. */
@@ -262,7 +262,8 @@ export class Output {
 
   count() {
     const { items, wish, isWhole } = this.lines;
-    setText(this.found, wish.grep ? `${plural(items.length, isWhole ? 'match' : 'line')}${isWhole ? '' : ' and more'}` : '');
+    const count = `${items.length}${isWhole ? '' : '+'}`;
+    setText(this.found, wish.grep ? `${count} ${count === '1' ? 'match' : 'matches'}` : '');
     setText(this.empty, wish.grep ? 'Nothing matches.' : 'Nothing was written yet.');
     show(this.empty, !items.length);
   }

@@ -31,7 +31,6 @@ export class Table {
     this.body.append(this.above, this.below);
     this.made = new Map();
     this.rows = [];
-    this.nodes = [];
     this.current = null;
     this.makeHead();
     this.box.addEventListener('scroll', () => this.paint(), { passive: true });
@@ -63,11 +62,10 @@ export class Table {
     this.hands.wished();
   }
 
-  /** Shows these nodes as they are now. */
-  show(nodes) {
-    this.nodes = nodes;
+  /** Shows these nodes as they are now; where there are others, each row says of which it is. */
+  show(nodes, hasNodes) {
+    this.hasNodes = hasNodes;
     this.rows = listing(nodes, this.wish);
-    const hasNodes = nodes.length > 1;
     this.seen = 0;
     for (const head of this.heads) {
       if (head.sort === 'node') show(head, hasNodes);
@@ -103,7 +101,7 @@ export class Table {
     const most = this.rows.length;
     const first = Math.max(0, Math.floor(this.box.scrollTop / height) - SPARE);
     const last = Math.min(most, Math.ceil((this.box.scrollTop + this.box.clientHeight) / height) + SPARE);
-    const view = { grouped: this.wish.grouped, hasNodes: this.nodes.length > 1, columns: this.columns() };
+    const view = { grouped: this.wish.grouped, hasNodes: this.hasNodes, columns: this.columns() };
     const gone = new Map(this.made);
     let before = this.above;
     for (let at = first; at < last; at += 1) {

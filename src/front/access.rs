@@ -27,6 +27,8 @@ pub type CorsHeaders = Vec<(&'static str, String)>;
 const METHODS: &str = "POST, GET, PUT, DELETE, OPTIONS";
 const HEADERS: &str = "X-Requested-With, X-HTTP-Method-Override, Content-Type, Accept, \
                        Authorization, X-Api-Key";
+/// What scripts of such a page see of the heads of answers, beside what they always see.
+const EXPOSED: &str = "ETag, Gaffer-Seq, Gaffer-Lost";
 
 impl Access {
     /// Checks where a request comes from and under which name it came.
@@ -114,7 +116,7 @@ fn cors_headers(origin: &str) -> CorsHeaders {
         ("Access-Control-Allow-Headers", HEADERS.to_owned()),
         ("Access-Control-Allow-Credentials", "true".to_owned()),
         ("Access-Control-Max-Age", "86400".to_owned()),
-        ("Access-Control-Expose-Headers", "ETag".to_owned()),
+        ("Access-Control-Expose-Headers", EXPOSED.to_owned()),
         ("Vary", "Origin".to_owned()),
     ]
 }

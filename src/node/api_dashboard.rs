@@ -75,12 +75,17 @@ impl Gaffer {
         }
     }
 
+    /// The origins that this node was told of: their pages may use it, and its own page may ask them.
+    pub(super) fn named_origins(&self) -> Vec<&str> {
+        self.access.origins.iter().map(String::as_str).filter(|origin| *origin != "*").collect()
+    }
+
     /// What the page may do: run and show what comes from the node itself, and nothing that stands within a page; ask
     /// that node, and those beside it that the node was told of: the origins whose pages it lets in, as nodes that
     /// show each other name each other, and the lookupds with which it registers.
     fn dashboard_policy(&self) -> String {
         let mut others: BTreeSet<String> =
-            self.access.origins.iter().filter(|origin| *origin != "*").cloned().collect();
+            self.named_origins().into_iter().map(str::to_owned).collect();
         others.extend(self.lookups.web_addresses());
         let sockets = |origin: &String| origin.replacen("http", "ws", 1);
         let reached: String =

@@ -28,13 +28,18 @@ impl Gaffer {
         };
         let jobs: Vec<Value> = jobs.filter_map(view).collect();
         let of_all = |right| caller.may(&Need::All(right));
+        let mut node = json!({
+            "name": self.lookups.name(),
+            "version": VERSION,
+            "started_at": epoch_seconds(self.history.begun()),
+            "degraded": self.state.is_degraded(),
+        });
+        if of_all(Right::Manage) {
+            node["origins"] = json!(self.named_origins());
+            node["lookupds"] = json!(self.lookups.web_addresses());
+        }
         json!({
-            "node": {
-                "name": self.lookups.name(),
-                "version": VERSION,
-                "started_at": epoch_seconds(self.history.begun()),
-                "degraded": self.state.is_degraded(),
-            },
+            "node": node,
             "may": {"read": of_all(Right::Read), "manage": of_all(Right::Manage), "admin": caller.is_admin()},
             "who": caller.who,
             "last_event": self.history.last(),
