@@ -78,6 +78,7 @@ function paint() {
 /** The choice of the node, and what adds and takes away others. */
 function showNodes() {
   const select = byId('node-choice');
+  for (const node of nodes) node.isTwin = nodes.some((other) => other !== node && other.ownName === node.ownName);
   const names = nodes.map((node) => node.name).join();
   show(select, nodes.length > 1);
   show(byId('node-remove'), Boolean(wish.node) && wish.node !== base);

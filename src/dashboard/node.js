@@ -35,7 +35,12 @@ export class GafferNode {
   }
 
   get name() {
-    return (this.about && this.about.name) || new URL(this.base).host;
+    return (!this.isTwin && this.ownName) || new URL(this.base).host;
+  }
+
+  /** What it calls itself, which is what its machine is called: another node may be called the same. */
+  get ownName() {
+    return this.about && this.about.name;
   }
 
   get state() {

@@ -35,7 +35,7 @@ async function asked(url) {
 /** The nodes that some lookupds know, by their addresses, as far as this page may reach them. */
 export async function known({ lookupds = [], origins = [] }) {
   const told = lookupds.map((one) => asked(new URL('nodes', baseOf(one))).catch(() => ({ nodes: [] })));
-  const all = (await Promise.all(told)).flatMap(({ nodes }) => nodes.map(({ origin }) => origin));
+  const all = (await Promise.all(told)).flatMap(({ nodes }) => nodes.map(({ origin }) => new URL(origin).origin));
   return [...new Set(all)].filter((origin) => origins.includes(origin)).map(baseOf);
 }
 

@@ -54,8 +54,8 @@ class PlaceRow {
     this.element = h(
       'tr',
       { class: kind },
-      this.node,
       h('th', { scope: 'row', class: 'job-name' }, h('div', { class: 'name-line' }, this.fold, this.open), this.below),
+      this.node,
       cell('state-cell', this.state.mark),
       this.note,
       this.uptime,

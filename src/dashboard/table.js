@@ -9,8 +9,8 @@ import { makeRow } from './rows.js';
 const SPARE = 6;
 
 const COLUMNS = [
-  ['node', 'Node', 'node'],
   ['name', 'Job', 'job-name'],
+  ['node', 'Node', 'node'],
   ['state', 'State', 'state-cell'],
   ['note', 'Note', 'note'],
   ['uptime', 'Uptime', 'uptime number'],

@@ -1,7 +1,8 @@
 // The dashboard in a browser, as people use it: they look, filter, open a job, follow and search its output, start and
 // stop it, log in, lose the node and have it back. What processes print does nothing but stand there.
-// `dashboard.js NODE PID SPARE KEYED KEY`: a node, another one with the same jobs that takes its place when it is
-// gone, one that asks for keys, and a key of that which may only read.
+// `dashboard.js NODE PID SPARE KEYED KEY MANAGER FIRST SECOND`: a node, another one with the same jobs that takes its place
+// when it is gone, one that asks for keys, a key of that which may only read, and one that may do more; and two nodes that a
+// lookupd knows as n1.test and n2.test.
 'use strict';
 
 const assert = require('node:assert');
@@ -11,7 +12,7 @@ const { Browser } = require('./browser.js');
 const { Server, main, server, until } = require('./gaffer.js');
 const { Line } = require('./line.js');
 
-const [nodePid, spareUrl, keyedUrl, key] = process.argv.slice(3);
+const [nodePid, spareUrl, keyedUrl, key, manager, firstUrl, secondUrl] = process.argv.slice(3);
 const AXE = path.join(process.env.NODE_PATH, 'axe-core/axe.min.js');
 // Where pictures of the page go, if somebody asks for them.
 const PICTURES = process.env.SCREENSHOTS;
@@ -339,7 +340,7 @@ async function aKeyThatOnlyReadsHasNoButtons() {
   const more = await page.run(() => [...document.querySelectorAll('#drawer button')].filter((one) => one.getClientRects().length).map((one) => one.textContent || one.getAttribute('aria-label')));
   for (const name of ['Stop', 'Start', 'Restart', 'Run once', 'Signal…', 'Console']) assert(!more.includes(name), name);
   // Nobody has told it of the change, so it has asked.
-  await new Server(keyedUrl).ask('POST', '/jobs/shop/web/numprocesses', { scale: 1 }, { 'X-Api-Key': process.argv[7] });
+  await new Server(keyedUrl).ask('POST', '/jobs/shop/web/numprocesses', { scale: 1 }, { 'X-Api-Key': manager });
   await sees(page, 'it sees what changes', () => document.querySelector('[aria-label="3 instances of shop.web"]'));
   assert(!(await page.run(() => location.href + JSON.stringify({ ...localStorage }))).includes(key));
   const again = new Promise((resolve) => (page.loaded = resolve));
@@ -387,6 +388,35 @@ async function aNodeThatIsLostComesBack() {
   line.close();
 }
 
+async function nodesThatNameEachOtherStandInOneTable() {
+  const page = await dashboard('http://n1.test');
+  await isIn(page, 'one.web', 'running');
+  await isIn(page, 'two.web', 'running');
+  const names = () => [...document.querySelectorAll('tr.job td.node')].map((one) => one.textContent).sort();
+  await sees(page, 'each says where it is', `() => (${names})().join() === 'n1.test,n2.test'`);
+  await press(page, 'Stop two.web');
+  await press(page, 'Stop');
+  await isIn(page, 'two.web', 'stopped');
+  await press(page, 'two.web');
+  await sees(page, 'its output is read', `() => (${lines})().includes('from n2')`);
+  await press(page, 'Close');
+  await isAccessible(page, 'several nodes');
+  await page.run(() => {
+    const choice = document.getElementById('node-choice');
+    choice.value = [...choice.options].find((one) => one.textContent === 'n2.test').value;
+    choice.dispatchEvent(new Event('change'));
+  });
+  await sees(page, 'one node is left', `() => (${names})().join() === 'n2.test'`);
+  // One that was not told of this page refuses it, and the page says what to do.
+  await press(page, 'Add nodes…');
+  await sees(page, 'an address is asked for', () => document.activeElement.matches('dialog input'));
+  await types(page, new URL(server.url).host);
+  await press(page, 'Add');
+  await sees(page, 'it says how it would do', () => /--origin http:\/\/n1\.test/.test(document.querySelector('dialog .error').textContent));
+  await hits(page, 'Escape');
+  await page.ask('Page.navigate', { url: 'about:blank' });
+}
+
 async function pictures(page) {
   if (!PICTURES) return;
   await sees(page, 'lines have something', () => (document.querySelector('.spark .line').getAttribute('d') || '').length > 60);
@@ -406,7 +436,8 @@ async function pictures(page) {
 
 main(
   async () => {
-    browser = await Browser.start();
+    const at = (name, url) => `MAP ${name}:80 ${new URL(url).host}`;
+    browser = await Browser.start([`--host-resolver-rules=${at('n1.test', firstUrl)},${at('n2.test', secondUrl)}`]);
   },
   async () => {
     try {
@@ -428,6 +459,7 @@ main(
       await nothingRunsThatIsNotOfThePage(page);
       await page.ask('Page.navigate', { url: 'about:blank' });
       await aKeyThatOnlyReadsHasNoButtons();
+      await nodesThatNameEachOtherStandInOneTable();
       await whereWebsocketsAreBlockedRequestsCarryTheSame();
       await aNodeThatIsLostComesBack();
     } finally {

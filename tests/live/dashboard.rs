@@ -30,20 +30,38 @@ fn start(args: &[&str]) -> Node {
     Folder::new().load(&jobs()).args(args).start()
 }
 
+/// A node that names another one, and that a lookupd knows by its own name.
+fn beside(lookupd: &Node, own: &str, other: &str, job: &str) -> Node {
+    let args = ["-c", &format!("echo from {own}; exec sleep 1000")];
+    let jobs = json!([{"name": job, "cmd": "sh", "args": args, "os_env": true}]);
+    let (host, origin) = (format!("{own}.test"), format!("http://{other}.test"));
+    let (broadcast, lookupd) = (format!("http://{own}.test:80"), url(lookupd));
+    let folder = Folder::new().load(&jobs).args(&["--allowed-host", &host, "--origin", &origin]);
+    folder.args(&["--lookupd-address", &lookupd, "--broadcast-address", &broadcast]).start()
+}
+
 #[test]
 fn people_see_and_do_everything_in_a_browser() {
     let (Some(program), Some(_)) = (tool("node"), tool("chromium")) else { return };
-    let mut nodes = [start(&[]), start(&[]), start(&["--require-key"])];
-    let [node, spare, keyed] = &nodes;
+    let mut lookupd = Folder::of_lookupd().args(&["--origin", "http://n1.test"]).start();
+    let mut nodes = [
+        start(&[]),
+        start(&[]),
+        start(&["--require-key"]),
+        beside(&lookupd, "n1", "n2", "one.web"),
+        beside(&lookupd, "n2", "n1", "two.web"),
+    ];
+    let [node, spare, keyed, first, second] = &nodes;
     let reads = minted(keyed, json!({"read": ["*"]}));
     let manages = minted(keyed, json!({"manage": ["*"]}));
-    let more = [url(spare), url(keyed), reads, manages];
+    let more = [url(spare), url(keyed), reads, manages, url(first), url(second)];
     let more = more.each_ref().map(String::as_str);
     run(&program, "dashboard.js", &url(node), node.os_pid, &more);
     assert_eq!(nodes[0].ended(), Some(0), "the script has ended it");
     for node in &mut nodes[1..] {
         node.stop();
     }
+    lookupd.stop();
     for node in &nodes {
         let log = node.log();
         assert!(!log.contains("[ERROR]") && !log.contains("panicked"), "{log}");
