@@ -305,7 +305,7 @@
 //! - **a `SockJS` transport**: its name and envelope in `wire/sockjs.rs`, its way in
 //!   `front/sockjs/serve.rs`, and a trace in `tests/golden/sockjs`
 //! - **a file of the dashboard**: put it into `src/dashboard`; `build.rs` says which types there are. **a tab of a job**: a line in
-//!   the table of `drawer.js`. **a picture of it** in the README: `SCREENSHOTS=$PWD/screenshots cargo test everything_in_a_browser`
+//!   the table of `drawer.js`. **a picture of it** in the README: `SCREENSHOTS=$PWD/screenshots cargo test has_its_pictures`
 //! - **a type of file**: `front/media.rs`
 //! - **a metric**: a line in [`node::metrics::families`], which names it for ever, and where it is told in
 //!   `node/metrics/write.rs`; what is counted of a job in [`supervisor::tally`], what the shell knows in

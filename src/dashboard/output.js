@@ -223,7 +223,7 @@ export class Output {
 
   makeTools({ instance = '' }) {
     const anew = () => this.anew();
-    this.search = h('input', { type: 'search', placeholder: 'Search (regular expression)', 'aria-label': 'Search the output', spellcheck: 'false', autocomplete: 'off' });
+    this.search = h('input', { type: 'search', placeholder: 'Search (regex)', 'aria-label': 'Search the output', spellcheck: 'false', autocomplete: 'off' });
     this.search.addEventListener('input', () => {
       clearTimeout(this.timer);
       this.timer = setTimeout(anew, 350);

@@ -16,14 +16,18 @@ class SessionRow {
     this.name = h('span', { class: 'session-name' });
     this.count = h('span', { class: 'session-count' });
     this.button = h('button', { type: 'button', class: 'fold', onclick: () => hands.toggle(this.row) }, this.name);
-    this.heading = h('th', { scope: 'rowgroup' }, h('div', { class: 'session-line' }, this.button, this.count));
-    this.element = h('tr', { class: 'session' }, this.heading);
+    this.line = h('div', { class: 'session-line' }, this.button, this.count);
+    this.element = h('tr', { class: 'session' });
     this.focusable = [this.button];
   }
 
   show(row, { columns }) {
     this.row = row;
-    setAttribute(this.heading, 'colspan', String(columns));
+    if (this.columns !== columns) {
+      this.columns = columns;
+      // Of a cell that is there Chromium does not see that it is to be wider.
+      this.element.replaceChildren(h('th', { scope: 'rowgroup', colspan: columns }, this.line));
+    }
     setText(this.name, row.session);
     setAttribute(this.button, 'aria-expanded', String(!row.isFolded));
     const up = row.jobs.filter(({ job }) => job.state === 'running').length;

@@ -14,8 +14,6 @@ const { Line } = require('./line.js');
 
 const [nodePid, spareUrl, keyedUrl, key, manager, firstUrl, secondUrl] = process.argv.slice(3);
 const AXE = path.join(process.env.NODE_PATH, 'axe-core/axe.min.js');
-// Where pictures of the page go, if somebody asks for them.
-const PICTURES = process.env.SCREENSHOTS;
 
 let browser;
 
@@ -96,12 +94,6 @@ async function isAccessible(page, what) {
     assert.deepStrictEqual(found, [], `${what}, ${scheme}: ${JSON.stringify(found, null, 1)}`);
   }
   await colours(page, 'light');
-}
-
-async function picture(page, name) {
-  if (!PICTURES) return;
-  const { data } = await page.ask('Page.captureScreenshot', { format: 'png' });
-  fs.writeFileSync(path.join(PICTURES, `${name}.png`), Buffer.from(data, 'base64'));
 }
 
 async function jobsAppearAndAreStoppedAndStarted(page) {
@@ -417,23 +409,6 @@ async function nodesThatNameEachOtherStandInOneTable() {
   await page.ask('Page.navigate', { url: 'about:blank' });
 }
 
-async function pictures(page) {
-  if (!PICTURES) return;
-  await sees(page, 'lines have something', () => (document.querySelector('.spark .line').getAttribute('d') || '').length > 60);
-  await picture(page, 'light');
-  await colours(page, 'dark');
-  await picture(page, 'dark');
-  await press(page, 'shop.web');
-  await sees(page, 'output comes', `() => (${lines})().length > 3`);
-  await picture(page, 'job');
-  await press(page, 'Close');
-  await colours(page, 'light');
-  await size(page, 390, 760);
-  await sees(page, 'it is narrow', () => document.querySelector('.note-below').getClientRects().length);
-  await picture(page, 'phone');
-  await size(page, 1280, 800);
-}
-
 main(
   async () => {
     const at = (name, url) => `MAP ${name}:80 ${new URL(url).host}`;
@@ -451,7 +426,6 @@ main(
       await aCrashIsSeenWithItsLastWords(page);
       await aProcessIsWrittenTo(page);
       await hostileOutputDoesNoHarm(page);
-      await pictures(page);
       await nothingIsMeasuredWhileNobodyLooks(page);
       // But for what was refused because a pattern was none, or an older node does not know it.
       const said = page.said.filter((text) => !/status of 40[04]/.test(text));

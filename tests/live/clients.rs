@@ -71,7 +71,18 @@ pub(crate) fn tool(name: &str) -> Option<PathBuf> {
 
 /// Runs a script of a tool against the server at a URL, whose process is `os_pid`; with what else it takes.
 pub(crate) fn run(program: &Path, script: &str, url: &str, os_pid: i32, more: &[&str]) {
-    let mut command = limited(SCRIPT_TIME, program.as_os_str());
+    run_for(SCRIPT_TIME, program, script, (url, os_pid), more);
+}
+
+/// The same, for so many seconds at the most.
+pub(crate) fn run_for(
+    seconds: &str,
+    program: &Path,
+    script: &str,
+    (url, os_pid): (&str, i32),
+    more: &[&str],
+) {
+    let mut command = limited(seconds, program.as_os_str());
     let done = command
         .args([scripts().join(script), url.into(), os_pid.to_string().into()])
         .args(more)

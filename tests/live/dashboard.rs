@@ -2,7 +2,7 @@
 
 use serde_json::{json, Value};
 
-use super::clients::{run, tool, url};
+use super::clients::{run, run_for, tool, url};
 use super::keys::minted;
 use super::node::{Folder, Node};
 
@@ -67,4 +67,37 @@ fn people_see_and_do_everything_in_a_browser() {
         assert!(!log.contains("[ERROR]") && !log.contains("panicked"), "{log}");
         node.assert_nothing_left();
     }
+}
+
+/// A node as there are some, for its picture.
+fn shop() -> Value {
+    let sh = |script: &str| json!(["-c", script]);
+    let web = r"i=0; while :; do i=$$((i+1)); n=0; while [ $$n -lt $$((i * 7919 % 4000)) ]; do n=$$((n+1)); done
+        printf '\033[32mGET\033[0m /items/%s \033[1m200\033[0m in %s ms\n' $$((i * 37 % 900)) $$((i * 13 % 40))
+        [ $$((i % 9)) = 0 ] && printf '\033[31mPOST\033[0m /cart \033[1m503\033[0m no stock\n' >&2; sleep 0.3; done";
+    let search = "i=0; while :; do i=$$((i+1)); n=0; while [ $$n -lt $$((i * 311 % 90000)) ]; do n=$$((n+1)); done; sleep 0.4; done";
+    let mail = "echo connecting to smtp.example:25; sleep 0.5; echo 'error: connection refused' >&2; exit 1";
+    let env = json!({"PORT": "8000", "DATABASE_PASSWORD": "secret"});
+    json!([
+        {"name": "shop.web", "cmd": "sh", "args": sh(web), "numprocesses": 3, "os_env": true, "env": env},
+        {"name": "shop.search", "cmd": "sh", "args": sh(search), "os_env": true},
+        {"name": "shop.mail", "cmd": "sh", "args": sh(mail), "backoff": {"base": 5.0, "max": 40.0}, "os_env": true},
+        {"name": "shop.migrate", "cmd": "sh", "args": sh("echo migrating; echo done"), "restart": "never"},
+        {"name": "ops.metrics", "cmd": "sh", "args": sh("while :; do echo scraped 214 series; sleep 5; done"), "os_env": true},
+        {"name": "ops.backup", "cmd": "sleep", "args": ["1000"], "start": false, "os_env": true},
+        {"name": "ops.reindex", "cmd": "/usr/local/bin/reindex", "flapping": {"attempts": 1, "max_retry": 0}},
+        {"name": "ops.shell", "cmd": "cat", "redirect_input": true, "os_env": true},
+    ])
+}
+
+/// Takes minutes, and makes files in the folder that is named by `SCREENSHOTS`: only for whoever asks for that.
+#[test]
+fn the_dashboard_has_its_pictures() {
+    let Some(folder) = std::env::var_os("SCREENSHOTS") else { return };
+    let (Some(program), Some(_)) = (tool("node"), tool("chromium")) else { return };
+    std::fs::create_dir_all(folder).expect("a folder for pictures");
+    let folder = Folder::new().load(&shop());
+    let mut node = folder.args(&["--allowed-host", "shop1.example"]).start();
+    run_for("600", &program, "pictures.js", (&url(&node), node.os_pid), &[]);
+    node.stop();
 }

@@ -49,6 +49,16 @@ fn all_files_of_the_folder_are_there_and_as_they_are() {
 }
 
 #[test]
+fn every_script_says_its_purpose_and_is_small() {
+    for asset in loaded().filter(|asset| asset.name.ends_with(".js")) {
+        let text = text(asset);
+        assert!(text.starts_with("// "), "{} does not begin with its purpose", asset.name);
+        assert!(text.lines().count() <= 400, "{} is long", asset.name);
+        assert!(!text.contains("TODO") && !text.contains("FIXME"), "{}", asset.name);
+    }
+}
+
+#[test]
 fn what_a_process_prints_never_becomes_markup() {
     for asset in loaded() {
         let text = text(asset);
