@@ -153,8 +153,11 @@ fn whatever_is_said_for_a_key_it_is_refused_alike() {
 #[test]
 fn who_has_no_key_learns_nothing_of_what_there_is() {
     let mut node = node();
-    // The files of sites are everybody's.
-    let others = |pattern: &str| pattern.contains("channel") || pattern.starts_with("/_plugin/");
+    // The files of sites and of the dashboard are everybody's.
+    let others = |pattern: &str| {
+        pattern.contains("channel")
+            || ["/_plugin/", "/_dashboard"].iter().any(|own| pattern.starts_with(own))
+    };
     for route in ROUTES.iter().filter(|route| !others(route.pattern)) {
         let told = |node: &mut FakeNode, path: &str| ask(node, route.method.name(), path, None, "");
         let there = path(route.pattern);
