@@ -38,8 +38,8 @@ class Chart {
     if (Number.isNaN(values[last])) values[last] = values[last - 1];
     this.values = values;
     this.live = live;
-    const most = largest(values, this.least);
-    const { line, area } = path(values, WIDTH, HEIGHT, most * 1.08);
+    const most = largest(values, 0);
+    const { line, area } = path(values, WIDTH, HEIGHT, Math.max(most, this.least) * 1.08);
     this.line.setAttribute('d', line);
     this.area.setAttribute('d', area);
     setText(this.most, `max ${this.said(most)}`);

@@ -340,6 +340,22 @@ async function aKeyThatOnlyReadsHasNoButtons() {
   await again;
   await sees(page, 'a key is asked for again', () => document.querySelector('dialog[open] input'));
   assert(!(await page.run(() => JSON.stringify({ ...sessionStorage }))).includes(key));
+  // A user has a key made by his name and password.
+  const says = async (label, text) => {
+    await page.run((label) => {
+      const field = [...document.querySelectorAll('dialog .field')].find((one) => one.textContent === label);
+      field.querySelector('input').select();
+      field.querySelector('input').focus();
+    }, label);
+    await types(page, text);
+  };
+  await says('User name', 'joe');
+  await says('Password', 'wrong');
+  await press(page, 'Log in');
+  await sees(page, 'it is told that this is wrong', () => /does not know/.test(document.querySelector('dialog[open] .error')?.textContent));
+  await says('Password', 'right-password');
+  await press(page, 'Log in');
+  await isIn(page, 'shop.web', 'running');
 }
 
 async function whereWebsocketsAreBlockedRequestsCarryTheSame() {

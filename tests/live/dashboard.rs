@@ -3,7 +3,7 @@
 use serde_json::{json, Value};
 
 use super::clients::{run, run_for, tool, url};
-use super::keys::minted;
+use super::keys::{minted, owner};
 use super::node::{Folder, Node};
 
 /// Some jobs as people have them, and some that print what no page likes.
@@ -53,6 +53,8 @@ fn people_see_and_do_everything_in_a_browser() {
     ];
     let [node, spare, keyed, first, second] = &nodes;
     let reads = minted(keyed, json!({"read": ["*"]}));
+    let joe = json!({"username": "joe", "password": "right-password", "key": reads});
+    owner(keyed, "POST", "/users", &joe);
     let manages = minted(keyed, json!({"manage": ["*"]}));
     let more = [url(spare), url(keyed), reads, manages, url(first), url(second)];
     let more = more.each_ref().map(String::as_str);
