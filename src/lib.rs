@@ -166,7 +166,7 @@
 //!
 //! # The dashboard
 //!
-//! A page in plain JavaScript, in `src/dashboard`: `main` (what is painted when, and the keyboard), `node` (a node as the
+//! A page in plain JavaScript, in `src/dashboard`: `main` (what is painted when) and `keyboard`, `node` (a node as the
 //! page sees it) with `channel` and `transports` below it, `model` (what is known of jobs), `listing`, `rows` and `table`, then
 //! `drawer` and its tabs. `build.rs` compresses the files, and `node/api_dashboard.rs` answers with them. They are everybody's
 //! and know nothing; what the page does it does over the channel and the API, with the key of whoever looks, as any other

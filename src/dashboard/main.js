@@ -3,8 +3,8 @@
 
 import { act } from './actions.js';
 import { byId, h, setText, show } from './dom.js';
-import { tell } from './dialogs.js';
 import { bytes, percent, span } from './format.js';
+import { hearKeys } from './keyboard.js';
 import { STATES, counts, wishes } from './listing.js';
 import { keep, knownKey, login } from './login.js';
 import { Drawer } from './drawer.js';
@@ -27,6 +27,7 @@ const drawer = new Drawer({ act: doIt, say, closed });
 let timer = null;
 let due = 0;
 let reopened = false;
+let announced = 0;
 
 function changed(node, what) {
   if (what === 'state') {
@@ -204,8 +205,11 @@ function say(text, isError = false) {
   setTimeout(() => toast.remove(), isError ? 8000 : 4000);
 }
 
+/** Who has it read to him is told what happens, but not all of it where much does. */
 function announce(event) {
   if (!event.isNews || !['spawn', 'exit', 'failed', 'flap'].includes(event.event)) return;
+  if (performance.now() - announced < CALM * 4) return;
+  announced = performance.now();
   const { who, text } = words(event);
   setText(byId('said'), `${who} ${text}`);
 }
@@ -282,40 +286,7 @@ function showSession() {
   byId('session').replaceChildren(...parts);
 }
 
-// ---- the keyboard
-
-const HELP = [
-  ['/', 'Filter jobs, or search the output'],
-  ['j k ↓ ↑', 'Next and previous row'],
-  ['g G', 'First and last row'],
-  ['Enter', 'Open the job'],
-  ['Escape', 'Close, or clear the filter'],
-  ['e', 'Unfold the events'],
-  ['?', 'This help'],
-];
-
-function showHelp() {
-  const rows = HELP.map(([keys, text]) => h('tr', {}, h('th', { scope: 'row' }, ...keys.split(' ').map((key) => h('kbd', {}, key))), h('td', {}, text)));
-  tell('Keyboard', h('table', { class: 'help' }, h('tbody', {}, ...rows)));
-}
-
-/** In the table and what stands around it. */
-const MOVES = {
-  j: () => table.move(1),
-  ArrowDown: () => table.move(1),
-  k: () => table.move(-1),
-  ArrowUp: () => table.move(-1),
-  g: () => table.goTo(0),
-  G: () => table.goTo(Infinity),
-};
-
-/** Everywhere. */
-const KEYS = {
-  '/': (isInJob) => ((isInJob && document.querySelector('.output-tools input')) || byId('filter')).focus(),
-  e: () => strip.unfold(strip.list.hidden),
-  '?': showHelp,
-  Escape: () => (drawer.isOpen ? drawer.close() : clear()),
-};
+// ---- what somebody does
 
 function clear() {
   wish.text = '';
@@ -324,27 +295,7 @@ function clear() {
   paint();
 }
 
-document.addEventListener('keydown', (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
-  const { target } = event;
-  const writes = target.matches('input:not([type=checkbox]), select, textarea');
-  if (writes && event.key !== 'Escape') {
-    if (target.id === 'filter' && (event.key === 'Enter' || event.key === 'ArrowDown')) {
-      event.preventDefault();
-      table.goTo(0);
-    }
-    return;
-  }
-  // A browser empties a field for searching by itself.
-  if (event.key === 'Escape' && target.type === 'search' && target.value) return;
-  // What scrolls by itself keeps its arrows.
-  const isInJob = Boolean(target.closest('#drawer'));
-  const does = KEYS[event.key] || (!isInJob && !target.closest('#events-list') && MOVES[event.key]);
-  if (!does) return;
-  event.preventDefault();
-  does(isInJob);
-});
-
+hearKeys({ table, strip, drawer, clear });
 byId('filter').addEventListener('input', ({ target }) => {
   wish.text = target.value;
   paint();

@@ -137,7 +137,8 @@ class PlaceRow {
     const runs = isUp(job);
     show(this.start, !runs);
     show(this.stop, runs);
-    show(this.restart, runs);
+    // Its place is kept, so that the others stand below each other.
+    this.restart.classList.toggle('off', !runs);
     this.less.disabled = job.target === 0;
     const label = (button, text) => {
       setAttribute(button, 'aria-label', `${text} ${job.name}`);

@@ -37,15 +37,11 @@ main(async () => {
     await until('jobs are shown', () => page.run(() => document.querySelectorAll('tr.job').length > 3));
     await new Promise((resolve) => setTimeout(resolve, OPEN));
     await look('light', 'light', 1280, 760);
-    await look('dark', 'dark', 1280, 760);
     await open('shop.web', 'output');
     await look('output', 'dark', 1280, 760);
     await close();
     await open('shop.search', 'statistics');
     await look('statistics', 'light', 1280, 760);
-    await close();
-    await open('shop.mail', 'deaths');
-    await look('deaths', 'light', 1280, 760);
     await close();
     await look('phone', 'light', 390, 760);
   } finally {

@@ -74,18 +74,23 @@ fn people_see_and_do_everything_in_a_browser() {
 /// A node as there are some, for its picture.
 fn shop() -> Value {
     let sh = |script: &str| json!(["-c", script]);
-    let web = r"i=0; while :; do i=$$((i+1)); n=0; while [ $$n -lt $$((i * 7919 % 4000)) ]; do n=$$((n+1)); done
-        printf '\033[32mGET\033[0m /items/%s \033[1m200\033[0m in %s ms\n' $$((i * 37 % 900)) $$((i * 13 % 40))
-        [ $$((i % 9)) = 0 ] && printf '\033[31mPOST\033[0m /cart \033[1m503\033[0m no stock\n' >&2; sleep 0.3; done";
-    let search = "i=0; while :; do i=$$((i+1)); n=0; while [ $$n -lt $$((i * 311 % 90000)) ]; do n=$$((n+1)); done; sleep 0.4; done";
+    let node = |script: &str| json!(["-e", script]);
+    let burn = "const burn = (ms) => { const end = Date.now() + ms; while (Date.now() < end); };";
+    let web = format!("{burn} let i = 0; let kept = []; const next = () => {{ i += 1; burn(20 + (i * 7919) % 90);
+        kept.push(Buffer.alloc(200000, 1)); if (kept.length > 120) kept = [];
+        const [path, ms] = [(i * 37) % 900, 3 + (i * 13) % 40];
+        if (i % 9) console.log(`\\x1b[32mGET\\x1b[0m /items/${{path}} \\x1b[1m200\\x1b[0m in ${{ms}} ms`);
+        else console.error('\\x1b[31mPOST\\x1b[0m /cart \\x1b[1m503\\x1b[0m no stock');
+        setTimeout(next, 250 + (i * 31) % 200); }}; next();").replace('$', "$$");
+    let search = format!("{burn} let i = 0; setInterval(() => {{ i += 1; burn(30 + 170 * Math.abs(Math.sin(i / 60))); }}, 400);");
     let mail = "echo connecting to smtp.example:25; sleep 0.5; echo 'error: connection refused' >&2; exit 1";
     let env = json!({"PORT": "8000", "DATABASE_PASSWORD": "secret"});
     json!([
-        {"name": "shop.web", "cmd": "sh", "args": sh(web), "numprocesses": 3, "os_env": true, "env": env},
-        {"name": "shop.search", "cmd": "sh", "args": sh(search), "os_env": true},
+        {"name": "shop.web", "cmd": "node", "args": node(&web), "numprocesses": 3, "os_env": true, "env": env},
+        {"name": "shop.search", "cmd": "node", "args": node(&search), "os_env": true},
         {"name": "shop.mail", "cmd": "sh", "args": sh(mail), "backoff": {"base": 5.0, "max": 40.0}, "os_env": true},
         {"name": "shop.migrate", "cmd": "sh", "args": sh("echo migrating; echo done"), "restart": "never"},
-        {"name": "ops.metrics", "cmd": "sh", "args": sh("while :; do echo scraped 214 series; sleep 5; done"), "os_env": true},
+        {"name": "ops.metrics", "cmd": "node", "args": node("setInterval(() => console.log('scraped 214 series'), 5000)"), "os_env": true},
         {"name": "ops.backup", "cmd": "sleep", "args": ["1000"], "start": false, "os_env": true},
         {"name": "ops.reindex", "cmd": "/usr/local/bin/reindex", "flapping": {"attempts": 1, "max_retry": 0}},
         {"name": "ops.shell", "cmd": "cat", "redirect_input": true, "os_env": true},

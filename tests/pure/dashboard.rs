@@ -53,7 +53,7 @@ fn every_script_says_its_purpose_and_is_small() {
     for asset in loaded().filter(|asset| asset.name.ends_with(".js")) {
         let text = text(asset);
         assert!(text.starts_with("// "), "{} does not begin with its purpose", asset.name);
-        assert!(text.lines().count() <= 400, "{} is long", asset.name);
+        assert!(text.lines().count() <= 350, "{} is long", asset.name);
     }
 }
 
