@@ -102,10 +102,14 @@ export class GafferNode {
     if (event.name && event.isNews) this.soon(event.name);
   }
 
-  /** Asks how a job stands, or all, soon and together with others. */
+  /** Asks how a job stands, or all, soon and together with others; and not before somebody looks. */
   soon(name) {
     this.dirty.add(name);
-    if (!this.timer) this.timer = setTimeout(() => this.refresh(), TOGETHER);
+    this.hurry();
+  }
+
+  hurry() {
+    if (!this.timer && this.isWatched && this.dirty.size) this.timer = setTimeout(() => this.refresh(), TOGETHER);
   }
 
   async refresh() {
@@ -131,8 +135,8 @@ export class GafferNode {
     const pause = Math.max(TOGETHER, 4 * (performance.now() - began));
     this.timer = setTimeout(() => {
       this.timer = null;
-      if (this.dirty.size) this.refresh();
-      else this.poll();
+      this.hurry();
+      this.poll();
     }, pause);
   }
 
@@ -147,7 +151,7 @@ export class GafferNode {
 
   /** Whoever is told nothing asks again. */
   poll() {
-    if (this.may.manage || !this.isWatched || this.state !== 'open') return;
+    if (this.timer || this.may.manage || !this.isWatched || this.state !== 'open') return;
     this.timer = setTimeout(() => {
       this.dirty.add(null);
       this.refresh();
@@ -157,8 +161,9 @@ export class GafferNode {
   /** Somebody looks, or nobody. The node measures only while somebody does. */
   look(is) {
     this.isWatched = is;
-    if (is) this.watch();
-    else this.unwatch();
+    if (!is) return this.unwatch();
+    this.watch();
+    return this.hurry();
   }
 
   watch() {
