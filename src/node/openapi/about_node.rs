@@ -1,6 +1,6 @@
 //! Documentation of the routes about the node itself.
 
-use super::doc::{answer, doc, param, refusal, Answer, Body, Doc, Shape, JSON};
+use super::doc::{answer, doc, refusal, Answer, Body, Doc, Shape, JSON};
 use crate::wire::http::Method;
 
 /// The words for what is in the log.
@@ -15,7 +15,7 @@ const HOSTS_LOG: Answer =
 
 pub(super) const DOCS: &[Doc] = &[
     doc(Method::Get, "/", "welcome", "name and version; `degraded` while the state directory cannot be written")
-        .fields(&[param("Accept", Shape::Text, "Who asks for `text/html` is sent to the dashboard.")])
+        .more("Who asks for `text/html` by its Accept field is sent to the dashboard.")
         .answers(&[
             answer(200, "Who answers here.", &[(JSON, Shape::Is("Welcome"))]),
             answer(303, "The [dashboard](#dashboard), for a browser.", &[]).with(&["Location"]),
