@@ -102,6 +102,11 @@ fn a_host_has_an_endpoint_for_those_alone_who_may_use_it() {
     assert_eq!(ask("POST", "/double/site/none", &manager).0, 400);
     assert_eq!(ask("GET", "/gaffer/jobs/site/web", &reader).0, 200);
     assert_eq!(ask("GET", "/jobs/site/web", &manager).0, 404, "that is the host's");
+    // The dashboard is below the prefix with all else, and says its addresses relative to where it is.
+    let (status, page) = ask("GET", "/gaffer/_dashboard/", "");
+    assert!(status == 200 && page.contains("src=\"main.js\""), "{page}");
+    assert_eq!(ask("GET", "/gaffer/_dashboard/main.js", "").0, 200);
+    assert_eq!(ask("GET", "/_dashboard/", "").0, 404);
     assert_eq!(ask("GET", "/gaffer/channel/info", "").0, 200);
     let document: serde_json::Value =
         serde_json::from_str(&ask("GET", "/gaffer/openapi.json", "").1).expect("JSON");
