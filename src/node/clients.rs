@@ -72,82 +72,81 @@ impl Gaffer {
         while let Some(client) = self.clients.get_mut(id) {
             let Some(request) = client.conn.take_request() else { break };
             let peer = client.peer;
-            let (answer, caller) = self.hear(id, peer, &request, now);
-            match answer {
-                Answer::Now(response) => self.give(id, response, now),
-                Answer::When(wait) => {
-                    self.waits.park(id, wait, now);
-                    break;
-                }
-                Answer::Measure(measure) => match self.measure(Asker::Conn(id), measure) {
-                    Some(told) => self.give(id, measured_response(told), now),
-                    None => break,
-                },
-                Answer::Follow(follow) => self.follow(id, follow, caller, now),
-                Answer::Open(opening) => self.open(id, &request, opening, now),
-                Answer::Hash(hashing) => {
-                    if self.hash(id, hashing, now) {
-                        break;
-                    }
-                }
-                Answer::Write(writing) => match self.write(Writer::Conn(id), writing) {
-                    Some(done) => self.give(id, written_response(done), now),
-                    None => break,
-                },
-                Answer::Kept(channel, since) => {
-                    let kept = self.kept(&channel, since);
-                    self.give(id, kept, now);
-                }
-                Answer::Logs(wish) => {
-                    if self.begin_logs(id, *wish, caller, now) {
-                        break;
-                    }
-                }
-                Answer::Tend(wish) => {
-                    self.tend(id, wish);
-                    break;
-                }
-                Answer::File(file) => {
-                    if self.send_file(id, request, file, now) {
-                        break;
-                    }
-                }
-                Answer::Lookups => {
-                    let view = self.lookups_view(now);
-                    self.give(id, reply::value(&view), now);
-                }
-                Answer::TestWebhook(hook) => match self.test_webhook(id, &hook, now) {
-                    Ok(()) => break,
-                    Err(refused) => self.give(id, refused, now),
-                },
-                Answer::Forward(forwarding) => {
-                    self.forward(id, forwarding, now);
-                    break;
-                }
-                Answer::Document => {
-                    let document = self.document();
-                    self.give(id, document, now);
-                }
-                Answer::Dashboard(name) => {
-                    let file = self.dashboard(&name, &request);
-                    self.give(id, file, now);
-                }
-                Answer::LogLevel(wish) => {
-                    let told = self.ask_log_level(wish);
-                    self.give(id, told, now);
-                }
-                Answer::Metrics(dialect) => {
-                    self.scrape(id, dialect);
-                    break;
-                }
-                Answer::Probe(probe) => self.give(id, self.probe(probe), now),
-                Answer::Counters => self.give(id, reply::value(&self.counters()), now),
-                Answer::Channel(rest) => {
-                    self.channel.request(id, &request, &rest, &mut self.clients, now);
-                }
+            let heard = self.hear(id, peer, &request, now);
+            if !self.give_answer(id, request, heard, now) {
+                break;
             }
         }
         self.clients.touch(id);
+    }
+
+    /// Gives an answer, or begins with what it needs; whether the next request can be served.
+    fn give_answer(
+        &mut self,
+        id: ConnId,
+        request: Request,
+        (answer, caller): (Answer, Option<Rc<Caller>>),
+        now: Now,
+    ) -> bool {
+        match answer {
+            Answer::Now(response) => self.give(id, response, now),
+            Answer::When(wait) => {
+                self.waits.park(id, wait, now);
+                return false;
+            }
+            Answer::Measure(measure) => match self.measure(Asker::Conn(id), measure) {
+                Some(told) => self.give(id, measured_response(told), now),
+                None => return false,
+            },
+            Answer::Follow(follow) => self.follow(id, follow, caller, now),
+            Answer::Open(opening) => self.open(id, &request, opening, now),
+            Answer::Hash(hashing) => return !self.hash(id, hashing, now),
+            Answer::Write(writing) => match self.write(Writer::Conn(id), writing) {
+                Some(done) => self.give(id, written_response(done), now),
+                None => return false,
+            },
+            Answer::Kept(channel, since) => {
+                let kept = self.kept(&channel, since);
+                self.give(id, kept, now);
+            }
+            Answer::Logs(wish) => return !self.begin_logs(id, *wish, caller, now),
+            Answer::Tend(wish) => {
+                self.tend(id, wish);
+                return false;
+            }
+            Answer::File(file) => return !self.send_file(id, request, file, now),
+            Answer::Lookups => {
+                let view = self.lookups_view(now);
+                self.give(id, reply::value(&view), now);
+            }
+            Answer::TestWebhook(hook) => match self.test_webhook(id, &hook, now) {
+                Ok(()) => return false,
+                Err(refused) => self.give(id, refused, now),
+            },
+            Answer::Forward(forwarding) => {
+                self.forward(id, forwarding, now);
+                return false;
+            }
+            Answer::Document => {
+                let document = self.document();
+                self.give(id, document, now);
+            }
+            Answer::Dashboard(name) => self.give(id, self.dashboard(&name, &request), now),
+            Answer::LogLevel(wish) => {
+                let told = self.ask_log_level(wish);
+                self.give(id, told, now);
+            }
+            Answer::Metrics(dialect) => {
+                self.scrape(id, dialect);
+                return false;
+            }
+            Answer::Probe(probe) => self.give(id, self.probe(probe), now),
+            Answer::Counters => self.give(id, reply::value(&self.counters()), now),
+            Answer::Channel(rest) => {
+                self.channel.request(id, &request, &rest, &mut self.clients, now);
+            }
+        }
+        true
     }
 
     /// Finds the answer to a request, and notes what goes out with it.

@@ -157,6 +157,9 @@ fn parse_pss(text: &str) -> Option<u64> {
     kib.checked_mul(1024)
 }
 
+/// What most environments fit into, in bytes.
+const USUAL_ENVIRON: usize = 8 * 1024;
+
 /// The environment with which a process was started.
 #[derive(Default)]
 pub struct Environ(Vec<u8>);
@@ -167,7 +170,7 @@ impl Environ {
     pub fn read(&mut self, os_pid: OsPid) -> bool {
         self.0.clear();
         // Most fit into this, and need one read.
-        self.0.reserve(limits::ENVIRON_USUAL);
+        self.0.reserve(USUAL_ENVIRON);
         let file = File::open(format!("/proc/{os_pid}/environ"));
         let read = file.and_then(|file| file.take(limits::ENVIRON).read_to_end(&mut self.0));
         read.is_ok()

@@ -446,8 +446,6 @@ pub const ETCD_PREFIX: usize = 128;
 /// Most that is read of a process's environment, in bytes: the kernel itself takes no more for
 /// arguments and environment together (three quarters of its default stack limit, execve(2)).
 pub const ENVIRON: u64 = 6 * 1024 * 1024;
-/// What most environments fit into.
-pub const ENVIRON_USUAL: usize = 8 * 1024;
 /// Stack of a child between its making and its program, in bytes. It needs less than two pages; an
 /// unmapped page below catches what would go beyond.
 pub const CHILD_STACK: usize = 64 * 1024;

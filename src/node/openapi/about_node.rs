@@ -1,6 +1,6 @@
 //! Documentation of the routes about the node itself.
 
-use super::doc::{answer, doc, refusal, Answer, Body, Doc, Shape, JSON};
+use super::doc::{answer, doc, param, refusal, Answer, Body, Doc, Shape, JSON};
 use crate::wire::http::Method;
 
 /// The words for what is in the log.
