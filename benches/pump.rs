@@ -4,12 +4,16 @@
 //!
 //! `cargo bench --bench pump [MEGABYTES]`: 2000 for the real thing.
 
+#[allow(dead_code, reason = "each benchmark uses its part")]
+mod bench;
+
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::net::UnixStream;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use bench::{median, now, number, start, until, Gafferd};
 
 const LINE: usize = 100;
 const ROUNDS: usize = 3;
@@ -25,14 +29,13 @@ fn main() {
     if let Some(at) = words.iter().position(|word| word == "--write") {
         return write(words[at + 1].parse().expect("a number of lines"));
     }
-    let megabytes = words.iter().skip(1).find_map(|word| word.parse().ok()).unwrap_or(100);
-    let lines: usize = megabytes * 1_000_000 / LINE;
+    let lines = number(100) * 1_000_000 / LINE;
     let folder = tempfile::tempdir().expect("a folder");
     let ways: [(&str, Way); 4] = [
         ("into a file", into_a_file),
         ("through cat", through_cat),
-        ("through gafferd", |lines, folder| through_gafferd(lines, folder, false)),
-        ("with timestamps", |lines, folder| through_gafferd(lines, folder, true)),
+        ("through gafferd", |lines, _| through_gafferd(lines, false)),
+        ("with timestamps", |lines, _| through_gafferd(lines, true)),
     ];
     let mut costs = [const { Vec::new() }; 4];
     for _ in 0..ROUNDS {
@@ -42,10 +45,6 @@ fn main() {
     }
     let gigabytes = (lines * LINE) as f64 / 1e9;
     println!("{lines} lines of {LINE} bytes, median of {ROUNDS} rounds; the limit is the first");
-    let median = |mut all: Vec<f64>| {
-        all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
-    };
     let mut limit = None;
     for ((way, _), costs) in ways.iter().zip(costs) {
         let speed = median(costs.iter().map(|(wall, _)| gigabytes / wall.as_secs_f64()).collect());
@@ -70,11 +69,6 @@ fn write(lines: usize) {
             piece.clear();
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a process to measure")]
-fn start(command: &mut Command) -> Child {
-    command.spawn().expect("it starts")
 }
 
 fn writer(lines: usize) -> Command {
@@ -108,31 +102,22 @@ fn through_cat(lines: usize, folder: &Path) -> Cost {
     (wall, cpu)
 }
 
-fn through_gafferd(lines: usize, folder: &Path, stamps: bool) -> Cost {
-    let (state, socket) = (folder.join("state"), folder.join("socket"));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gafferd"));
-    command.args(["--bind", "127.0.0.1:0", "--state-dir"]).arg(&state).arg("--socket").arg(&socket);
-    command.stderr(Stdio::null()).stdout(Stdio::null());
-    let config = folder.join("gafferd.ini");
-    fs::write(&config, "[gaffer]\nlog_store_size = 100GB\n").expect("writable");
-    let mut gafferd = start(command.arg("--config").arg(&config));
-    until(|| ask(&socket, "GET", "/ping", "").is_some());
-    let before = processor(gafferd.id());
+fn through_gafferd(lines: usize, stamps: bool) -> Cost {
+    let gafferd = Gafferd::start("[gaffer]\nlog_store_size = 100GB\n");
+    let before = processor(gafferd.child.id());
     let this = std::env::current_exe().expect("this");
     let job = format!(
         r#"{{"name": "pump", "cmd": "{}", "args": ["--write", "{lines}"], "restart": "never", "log_max_size": "10MB", "log_total": "100GB", "log_timestamps": {stamps}}}"#,
         this.display()
     );
     let begun = now();
-    ask(&socket, "POST", "/jobs/b", &job).expect("it is loaded");
-    let folder = state.join("logs/b/pump");
+    gafferd.ask("POST", "/jobs/b", &job).expect("it is loaded");
+    let folder = gafferd.folder.path().join("state/logs/b/pump");
     until(|| {
-        let told = ask(&socket, "GET", "/jobs/b/pump", "").unwrap_or_default();
+        let told = gafferd.ask("GET", "/jobs/b/pump", "").unwrap_or_default();
         told.contains("\"state\": \"exited\"")
     });
-    let (wall, cpu) = (begun.elapsed(), processor(gafferd.id()) - before);
-    gafferd.kill().expect("ours");
-    gafferd.wait().expect("ours");
+    let (wall, cpu) = (begun.elapsed(), processor(gafferd.child.id()) - before);
     let number = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         name.rsplit('.').next().and_then(|end| end.parse::<u32>().ok()).unwrap_or(u32::MAX)
@@ -142,7 +127,6 @@ fn through_gafferd(lines: usize, folder: &Path, stamps: bool) -> Cost {
         entries.filter(|path| path.extension().is_none_or(|ext| ext != "index")).collect();
     paths.sort_by_key(number);
     check(&paths, lines);
-    fs::remove_dir_all(&state).expect("ours");
     (wall, cpu)
 }
 
@@ -163,17 +147,6 @@ fn check(paths: &[PathBuf], lines: usize) {
     assert_eq!(next, lines, "all of them");
 }
 
-fn ask(socket: &Path, method: &str, path: &str, body: &str) -> Option<String> {
-    let mut stream = UnixStream::connect(socket).ok()?;
-    let head = "Host: b\r\nConnection: close\r\nContent-Type: application/json";
-    let length = body.len();
-    write!(stream, "{method} {path} HTTP/1.1\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}")
-        .ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    answer.starts_with("HTTP/1.1 2").then_some(answer)
-}
-
 fn stat(pid: u32) -> Option<Vec<String>> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = text.rsplit_once(')')?;
@@ -189,25 +162,4 @@ fn processor(pid: u32) -> f64 {
     let fields = stat(pid).expect("it is there");
     let ticks = |at: usize| fields[at].parse::<f64>().expect("a number");
     (ticks(11) + ticks(12)) / 100.0
-}
-
-fn until(mut look: impl FnMut() -> bool) {
-    let begun = now();
-    while !look() {
-        assert!(begun.elapsed() < Duration::from_secs(120), "waited in vain");
-        rest();
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "between two looks, which are work for who is measured"
-)]
-fn rest() {
-    std::thread::sleep(Duration::from_millis(5));
-}
-
-#[expect(clippy::disallowed_methods, reason = "a benchmark reads a clock")]
-fn now() -> Instant {
-    Instant::now()
 }
