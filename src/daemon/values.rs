@@ -102,7 +102,7 @@ pub(super) fn origin(word: &str) -> Result<String, String> {
 /// and tell nobody why.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, authority)) = text.split_once("://") else { return false };
-    let odd = |c: char| c.is_ascii_uppercase() || c.is_whitespace() || "/?#@*,".contains(c);
+    let odd = |c: char| c.is_ascii_uppercase() || c.is_whitespace() || "/?#@*,;'".contains(c);
     !scheme.is_empty() && !authority.is_empty() && !text.replacen("://", "", 1).contains(odd)
 }
 

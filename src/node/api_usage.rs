@@ -9,7 +9,7 @@ use super::measuring::in_place;
 use super::usage_history::{Place, Told, Window};
 use crate::base::clock::epoch_seconds;
 use crate::base::ids::Pid;
-use crate::base::limits::HISTORY_STEP;
+use crate::base::limits::{self, HISTORY_STEP};
 use crate::front::response::Response;
 use crate::front::rights::{Need, Right};
 use crate::logs::index;
@@ -20,7 +20,7 @@ use crate::wire::json;
 pub fn history(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     let since = time(call, "since", ctx.now.wall)?.map(index::time);
     let meant = Meant { session: call.query("session")?, job: call.query("job")? };
-    let (mut body, mut until) = (Vec::new(), ctx.now.wall);
+    let (mut body, mut left_out, mut until) = (Vec::new(), 0, ctx.now.wall);
     if let Some(window) = ctx.usages.window(since, ctx.now) {
         let shown = |(place, pid): (Place, Pid)| row(ctx, place, pid);
         let rows = window.places().filter_map(shown).filter(|row| meant.is(row.job));
@@ -29,6 +29,10 @@ pub fn history(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
         let window = window.trimmed(&places);
         until = window.until;
         for row in &rows {
+            if body.len() >= limits::HISTORY_ANSWER {
+                left_out += 1;
+                continue;
+            }
             write_row(&mut body, row, &window);
         }
     }
@@ -41,7 +45,11 @@ pub fn history(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
         .with("Content-Type", "application/json")
         .with("Cache-Control", "no-store");
     let rows = body.strip_prefix(b", ".as_slice()).unwrap_or(&body);
-    response.body = [head.as_bytes(), rows, b"]}".as_slice()].concat();
+    let tail = match left_out {
+        0 => "]}".to_owned(),
+        count => format!("], \"left_out\": {count}}}"),
+    };
+    response.body = [head.as_bytes(), rows, tail.as_bytes()].concat();
     Ok(response.into())
 }
 

@@ -19,7 +19,7 @@ use super::measuring::measured_result;
 use super::outputs::Kept;
 use super::permission::World;
 use super::streams::{self, NoStream};
-use super::topics::{self, Watched, Written};
+use super::topics::{self, Topic, Watched, Written};
 use super::waits::Asker;
 use super::writers::{written_result, Writer};
 use crate::base::clock::Now;
@@ -158,11 +158,18 @@ impl Gaffer {
         }
         let topic = topics::parse(&wish.topic);
         let topic = topic.map_err(|invalid| refused("invalid_topic", invalid.0))?;
+        // Anybody may follow it, and for it all is measured.
+        let hurries = wish.interval.is_some_and(|interval| interval < limits::USAGE_LEAST);
+        if hurries && matches!(topic, Topic::Usage) {
+            let least = limits::USAGE_LEAST.as_secs_f64();
+            let detail = format!("interval: expected {least} seconds or more of {}", wish.topic);
+            return Err(refused("invalid_interval", detail));
+        }
         let world = World { supervisor: &self.supervisor, door: &self.door };
         if !caller.may(&world.topic(&topic)) {
             return Err(refused("forbidden", "the key does not permit this".into()));
         }
-        if let topics::Topic::Process(pid) = &topic {
+        if let Topic::Process(pid) = &topic {
             self.check_process(*pid)?;
         }
         let what = match Followable::of(topic) {
@@ -271,7 +278,7 @@ impl Gaffer {
                     None => return,
                 }
             }
-            Ok(Outcome::Overview(name)) => Ok(self.overview(name.as_ref(), caller, now)),
+            Ok(Outcome::Overview(meant)) => Ok(self.overview(&meant, caller, now)),
             Ok(Outcome::Write(writing)) => {
                 match self.write(Writer::Command(session, identity.clone()), writing) {
                     Some(done) => written_result(done),

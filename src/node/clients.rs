@@ -136,11 +136,11 @@ impl Gaffer {
                 let told = self.ask_log_level(wish);
                 self.give(id, told, now);
             }
-            Answer::Metrics(dialect) => {
-                self.scrape(id, dialect);
-                return false;
+            Answer::Metrics(dialect) => return !self.scrape(id, dialect, now),
+            Answer::Probe(probe) => {
+                let told = self.probe(probe, now);
+                self.give(id, told, now);
             }
-            Answer::Probe(probe) => self.give(id, self.probe(probe), now),
             Answer::Counters => self.give(id, reply::value(&self.counters()), now),
             Answer::Channel(rest) => {
                 self.channel.request(id, &request, &rest, &mut self.clients, now);

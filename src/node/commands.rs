@@ -10,6 +10,7 @@ use serde_json::{json, Map, Value};
 use super::api_jobs::{check_user, known_config, scale_of};
 use super::ctx::{Ctx, Depth, Measure, Writing};
 use super::masking::{unmask, Sight};
+use super::overview::Meant;
 use super::permission::{Needs, Subject, World};
 use super::streams::{self, NoStream};
 use crate::base::ids::Pid;
@@ -32,7 +33,7 @@ pub enum Outcome {
     /// Statistics, once they are measured.
     Measure(Measure),
     /// How it stands with this job, or with all that may be read.
-    Overview(Option<JobName>),
+    Overview(Meant),
     /// `{"ok": true}`, once this is in the queue of a process.
     Write(Writing),
 }
@@ -76,7 +77,7 @@ const fn known(
 /// Every command.
 #[rustfmt::skip]
 pub const COMMANDS: &[Known] = &[
-    known("overview", &["name"], &["sessionid"], Needs::Known, overview),
+    known("overview", &["name"], &["sessionid", "after"], Needs::Known, overview),
     known("sessions", &[], &[], Needs::All(Manage), sessions),
     known("jobs", &["sessionid"], &[], Needs::Session(Manage), jobs),
     known("pids", &["name"], &["sessionid"], Needs::Job(Read), pids),
@@ -320,8 +321,12 @@ fn done<T>(result: Result<T, Refusal>) -> Result<Outcome, Failure> {
 }
 
 fn overview(_: &mut Ctx<'_>, args: &Args<'_>) -> Result<Outcome, Failure> {
-    let name = args.get("name").map(|_| args.job()).transpose()?;
-    Ok(Outcome::Overview(name))
+    let after = args.text("after")?.map(JobName::parse).transpose();
+    let after = after.map_err(|error| bad(format!("after: {error}")))?;
+    Ok(Outcome::Overview(match args.get("name") {
+        Some(_) => Meant::One(args.job()?),
+        None => Meant::All(after),
+    }))
 }
 
 fn sessions(ctx: &mut Ctx<'_>, _: &Args<'_>) -> Result<Outcome, Failure> {

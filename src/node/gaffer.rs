@@ -9,13 +9,14 @@ use std::time::Instant;
 use log::{debug, error, info, warn};
 use serde_json::{Map, Value};
 
-use super::admission::{Guest, Guests};
+use super::admission::Guests;
 use super::aligned::Aligned;
 use super::apps::{Apps, Extensions};
 use super::console::{self, Console};
 use super::ctx::Opening;
 use super::feeds::Feeds;
 use super::following::Inlet;
+use super::health::Counted;
 use super::history::History;
 use super::hub::Hub;
 use super::keys::door::{Door, Keeping};
@@ -40,7 +41,7 @@ use super::usage_history::{Keep, UsageHistory};
 use super::waits::Waits;
 use super::watches::Watcher;
 use super::webhooks::{Hooking, Webhooks};
-use super::writers::{Writer, Writers};
+use super::writers::Writers;
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, Pid, SessionId};
 use crate::base::level::Level;
@@ -141,12 +142,13 @@ pub struct Gaffer {
     node: String,
     /// What was to run at the beginning was started.
     pub(super) is_started: bool,
+    pub(super) counted: Option<Counted>,
     has_begun: bool,
     /// How many requests were answered, by the class of the status, from 1xx.
     pub(super) answered: [u64; 5],
     /// The shell was asked for what escaped, and has not told yet.
     pub(super) searching: bool,
-    ended: bool,
+    pub(super) ended: bool,
 }
 
 struct FileJob {
@@ -272,6 +274,7 @@ impl Gaffer {
             shelved: BTreeSet::new(),
             node,
             is_started: false,
+            counted: None,
             has_begun: false,
             answered: [0; 5],
             searching: false,
@@ -525,6 +528,7 @@ impl Gaffer {
     fn tell_events(&mut self, now: Now) {
         let mut exits = BTreeMap::new();
         for event in self.supervisor.take_events() {
+            self.counted = None;
             console::log(&event);
             self.console.event(&event, now, &mut self.effects);
             // A lookupd follows, too: it is told what is so when its turn comes.
@@ -606,69 +610,6 @@ impl Gaffer {
         now: Now,
     ) {
         self.state.stored(file, result, now);
-    }
-
-    /// Checks the supervisor's invariants and the node's own.
-    ///
-    /// # Errors
-    /// The first that does not hold, in words.
-    pub fn sweep(&self) -> Result<(), String> {
-        self.supervisor.sweep()?;
-        if let Some(id) = self.outputs.ids().find(|id| self.supervisor.instance(*id).is_none()) {
-            return Err(format!("the output of {id:?} is kept, which is gone"));
-        }
-        let runs = |id| self.supervisor.instance(id).is_some_and(|i| i.run.is_some());
-        self.stdins.sweep(runs)?;
-        self.listening.sweep(runs)?;
-        self.programs.sweep(runs)?;
-        self.forwards.sweep(|conn| self.clients.get(conn).is_some())?;
-        self.listeners.sweep(runs)?;
-        self.clients.sweep()?;
-        self.channel.sweep(&self.clients)?;
-        self.hub.sweep()?;
-        self.feeds.sweep(&self.clients)?;
-        self.links.sweep(|link| {
-            self.lookups.owns(link) || self.webhooks.owns(link) || self.forwards.owns(link)
-        })?;
-        self.webhooks.sweep(&self.state)?;
-        self.lookups.sweep(&self.supervisor)?;
-        self.guests.sweep(|guest| match guest {
-            Guest::Session(session) => self.channel.ids().contains(&session),
-            Guest::Conn(conn) => self.feeds.get(conn).is_some() || self.readers.reads(conn),
-        })?;
-        self.sweep_followers()
-    }
-
-    /// Checks that whatever is done for a client ends with it, and that nobody is forgotten.
-    fn sweep_followers(&self) -> Result<(), String> {
-        if self.channel.has_news() {
-            return Err("somebody on the channel is still to be heard".into());
-        }
-        let sessions: BTreeSet<SessionId> = self.channel.ids().into_iter().collect();
-        if let Some(session) = self.hub.sessions().find(|session| !sessions.contains(session)) {
-            return Err(format!("{session:?} is gone and still follows"));
-        }
-        if let Some(watcher) = self.hub.watches.watchers().find(|watcher| match watcher {
-            Watcher::Session(session, topic) => !self.hub.follows(*session, topic),
-            Watcher::Feed(conn) => self.feeds.get(*conn).is_none(),
-            Watcher::Node => self.ended || self.usages.keep() != Keep::Always,
-        }) {
-            return Err(format!("{watcher:?} is measured for and is gone"));
-        }
-        if let Some(conn) = self.inlets.keys().find(|conn| self.feeds.get(**conn).is_none()) {
-            return Err(format!("{conn:?} writes and has no feed"));
-        }
-        let is_there = |conn: &ConnId| self.clients.get(*conn).is_some();
-        self.writers.sweep(&self.stdins, |writer| match writer {
-            Writer::Conn(conn) => is_there(conn),
-            Writer::Socket(conn, _) => self.feeds.get(*conn).is_some(),
-            Writer::Command(session, _) => sessions.contains(session),
-        })?;
-        self.sendings.sweep(is_there)?;
-        self.readers.sweep(is_there)?;
-        self.replays.sweep(|session, topic| self.hub.follows(session, topic))?;
-        self.waits.sweep(is_there, |session| sessions.contains(session))?;
-        self.aligned.sweep(|id| self.supervisor.instance(id).is_some_and(|i| i.run.is_some()))
     }
 
     /// Whether the node's state cannot be written at present.

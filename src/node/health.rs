@@ -1,10 +1,13 @@
 //! Whether the node lives, is ready and is well, for who distributes requests or starts a node again that is not.
 //! Anybody may ask, so nothing is told here but how many.
 
+use std::time::Instant;
+
 use serde_json::{json, Value};
 
 use super::ctx::{Answer, Call, Ctx};
 use super::gaffer::Gaffer;
+use crate::base::clock::Now;
 use crate::front::response::Response;
 use crate::wire::json;
 use crate::VERSION;
@@ -64,7 +67,26 @@ pub(crate) fn told(status: u16, value: &Value) -> Response {
         .with("Cache-Control", "no-store")
 }
 
+/// How many jobs there are, and how many of them need people.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counted {
+    at: Instant,
+    jobs: u64,
+    failed: u64,
+    unlogged: u64,
+}
+
 impl Gaffer {
+    fn count_jobs(&self, now: Now) -> Counted {
+        let mut counted = Counted { at: now.mono, jobs: 0, failed: 0, unlogged: 0 };
+        for survey in self.supervisor.surveys() {
+            counted.jobs += 1;
+            counted.failed += u64::from(survey.has_failed());
+            counted.unlogged += u64::from(survey.unlogged > 0);
+        }
+        counted
+    }
+
     /// Whether requests should come here, or why not.
     pub(super) fn readiness(&self) -> Result<(), Unready> {
         match () {
@@ -76,22 +98,21 @@ impl Gaffer {
     }
 
     /// Answers whoever asks how the node is.
-    pub(super) fn probe(&self, probe: Probe) -> Response {
+    pub(super) fn probe(&mut self, probe: Probe, now: Now) -> Response {
         let ready = self.readiness();
         match (probe, ready) {
             (Probe::Ready, Ok(())) => plain(200, "ok\n"),
             (Probe::Ready, Err(why)) => plain(503, &format!("{}\n", why.words())),
-            (Probe::Health, _) => self.health(ready),
+            (Probe::Health, _) => self.health(ready, now),
         }
     }
 
-    fn health(&self, ready: Result<(), Unready>) -> Response {
-        let (mut jobs, mut failed, mut unlogged) = (0_u64, 0_u64, 0_u64);
-        for survey in self.supervisor.surveys() {
-            jobs += 1;
-            failed += u64::from(survey.has_failed());
-            unlogged += u64::from(survey.unlogged > 0);
-        }
+    fn health(&mut self, ready: Result<(), Unready>, now: Now) -> Response {
+        // All jobs are looked at, and anybody may ask: it is done once for all who ask in one turn.
+        let counted = self.counted.take().filter(|counted| counted.at == now.mono);
+        let counted = counted.unwrap_or_else(|| self.count_jobs(now));
+        let Counted { jobs, failed, unlogged, .. } = counted;
+        self.counted = Some(counted);
         let worst = match (ready, failed + unlogged) {
             (Err(_), _) => "fail",
             (Ok(()), 0) => "pass",

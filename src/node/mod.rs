@@ -72,6 +72,7 @@ pub mod state;
 pub mod stats;
 pub mod stdins;
 pub mod streams;
+mod sweep;
 mod taps;
 mod tending;
 #[cfg(test)]

@@ -11,11 +11,13 @@ use super::metrics::Scrape;
 use super::reply::manager_error;
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, InstanceId, OsPid, Pid, SessionId};
+use crate::base::limits;
 use crate::base::timers::Timers;
 use crate::front::response::Response;
 use crate::supervisor::settled::{Goal, Progress};
 use crate::supervisor::tables::Refusal;
 use crate::supervisor::Supervisor;
+use crate::wire::openmetrics::Dialect;
 
 /// All of them.
 #[derive(Default)]
@@ -23,8 +25,18 @@ pub struct Waits {
     waits: BTreeMap<ConnId, Wait>,
     deadlines: Timers<ConnId>,
     measures: BTreeMap<u64, (Asker, Measuring)>,
-    scrapes: BTreeMap<u64, Scrape>,
+    /// The measurement for metrics that is under way, and its ticket. There is one at a time.
+    scrape: Option<(u64, Scrape)>,
     last_ticket: u64,
+}
+
+/// What becomes of somebody who asks for metrics while they are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joined {
+    /// He is told the same.
+    Waits,
+    /// Too many wait.
+    Full,
 }
 
 /// Who gets the answer.
@@ -66,21 +78,34 @@ impl Waits {
         self.measures.remove(&ticket)
     }
 
-    /// Parks a request for metrics; gives the ticket of what is measured for it.
+    /// Parks requests for metrics; gives the ticket of what is measured for them.
     pub fn scrape(&mut self, scrape: Scrape) -> u64 {
         self.last_ticket += 1;
-        self.scrapes.insert(self.last_ticket, scrape);
+        self.scrape = Some((self.last_ticket, scrape));
         self.last_ticket
     }
 
-    /// The request for metrics for which this was measured.
+    /// Has one more wait for metrics that are measured already; `None` where none are.
+    pub fn join_scrape(&mut self, asker: (ConnId, Dialect)) -> Option<Joined> {
+        let (_, scrape) = self.scrape.as_mut()?;
+        if scrape.askers.len() >= limits::SCRAPERS {
+            return Some(Joined::Full);
+        }
+        scrape.askers.push(asker);
+        Some(Joined::Waits)
+    }
+
+    /// The requests for metrics for which this was measured.
     pub fn scraped(&mut self, ticket: u64) -> Option<Scrape> {
-        self.scrapes.remove(&ticket)
+        self.scrape.take_if(|(waiting, _)| *waiting == ticket).map(|(_, scrape)| scrape)
     }
 
     /// The client is gone.
     pub fn forget(&mut self, conn: ConnId) {
-        self.scrapes.retain(|_, scrape| scrape.conn != conn);
+        // What is measured for nobody is let go when it is told.
+        if let Some((_, scrape)) = &mut self.scrape {
+            scrape.askers.retain(|(asker, _)| *asker != conn);
+        }
         self.measures.retain(|_, (asked, _)| *asked != Asker::Conn(conn));
         self.deadlines.cancel(conn);
         self.waits.remove(&conn);
@@ -88,7 +113,8 @@ impl Waits {
 
     /// How many answers wait for something.
     pub fn len(&self) -> usize {
-        self.waits.len() + self.measures.len() + self.scrapes.len()
+        let scrapers = self.scrape.as_ref().map_or(0, |(_, scrape)| scrape.askers.len());
+        self.waits.len() + self.measures.len() + scrapers
     }
 
     /// Whether none does.
@@ -108,7 +134,8 @@ impl Waits {
         if let Some(gone) = self.waits.keys().find(|waiting| !conn(waiting)) {
             return Err(format!("{gone:?} waits and is gone"));
         }
-        if let Some(gone) = self.scrapes.values().map(|scrape| scrape.conn).find(|id| !conn(id)) {
+        let mut scrapers = self.scrape.iter().flat_map(|(_, scrape)| &scrape.askers);
+        if let Some((gone, _)) = scrapers.find(|(id, _)| !conn(id)) {
             return Err(format!("{gone:?} waits for metrics and is gone"));
         }
         let asks = |asker: &Asker| match asker {

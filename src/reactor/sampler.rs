@@ -263,7 +263,8 @@ impl Sampler {
             let fds = fds(os_pid);
             add(usage, &stat, fds, self.ticks);
             if pass.shares.contains(group) {
-                usage.pss = usage.pss.plus(procfs::pss(os_pid));
+                let is_small = stat.rss_bytes <= limits::PSS_LARGEST;
+                usage.pss = usage.pss.plus(is_small.then(|| procfs::pss(os_pid)).flatten());
                 self.left = self.left.saturating_sub(limits::SAMPLE_PSS - 1);
             }
             if self.groups.contains_key(group) {

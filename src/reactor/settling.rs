@@ -8,24 +8,33 @@ use crate::base::clock::Now;
 use crate::base::limits;
 use crate::sys::heap;
 
+/// So many ends of small things leave enough behind.
+const CROWD: u32 = 64;
+
 /// When that is done next.
 #[derive(Debug)]
 pub(super) struct Settling {
     /// At the beginning a configuration was read.
     at: Option<Instant>,
-    begun: bool,
+    /// How much has ended since it was done.
+    ended: u32,
 }
 
 impl Default for Settling {
     fn default() -> Self {
-        Self { at: None, begun: true }
+        Self { at: None, ended: CROWD }
     }
 }
 
 impl Settling {
-    /// Something has ended that had its memory. It is done once for all that ends until then.
+    /// Something has ended that had a little memory, as a connection. It is done once for all that ends until then.
     pub(super) fn note(&mut self) {
-        self.begun = true;
+        self.ended = self.ended.saturating_add(1);
+    }
+
+    /// Something has ended that had much, as the reading of a configuration.
+    pub(super) fn note_much(&mut self) {
+        self.ended = self.ended.saturating_add(CROWD);
     }
 
     /// When the loop has to wake for it.
@@ -35,11 +44,11 @@ impl Settling {
 
     /// Does it if it is time. Called once a turn.
     pub(super) fn settle(&mut self, now: Now) {
-        if std::mem::take(&mut self.begun) && self.at.is_none() {
+        if self.ended >= CROWD && self.at.is_none() {
             self.at = Some(now.mono + limits::SETTLE_AFTER);
         }
         if self.at.is_some_and(|at| at <= now.mono) {
-            self.at = None;
+            (self.at, self.ended) = (None, 0);
             heap::give_back();
         }
     }
@@ -59,11 +68,16 @@ mod tests {
         settling.settle(at(begin));
         let due = begin + limits::SETTLE_AFTER;
         assert_eq!(settling.deadline(), Some(due));
-        settling.note();
+        settling.note_much();
         settling.settle(at(begin + limits::SETTLE_AFTER / 2));
         assert_eq!(settling.deadline(), Some(due), "it is not put off");
         settling.settle(at(due));
         assert_eq!(settling.deadline(), None);
+        for _ in 1..CROWD {
+            settling.note();
+        }
+        settling.settle(at(due));
+        assert_eq!(settling.deadline(), None, "that is not much");
         settling.note();
         settling.settle(at(due));
         assert_eq!(settling.deadline(), Some(due + limits::SETTLE_AFTER));

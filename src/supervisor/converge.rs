@@ -168,12 +168,12 @@ impl Supervisor {
         id
     }
 
-    /// As [`Supervisor::restart`], for one that ran well: it goes before those that failed quickly, so
-    /// that a storm of them holds it up by no more than the time to the next token.
+    /// As [`Supervisor::restart`], for one that ran well: it takes turns with those that failed quickly, so
+    /// that a storm of them hardly holds it up.
     fn restart_first(&mut self, id: InstanceId, now: Now) {
         let Some(instance) = self.instances.get_mut(id) else { return };
         instance.state = State::Waiting(Blocker::RestartRate);
-        self.restart_queue.push_front(id);
+        self.restart_queue.add_well(id);
         self.admit_restarts(now);
     }
 
@@ -181,7 +181,7 @@ impl Supervisor {
     pub(super) fn restart(&mut self, id: InstanceId, now: Now) {
         let Some(instance) = self.instances.get_mut(id) else { return };
         instance.state = State::Waiting(Blocker::RestartRate);
-        self.restart_queue.push_back(id);
+        self.restart_queue.add_failed(id);
         // Where others wait, their timer is set and this one's turn comes after theirs.
         if self.restart_queue.len() == 1 {
             self.admit_restarts(now);
@@ -190,17 +190,17 @@ impl Supervisor {
 
     /// Lets waiting restarts go as the rate allows.
     pub(super) fn admit_restarts(&mut self, now: Now) {
-        while let Some(id) = self.restart_queue.front().copied() {
+        while let Some(id) = self.restart_queue.first() {
             let waits = |i: &Instance| matches!(i.state, State::Waiting(Blocker::RestartRate));
             if !self.instances.get(id).is_some_and(waits) {
-                self.restart_queue.pop_front();
+                self.restart_queue.pass();
                 continue;
             }
             if let Err(at) = self.rate.take(now.mono) {
                 self.timers.set(Timer::RestartRate, at);
                 return;
             }
-            self.restart_queue.pop_front();
+            self.restart_queue.pass();
             if let Some(instance) = self.instances.get_mut(id) {
                 instance.restarts += 1;
             }

@@ -15,7 +15,7 @@ impl Supervisor {
     /// The first that does not hold, in words.
     pub fn sweep(&self) -> Result<(), String> {
         self.jobs_have_their_number()?;
-        let queued: BTreeSet<InstanceId> = self.restart_queue.iter().copied().collect();
+        let queued: BTreeSet<InstanceId> = self.restart_queue.iter().collect();
         let mut owned = BTreeSet::new();
         for (id, job) in self.jobs.iter() {
             for instance in job.instances() {

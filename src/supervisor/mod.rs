@@ -25,6 +25,7 @@ pub mod name;
 pub mod order;
 pub mod phases;
 pub mod restart;
+mod restart_queue;
 pub mod settled;
 pub mod shutdown;
 pub mod spec;

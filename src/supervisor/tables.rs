@@ -2,8 +2,9 @@
 //! effect, tell an event. Verbs are in `verbs`, the kernel's facts in `facts`, decisions in
 //! `converge` and `ending`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Bound;
 use std::time::Instant;
 
 use super::death::Death;
@@ -15,6 +16,7 @@ use super::job::Job;
 use super::name::JobName;
 use super::order::Host;
 use super::phases::Steps;
+use super::restart_queue::RestartQueue;
 use super::shutdown::Pace;
 use crate::base::arena::Arena;
 use crate::base::clock::Now;
@@ -40,7 +42,7 @@ pub struct Supervisor {
     pub(super) timers: Timers<Timer>,
     pub(super) rate: RestartRate,
     /// Instances in `Waiting(RestartRate)`, in the order in which they came.
-    pub(super) restart_queue: VecDeque<InstanceId>,
+    pub(super) restart_queue: RestartQueue,
     /// Detached processes of an earlier daemon that no job has claimed yet.
     pub(super) detached: BTreeMap<(JobName, u32), Running>,
     pub(super) host: Host,
@@ -164,7 +166,7 @@ impl Supervisor {
             orders: BTreeMap::new(),
             timers: Timers::default(),
             rate: RestartRate::default(),
-            restart_queue: VecDeque::new(),
+            restart_queue: RestartQueue::default(),
             detached: BTreeMap::new(),
             host,
             random: Random::seeded(seed),
@@ -264,6 +266,12 @@ impl Supervisor {
     /// The names of all loaded jobs in the order of loading.
     pub fn job_names(&self) -> impl Iterator<Item = &JobName> {
         self.order.values().filter_map(|id| self.jobs.get(*id)).map(|job| &job.name)
+    }
+
+    /// All jobs in the order of their names, or those behind one of them, whether that is there or not.
+    pub fn jobs_after(&self, name: Option<&JobName>) -> impl Iterator<Item = &Job> {
+        let from = name.map_or(Bound::Unbounded, Bound::Excluded);
+        self.names.range((from, Bound::Unbounded)).filter_map(|(_, id)| self.jobs.get(*id))
     }
 
     /// Whether a job of this session is loaded.

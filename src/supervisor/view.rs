@@ -20,7 +20,8 @@ use crate::base::ids::{InstanceId, Pid, StreamNo};
 #[derive(Debug, Serialize)]
 pub struct JobView {
     active: bool,
-    /// As it was given; what is secret of it is not taken out yet.
+    /// As it was given; what is secret of it is not taken out yet. Nothing in an outline.
+    #[serde(skip_serializing_if = "Map::is_empty")]
     pub config: Map<String, Value>,
     deaths: u64,
     desired: &'static str,
@@ -124,6 +125,11 @@ impl Supervisor {
     /// No such job.
     pub fn view_job(&self, name: &JobName, now: Now) -> Result<JobView, Refusal> {
         let job = self.job(self.job_id(name)?).ok_or(Refusal::NotFound)?;
+        Ok(JobView { config: job.spec.config.map(), ..self.outline(job, now) })
+    }
+
+    /// The same without its configuration.
+    pub fn outline(&self, job: &Job, now: Now) -> JobView {
         let instances = self.instance_views(job, now);
         let urgency = |view: &&InstanceView| STATES.iter().position(|word| *word == view.state);
         let telling = instances.iter().filter(|view| !view.once).min_by_key(urgency);
@@ -138,14 +144,14 @@ impl Supervisor {
         let leaving = self.live_of(job.leaving.iter());
         let running_out = instances.iter().filter(|view| view.once && view.pid.is_some()).count();
         let processes: Vec<u64> = kept.into_iter().chain(committed).chain(leaving).collect();
-        Ok(JobView {
-            name: name.to_string(),
+        JobView {
+            name: job.name.to_string(),
             active: !processes.is_empty(),
             running: processes.len(),
             running_out,
             max_processes: job.target,
             processes,
-            config: job.spec.config.map(),
+            config: Map::new(),
             desired: desired_word(job.desired),
             origin: match job.origin {
                 Origin::File => "file",
@@ -160,7 +166,7 @@ impl Supervisor {
             uptime: instances.iter().filter_map(|v| v.uptime).reduce(f64::max),
             deaths: instances.iter().map(|v| v.deaths).sum::<u64>() + job.departed.count(),
             instances,
-        })
+        }
     }
 
     fn live_of<'a>(&self, ids: impl Iterator<Item = &'a InstanceId>) -> Vec<u64> {

@@ -443,6 +443,43 @@ fn a_secret_in_a_command_line_is_seen_by_nobody_who_does_not_see_it_in_the_envir
 }
 
 #[test]
+fn an_overview_of_many_jobs_comes_in_pages() {
+    let mut node = node();
+    let (conn, _) = opened(&mut node, "/channel/websocket", Some("admin"));
+    let mut command = |name: &str, args: Value, kwargs: Value| {
+        let data = json!({"identity": "o", "name": name, "args": args, "kwargs": kwargs});
+        let command = json!({"event": "CMD", "data": data});
+        let told = crate::permissions::said(&mut node, conn, &command.to_string());
+        let texts = told.iter().filter_map(|said| match said {
+            Said::Text(text) => serde_json::from_str::<Value>(text).ok(),
+            Said::Binary(_) | Said::Ping(_) | Said::Pong(_) | Said::Close(..) => None,
+        });
+        texts.map(|text| text["data"]["result"].clone()).next_back().expect("an answer")
+    };
+    for n in 0..limits::OVERVIEW {
+        let config = json!({"name": format!("j{n}"), "cmd": "a", "start": false});
+        command("load", json!([config]), json!({"sessionid": "many"}));
+    }
+    let (mut names, mut pages, mut after) = (Vec::new(), 0, Value::Null);
+    loop {
+        let kwargs = if after.is_null() { json!({}) } else { json!({"after": after}) };
+        let told = command("overview", json!([]), kwargs);
+        let jobs = told["jobs"].as_array().expect("jobs");
+        names.extend(jobs.iter().map(|job| job["name"].as_str().expect("a name").to_owned()));
+        pages += 1;
+        match told.get("next") {
+            Some(next) => after = next.clone(),
+            None => break,
+        }
+    }
+    assert!(pages > 1 && names.len() > limits::OVERVIEW, "{} jobs in {pages} pages", names.len());
+    assert!(names.is_sorted() && names.windows(2).all(|two| two[0] != two[1]));
+    // Who is gone meanwhile ends nothing.
+    let behind = command("overview", json!([]), json!({"after": "many.j1x"}));
+    assert_eq!(behind["jobs"][0]["name"], "many.j2");
+}
+
+#[test]
 fn an_overview_has_the_jobs_that_one_may_read_and_what_one_may_do_with_them() {
     let mut node = node();
     let (conn, _) = opened(&mut node, "/channel/websocket", Some("admin"));

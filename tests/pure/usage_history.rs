@@ -115,6 +115,33 @@ fn what_is_measured_for_others_is_kept_and_the_rest_are_gaps() {
 }
 
 #[test]
+fn an_answer_has_a_bound_and_says_how_many_it_leaves_out() {
+    let mut node = node(Keep::Always);
+    load(&mut node, "a", &json!({"name": "web", "cmd": "serve", "numprocesses": 2_000}));
+    pass(&mut node, STEP);
+    assert_eq!(history(&mut node).get("left_out"), None);
+    pass(&mut node, STEP * 119);
+    let (_, text) = ask(&mut node, "GET", "/stats/history", None, "");
+    assert!((limits::HISTORY_ANSWER..limits::HISTORY_ANSWER + 10_000).contains(&text.len()));
+    let told: Value = serde_json::from_str(&text).expect("JSON");
+    let shown = told["instances"].as_array().expect("a list").len();
+    assert_eq!(told["left_out"], json!(2_000 - shown), "all are told or counted");
+}
+
+#[test]
+fn everything_is_measured_for_anybody_only_so_often() {
+    let mut node = node(Keep::Watched);
+    let (conn, _) = opened(&mut node, "/channel/websocket", None);
+    let least = limits::USAGE_LEAST.as_secs_f64();
+    let mut told = |interval: f64| {
+        subscribe(&mut node, conn, "USAGE", interval);
+        format!("{:?}", frames(node.take_answer(conn)))
+    };
+    assert!(told(least - 0.001).contains("interval: expected 1 seconds or more of USAGE"));
+    assert!(told(least).contains("subscription_success"));
+}
+
+#[test]
 fn since_and_names_say_what_is_told() {
     let mut node = node(Keep::Always);
     load(&mut node, "a", &json!({"name": "web", "cmd": "serve"}));

@@ -191,12 +191,22 @@ pub const STATS_INTERVALS: (Duration, Duration) =
 /// How often one message about all processes comes when nobody says otherwise: it is for people who look at a
 /// table.
 pub const USAGE_INTERVAL: Duration = Duration::from_secs(2);
+/// and the least: anybody may follow it who is known, and everything is measured for it.
+pub const USAGE_LEAST: Duration = Duration::from_secs(1);
 /// The time of one slot of the history of what an instance uses, and how often the node measures where it is to
 /// keep that by itself.
 pub const HISTORY_STEP: Duration = Duration::from_secs(5);
 /// How many slots it has, which makes ten minutes: a chart as wide as a page, in 12 bytes a slot and so 1.5 KB
 /// an instance.
 pub const HISTORY_SLOTS: usize = 120;
+/// What one answer tells of that, in bytes: some 1,700 instances over all of the time. The others are counted.
+pub const HISTORY_ANSWER: usize = 4 * 1024 * 1024;
+/// Jobs and instances in one answer of `overview`, some hundred bytes each: it is one message, and has to fit into
+/// what is queued for a session.
+pub const OVERVIEW: usize = 2_000;
+/// Who waits for one measurement of metrics; for each its text is held, which has megabytes where there are
+/// thousands of jobs.
+pub const SCRAPERS: usize = 8;
 /// What is queued for one reader who is slower than what it follows, each piece with its cost. Above
 /// it the oldest is dropped, counted and told. It holds all events that are kept, for who comes back,
 /// and some seconds of a thousand processes' statistics.

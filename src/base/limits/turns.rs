@@ -44,6 +44,8 @@ pub const SAMPLE_SHARE: usize = 256;
 /// As how many of them one counts whose proportional share of memory is asked for: the kernel adds that up
 /// page by page, which takes a tenth of a millisecond for a small one, and some for one of a gigabyte.
 pub const SAMPLE_PSS: usize = 32;
+/// Of a larger process, in bytes, it is not read: the kernel would take longer than a turn has, in one piece.
+pub const PSS_LARGEST: u64 = 4 * 1024 * 1024 * 1024;
 /// Clients accepted in a turn.
 pub const ACCEPT_SHARE: usize = 64;
 /// Clients whose time is over that are seen to in a turn: some ten milliseconds' work, and ten thousand can

@@ -13,17 +13,17 @@ use self::write::{Told, Usages};
 use super::api_metrics;
 use super::gaffer::Gaffer;
 use super::machine::{Effect, Standing, Usage};
+use super::waits::Joined;
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, InstanceId, JobId, Pid};
+use crate::front::response::Response;
 use crate::wire::openmetrics::Dialect;
 
-/// A request for metrics whose answer is still to be measured.
+/// A measurement for metrics under way, and who waits for it.
 #[derive(Debug)]
 pub struct Scrape {
-    /// Who asked.
-    pub conn: ConnId,
-    /// How it is told.
-    dialect: Dialect,
+    /// Who asked, and how it is told.
+    pub askers: Vec<(ConnId, Dialect)>,
     /// How it stands with the shell, once that is told.
     standing: Standing,
     /// Which processes are being measured.
@@ -31,11 +31,23 @@ pub struct Scrape {
 }
 
 impl Gaffer {
-    /// Begins to measure for a request.
-    pub(super) fn scrape(&mut self, conn: ConnId, dialect: Dialect) {
-        let scrape = Scrape { conn, dialect, standing: Standing::default(), targets: Vec::new() };
-        let ticket = self.waits.scrape(scrape);
-        self.effects.push(Effect::Account { ticket });
+    /// Begins to measure for a request, or has it wait for what is measured already; false where too many do.
+    pub(super) fn scrape(&mut self, conn: ConnId, dialect: Dialect, now: Now) -> bool {
+        match self.waits.join_scrape((conn, dialect)) {
+            Some(Joined::Waits) => {}
+            Some(Joined::Full) => {
+                let busy = Response::error(503, Some("too many wait for metrics"));
+                self.give(conn, busy.with("Retry-After", "1"), now);
+                return false;
+            }
+            None => {
+                let askers = vec![(conn, dialect)];
+                let (standing, targets) = (Standing::default(), Vec::new());
+                let ticket = self.waits.scrape(Scrape { askers, standing, targets });
+                self.effects.push(Effect::Account { ticket });
+            }
+        }
+        true
     }
 
     /// How it stands with the shell is in; the processes are next.
@@ -65,6 +77,7 @@ impl Gaffer {
     }
 
     fn tell_scrape(&mut self, scrape: Scrape, usages: &[Option<Usage>], now: Now) {
+        let are_blind = !usages.is_empty() && usages.iter().all(Option::is_none);
         let mut jobs: BTreeMap<JobId, Usage> = BTreeMap::new();
         for ((id, pid), usage) in scrape.targets.iter().zip(usages) {
             // What a run used that is over by now is counted already.
@@ -73,10 +86,20 @@ impl Gaffer {
             let (Some(instance), Some(usage)) = (runs, usage) else { continue };
             add(jobs.entry(instance.job).or_default(), usage);
         }
-        let usages = Usages::new(&mut self.supervisor, &jobs);
+        let usages = Usages::new(&mut self.supervisor, &jobs, are_blind);
         let told = Told { node: self, standing: &scrape.standing, usages: &usages, now };
-        let body = told.write(scrape.dialect);
-        self.answer(scrape.conn, api_metrics::answer(scrape.dialect, body), now);
+        let mut texts: Vec<(Dialect, Vec<u8>)> = Vec::new();
+        for (_, dialect) in &scrape.askers {
+            if texts.iter().all(|(known, _)| known != dialect) {
+                texts.push((*dialect, told.write(*dialect)));
+            }
+        }
+        for (conn, dialect) in scrape.askers {
+            let Some((_, text)) = texts.iter().find(|(known, _)| *known == dialect) else {
+                continue;
+            };
+            self.answer(conn, api_metrics::answer(dialect, text.clone()), now);
+        }
     }
 }
 
@@ -93,6 +116,7 @@ fn add(all: &mut Usage, one: &Usage) {
 mod tests {
     use super::*;
     use crate::base::ids::OsPid;
+    use crate::base::limits;
     use crate::base::process::{ExitStatus, Rusage};
     use crate::front::peer::Peer;
     use crate::node::gaffer::Legacy;
@@ -193,5 +217,30 @@ mod tests {
             told.contains("gaffer_job_processes{session=\"s\",job_name=\"cat\"} 0\n"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn who_asks_meanwhile_is_told_the_same_and_of_too_many_the_last_is_turned_away() {
+        let Asked { mut gaffer, conn, ticket, now, .. } = ask();
+        let mut others = Vec::new();
+        for _ in 0..limits::SCRAPERS {
+            let other = gaffer.accepted(Peer::Unix { uid: Some(7) }, now).expect("there is room");
+            gaffer.received(other, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", now);
+            others.push(other);
+        }
+        assert!(tickets(&mut gaffer, now).is_empty(), "it is measured once");
+        let last = others.pop().expect("one");
+        assert!(gaffer.transmit(last).starts_with(b"HTTP/1.1 503"), "one too many");
+        gaffer.closed(others.pop().expect("one"), now);
+        gaffer.accounted(ticket, Standing::default(), now);
+        let ticket = tickets(&mut gaffer, now)[0];
+        gaffer.sampled(ticket, vec![None], now);
+        let body = |conn| gaffer.transmit(conn).to_vec();
+        assert!(body(conn).starts_with(b"HTTP/1.1 200"));
+        assert!(
+            !body(conn).windows(9).any(|text| text == b"open_fds{"),
+            "nobody could be measured"
+        );
+        assert!(others.iter().all(|other| body(*other) == body(conn)));
     }
 }

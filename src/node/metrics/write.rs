@@ -24,14 +24,22 @@ pub(super) struct Told<'a> {
 }
 
 /// What each job uses now, in the order of loading, and the seconds of the processor that it ever used.
-pub(super) struct Usages(Vec<(Usage, f64)>);
+pub(super) struct Usages {
+    of: Vec<(Usage, f64)>,
+    /// Nobody could be measured, for want of descriptors for example: that says nothing of what they use.
+    are_blind: bool,
+}
 
 impl Usages {
-    pub(super) fn new(supervisor: &mut Supervisor, jobs: &BTreeMap<JobId, Usage>) -> Self {
+    pub(super) fn new(
+        supervisor: &mut Supervisor,
+        jobs: &BTreeMap<JobId, Usage>,
+        are_blind: bool,
+    ) -> Self {
         let all: Vec<Usage> =
             supervisor.job_ids().map(|id| jobs.get(&id).copied().unwrap_or_default()).collect();
         let cpu = supervisor.tell_cpu(|at| all.get(at).map_or(0.0, |usage| usage.cpu_time));
-        Self(all.into_iter().zip(cpu).collect())
+        Self { of: all.into_iter().zip(cpu).collect(), are_blind }
     }
 }
 
@@ -53,7 +61,7 @@ impl Told<'_> {
         let logs: BTreeMap<&str, u64> = self.own_logs().collect();
         let mut states = [0_u64; STATES.len()];
         let mut jobs = Vec::new();
-        for (survey, (usage, cpu)) in self.node.supervisor.surveys().zip(&self.usages.0) {
+        for (survey, (usage, cpu)) in self.node.supervisor.surveys().zip(&self.usages.of) {
             states[survey.state] += 1;
             if jobs.len() < limits::METRICS_JOBS {
                 let name = survey.job.name.to_string();
@@ -66,6 +74,10 @@ impl Told<'_> {
         let mut out = Exposition::new(dialect, ROOM * (jobs.len() + 5));
         self.write_node(&states, jobs.len(), &mut out);
         write_jobs(&jobs, &mut out);
+        if !self.usages.are_blind {
+            write_usages(&jobs, &mut out);
+        }
+        write_outputs(&jobs, &mut out);
         self.write_logs(&mut out);
         self.write_clients(&mut out);
         self.write_others(&mut out);
@@ -191,6 +203,14 @@ fn write_each(all: &[(Family, Number)], out: &mut Exposition) {
     }
 }
 
+/// What the processes of jobs use now.
+fn write_usages(jobs: &[One<'_>], out: &mut Exposition) {
+    write_all(named::MEMORY, jobs, out, |one| one.usage.rss.into());
+    write_all(named::FDS, jobs, out, |one| one.usage.fds.into());
+    write_all(named::THREADS, jobs, out, |one| one.usage.threads.into());
+    write_all(named::PROCESSES, jobs, out, |one| one.usage.processes.into());
+}
+
 fn write_jobs(jobs: &[One<'_>], out: &mut Exposition) {
     out.family(named::INSTANCES);
     for one in jobs {
@@ -210,10 +230,10 @@ fn write_jobs(jobs: &[One<'_>], out: &mut Exposition) {
     }
     write_all(named::KEPT_DEATHS, jobs, out, |one| one.survey.deaths.into());
     write_all(named::CPU, jobs, out, |one| one.cpu.into());
-    write_all(named::MEMORY, jobs, out, |one| one.usage.rss.into());
-    write_all(named::FDS, jobs, out, |one| one.usage.fds.into());
-    write_all(named::THREADS, jobs, out, |one| one.usage.threads.into());
-    write_all(named::PROCESSES, jobs, out, |one| one.usage.processes.into());
+}
+
+/// What their output comes to.
+fn write_outputs(jobs: &[One<'_>], out: &mut Exposition) {
     out.family(named::OUTPUT);
     for one in jobs {
         for (word, bytes) in STREAMS.iter().zip(one.survey.job.tally.output) {
