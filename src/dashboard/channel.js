@@ -74,14 +74,15 @@ export class Channel {
     if (this.key) this.transport.send(`AUTH:${this.key}`);
     this.watchSilence();
     this.topics.forEach((topic) => this.subscribe(topic));
-    // That it is let in shows with the first answer, and that is how all jobs stand.
+    // That it is let in shows with the first answer, and that is how the jobs stand, or the first of them.
     this.command('overview').then(
       (overview) => {
         this.attempts = 0;
         this.first = overview;
         this.become('open');
       },
-      () => {},
+      // Whoever is refused that comes in anew, after a pause. The connection may be lost instead, which is known then.
+      (failure) => failure instanceof Refused && this.transport && this.transport.end(),
     );
   }
 

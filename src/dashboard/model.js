@@ -140,11 +140,15 @@ export class Model {
     this.byPid = new Map();
   }
 
-  /** Takes how all jobs stand. */
-  takeAll(views) {
-    const names = new Set(views.map((view) => view.name));
-    for (const name of this.jobs.keys()) if (!names.has(name)) this.jobs.delete(name);
+  /** Takes how some jobs stand. */
+  takeSome(views) {
     views.forEach((view) => this.takeOne(view.name, view));
+    this.index();
+  }
+
+  /** These are all that there are. */
+  keepOnly(names) {
+    for (const name of this.jobs.keys()) if (!names.has(name)) this.jobs.delete(name);
     this.index();
   }
 

@@ -1,13 +1,13 @@
 // A node as this page sees it: its jobs, kept as they are by what happens there, and measured while somebody looks.
 
-import { Channel } from './channel.js';
+import { Channel, Refused } from './channel.js';
 import { Model } from './model.js';
 
 /** What happens within so many milliseconds is asked for together. */
 const TOGETHER = 120;
 /** When so many jobs changed together, all are asked for at once. */
 const MANY = 12;
-/** How often is asked by whom nothing may be told as it happens, in milliseconds. */
+/** How often is asked by whom nothing may be told as it happens, and again for what was refused, in milliseconds. */
 const AGAIN = 2000;
 /** How often those are asked for that come up or end, in milliseconds. */
 const SETTLE = 700;
@@ -17,6 +17,8 @@ const OFTEN = 200;
 const TOPICS = 500;
 /** Events that are remembered. */
 const EVENTS = 300;
+/** What a node says of a job that is not there, or not for this key. */
+const GONE = [403, 404];
 
 export class GafferNode {
   /** At a URL. `changed(what)` is called with `state`, `jobs`, `values` or `events`. */
@@ -58,8 +60,8 @@ export class GafferNode {
     this.changed('state');
   }
 
-  begin(overview) {
-    this.takeOverview(overview);
+  async begin(overview) {
+    this.takeAbout(overview);
     if (this.may.manage) {
       // What was before this page is told, too, as far as the strip has room for it.
       this.known = overview.last_event;
@@ -67,6 +69,7 @@ export class GafferNode {
       const heard = (event) => this.happen(event);
       this.stopEvents = this.channel.follow('EVENTS', { since }, heard, { lagged: () => this.soon(null) });
     }
+    await this.refresh(overview);
     this.watch();
   }
 
@@ -80,14 +83,38 @@ export class GafferNode {
     this.model.forgetNow();
   }
 
-  takeOverview(overview) {
+  takeAbout(overview) {
     this.about = overview.node;
     this.may = overview.may;
     this.who = overview.who;
     this.ahead = overview.ts - Date.now() / 1000;
-    this.model.takeAll(overview.jobs);
-    this.settle();
-    this.changed('jobs');
+  }
+
+  /**
+   * Takes how all jobs stand from a first page on. Each page is shown as it comes; which jobs are gone is known when
+   * there is no other one.
+   */
+  async takeAll(page) {
+    const names = new Set();
+    for (;;) {
+      this.takeAbout(page);
+      this.model.takeSome(page.jobs);
+      page.jobs.forEach(({ name }) => names.add(name));
+      if (!page.next) break;
+      this.changed('jobs');
+      page = await this.channel.command('overview', [], { after: page.next });
+    }
+    this.model.keepOnly(names);
+  }
+
+  /** Takes how one job stands, which may be there no more. */
+  async takeOne(name) {
+    const asked = this.channel.command('overview', [name]);
+    const { jobs } = await asked.catch((failure) => {
+      if (failure instanceof Refused && GONE.includes(failure.errno)) return { jobs: [] };
+      throw failure;
+    });
+    this.model.takeOne(name, jobs[0]);
   }
 
   happen(event) {
@@ -109,30 +136,38 @@ export class GafferNode {
   }
 
   hurry() {
-    if (!this.timer && this.isWatched && this.dirty.size) this.timer = setTimeout(() => this.refresh(), TOGETHER);
+    if (this.timer || this.isReading) return;
+    if (this.isWatched && this.dirty.size) this.timer = setTimeout(() => this.refresh(), TOGETHER);
   }
 
-  async refresh() {
+  /** Asks for what may be otherwise; or for all, of which the first page is there. */
+  async refresh(first) {
+    this.timer = null;
+    // What changes meanwhile is asked for afterwards, so that no page that was asked for earlier is taken for it.
+    this.isReading = true;
     const dirty = [...this.dirty];
     this.dirty.clear();
     const began = performance.now();
+    let pause = TOGETHER;
     try {
-      if (dirty.includes(null) || dirty.length > MANY) {
-        this.takeOverview(await this.channel.command('overview'));
+      if (first || dirty.includes(null) || dirty.length > MANY) {
+        await this.takeAll(first || (await this.channel.command('overview')));
       } else {
-        const views = await Promise.all(dirty.map((name) => this.channel.command('overview', [name])));
-        views.forEach((view, at) => this.model.takeOne(dirty[at], view.jobs[0]));
+        await Promise.all(dirty.map((name) => this.takeOne(name)));
         this.model.index();
-        this.settle();
-        this.changed('jobs');
       }
+      this.settle();
+      this.changed('jobs');
+      // What takes long is not asked for without a pause.
+      pause = Math.max(pause, 4 * (performance.now() - began));
     } catch {
-      // The connection is lost, and all is asked for when it is back.
-      this.timer = null;
-      return;
+      // Where the connection is lost, all is asked for when it is back.
+      if (this.state !== 'open') return;
+      dirty.concat(first ? null : []).forEach((name) => this.dirty.add(name));
+      pause = AGAIN;
+    } finally {
+      this.isReading = false;
     }
-    // What takes long is not asked for without a pause.
-    const pause = Math.max(TOGETHER, 4 * (performance.now() - began));
     this.timer = setTimeout(() => {
       this.timer = null;
       this.hurry();
@@ -151,7 +186,7 @@ export class GafferNode {
 
   /** Whoever is told nothing asks again. */
   poll() {
-    if (this.timer || this.may.manage || !this.isWatched || this.state !== 'open') return;
+    if (this.timer || this.isReading || this.may.manage || !this.isWatched || this.state !== 'open') return;
     this.timer = setTimeout(() => {
       this.dirty.add(null);
       this.refresh();
