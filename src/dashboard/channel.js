@@ -144,19 +144,21 @@ export class Channel {
   }
 
   /**
-   * Follows a topic, and gives what ends that. `options` go with the subscription; with `since`, what is missed while
+   * Follows a topic, instead of whoever followed it before, and gives what ends that. `options` go with the subscription; with `since`, what is missed while
    * the connection is lost is told when it is back. `lagged(count)` is called when something is lost for good, and
    * `refused()` when there is no such topic, or not for this key.
    */
   follow(name, options, heard, { lagged = () => {}, refused = () => {} } = {}) {
     const topic = { name, options, heard, lagged, refused };
+    // A node counts how often a topic is asked for, and tells of it until each of them has ended.
+    this.leave(name);
     this.topics.set(name, topic);
     if (this.isOpen && this.transport) this.subscribe(topic);
-    return () => {
-      if (this.topics.get(name) !== topic) return;
-      this.topics.delete(name);
-      if (this.isOpen && this.transport) this.say('UNSUB', { topic: name });
-    };
+    return () => this.topics.get(name) === topic && this.leave(name);
+  }
+
+  leave(name) {
+    if (this.topics.delete(name) && this.isOpen && this.transport) this.say('UNSUB', { topic: name });
   }
 
   subscribe({ name, options }) {

@@ -68,9 +68,8 @@ export class Lines {
 
   /** Begins anew with what is wished now. */
   async begin() {
-    this.round += 1;
-    const { round } = this;
     this.end();
+    const { round } = this;
     this.items = [];
     this.open = new Map();
     this.isWhole = false;
@@ -187,7 +186,9 @@ export class Lines {
     }
   }
 
+  /** What is still read is for nobody any more, and nothing is followed behind it. */
   end() {
+    this.round += 1;
     if (this.stop) this.stop();
     this.stop = null;
   }
