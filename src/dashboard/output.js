@@ -10,6 +10,8 @@ const PAGE = 1000;
 const MOST = 100_000;
 /** A line longer than this is shown by its beginning. */
 const LONGEST = 4000;
+/** So much of a line that has no end yet is kept: what is shown of it, and more that is searched. */
+const KEPT = 16 * LONGEST;
 
 /** Fills an element with a line. */
 export function drawLine(element, line) {
@@ -123,7 +125,7 @@ export class Lines {
     texts.forEach((text, at) => {
       const begun = at === 0 && this.open.get(key);
       if (begun) {
-        begun.text = ended(begun.text + text);
+        begun.text = ended(joined(begun.text, text));
         this.open.delete(key);
         if (!begun.isShown && this.matches(begun.text)) added.push(begun);
       } else if (this.matches(text)) {
@@ -133,9 +135,9 @@ export class Lines {
     if (rest) {
       const begun = this.open.get(key);
       if (begun) {
-        begun.text += rest;
+        begun.text = joined(begun.text, rest);
       } else {
-        const line = this.item(message, rest);
+        const line = this.item(message, joined('', rest));
         this.open.set(key, line);
         if (!this.wish.grep) {
           line.isShown = true;
@@ -192,6 +194,11 @@ export class Lines {
     if (this.stop) this.stop();
     this.stop = null;
   }
+}
+
+/** A line with more of it, as far as it is kept; that it is cut shows where it is drawn. */
+function joined(text, more) {
+  return text.length < KEPT ? (text + more).slice(0, KEPT) : text;
 }
 
 function ended(text) {
