@@ -8,6 +8,9 @@ const PAUSES = [250, 500, 1000, 2000, 4000, 8000];
 /** When nothing was heard for so long, the node is asked for a sign of life, and has as long again. */
 const SILENCE = 10_000;
 
+/** A way that did not open so often in a row, to a node that answers otherwise, is blocked. */
+const BLOCKED = 2;
+
 /** What a node says no to. */
 export class Refused extends Error {
   constructor(error) {
@@ -26,6 +29,8 @@ export class Channel {
     this.state = 'down';
     this.heardAt = 0;
     this.way = 0;
+    /** How often in a row this way did not open to a node that answers. */
+    this.failures = 0;
     this.attempts = 0;
     this.lastId = 0;
     this.asked = new Map();
@@ -104,14 +109,25 @@ export class Channel {
     this.asked.clear();
     if (this.state === 'locked' || !this.wanted) return;
     this.become('down');
-    // Where the node answers and this way does not open, something in between blocks it.
-    if (!wasOpen && (await this.answers())) {
-      this.way = (this.way + 1) % WAYS.length;
+    if (wasOpen) {
+      // What is in between may be another now, so that the best way is tried first again.
+      this.way = 0;
+      this.failures = 0;
+    } else {
+      await this.judge();
     }
     if (!this.wanted || this.transport) return;
     const pause = PAUSES[Math.min(this.attempts, PAUSES.length - 1)];
     this.attempts += 1;
     this.timer = setTimeout(() => this.open(), pause * (0.5 + Math.random() / 2));
+  }
+
+  /** Where the node answers and this way does not open, something in between blocks it; or the node just came up. */
+  async judge() {
+    this.failures = (await this.answers()) ? this.failures + 1 : 0;
+    if (this.failures < BLOCKED) return;
+    this.way = (this.way + 1) % WAYS.length;
+    this.failures = 0;
   }
 
   async answers() {
