@@ -38,7 +38,8 @@ export class Drawer {
     this.make();
     show(this.element, true);
     document.body.classList.add('with-drawer');
-    this.turn(row.job.may.write || tab !== 'console' ? tab : 'output');
+    // An address may name a tab that there is not, or not for this key.
+    this.turn(this.tabs.has(tab) ? tab : 'output');
     this.refresh();
     this.tabs.get(this.tab).focus();
   }

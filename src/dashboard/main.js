@@ -239,9 +239,18 @@ function point() {
   history.replaceState(null, '', place);
 }
 
+/** What a part of the address says. Somebody may have written one that says nothing. */
+function plain(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 /** Opens what the address names, once that is known. */
 function reopen() {
-  const [name, tab] = location.hash.slice(1).split('/').map(decodeURIComponent);
+  const [name, tab] = location.hash.slice(1).split('/').map(plain);
   const row = name && table.rows.find((one) => one.kind === 'job' && one.job.name === name);
   if (row) open(row, tab || undefined);
 }
