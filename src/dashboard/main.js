@@ -235,8 +235,9 @@ function closed() {
 }
 
 function point() {
-  const place = drawer.isOpen ? `#${encodeURIComponent(drawer.job.name)}/${drawer.tab}` : location.pathname + location.search;
-  history.replaceState(null, '', place);
+  const place = drawer.isOpen ? `#${encodeURIComponent(drawer.job.name)}/${drawer.tab}` : '';
+  // Browsers take only so many changes of the address in a time, and this is asked whenever something is painted.
+  if (location.hash !== place) history.replaceState(null, '', place || location.pathname + location.search);
 }
 
 /** What a part of the address says. Somebody may have written one that says nothing. */
