@@ -162,7 +162,7 @@ export class Channel {
   /**
    * Follows a topic, instead of whoever followed it before, and gives what ends that. `options` go with the subscription; with `since`, what is missed while
    * the connection is lost is told when it is back. `lagged(count)` is called when something is lost for good, and
-   * `refused()` when there is no such topic, or not for this key.
+   * `refused(why)` when there is no such topic, or not for this key.
    */
   follow(name, options, heard, { lagged = () => {}, refused = () => {} } = {}) {
     const topic = { name, options, heard, lagged, refused };
@@ -207,7 +207,7 @@ export class Channel {
       case 'gaffer:subscription_error': {
         const topic = this.topics.get(message.topic);
         this.topics.delete(message.topic);
-        if (topic) topic.refused();
+        if (topic) topic.refused(data.detail || data.reason || 'refused');
         return;
       }
       case 'gaffer:error':

@@ -108,7 +108,8 @@ export class Lines {
     this.matches = (text) => !pattern || pattern.test(plain(text));
     const lagged = (lost) => this.add([{ ts: this.node.now(), text: `… ${lost} bytes were not told …`, mark: true }]);
     const heard = (message) => (message.event === 'log' ? this.take(message) : this.close(message));
-    this.stop = this.node.channel.follow(topic, { since: seq }, heard, { lagged });
+    const refused = (why) => this.told.failed(`What it writes from now on is not told: ${why}.`);
+    this.stop = this.node.channel.follow(topic, { since: seq }, heard, { lagged, refused });
   }
 
   /** Output comes in pieces that end anywhere. What has no end yet is shown, and goes on when more comes. */

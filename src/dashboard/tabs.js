@@ -143,7 +143,7 @@ export class Console {
       all: () => this.scroller.set(this.lines.items),
       grew: (dropped) => this.scroller.grew(dropped),
       grewBefore: noop,
-      failed: noop,
+      failed: (text) => say(`${job.name}: ${text}`, true),
       loading: noop,
     });
     this.input = h('input', { type: 'text', 'aria-label': `Write to ${job.name}`, placeholder: 'Write a line, Enter sends it', autocomplete: 'off', spellcheck: 'false' });
