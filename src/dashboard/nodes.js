@@ -32,10 +32,28 @@ async function asked(url) {
   return answer.json();
 }
 
+/** The origins of the nodes that a lookupd knows. Of one that does not answer there are none. */
+async function knownBy(lookupd) {
+  try {
+    const { nodes } = await asked(new URL('nodes', baseOf(lookupd)));
+    return nodes.flatMap(originOf);
+  } catch {
+    return [];
+  }
+}
+
+/** Nodes say themselves where they are, and what one says wrong hides no other. */
+function originOf({ origin }) {
+  try {
+    return [new URL(origin).origin];
+  } catch {
+    return [];
+  }
+}
+
 /** The nodes that some lookupds know, by their addresses, as far as this page may reach them. */
 export async function known({ lookupds = [], origins = [] }) {
-  const told = lookupds.map((one) => asked(new URL('nodes', baseOf(one))).catch(() => ({ nodes: [] })));
-  const all = (await Promise.all(told)).flatMap(({ nodes }) => nodes.map(({ origin }) => new URL(origin).origin));
+  const all = (await Promise.all(lookupds.map(knownBy))).flat();
   return [...new Set(all)].filter((origin) => origins.includes(origin)).map(baseOf);
 }
 
