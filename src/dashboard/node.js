@@ -1,7 +1,7 @@
 // A node as this page sees it: its jobs, kept as they are by what happens there, and measured while somebody looks.
 
 import { Channel, Refused } from './channel.js';
-import { Model } from './model.js';
+import { Model, STEP, STEPS } from './model.js';
 
 /** What happens within so many milliseconds is asked for together. */
 const TOGETHER = 120;
@@ -15,6 +15,8 @@ const SETTLE = 700;
 const OFTEN = 200;
 /** Topics that one connection may follow, less than the node lets it. */
 const TOPICS = 500;
+/** So much of what was measured is kept, here and by a node, in seconds. */
+const PAST = STEP * STEPS;
 /** Events that are remembered. */
 const EVENTS = 300;
 /** What a node says of a job that is not there, or not for this key. */
@@ -33,6 +35,9 @@ export class GafferNode {
     this.dirty = new Set();
     this.isWatched = false;
     this.measures = [];
+    /** Until when the lines are whole, in seconds since 1970, and whether they are while it is measured. */
+    this.wholeUntil = 0;
+    this.isWhole = false;
     this.channel = new Channel(base, (state) => this.turn(state));
   }
 
@@ -208,7 +213,7 @@ export class GafferNode {
     const heard = ({ instances }) => {
       const now = this.now();
       instances.forEach((one) => this.model.measure(one, { ...one, rss: one.mem }, now));
-      this.changed('values');
+      this.measured(now);
     };
     const refused = () => this.watchEach(interval);
     this.measures = [this.channel.follow('USAGE', { interval }, heard, { refused })];
@@ -219,8 +224,9 @@ export class GafferNode {
   /** The same of a node that tells of each process by itself. */
   watchEach(interval) {
     const heard = (stat) => {
-      this.model.measure(stat, stat, this.now());
-      this.changed('values');
+      const now = this.now();
+      this.model.measure(stat, stat, now);
+      this.measured(now);
     };
     const topics = this.may.read
       ? ['STATS']
@@ -228,15 +234,32 @@ export class GafferNode {
     this.measures = topics.map((topic) => this.channel.follow(topic, { interval }, heard));
   }
 
+  measured(now) {
+    if (this.isWhole) this.wholeUntil = now;
+    this.changed('values');
+  }
+
   unwatch() {
     this.measures.forEach((stop) => stop());
     this.measures = [];
+    this.isWhole = false;
   }
 
-  /** Takes what the node has kept of measurements, where it keeps any. */
+  /**
+   * Takes what is missing of what the node has kept of measurements, where it keeps any. It may leave instances out
+   * where there are many: their lines fill from what is measured from now on.
+   */
   async recall() {
+    const now = this.now();
+    const missing = now - this.wholeUntil;
+    if (missing < STEP) {
+      this.isWhole = true;
+      return;
+    }
     try {
-      const answer = await this.channel.fetch('stats/history?since=600');
+      // The step that was not over when the last was measured is among them.
+      const since = Math.ceil(Math.min(PAST, missing + STEP));
+      const answer = await this.channel.fetch(`stats/history?since=${since}s`);
       if (!answer.ok) return;
       const { step, until, instances } = await answer.json();
       for (const kept of instances) {
@@ -244,6 +267,8 @@ export class GafferNode {
         const series = job && job.series.get(kept.once ? `once-${kept.pid}` : `${kept.instance}`);
         if (series) series.fill(until, step, { ...kept, rss: kept.mem });
       }
+      this.wholeUntil = now;
+      this.isWhole = this.measures.length > 0;
       this.changed('values');
     } catch {
       // Lines fill from what is measured from now on.
