@@ -75,6 +75,9 @@ export class GafferNode {
       this.stopEvents = this.channel.follow('EVENTS', { since }, heard, { lagged: () => this.soon(null) });
     }
     await this.refresh(overview);
+    if (this.state !== 'open') return;
+    // Not sooner, as what was measured is taken for jobs that are known.
+    this.isReady = true;
     this.watch();
   }
 
@@ -82,6 +85,7 @@ export class GafferNode {
     clearTimeout(this.timer);
     clearTimeout(this.settling);
     this.timer = null;
+    this.isReady = false;
     this.unwatch();
     if (this.stopEvents) this.stopEvents();
     this.stopEvents = null;
@@ -207,7 +211,7 @@ export class GafferNode {
   }
 
   watch() {
-    if (!this.isWatched || this.state !== 'open') return;
+    if (!this.isWatched || !this.isReady) return;
     this.unwatch();
     const interval = this.model.byPid.size > OFTEN ? 2 : 1;
     const heard = ({ instances }) => {

@@ -257,6 +257,42 @@ async function aProcessIsWrittenTo(page) {
   await press(page, 'Close');
 }
 
+async function onlyWhatIsLookedAtIsFollowed(page) {
+  const follows = (count) => until(`${count} topics are followed`, async () => (await server.counters()).subscriptions === count);
+  // What happens, and what is used.
+  await follows(2);
+  await page.run(() => {
+    const { fetch } = window;
+    const held = [];
+    window.fetch = (...args) => (/\/logs\//.test(args[0]) ? new Promise((resolve) => held.push(() => resolve(fetch(...args)))) : fetch(...args));
+    window.letGo = () => {
+      window.fetch = fetch;
+      held.forEach((go) => go());
+      return held.length;
+    };
+  });
+  await press(page, 'ops.long');
+  await press(page, 'shop.web');
+  for (const tab of ['Console', 'Deaths', 'Output', 'Statistics']) await press(page, tab);
+  // Each was left before its first lines came.
+  const held = await page.run(() => window.letGo());
+  assert.strictEqual(held, 4);
+  await press(page, 'Output');
+  await sees(page, 'output comes', `() => (${lines})().some((text) => text.startsWith('GET /items/'))`);
+  await follows(3);
+  await press(page, 'Close');
+  await follows(2);
+}
+
+async function anAddressThatNamesNoTabOpensTheOutput() {
+  const page = await dashboard(server.url, '#ops.html/%');
+  await sees(page, 'its output is open', () => document.getElementById('tab-output')?.getAttribute('aria-selected') === 'true');
+  await sees(page, 'it is painted on', isMeasured);
+  assert.strictEqual(await page.run(() => location.hash), '#ops.html/output');
+  assert.deepStrictEqual(page.said, [], 'nothing to complain of');
+  await page.ask('Page.navigate', { url: 'about:blank' });
+}
+
 async function hostileOutputDoesNoHarm(page) {
   await press(page, 'ops.html');
   const found = await sees(page, 'it stands there', `() => {
@@ -442,12 +478,14 @@ main(
       await aCrashIsSeenWithItsLastWords(page);
       await aProcessIsWrittenTo(page);
       await hostileOutputDoesNoHarm(page);
+      await onlyWhatIsLookedAtIsFollowed(page);
       await nothingIsMeasuredWhileNobodyLooks(page);
       // But for what was refused because a pattern was none, or an older node does not know it.
       const said = page.said.filter((text) => !/status of 40[04]/.test(text));
       assert.deepStrictEqual(said, [], 'nothing to complain of');
       await nothingRunsThatIsNotOfThePage(page);
       await page.ask('Page.navigate', { url: 'about:blank' });
+      await anAddressThatNamesNoTabOpensTheOutput();
       await aKeyThatOnlyReadsHasNoButtons();
       await nodesThatNameEachOtherStandInOneTable();
       await whereWebsocketsAreBlockedRequestsCarryTheSame();
