@@ -160,9 +160,9 @@ export class Channel {
   }
 
   /**
-   * Follows a topic, instead of whoever followed it before, and gives what ends that. `options` go with the subscription; with `since`, what is missed while
-   * the connection is lost is told when it is back. `lagged(count)` is called when something is lost for good, and
-   * `refused(why)` when there is no such topic, or not for this key.
+   * Follows a topic, instead of whoever followed it before, and gives what ends that. `options` go with the
+   * subscription; with `since`, what is missed while the connection is lost is told when it is back. `lagged(count)` is
+   * called when something is lost for good, and `refused(why)` when there is no such topic, or not for this key.
    */
   follow(name, options, heard, { lagged = () => {}, refused = () => {} } = {}) {
     const topic = { name, options, heard, lagged, refused };

@@ -169,9 +169,10 @@ export class GafferNode {
       this.changed('jobs');
       // What takes long is not asked for without a pause.
       pause = Math.max(pause, 4 * (performance.now() - began));
-    } catch {
+    } catch (failure) {
       // Where the connection is lost, all is asked for when it is back.
       if (this.state !== 'open') return;
+      if (!(failure instanceof Refused)) reportError(failure);
       dirty.concat(first ? null : []).forEach((name) => this.dirty.add(name));
       pause = AGAIN;
     } finally {
