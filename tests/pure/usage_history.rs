@@ -134,8 +134,8 @@ fn everything_is_measured_for_anybody_only_so_often() {
     let (conn, _) = opened(&mut node, "/channel/websocket", None);
     let least = limits::USAGE_LEAST.as_secs_f64();
     let mut told = |interval: f64| {
-        subscribe(&mut node, conn, "USAGE", interval);
-        format!("{:?}", frames(node.take_answer(conn)))
+        let message = json!({"event": "SUB", "data": {"topic": "USAGE", "interval": interval}});
+        format!("{:?}", said(&mut node, conn, &message.to_string()))
     };
     assert!(told(least - 0.001).contains("interval: expected 1 seconds or more of USAGE"));
     assert!(told(least).contains("subscription_success"));
