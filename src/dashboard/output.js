@@ -166,22 +166,27 @@ export class Lines {
     this.told.grew(dropped);
   }
 
-  /** Reads the lines before the first one. Of those that began at the same time as that, some may be there. */
+  /**
+   * Reads the lines before the first one. A time is told to the millisecond, which thousands of lines may share: so some
+   * are asked for again that are here, and what lies before those is new.
+   */
   async before() {
-    if (this.isReading || this.isWhole || !this.items.length || this.items.length >= MOST) return;
+    const skipped = this.items.findIndex((line) => !line.mark);
+    if (this.isReading || this.isWhole || skipped < 0 || this.items.length >= MOST) return;
     this.isReading = true;
     const { round } = this;
     try {
-      const first = this.items[0].ts;
-      const alike = this.items.findIndex((line) => line.ts !== first);
-      const known = alike < 0 ? this.items.length : alike;
-      const tail = PAGE + known;
-      const { lines } = await this.read({ tail, until: (first + 0.001).toFixed(3) });
+      const first = this.items[skipped].ts;
+      const later = this.items.findIndex((line, at) => at > skipped && line.ts >= first + 0.003);
+      const known = this.items.slice(skipped, later < 0 ? this.items.length : later);
+      const tail = PAGE + known.length;
+      const { lines } = await this.read({ tail, until: (first + 0.002).toFixed(3) });
       if (round !== this.round) return;
-      const older = lines.slice(0, Math.max(0, lines.length - known));
-      this.isWhole = lines.length < tail;
-      this.items.unshift(...older);
-      this.told.grewBefore(older.length);
+      const older = beforeThose(lines, known);
+      this.isWhole = lines.length < tail || !older.length;
+      // What was said there of lines that are kept no more is said again before older ones.
+      this.items = older.length ? older.concat(this.items.slice(skipped)) : this.items;
+      this.told.grewBefore(older.length && older.length - skipped);
     } catch {
       this.isWhole = true;
     } finally {
@@ -195,6 +200,23 @@ export class Lines {
     if (this.stop) this.stop();
     this.stop = null;
   }
+}
+
+/** Of lines that end among others those before the others: as many as can be are taken for the same. */
+function beforeThose(lines, known) {
+  for (let count = Math.min(lines.length, known.length); count > 0; count -= 1) {
+    const start = lines.length - count;
+    let at = 0;
+    while (at < count && isSame(lines[start + at], known[at])) at += 1;
+    if (at === count) return lines.slice(0, start);
+  }
+  return lines.filter(({ ts, mark }) => !mark && ts < known[0].ts);
+}
+
+/** Whether two lines are one that was told twice: as it came, a time is told with more digits. */
+function isSame(one, other) {
+  const isNear = one.mark || Math.abs(one.ts - other.ts) < 0.0015;
+  return isNear && one.text === other.text && one.pid === other.pid && one.stream === other.stream && one.instance === other.instance;
 }
 
 /** A line with more of it, as far as it is kept; that it is cut shows where it is drawn. */
@@ -213,7 +235,7 @@ export class Output {
     this.lines = new Lines(node, job, {
       all: () => this.all(),
       grew: (dropped) => this.grew(dropped),
-      grewBefore: (count) => this.scroller.grewBefore(count),
+      grewBefore: (count) => this.scroller.grewBefore(count, this.lines.items),
       failed: (text) => this.fail(text),
       loading: (is) => this.element.setAttribute('aria-busy', String(is)),
     });

@@ -47,8 +47,9 @@ export class Scroller {
     this.later();
   }
 
-  /** So many lines came before the first. */
-  grewBefore(count) {
+  /** So many lines came before the first, and these are all now. */
+  grewBefore(count, items) {
+    this.items = items;
     this.made = new Map([...this.made].map(([at, made]) => [at + count, made]));
     this.size();
     this.element.scrollTop += count * this.height();
