@@ -172,7 +172,7 @@ export class Lines {
    */
   async before() {
     const skipped = this.items.findIndex((line) => !line.mark);
-    if (this.isReading || this.isWhole || skipped < 0 || this.items.length >= MOST) return;
+    if (this.isReading || this.isWhole || skipped < 0 || this.items.length >= MOST - PAGE) return;
     this.isReading = true;
     const { round } = this;
     try {
@@ -235,7 +235,10 @@ export class Output {
     this.lines = new Lines(node, job, {
       all: () => this.all(),
       grew: (dropped) => this.grew(dropped),
-      grewBefore: (count) => this.scroller.grewBefore(count, this.lines.items),
+      grewBefore: (count) => {
+        this.scroller.grewBefore(count, this.lines.items);
+        this.count();
+      },
       failed: (text) => this.fail(text),
       loading: (is) => this.element.setAttribute('aria-busy', String(is)),
     });
@@ -246,9 +249,10 @@ export class Output {
     });
     this.makeTools(wish);
     this.empty = h('p', { class: 'empty', hidden: true });
+    this.held = h('p', { class: 'facts held', hidden: true }, 'This page holds the last 100,000 lines. Search and Download reach further back.');
     this.error = h('p', { class: 'error', role: 'alert', hidden: true });
     this.jump = h('button', { type: 'button', class: 'jump primary', hidden: true, onclick: () => this.scroller.toEnd() }, icon('down'), 'Latest');
-    this.element = h('div', { class: 'output' }, this.tools, this.error, h('div', { class: 'scroller-box' }, this.scroller.element, this.empty, this.jump));
+    this.element = h('div', { class: 'output' }, this.tools, this.error, this.held, h('div', { class: 'scroller-box' }, this.scroller.element, this.empty, this.jump));
     this.lines.begin();
   }
 
@@ -297,6 +301,7 @@ export class Output {
     setText(this.found, wish.grep ? `${count} ${count === '1' ? 'match' : 'matches'}` : '');
     setText(this.empty, wish.grep ? 'Nothing matches.' : 'Nothing was written yet.');
     show(this.empty, !items.length);
+    show(this.held, !isWhole && items.length >= MOST - PAGE);
   }
 
   fail(text) {
