@@ -8,42 +8,58 @@ const SIGNALS = ['HUP', 'INT', 'TERM', 'KILL', 'USR1', 'USR2', 'QUIT', 'STOP', '
 
 const yes = (title, text, verb) => ask({ title, text, verb, isDangerous: true });
 
+/** A job; of several nodes with that on which it is. */
+const named = ({ job, node }) => (node.isOneOfMany ? `${job.name} on ${node.name}` : job.name);
+
+/** One of its processes. */
+const placed = ({ job, node, instance }) => {
+  const place = instance.once ? 'one-off' : `#${instance.number}`;
+  return node.isOneOfMany ? `${job.name} ${place} on ${node.name}` : `${job.name} ${place}`;
+};
+
 const running = (job) => plural(job.instances.filter((one) => one.pid != null).length, 'process');
 
 /** Each gives a word of what it has done, or null if it was not to be done. */
 const VERBS = {
-  async start(channel, { job }) {
+  async start(channel, row) {
+    const { job } = row;
     await channel.command('start_job', [job.name]);
-    return `Starting ${job.name}`;
+    return `Starting ${named(row)}`;
   },
-  async stop(channel, { job }) {
-    if (!(await yes(`Stop ${job.name}?`, `This stops ${running(job)}. The job stays down until it is started again.`, 'Stop'))) return null;
+  async stop(channel, row) {
+    const { job } = row;
+    if (!(await yes(`Stop ${named(row)}?`, `This stops ${running(job)}. The job stays down until it is started again.`, 'Stop'))) return null;
     await channel.command('stop_job', [job.name]);
-    return `Stopping ${job.name}`;
+    return `Stopping ${named(row)}`;
   },
-  async restart(channel, { job }) {
-    if (!(await yes(`Restart ${job.name}?`, `This restarts ${running(job)}, one after the other.`, 'Restart'))) return null;
+  async restart(channel, row) {
+    const { job } = row;
+    if (!(await yes(`Restart ${named(row)}?`, `This restarts ${running(job)}, one after the other.`, 'Restart'))) return null;
     await channel.command('restart', [job.name]);
-    return `Restarting ${job.name}`;
+    return `Restarting ${named(row)}`;
   },
-  async more(channel, { job }) {
+  async more(channel, row) {
+    const { job } = row;
     const { numprocesses } = await channel.command('scale', [job.name, '+1']);
-    return `${job.name} is to have ${plural(numprocesses, 'process')}`;
+    return `${named(row)} is to have ${plural(numprocesses, 'process')}`;
   },
-  async less(channel, { job }) {
+  async less(channel, row) {
+    const { job } = row;
     const left = Math.max(0, job.target - 1);
-    if (!(await yes(`Scale ${job.name} down?`, `One process is stopped, and ${left} ${left === 1 ? 'is' : 'are'} kept.`, 'Scale down'))) return null;
+    if (!(await yes(`Scale ${named(row)} down?`, `One process is stopped, and ${left} ${left === 1 ? 'is' : 'are'} kept.`, 'Scale down'))) return null;
     await channel.command('scale', [job.name, '-1']);
-    return `${job.name} is to have ${plural(left, 'process')}`;
+    return `${named(row)} is to have ${plural(left, 'process')}`;
   },
-  async once(channel, { job }) {
+  async once(channel, row) {
+    const { job } = row;
     const text = 'One process more is started, and not kept alive: when it ends it is gone.';
-    if (!(await ask({ title: `Run ${job.name} once?`, text, verb: 'Run once' }))) return null;
+    if (!(await ask({ title: `Run ${named(row)} once?`, text, verb: 'Run once' }))) return null;
     await channel.command('commit', [job.name]);
-    return `Running ${job.name} once`;
+    return `Running ${named(row)} once`;
   },
-  async signal(channel, { job, instance }) {
-    const whom = instance ? `${job.name} #${instance.number}` : `all processes of ${job.name}`;
+  async signal(channel, row) {
+    const { job, instance } = row;
+    const whom = instance ? placed(row) : `all processes of ${named(row)}`;
     const select = h('select', {}, ...SIGNALS.map((name) => h('option', { value: name }, `SIG${name}`)));
     const fields = [field('Signal', select)];
     const signal = await ask({ title: 'Send a signal', text: `To ${whom}.`, verb: 'Send', fields, read: () => select.value });
@@ -53,11 +69,12 @@ const VERBS = {
     else await channel.command('killall', [job.name, signal]);
     return `SIG${signal} was sent to ${whom}`;
   },
-  async replace(channel, { job, instance }) {
+  async replace(channel, row) {
+    const { job, instance } = row;
     const after = instance.once ? 'It is not kept alive.' : 'Another one takes its place.';
-    if (!(await yes(`Stop ${job.name} #${instance.number}?`, `Its process is stopped. ${after}`, 'Stop'))) return null;
+    if (!(await yes(`Stop ${placed(row)}?`, `Its process is stopped. ${after}`, 'Stop'))) return null;
     await channel.command('stop_process', [instance.pid]);
-    return `Stopping ${job.name} #${instance.number}`;
+    return `Stopping ${placed(row)}`;
   },
 };
 
@@ -67,6 +84,6 @@ export async function act(verb, row, say) {
     const done = await VERBS[verb](row.node.channel, row);
     if (done) say(done);
   } catch (failure) {
-    say(`${row.job.name}: ${failure.message}`, true);
+    say(`${named(row)}: ${failure.message}`, true);
   }
 }

@@ -58,10 +58,10 @@ export class Drawer {
   }
 
   make() {
-    const { job, instance } = this.row;
+    const { job, instance, node } = this.row;
     this.mark = stateMark();
     this.note = h('p', { class: 'drawer-note' });
-    const title = h('h2', { id: 'drawer-title' }, job.name, instance ? h('span', { class: 'prefix' }, instance.once ? ' one-off' : ` #${instance.number}`) : '');
+    const title = h('h2', { id: 'drawer-title' }, job.name, instance ? h('span', { class: 'prefix' }, instance.once ? ' one-off' : ` #${instance.number}`) : '', node.isOneOfMany ? h('span', { class: 'prefix' }, ` on ${node.name}`) : '');
     const close = iconButton('close', 'Close', () => this.close());
     this.since = h('span', { class: 'soft' });
     this.makeActions();

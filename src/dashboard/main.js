@@ -57,9 +57,9 @@ function paint() {
   clearTimeout(timer);
   timer = null;
   if (document.hidden) return;
+  showNodes();
   table.show(chosen(), nodes.length > 1);
   strip.show(chosen());
-  showNodes();
   showHead();
   showChips();
   showBanner();
@@ -79,7 +79,10 @@ function paint() {
 /** The choice of the node, and what adds and takes away others. */
 function showNodes() {
   const select = byId('node-choice');
-  for (const node of nodes) node.isTwin = nodes.some((other) => other !== node && other.ownName === node.ownName);
+  for (const node of nodes) {
+    node.isTwin = nodes.some((other) => other !== node && other.ownName === node.ownName);
+    node.isOneOfMany = nodes.length > 1;
+  }
   const names = nodes.map((node) => node.name).join();
   show(select, nodes.length > 1);
   show(byId('node-remove'), Boolean(wish.node) && wish.node !== base);
@@ -132,7 +135,8 @@ function showTotal(name, value) {
 
 function showHead() {
   const node = nodes[0];
-  setText(byId('node-name'), nodes.length > 1 ? `${nodes.length} nodes` : node.name);
+  const seen = chosen();
+  setText(byId('node-name'), seen.length > 1 ? `${seen.length} nodes` : seen[0].name);
   document.title = `${node.name} – gaffer`;
   setText(byId('node-about'), node.about ? `gaffer ${node.about.version}` : '');
   const jobs = chosen().flatMap((one) => [...one.model.jobs.values()]);
@@ -235,7 +239,7 @@ function closed() {
 }
 
 function point() {
-  const place = drawer.isOpen ? `#${encodeURIComponent(drawer.job.name)}/${drawer.tab}` : '';
+  const place = drawer.isOpen ? `#${encodeURIComponent(drawer.job.name)}/${drawer.tab}${nodes.length > 1 ? `/${encodeURIComponent(drawer.row.node.base)}` : ''}` : '';
   // Browsers take only so many changes of the address in a time, and this is asked whenever something is painted.
   if (location.hash !== place) history.replaceState(null, '', place || location.pathname + location.search);
 }
@@ -251,8 +255,8 @@ function plain(part) {
 
 /** Opens what the address names, once that is known. */
 function reopen() {
-  const [name, tab] = location.hash.slice(1).split('/').map(plain);
-  const row = name && table.rows.find((one) => one.kind === 'job' && one.job.name === name);
+  const [name, tab, place] = location.hash.slice(1).split('/').map(plain);
+  const row = name && table.rows.find((one) => one.kind === 'job' && one.job.name === name && (!place || one.node.base === place));
   if (row) open(row, tab || undefined);
 }
 

@@ -102,7 +102,8 @@ class PlaceRow {
     const since = instance ? instance.startedAt : job.startedAt;
     const uptime = since == null || !isLive ? '' : span(now - since);
     setText(this.uptime, uptime);
-    setText(this.below, why || (uptime && `for ${uptime}`));
+    const below = why || (uptime && `for ${uptime}`);
+    setText(this.below, view.hasNodes ? [node.name, below].filter(Boolean).join(' · ') : below);
     setText(this.restarts, told.restarts ? String(told.restarts) : '');
     const series = only ? only.series : null;
     const value = (kind) => (series ? series.now && series.now[kind] : job.total(kind));
@@ -111,26 +112,27 @@ class PlaceRow {
     const from = series || job;
     this.cpuLine.draw(from.window('cpu', SPARK_STEPS, now));
     this.memoryLine.draw(from.window('rss', SPARK_STEPS, now));
-    if (this.bar) this.showActions(job);
+    if (this.bar) this.showActions(job, view.hasNodes ? `${job.name} on ${node.name}` : job.name);
   }
 
   showName({ job, instance, node, several, isFolded }, { grouped, hasNodes }) {
+    const on = hasNodes ? ` on ${node.name}` : '';
     show(this.fold, Boolean(several));
     if (several) {
       setAttribute(this.fold, 'aria-expanded', String(!isFolded));
-      setAttribute(this.fold, 'aria-label', `${plural(job.instances.length, 'instance')} of ${job.name}`);
+      setAttribute(this.fold, 'aria-label', `${plural(job.instances.length, 'instance')} of ${job.name}${on}`);
     }
     setText(this.prefix, instance || grouped ? '' : `${job.session}.`);
     const label = instance ? (instance.once ? `one-off ${instance.pid}` : `#${instance.number}`) : job.label;
     setText(this.name, label);
-    const whole = instance ? `${job.name} ${label}` : job.name;
+    const whole = (instance ? `${job.name} ${label}` : job.name) + on;
     setAttribute(this.open, 'aria-label', whole);
     setAttribute(this.open, 'title', whole);
     show(this.node, hasNodes);
     if (hasNodes) setText(this.node, node.name);
   }
 
-  showActions(job) {
+  showActions(job, name) {
     show(this.bar, job.may.manage);
     if (!job.may.manage) return;
     setText(this.count, String(job.target));
@@ -141,7 +143,7 @@ class PlaceRow {
     this.restart.classList.toggle('off', !runs);
     this.less.disabled = job.target === 0;
     const label = (button, text) => {
-      setAttribute(button, 'aria-label', `${text} ${job.name}`);
+      setAttribute(button, 'aria-label', `${text} ${name}`);
     };
     label(this.start, 'Start');
     label(this.stop, 'Stop');

@@ -434,14 +434,14 @@ async function aNodeThatIsLostComesBack() {
 
 async function nodesThatNameEachOtherStandInOneTable() {
   const page = await dashboard('http://n1.test');
-  await isIn(page, 'one.web', 'running');
-  await isIn(page, 'two.web', 'running');
+  await isIn(page, 'one.web on n1.test', 'running');
+  await isIn(page, 'two.web on n2.test', 'running');
   const names = () => [...document.querySelectorAll('tr.job td.node')].map((one) => one.textContent).sort();
   await sees(page, 'each says where it is', `() => (${names})().join() === 'n1.test,n2.test'`);
-  await press(page, 'Stop two.web');
+  await press(page, 'Stop two.web on n2.test');
   await press(page, 'Stop');
-  await isIn(page, 'two.web', 'stopped');
-  await press(page, 'two.web');
+  await isIn(page, 'two.web on n2.test', 'stopped');
+  await press(page, 'two.web on n2.test');
   await sees(page, 'its output is read', `() => (${lines})().includes('from n2')`);
   await press(page, 'Close');
   await isAccessible(page, 'several nodes');
