@@ -54,6 +54,9 @@ const ORDERS = {
   memory: (a, b) => total(b.job, 'rss') - total(a.job, 'rss'),
 };
 
+/** Columns of which the largest stands first, until they are turned. */
+export const LARGEST = new Set(['restarts', 'cpu', 'memory', 'uptime']);
+
 const byName = (a, b) =>
   a.job.session.localeCompare(b.job.session) ||
   a.job.label.localeCompare(b.job.label, undefined, { numeric: true }) ||

@@ -2,7 +2,7 @@
 // stays is told what is new and not made again.
 
 import { byId, h, setAttribute, show } from './dom.js';
-import { listing, toggle } from './listing.js';
+import { LARGEST, listing, toggle } from './listing.js';
 import { makeRow } from './rows.js';
 
 /** Rows above and below what is seen. */
@@ -70,7 +70,7 @@ export class Table {
     for (const head of this.heads) {
       if (head.sort === 'node') show(head, hasNodes);
       const isSorted = head.sort && head.sort === this.wish.sort;
-      setAttribute(head, 'aria-sort', isSorted ? (this.wish.down ? 'descending' : 'ascending') : null);
+      setAttribute(head, 'aria-sort', isSorted ? (this.wish.down !== LARGEST.has(head.sort) ? 'descending' : 'ascending') : null);
     }
     setAttribute(this.box.firstElementChild, 'aria-rowcount', String(this.rows.length + 1));
     this.paint();

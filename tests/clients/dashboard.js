@@ -159,7 +159,7 @@ async function theKeyboardIsEnough(page) {
   await sees(page, 'what failed is left', () => document.querySelectorAll('tr.job').length === 1);
   await page.run(() => document.querySelector('.chip[data-state=failed]').click());
   await page.run(() => [...document.querySelectorAll('thead button')].find((one) => one.textContent === 'Memory').click());
-  await sees(page, 'it is sorted', () => document.querySelector('th.memory').getAttribute('aria-sort') === 'ascending');
+  await sees(page, 'it is sorted', () => document.querySelector('th.memory').getAttribute('aria-sort') === 'descending');
   await page.run(() => [...document.querySelectorAll('thead button')].find((one) => one.textContent === 'Job').click());
 }
 
