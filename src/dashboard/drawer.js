@@ -150,8 +150,10 @@ export class Drawer {
     show(this.stop, isUp(job));
     show(this.restart, isUp(job));
     setText(this.count, String(job.target));
-    this.less.disabled = job.target === 0;
-    const live = instance ? instance.pid != null : job.running > 0;
+    const isLive = node.state === 'open';
+    this.bar.querySelectorAll('button').forEach((button) => (button.disabled = !isLive));
+    if (job.target === 0) this.less.disabled = true;
+    const live = isLive && (instance ? instance.pid != null : job.running > 0);
     this.signal.disabled = !live;
     this.replace.disabled = !live;
     this.content.job = job;

@@ -53,6 +53,12 @@ function later(pause) {
 /** Those whose jobs are to be seen. */
 const chosen = () => nodes.filter((node) => !wish.node || node.base === wish.node);
 
+/** Those that are counted: of a lost one among others it is not known how it stands. */
+function counted() {
+  const open = chosen().filter((node) => node.state === 'open');
+  return open.length ? open : chosen();
+}
+
 function paint() {
   clearTimeout(timer);
   timer = null;
@@ -139,7 +145,7 @@ function showHead() {
   setText(byId('node-name'), seen.length > 1 ? `${seen.length} nodes` : seen[0].name);
   document.title = `${node.name} – gaffer`;
   setText(byId('node-about'), node.about ? `gaffer ${node.about.version}` : '');
-  const jobs = chosen().flatMap((one) => [...one.model.jobs.values()]);
+  const jobs = counted().flatMap((one) => [...one.model.jobs.values()]);
   const all = (kind) => jobs.reduce((sum, job) => sum + (job.total(kind) ?? 0), 0);
   const measured = nodes.some((one) => one.state === 'open');
   const isKnown = node.about !== null;
@@ -168,7 +174,7 @@ function press(state) {
 }
 
 function showChips() {
-  for (const [state, count] of counts(chosen())) {
+  for (const [state, count] of counts(counted())) {
     const one = chips.get(state);
     if (!one) continue;
     const pressed = wish.states.has(state);

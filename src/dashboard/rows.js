@@ -94,6 +94,7 @@ class PlaceRow {
     const isLive = node.state === 'open';
     const told = instance || job;
     const only = instance || (job.instances.length === 1 ? job.instances[0] : null);
+    this.element.classList.toggle('stale', !isLive);
     setState(this.state, told.state);
     this.showName(row, view);
     const why = instance ? note(instance, isLive && now) : noteOfJob(job, isLive && now);
@@ -112,7 +113,7 @@ class PlaceRow {
     const from = series || job;
     this.cpuLine.draw(from.window('cpu', SPARK_STEPS, now));
     this.memoryLine.draw(from.window('rss', SPARK_STEPS, now));
-    if (this.bar) this.showActions(job, view.hasNodes ? `${job.name} on ${node.name}` : job.name);
+    if (this.bar) this.showActions(job, view.hasNodes ? `${job.name} on ${node.name}` : job.name, isLive);
   }
 
   showName({ job, instance, node, several, isFolded }, { grouped, hasNodes }) {
@@ -132,7 +133,7 @@ class PlaceRow {
     if (hasNodes) setText(this.node, node.name);
   }
 
-  showActions(job, name) {
+  showActions(job, name, isLive) {
     show(this.bar, job.may.manage);
     if (!job.may.manage) return;
     setText(this.count, String(job.target));
@@ -141,7 +142,8 @@ class PlaceRow {
     show(this.stop, runs);
     // Its place is kept, so that the others stand below each other.
     this.restart.classList.toggle('off', !runs);
-    this.less.disabled = job.target === 0;
+    this.buttons.forEach((button) => (button.disabled = !isLive));
+    if (job.target === 0) this.less.disabled = true;
     const label = (button, text) => {
       setAttribute(button, 'aria-label', `${text} ${name}`);
     };
