@@ -94,6 +94,9 @@ export class Job {
       may: view.may,
     });
     this.instances = view.instances.map((instance) => this.instance(instance));
+    // The node tells when the youngest started, which says little of a job of several.
+    const starts = this.instances.filter((one) => !one.once && one.startedAt != null).map((one) => one.startedAt);
+    if (starts.length) this.startedAt = Math.min(...starts);
     const keys = new Set(this.instances.map((instance) => instance.key));
     for (const key of this.series.keys()) if (!keys.has(key)) this.series.delete(key);
   }
