@@ -12,8 +12,9 @@ export function duration(seconds) {
   return `${whole} s`;
 }
 
-/** Whole seconds, for what counts up or down each second. */
+/** Whole seconds, for what counts up or down each second; from ten minutes on they say nothing. */
 export function span(seconds) {
+  if (seconds >= 600 && seconds < 3600) return `${Math.floor(seconds / 60)} min`;
   return seconds < 60 ? `${Math.max(0, Math.floor(seconds))} s` : duration(Math.floor(seconds));
 }
 
