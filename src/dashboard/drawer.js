@@ -134,8 +134,9 @@ export class Drawer {
     const { node } = this.row;
     const job = node.model.jobs.get(this.row.job.name);
     if (!job) {
+      const { name } = this.row.job;
       this.close();
-      this.hands.say(`${this.row.job.name} was unloaded`);
+      this.hands.say(`${name} was unloaded`);
       return;
     }
     this.job = job;
