@@ -203,7 +203,10 @@ function showNothing() {
   show(box, isEmpty);
   if (!isEmpty) return;
   const any = nodes.some((node) => node.model.jobs.size);
-  const text = any ? 'No job fits the filter.' : nodes[0].about ? 'No jobs yet. Load some with gaffer load, or over the API.' : '';
+  const { state, about, may } = nodes[0];
+  const isBlind = about && !may.read && !may.manage;
+  const none = isBlind ? 'This key reads no job.' : about ? 'No jobs yet. Load some with gaffer load, or over the API.' : '';
+  const text = any ? 'No job fits the filter.' : state === 'locked' ? 'This node asks for a key. Press “Log in” above.' : none;
   setText(box, text);
 }
 

@@ -53,8 +53,10 @@ export class Strip {
     this.nodes = nodes;
     const all = nodes.flatMap((node) => node.events.slice(-SHOWN).map((event) => ({ node, event })));
     all.sort((a, b) => b.event.ts - a.event.ts || b.event.seq - a.event.seq);
-    show(byId('events'), nodes.some((node) => node.may.manage));
-    this.last.replaceChildren(...(all.length ? [this.line(all[0])] : ['Nothing has happened since this page was opened.']));
+    show(byId('events'), nodes.some((node) => node.about));
+    const mayHear = nodes.some((node) => node.may.manage);
+    const none = mayHear ? 'Nothing has happened since this page was opened.' : 'What happens is told to keys that may manage all jobs.';
+    this.last.replaceChildren(...(all.length ? [this.line(all[0])] : [none]));
     if (this.list.hidden) return;
     this.list.replaceChildren(...all.slice(0, SHOWN).map((one) => h('li', {}, this.line(one))));
   }
