@@ -62,7 +62,7 @@ export class Configuration {
   }
 
   shown({ config, source, origin, desired }) {
-    const from = source || (origin === 'api' ? 'loaded over the API' : 'a file');
+    const from = source ? `From ${source}` : origin === 'api' ? 'Loaded over the API' : 'From a file';
     const { env, name, ...rest } = config;
     const row = (key, value) => h('tr', {}, h('th', { scope: 'row' }, key), h('td', {}, typeof value === 'string' ? value : JSON.stringify(value)));
     const table = (caption, rows) => h('table', { class: 'plain config' }, h('caption', {}, caption), h('tbody', {}, ...rows));
@@ -75,7 +75,7 @@ export class Configuration {
     const options = Object.entries(rest).map(([key, value]) => row(key, value));
     const variables = Object.entries(env || {}).map(([key, value]) => row(key, value));
     return [
-      h('p', { class: 'facts' }, `From ${from}; it is to be ${desired === 'up' ? 'up' : 'down'}.`),
+      h('p', { class: 'facts' }, `${from}; wanted ${desired === 'up' ? 'up' : 'down'}.`),
       table('Options', [row('name', name), ...options]),
       variables.length > 0 && table('Environment', variables),
       navigator.clipboard ? copy : '',
