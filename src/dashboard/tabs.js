@@ -49,7 +49,8 @@ export class Deaths {
     const head = h('div', { class: 'death-head' }, h('b', { class: mood }, one.words), h('span', {}, place), h('time', {}, moment(one.ended_at)));
     const lines = one.last_lines.map((text) => h('div', {}, ...textOf({ text })));
     const words = lines.length > 0 && h('pre', { class: 'words', tabindex: '0', 'aria-label': 'Last words' }, ...lines);
-    return h('article', { class: `death ${mood}` }, head, h('p', { class: 'facts' }, facts.filter(Boolean).join(' · ')), words || h('p', { class: 'facts' }, 'It wrote nothing.'));
+    const nothing = /no gafferd/.test(one.words) ? 'What it wrote last is not known here; see Output.' : 'It wrote nothing.';
+    return h('article', { class: `death ${mood}` }, head, h('p', { class: 'facts' }, facts.filter(Boolean).join(' · ')), words || h('p', { class: 'facts' }, nothing));
   }
 
   end() {}
