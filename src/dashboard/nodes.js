@@ -26,6 +26,15 @@ function baseOf(text) {
   return url.href.endsWith('/') ? url.href : `${url.href}/`;
 }
 
+/** The same of what somebody wrote, who is told where it is none. */
+function usable(text) {
+  try {
+    return baseOf(text);
+  } catch {
+    throw new Error('This is no address. Write one like node2.example:5000.');
+  }
+}
+
 async function asked(url) {
   const answer = await fetch(url, { cache: 'no-store' });
   if (!answer.ok) throw new Error(answer.statusText);
@@ -68,7 +77,7 @@ export async function addNodes(about) {
   const address = h('input', { type: 'text', placeholder: 'node2.example:5000', spellcheck: 'false', autocomplete: 'off' });
   const read = async () => {
     if (!address.value.trim()) throw new Error('Write an address.');
-    const base = baseOf(address.value.trim());
+    const base = usable(address.value.trim());
     let welcome;
     try {
       ({ welcome } = await asked(base));
