@@ -36,7 +36,7 @@ function changed(node, what) {
   } else if (what === 'values') {
     later(CALM);
   } else {
-    if (what === 'events') announce(node.events[node.events.length - 1]);
+    if (what === 'events') announce(node, node.events[node.events.length - 1]);
     later(SOON);
   }
 }
@@ -219,11 +219,11 @@ function say(text, isError = false) {
 }
 
 /** Who has it read to him is told what happens, but not all of it where much does. */
-function announce(event) {
+function announce(node, event) {
   if (!event.isNews || !['spawn', 'exit', 'failed', 'flap'].includes(event.event)) return;
   if (performance.now() - announced < CALM * 4) return;
   announced = performance.now();
-  const { who, text } = words(event);
+  const { who, text } = words(event, event.once || node.model.once.has(event.pid));
   setText(byId('said'), `${who} ${text}`);
 }
 

@@ -141,6 +141,8 @@ export class Model {
   constructor() {
     this.jobs = new Map();
     this.byPid = new Map();
+    /** The pids of one-offs, which what happens to them does not tell. */
+    this.once = new Set();
   }
 
   /** Takes how some jobs stand. */
@@ -168,8 +170,14 @@ export class Model {
   index() {
     this.byPid.clear();
     for (const job of this.jobs.values()) {
-      for (const instance of job.instances) if (instance.pid != null) this.byPid.set(instance.pid, instance);
+      for (const instance of job.instances) this.know(instance);
     }
+  }
+
+  know(instance) {
+    if (instance.pid == null) return;
+    this.byPid.set(instance.pid, instance);
+    if (instance.once) this.once.add(instance.pid);
   }
 
   /** Takes what was measured of a process. */

@@ -9,8 +9,8 @@ const SHOWN = 200;
 const NAMES = { 1: 'HUP', 2: 'INT', 3: 'QUIT', 9: 'KILL', 10: 'USR1', 12: 'USR2', 15: 'TERM', 18: 'CONT', 19: 'STOP' };
 
 /** What an event says, in words; with how it is to look. */
-export function words(event) {
-  const place = event.instance == null ? '' : ` #${event.instance}`;
+export function words(event, isOnce = event.once) {
+  const place = isOnce ? ' one-off' : event.instance == null ? '' : ` #${event.instance}`;
   const last = event.event.split('.').pop();
   const texts = {
     load: ['was loaded'],
@@ -62,7 +62,7 @@ export class Strip {
   }
 
   line({ node, event }) {
-    const { who, text, mood } = words(event);
+    const { who, text, mood } = words(event, event.once || node.model.once.has(event.pid));
     const name = this.nodes.length > 1 ? `${node.name} ` : '';
     return h('span', { class: `event ${mood}` }, h('time', {}, clock(event.ts)), ' ', h('b', {}, name + who), ` ${text}`);
   }
