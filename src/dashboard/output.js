@@ -75,6 +75,7 @@ export class Lines {
     this.items = [];
     this.open = new Map();
     this.isWhole = false;
+    this.isFull = false;
     this.isReading = true;
     this.told.loading(true);
     try {
@@ -162,6 +163,7 @@ export class Lines {
     if (dropped) {
       this.items.splice(0, dropped);
       this.isWhole = false;
+      this.isFull = true;
     }
     this.told.grew(dropped);
   }
@@ -172,7 +174,7 @@ export class Lines {
    */
   async before() {
     const skipped = this.items.findIndex((line) => !line.mark);
-    if (this.isReading || this.isWhole || skipped < 0 || this.items.length >= MOST - PAGE) return;
+    if (this.isReading || this.isWhole || skipped < 0 || this.isFull) return;
     this.isReading = true;
     const { round } = this;
     try {
@@ -186,6 +188,7 @@ export class Lines {
       this.isWhole = lines.length < tail || !older.length;
       // What was said there of lines that are kept no more is said again before older ones.
       this.items = older.length ? older.concat(this.items.slice(skipped)) : this.items;
+      this.isFull = this.items.length >= MOST;
       this.told.grewBefore(older.length && older.length - skipped);
     } catch {
       this.isWhole = true;
@@ -296,12 +299,12 @@ export class Output {
   }
 
   count() {
-    const { items, wish, isWhole } = this.lines;
+    const { items, wish, isWhole, isFull } = this.lines;
     const count = `${items.length}${isWhole ? '' : '+'}`;
     setText(this.found, wish.grep ? `${count} ${count === '1' ? 'match' : 'matches'}` : '');
     setText(this.empty, wish.grep ? 'Nothing matches.' : 'Nothing was written yet.');
     show(this.empty, !items.length);
-    show(this.held, !isWhole && items.length >= MOST - PAGE);
+    show(this.held, !isWhole && isFull);
   }
 
   fail(text) {

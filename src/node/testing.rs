@@ -31,7 +31,7 @@ pub(super) fn setup() -> Setup {
         seed: 1,
         access: Default::default(),
         memory: 1 << 30,
-        clients: 1,
+        clients: 16,
         channel: Default::default(),
         stats_history: Default::default(),
         console: Default::default(),

@@ -53,6 +53,10 @@ impl Gaffer {
     /// How it stands with the shell is in; the processes are next.
     pub(super) fn note_accounted(&mut self, ticket: u64, standing: Standing, now: Now) {
         let Some(mut scrape) = self.waits.scraped(ticket) else { return };
+        if scrape.askers.is_empty() {
+            // Whoever asked has gone.
+            return;
+        }
         scrape.standing = standing;
         let live = self.supervisor.live_pids();
         let ids = live.filter_map(|pid| Some((self.supervisor.live_instance(pid).ok()?, pid)));
