@@ -34,7 +34,7 @@ export function pieces(text) {
 }
 
 function classes({ front, back, bold, dim, italic, under, invert }) {
-  const names = [front && `f${front}`, back && `b${back}`, bold && 'bold', dim && 'dim', italic && 'italic', under && 'under', invert && 'invert'];
+  const names = [front && `f${front}`, back && `on-back b${back}`, bold && 'bold', dim && 'dim', italic && 'italic', under && 'under', invert && 'invert'];
   return names.filter(Boolean).join(' ');
 }
 

@@ -42,12 +42,15 @@ export function counts(nodes) {
   return found;
 }
 
+// One for all comparisons: to make one costs more than to compare thousands.
+const names = new Intl.Collator(undefined, { numeric: true });
+
 const total = (job, kind) => job.total(kind) ?? -1;
 const ORDERS = {
-  node: (a, b) => a.node.name.localeCompare(b.node.name),
+  node: (a, b) => names.compare(a.node.name, b.node.name),
   name: () => 0,
   state: (a, b) => STATES.indexOf(a.job.state) - STATES.indexOf(b.job.state),
-  note: (a, b) => (a.job.reason || '').localeCompare(b.job.reason || ''),
+  note: (a, b) => names.compare(a.job.reason || '', b.job.reason || ''),
   uptime: (a, b) => (a.job.startedAt ?? Infinity) - (b.job.startedAt ?? Infinity),
   restarts: (a, b) => b.job.restarts - a.job.restarts,
   cpu: (a, b) => total(b.job, 'cpu') - total(a.job, 'cpu'),
@@ -58,9 +61,9 @@ const ORDERS = {
 export const LARGEST = new Set(['restarts', 'cpu', 'memory', 'uptime']);
 
 const byName = (a, b) =>
-  a.job.session.localeCompare(b.job.session) ||
-  a.job.label.localeCompare(b.job.label, undefined, { numeric: true }) ||
-  a.node.name.localeCompare(b.node.name);
+  names.compare(a.job.session, b.job.session) ||
+  names.compare(a.job.label, b.job.label) ||
+  (a.node === b.node ? 0 : names.compare(a.node.name, b.node.name));
 
 /** The rows: `{kind, key, …}` with a kind of `session`, `job` or `instance`. */
 export function listing(nodes, wish) {

@@ -26,6 +26,7 @@ export class GafferNode {
   /** At a URL. `changed(what)` is called with `state`, `jobs`, `values` or `events`. */
   constructor(base, changed) {
     this.base = base;
+    this.host = new URL(base).host;
     this.changed = changed;
     this.model = new Model();
     this.events = [];
@@ -42,7 +43,7 @@ export class GafferNode {
   }
 
   get name() {
-    return (!this.isTwin && this.ownName) || new URL(this.base).host;
+    return (!this.isTwin && this.ownName) || this.host;
   }
 
   /** What it calls itself, which is what its machine is called: another node may be called the same. */

@@ -22,10 +22,12 @@ export function drawLine(element, line) {
   element.replaceChildren(time, from, text);
 }
 
-/** The text of a line in its colours. */
+/** The text of a line in its colours. What stands behind the last return is what a terminal would show. */
 export function textOf(line) {
-  const cut = line.text.length > LONGEST ? `${line.text.slice(0, LONGEST)}…` : line.text;
-  return pieces(cut).map(({ text, name }) => (name ? h('span', { class: name }, text) : text));
+  const whole = line.text.slice(line.text.lastIndexOf('\r') + 1);
+  const shown = pieces(whole.slice(0, LONGEST)).map(({ text, name }) => (name ? h('span', { class: name }, text) : text));
+  if (whole.length > LONGEST) shown.push(h('span', { class: 'cut' }, ' … this line is longer than a page shows; Download has all of it'));
+  return shown;
 }
 
 /** The lines of a job, from over HTTP and as they come. */

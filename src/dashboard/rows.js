@@ -30,7 +30,8 @@ class SessionRow {
     }
     setText(this.name, row.session);
     setAttribute(this.button, 'aria-expanded', String(!row.isFolded));
-    const up = row.jobs.filter(({ job }) => job.state === 'running').length;
+    // Nobody knows it of those whose node says nothing.
+    const up = row.jobs.filter(({ job, node }) => node.state === 'open' && job.state === 'running').length;
     setText(this.count, `${plural(row.jobs.length, 'job')}, ${up} running`);
   }
 }

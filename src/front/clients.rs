@@ -202,7 +202,7 @@ impl Clients {
                 Peer::Tcp { tls: Some(_), .. } => 1,
                 Peer::Unix { .. } => 2,
             };
-            counts[way][use_of(&client.conn)] += 1;
+            counts[way][client.conn.purpose() as usize] += 1;
         }
         counts
     }
@@ -233,22 +233,6 @@ impl Clients {
             }
         }
         Ok(())
-    }
-}
-
-/// What a connection is used for, as its place in [`USES`].
-fn use_of(conn: &Conn) -> usize {
-    match conn.state {
-        State::Streaming(_) => 1,
-        State::Socket(_) => 2,
-        State::Fresh
-        | State::Idle
-        | State::Head(_)
-        | State::Body(_)
-        | State::Ready(_)
-        | State::Answering(_)
-        | State::Discarding { .. }
-        | State::Closed => 0,
     }
 }
 

@@ -12,7 +12,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::live::{Socket, Streaming};
+use super::live::{Purpose, Socket, Streaming};
 use super::request::Request;
 use super::response::{Asked, Response};
 use crate::base::bytes::Outbound;
@@ -259,16 +259,9 @@ impl Conn {
     }
 
     fn output_deadline(&self) -> Option<Instant> {
-        let patience = match self.state {
-            State::Streaming(_) | State::Socket(_) => limits::LIVE_SILENCE,
-            State::Fresh
-            | State::Idle
-            | State::Head(_)
-            | State::Body(_)
-            | State::Ready(_)
-            | State::Answering(_)
-            | State::Discarding { .. }
-            | State::Closed => limits::HTTP_OUTPUT_TIME,
+        let patience = match self.purpose() {
+            Purpose::Feed | Purpose::Websocket => limits::LIVE_SILENCE,
+            Purpose::Requests => limits::HTTP_OUTPUT_TIME,
         };
         (!self.owed.is_empty()).then(|| self.moved + patience)
     }

@@ -115,6 +115,17 @@ pub enum Say<'a> {
     Close(u16, &'a str),
 }
 
+/// What a connection is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// One request after the other.
+    Requests,
+    /// An answer that goes on.
+    Feed,
+    /// Messages both ways.
+    Websocket,
+}
+
 impl Conn {
     /// Answers the request that was taken with a head whose body follows in pieces. To HEAD there is
     /// no body, so the answer is complete; gives whether there is one.
@@ -321,6 +332,22 @@ impl Conn {
                 Some(Heard::Close | Heard::Over) => self.end_socket(now),
                 Some(Heard::Sign | Heard::Text(_) | Heard::Binary(_)) => {}
             }
+        }
+    }
+
+    /// What it is used for.
+    pub fn purpose(&self) -> Purpose {
+        match self.state {
+            State::Streaming(_) => Purpose::Feed,
+            State::Socket(_) => Purpose::Websocket,
+            State::Fresh
+            | State::Idle
+            | State::Head(_)
+            | State::Body(_)
+            | State::Ready(_)
+            | State::Answering(_)
+            | State::Discarding { .. }
+            | State::Closed => Purpose::Requests,
         }
     }
 

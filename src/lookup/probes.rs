@@ -6,7 +6,6 @@ use serde_json::json;
 use super::lookupd::Lookupd;
 use super::routes::{Answer, Call};
 use crate::base::clock::Now;
-use crate::front::clients::{USES, WAYS};
 use crate::front::response::Response;
 use crate::node::api_metrics;
 use crate::node::health;
@@ -87,12 +86,7 @@ impl Lookupd {
             out.family(Family::new(Kind::Gauge, name, help));
             out.plain(number);
         }
-        out.family(CONNECTIONS);
-        for (way, by_use) in WAYS.iter().zip(self.clients.counts()) {
-            for (of, count) in USES.iter().zip(by_use) {
-                out.sample(&none, &[("transport", way), ("use", of)], count);
-            }
-        }
+        api_metrics::write_connections(CONNECTIONS, &self.clients, &mut out);
         out.family(LOST);
         out.plain(stream.lost);
         out.finish()

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use super::api_logs::time;
 use super::ctx::{Answer, Call, Ctx};
 use super::measuring::in_place;
+use super::reply::bad_request;
 use super::usage_history::{Place, Told, Window};
 use crate::base::clock::epoch_seconds;
 use crate::base::ids::Pid;
@@ -19,7 +20,7 @@ use crate::wire::json;
 /// `GET /stats/history`: of the instances of jobs that whoever asks may read.
 pub fn history(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
     let since = time(call, "since", ctx.now.wall)?.map(index::time);
-    let meant = Meant { session: call.query("session")?, job: call.query("job")? };
+    let meant = Meant::of(call)?;
     let (mut body, mut left_out, mut until) = (Vec::new(), 0, ctx.now.wall);
     if let Some(window) = ctx.usages.window(since, ctx.now) {
         let shown = |(place, pid): (Place, Pid)| row(ctx, place, pid);
@@ -54,19 +55,31 @@ pub fn history(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
 }
 
 /// Whose is asked for.
-struct Meant {
-    session: Option<String>,
-    job: Option<String>,
+enum Meant {
+    All,
+    Session(String),
+    Job(JobName),
 }
 
 impl Meant {
     /// A label belongs to the session that is named; without one it is a whole name.
+    fn of(call: &Call<'_>) -> Result<Self, Response> {
+        let bad = |error| bad_request(&format!("job: {error}"));
+        match (call.query("session")?, call.query("job")?) {
+            (None, None) => Ok(Self::All),
+            (Some(session), None) => Ok(Self::Session(session)),
+            (Some(session), Some(label)) => {
+                JobName::new(&session, &label).map(Self::Job).map_err(bad)
+            }
+            (None, Some(name)) => JobName::parse(&name).map(Self::Job).map_err(bad),
+        }
+    }
+
     fn is(&self, name: &JobName) -> bool {
-        match (self.session.as_deref(), self.job.as_deref()) {
-            (None, None) => true,
-            (Some(session), None) => session == name.session(),
-            (Some(session), Some(label)) => session == name.session() && label == name.label(),
-            (None, Some(text)) => JobName::parse(text).as_ref() == Ok(name),
+        match self {
+            Self::All => true,
+            Self::Session(session) => session == name.session(),
+            Self::Job(job) => job == name,
         }
     }
 }

@@ -20,10 +20,11 @@ impl Supervisor {
 
     /// It can be again; so many lines and bytes are lost.
     pub fn log_recovered(&mut self, id: InstanceId, stream: StreamNo, (lines, bytes): (u64, u64)) {
-        let Some((subject, label)) = self.speaks(id, stream) else { return };
+        // It is lost whether its run is over or not.
         if let Some(tally) = self.tally(id) {
             tally.unlogged += bytes;
         }
+        let Some((subject, label)) = self.speaks(id, stream) else { return };
         let (name, number) = (&subject.name, subject.number);
         info!(
             "{name}.{number}: {label} is written to its log again; lines lost: {}",

@@ -442,20 +442,23 @@ fn a_secret_in_a_command_line_is_seen_by_nobody_who_does_not_see_it_in_the_envir
     assert!(told.contains("********") && !told.contains("hush"), "{told}");
 }
 
+/// What a command of a session gives.
+fn command(node: &mut FakeNode, conn: ConnId, name: &str, (args, kwargs): (Value, Value)) -> Value {
+    let data = json!({"identity": "o", "name": name, "args": args, "kwargs": kwargs});
+    let command = json!({"event": "CMD", "data": data});
+    let told = crate::permissions::said(node, conn, &command.to_string());
+    let texts = told.iter().filter_map(|said| match said {
+        Said::Text(text) => serde_json::from_str::<Value>(text).ok(),
+        Said::Binary(_) | Said::Ping(_) | Said::Pong(_) | Said::Close(..) => None,
+    });
+    texts.map(|text| text["data"]["result"].clone()).next_back().expect("an answer")
+}
+
 #[test]
 fn an_overview_of_many_jobs_comes_in_pages() {
     let mut node = node();
     let (conn, _) = opened(&mut node, "/channel/websocket", Some("admin"));
-    let mut command = |name: &str, args: Value, kwargs: Value| {
-        let data = json!({"identity": "o", "name": name, "args": args, "kwargs": kwargs});
-        let command = json!({"event": "CMD", "data": data});
-        let told = crate::permissions::said(&mut node, conn, &command.to_string());
-        let texts = told.iter().filter_map(|said| match said {
-            Said::Text(text) => serde_json::from_str::<Value>(text).ok(),
-            Said::Binary(_) | Said::Ping(_) | Said::Pong(_) | Said::Close(..) => None,
-        });
-        texts.map(|text| text["data"]["result"].clone()).next_back().expect("an answer")
-    };
+    let mut command = |name: &str, args, kwargs| command(&mut node, conn, name, (args, kwargs));
     for n in 0..limits::OVERVIEW {
         let config = json!({"name": format!("j{n}"), "cmd": "a", "start": false});
         command("load", json!([config]), json!({"sessionid": "many"}));
@@ -488,14 +491,7 @@ fn an_overview_has_the_jobs_that_one_may_read_and_what_one_may_do_with_them() {
     crate::permissions::said(&mut node, conn, &json!({"event": "CMD", "data": data}).to_string());
     let mut overview = |kind: &str, args: Value| {
         let (conn, _) = opened(&mut node, "/channel/websocket", Some(kind));
-        let data = json!({"identity": "o", "name": "overview", "args": args});
-        let command = json!({"event": "CMD", "data": data});
-        let told = crate::permissions::said(&mut node, conn, &command.to_string());
-        let texts = told.iter().filter_map(|said| match said {
-            Said::Text(text) => serde_json::from_str::<Value>(text).ok(),
-            Said::Binary(_) | Said::Ping(_) | Said::Pong(_) | Said::Close(..) => None,
-        });
-        texts.map(|text| text["data"]["result"].clone()).next_back().expect("an answer")
+        command(&mut node, conn, "overview", (args, json!({})))
     };
     let all = overview("admin", json!([]));
     let count = all["jobs"].as_array().expect("jobs").len();

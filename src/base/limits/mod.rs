@@ -201,9 +201,9 @@ pub const HISTORY_STEP: Duration = Duration::from_secs(5);
 pub const HISTORY_SLOTS: usize = 120;
 /// What one answer tells of that, in bytes: some 1,700 instances over all of the time. The others are counted.
 pub const HISTORY_ANSWER: usize = 4 * 1024 * 1024;
-/// Jobs and instances in one answer of `overview`, some hundred bytes each: it is one message, and has to fit into
-/// what is queued for a session.
-pub const OVERVIEW: usize = 2_000;
+/// Jobs and instances in one answer of `overview`, some hundred bytes each: some milliseconds' work, and one message,
+/// which has to fit into what is queued for a session.
+pub const OVERVIEW: usize = 500;
 /// Who waits for one measurement of metrics; for each its text is held, which has megabytes where there are
 /// thousands of jobs.
 pub const SCRAPERS: usize = 8;

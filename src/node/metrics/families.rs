@@ -38,6 +38,7 @@ families! {
     THREADS = gauge("gaffer_job_threads", "Threads of a job's processes.");
     PROCESSES = gauge("gaffer_job_processes", "Processes of a job, with those in the groups of the ones that were started.");
     OUTPUT = counter("gaffer_job_output_bytes", "What a job's processes wrote, by stream; custom stands for all of its own making.");
+    UNLOGGED_NOW = gauge("gaffer_job_unlogged_instances", "Instances of a job whose output cannot be written to its log now.");
     UNLOGGED = counter("gaffer_job_unlogged_bytes", "What a job's processes wrote and could not be written to its log.");
     LOGS = gauge("gaffer_job_log_bytes", "What is kept of a job's output in the node's own logs on the disk.");
     ALL_LOGS = gauge("gaffer_log_bytes", "What is kept of output in the node's own logs on the disk, of all jobs and of former ones.");

@@ -6,7 +6,7 @@ use super::families as named;
 use crate::base::clock::{epoch_seconds, Now};
 use crate::base::ids::JobId;
 use crate::base::limits;
-use crate::front::clients::{USES, WAYS};
+use crate::node::api_metrics::write_connections;
 use crate::node::gaffer::Gaffer;
 use crate::node::machine::{Standing, Usage};
 use crate::supervisor::job::Desired;
@@ -115,13 +115,7 @@ impl Told<'_> {
 
     fn write_clients(&self, out: &mut Exposition) {
         let (node, none) = (self.node, Labels::default());
-        out.family(named::CONNECTIONS);
-        let counts = node.clients.counts();
-        for (way, by_use) in WAYS.iter().zip(counts) {
-            for (of, count) in USES.iter().zip(by_use) {
-                out.sample(&none, &[("transport", way), ("use", of)], count);
-            }
-        }
+        write_connections(named::CONNECTIONS, &node.clients, out);
         out.family(named::RESPONSES);
         let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
         for (class, count) in classes.iter().zip(node.answered) {
@@ -240,6 +234,7 @@ fn write_outputs(jobs: &[One<'_>], out: &mut Exposition) {
             out.sample(&one.labels, &[("stream", word)], bytes);
         }
     }
+    write_all(named::UNLOGGED_NOW, jobs, out, |one| one.survey.unlogged.into());
     write_all(named::UNLOGGED, jobs, out, |one| one.survey.job.tally.unlogged.into());
     write_all(named::LOGS, jobs, out, |one| one.logs.into());
 }
