@@ -6,7 +6,6 @@ use std::io::Write as _;
 use super::api_logs::time;
 use super::ctx::{Answer, Call, Ctx};
 use super::measuring::in_place;
-use super::reply::bad_request;
 use super::usage_history::{Place, Told, Window};
 use crate::base::clock::epoch_seconds;
 use crate::base::ids::Pid;
@@ -59,20 +58,20 @@ enum Meant {
     All,
     Session(String),
     Job(JobName),
+    /// What is no name is nobody's.
+    Nobody,
 }
 
 impl Meant {
     /// A label belongs to the session that is named; without one it is a whole name.
     fn of(call: &Call<'_>) -> Result<Self, Response> {
-        let bad = |error| bad_request(&format!("job: {error}"));
-        match (call.query("session")?, call.query("job")?) {
-            (None, None) => Ok(Self::All),
-            (Some(session), None) => Ok(Self::Session(session)),
-            (Some(session), Some(label)) => {
-                JobName::new(&session, &label).map(Self::Job).map_err(bad)
-            }
-            (None, Some(name)) => JobName::parse(&name).map(Self::Job).map_err(bad),
-        }
+        let job = match (call.query("session")?, call.query("job")?) {
+            (None, None) => return Ok(Self::All),
+            (Some(session), None) => return Ok(Self::Session(session)),
+            (Some(session), Some(label)) => JobName::new(&session, &label),
+            (None, Some(name)) => JobName::parse(&name),
+        };
+        Ok(job.map_or(Self::Nobody, Self::Job))
     }
 
     fn is(&self, name: &JobName) -> bool {
@@ -80,6 +79,7 @@ impl Meant {
             Self::All => true,
             Self::Session(session) => session == name.session(),
             Self::Job(job) => job == name,
+            Self::Nobody => false,
         }
     }
 }
