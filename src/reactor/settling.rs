@@ -1,6 +1,7 @@
-//! Memory that is free goes back to the kernel: once things are quiet after something that leaves much of it
-//! behind, as the reading of a configuration, a crowd of clients that has gone, or many ends. An allocator keeps
-//! what it was given back for the next one who asks, which on a small machine is somebody else.
+//! Memory that is free goes back to the kernel, and the pages of the program are let go of: once things are quiet
+//! after something that leaves much behind, as the reading of a configuration, a crowd of clients that has gone, or
+//! many ends. An allocator keeps what it was given back for the next one who asks, which on a small machine is
+//! somebody else.
 
 use std::time::Instant;
 
@@ -42,7 +43,7 @@ impl Settling {
         self.at
     }
 
-    /// Does it if it is time. Called once a turn.
+    /// Does it if it is time. Called at the beginning, and then once a turn.
     pub(super) fn settle(&mut self, now: Now) {
         if self.ended >= CROWD && self.at.is_none() {
             self.at = Some(now.mono + limits::SETTLE_AFTER);
@@ -64,7 +65,6 @@ mod tests {
         let mut settling = Settling::default();
         let Now { mono: begin, wall } = Clock::default().tick();
         let at = |mono| Now { mono, wall };
-        assert_eq!(settling.deadline(), None, "the first turn says when");
         settling.settle(at(begin));
         let due = begin + limits::SETTLE_AFTER;
         assert_eq!(settling.deadline(), Some(due));

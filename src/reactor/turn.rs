@@ -219,7 +219,10 @@ impl<M: Machine> Reactor<M> {
             signals,
             events: Events::with_capacity(limits::EVENTS),
         };
-        reactor.started = reactor.clock.tick().wall;
+        let now = reactor.clock.tick();
+        reactor.started = now.wall;
+        // The first turn may be one that sleeps.
+        reactor.settling.settle(now);
         reactor.secure();
         Ok(reactor)
     }
