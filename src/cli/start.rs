@@ -128,7 +128,7 @@ fn only(invocation: &Invocation) -> BTreeSet<String> {
 fn fitted(job: JobEntry, rule: Rule, numbers: &Numbers) -> JobEntry {
     let mut spec: JobSpec = (*job.spec).clone();
     if rule != Rule::Restarts {
-        spec.rules.policy = RestartPolicy::Never;
+        Rc::make_mut(&mut spec.options).rules.policy = RestartPolicy::Never;
     }
     if let Some(number) = numbers.of(job.name.label()) {
         spec.numprocesses = number;

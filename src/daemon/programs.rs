@@ -23,7 +23,7 @@ use crate::node::plugins::{Plugin, MANIFEST};
 use crate::node::programs::manifest::Manifest;
 use crate::node::programs::{Program, SESSION};
 use crate::supervisor::name::JobName;
-use crate::supervisor::spec::{JobEntry, Place};
+use crate::supervisor::spec::{JobEntry, JobSpec, Options, Place};
 use crate::supervisor::spec_read::{self, SpecError};
 use crate::wire::json::text;
 
@@ -295,7 +295,8 @@ fn program_of(
         places.add(&entry.key, entry.place.clone());
     }
     let listener = socket.as_ref().map(|socket| socket.display().to_string());
-    let spec = Rc::new(crate::supervisor::spec::JobSpec { listener, is_plugin: true, ..spec });
+    let options = Rc::new(Options { listener, is_plugin: true, ..(*spec.options).clone() });
+    let spec = Rc::new(JobSpec { options, ..spec });
     let name = JobName::new(SESSION, &plugin.name).map_err(|error| format!("{place}: {error}"))?;
     let entry = JobEntry { name, spec, start: true, place: places };
     Ok(Ok((entry, Program { manifest, granted: said.granted.clone(), socket })))

@@ -1,6 +1,7 @@
 //! Where the output of a stream goes, and how much of it is kept.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use super::index::Form;
 
@@ -53,9 +54,9 @@ pub struct Keeping {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Order {
     /// The session of its job,
-    pub session: String,
+    pub session: Rc<str>,
     /// and the job's own name there.
-    pub job: String,
+    pub job: Rc<str>,
     /// The instance's place in it.
     pub instance: u32,
     /// Gaffer's number of the run.
@@ -63,7 +64,7 @@ pub struct Order {
     /// Whether it is a one-off.
     pub once: bool,
     /// Its streams.
-    pub sinks: Vec<Sink>,
+    pub sinks: Rc<[Sink]>,
 }
 
 impl Order {

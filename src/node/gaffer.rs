@@ -338,7 +338,8 @@ impl Gaffer {
 
     /// Loads jobs of files, in their order, but for those that one of the API has the name of.
     fn load_files(&mut self, entries: Vec<JobEntry>, now: Now) {
-        for entry in entries {
+        for mut entry in entries {
+            self.supervisor.share(&mut entry);
             if self.origin(&entry.name) == Some(Origin::Api) {
                 warn_of_rival(&entry);
                 continue;

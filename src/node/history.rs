@@ -18,12 +18,13 @@ use crate::wire::{channel, json};
 pub struct Record {
     /// The number of its first message.
     pub first: u64,
-    /// The full names of its messages, a line each.
-    names: Box<str>,
+    /// The full names of its messages, a line each, and behind them what all of these say, as members of an object
+    /// without its braces: ten thousand are kept, so that they are small.
+    text: Box<str>,
+    /// Where the names end.
+    split: u32,
     /// How many those are.
     count: u8,
-    /// What all of them say, as members of an object without its braces.
-    members: Box<str>,
 }
 
 /// One message of a record.
@@ -54,11 +55,19 @@ pub struct History {
 impl Record {
     /// Its messages, in the order of delivery.
     pub fn messages(&self) -> impl Iterator<Item = Told<'_>> {
-        (self.first..).zip(self.names.split('\n')).map(|(seq, name)| Told {
+        (self.first..).zip(self.names().split('\n')).map(|(seq, name)| Told {
             seq,
             name,
             record: self,
         })
+    }
+
+    fn names(&self) -> &str {
+        self.text.get(..self.split as usize).unwrap_or_default()
+    }
+
+    fn members(&self) -> &str {
+        self.text.get(self.split as usize..).unwrap_or_default()
     }
 
     fn last(&self) -> u64 {
@@ -70,7 +79,7 @@ impl Told<'_> {
     /// The members of its object, without the braces.
     pub fn members(&self) -> String {
         let name = json::text(&self.name);
-        format!("\"event\": {name}, \"seq\": {}, {}", self.seq, self.record.members)
+        format!("\"event\": {name}, \"seq\": {}, {}", self.seq, self.record.members())
     }
 }
 
@@ -97,16 +106,18 @@ impl History {
         }
         // Each has a few at most.
         let count = u8::try_from(names.len()).unwrap_or(u8::MAX);
-        let (names, members) = (names.join("\n").into(), members.into());
-        let record = Rc::new(Record { first: self.last + 1, names, count, members });
+        let mut text = names.join("\n");
+        let split = u32::try_from(text.len()).unwrap_or(0);
+        text.push_str(&members);
+        let record = Rc::new(Record { first: self.last + 1, text: text.into(), split, count });
         self.last = record.last();
         self.kept += usize::from(count);
-        self.bytes += record.names.len() + record.members.len();
+        self.bytes += record.text.len();
         self.records.push_back(Rc::clone(&record));
         while self.kept > limits::EVENTS_KEPT || self.bytes > limits::EVENTS_BYTES {
             let Some(oldest) = self.records.pop_front() else { break };
             self.kept -= usize::from(oldest.count);
-            self.bytes -= oldest.names.len() + oldest.members.len();
+            self.bytes -= oldest.text.len();
         }
         record
     }

@@ -245,7 +245,9 @@ impl Supervisor {
             (Some(running), _) => self.adopt(id, running.os_pid, running.start_time, now),
             (None, Ok(order)) => {
                 let once = instance.is_once();
-                let logs = spec.log_order(&job.name, (instance.number, pid), once);
+                let place = (instance.number, pid);
+                let logs = spec.log_order(&job.name, place, once, &self.sinks);
+                self.sinks = Rc::clone(&logs.sinks);
                 let (order, logs) = (Box::new(order), Box::new(logs));
                 self.orders.insert(pid, Start { id, order, logs });
             }

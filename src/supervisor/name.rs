@@ -84,6 +84,18 @@ impl JobName {
         }
     }
 
+    /// Shares the text of the session with another of the same.
+    pub(super) fn share(&mut self, other: &Self) {
+        if self.session == other.session {
+            self.session = Rc::clone(&other.session);
+        }
+    }
+
+    /// Both parts.
+    pub(super) fn parts(&self) -> (Rc<str>, Rc<str>) {
+        (Rc::clone(&self.session), Rc::clone(&self.label))
+    }
+
     /// The session.
     pub fn session(&self) -> &str {
         &self.session

@@ -86,7 +86,7 @@ impl Default for Flapping {
 }
 
 /// The rules of one job, as its instances' histories are judged by them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
     /// Whether to start again at all.
     pub policy: RestartPolicy,

@@ -14,7 +14,7 @@ use super::instance::{Instance, Role, State, Why};
 use super::job::{Desired, Job, Origin};
 use super::name::JobName;
 use super::restart::Rules;
-use super::spec::{self, Command, Dialect, Given, JobSpec};
+use super::spec::{self, Command, Dialect, Given, JobSpec, Options};
 use super::spec_logs::Logs;
 use super::tables::Supervisor;
 use crate::base::clock::Now;
@@ -172,33 +172,35 @@ fn placeholder(stop_signal: Signal, graceful_timeout: Duration) -> JobSpec {
     JobSpec {
         command: Command::Shell(String::new()),
         env: BTreeMap::new(),
-        os_env: false,
-        uid: None,
-        gid: None,
-        groups: None,
-        capabilities: None,
-        no_new_privs: false,
         cwd: None,
-        detach: false,
         numprocesses: 0,
         priority: 0,
-        graceful_timeout,
-        redirect_output: Vec::new(),
-        redirect_input: false,
-        listen: Vec::new(),
-        listen_protocol: Dialect::default(),
-        listen_buffer: 0,
-        custom_streams: Vec::new(),
-        listener: None,
-        is_plugin: false,
-        logs: Logs::default(),
-        rules: Rules::default(),
-        success_codes: std::collections::BTreeSet::new(),
-        stop_signal,
-        umask: None,
-        rlimits: Vec::new(),
-        nice: None,
         port: None,
         config: Given::new(&Map::new()),
+        options: Rc::new(Options {
+            os_env: false,
+            uid: None,
+            gid: None,
+            groups: None,
+            capabilities: None,
+            no_new_privs: false,
+            detach: false,
+            graceful_timeout,
+            redirect_output: Vec::new(),
+            redirect_input: false,
+            listen: Vec::new(),
+            listen_protocol: Dialect::default(),
+            listen_buffer: 0,
+            custom_streams: Vec::new(),
+            listener: None,
+            is_plugin: false,
+            logs: Logs::default(),
+            rules: Rules::default(),
+            success_codes: std::collections::BTreeSet::new(),
+            stop_signal,
+            umask: None,
+            rlimits: Vec::new(),
+            nice: None,
+        }),
     }
 }

@@ -2,6 +2,7 @@
 //! exists is valid; `spec_read` makes it of JSON and says what is wrong, key by key.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::hearer::Hearer;
 use super::restart::Rules;
 use super::spec_logs::Logs;
 use crate::base::capabilities::Capabilities;
+use crate::base::environment::Variables;
 use crate::base::ids::StreamNo;
 use crate::base::order::{Account, Rlimit};
 use crate::base::process::Signal;
@@ -22,14 +24,31 @@ pub const MIN_UPTIME: Duration = Duration::from_secs(1);
 /// What stdout and stderr are called when a job does not name them.
 pub const OUTPUT_LABELS: [&str; 2] = ["out", "err"];
 
-/// A job's specification.
+/// A job's specification: what is its own, and the options, most of which many jobs have in common.
 #[derive(Clone, Debug)]
 pub struct JobSpec {
     /// What to run.
     pub command: Command,
     /// Its own environment variables.
-    pub env: BTreeMap<String, String>,
-    /// Whether the daemon's environment lies below them.
+    pub env: Variables,
+    /// Working directory; the daemon's without one.
+    pub cwd: Option<String>,
+    /// How many instances to keep.
+    pub numprocesses: u32,
+    /// Start order among the jobs of files, smallest first.
+    pub priority: i64,
+    /// Base port: instance n finds `port + n - 1` in `PORT`.
+    pub port: Option<u16>,
+    /// The configuration as it was given, shown by the API.
+    pub config: Given,
+    /// All else. Jobs that have the same options share them: see [`JobSpec::share`].
+    pub options: Rc<Options>,
+}
+
+/// How a job is run, whatever it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Whether the daemon's environment lies below the job's variables.
     pub os_env: bool,
     /// User to run as: a name or a number.
     pub uid: Option<String>,
@@ -41,14 +60,8 @@ pub struct JobSpec {
     pub capabilities: Option<Capabilities>,
     /// Whether no program that it runs gives it more rights, by a set-user-ID bit for example.
     pub no_new_privs: bool,
-    /// Working directory; the daemon's without one.
-    pub cwd: Option<String>,
     /// Whether its processes survive the daemon.
     pub detach: bool,
-    /// How many instances to keep.
-    pub numprocesses: u32,
-    /// Start order among the jobs of files, smallest first.
-    pub priority: i64,
     /// Time between the stop signal and KILL.
     pub graceful_timeout: Duration,
     /// Labels under which stdout and stderr are published. Two equal ones merge the two.
@@ -81,10 +94,14 @@ pub struct JobSpec {
     pub rlimits: Vec<Rlimit>,
     /// Nice value.
     pub nice: Option<i32>,
-    /// Base port: instance n finds `port + n - 1` in `PORT`.
-    pub port: Option<u16>,
-    /// The configuration as it was given, shown by the API.
-    pub config: Given,
+}
+
+impl Deref for JobSpec {
+    type Target = Options;
+
+    fn deref(&self) -> &Options {
+        &self.options
+    }
 }
 
 /// A configuration as it was given, in one piece of memory: a tree of its values would take ten times as much,
@@ -152,6 +169,15 @@ pub const RESOURCES: [(&str, u32); 16] = [
 ];
 
 impl JobSpec {
+    /// Shares the options with those, if they are the same. A specification that somebody else holds stays as it is.
+    pub fn share(spec: &mut Rc<Self>, options: &Rc<Options>) {
+        if let Some(spec) = Rc::get_mut(spec) {
+            if spec.options == *options {
+                spec.options = Rc::clone(options);
+            }
+        }
+    }
+
     /// Who its processes are.
     pub fn account(&self) -> Account<'_> {
         Account {

@@ -1,6 +1,7 @@
 //! What a job's configuration says of its logs: where each stream goes, and how much of it is kept.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use serde_json::Value;
 
@@ -157,22 +158,24 @@ impl JobSpec {
         }
     }
 
-    /// Where the streams of a process go, which is this one of its job.
-    pub fn log_order(&self, name: &JobName, (instance, pid): (u32, Pid), once: bool) -> Order {
+    /// Where the streams of a process go, which is this one of its job. Where they go as these do, which are another
+    /// process's, the two have it in common.
+    pub fn log_order(
+        &self,
+        name: &JobName,
+        (instance, pid): (u32, Pid),
+        once: bool,
+        others: &Rc<[Sink]>,
+    ) -> Order {
         let customs = (StreamNo::FIRST_CUSTOM.0..).zip(&self.custom_streams);
         // Where stdout is for the node it is no log.
         let own = (self.hearer() == Hearer::Readers).then_some(StreamNo::STDOUT);
         let streams = own.into_iter().chain([StreamNo::STDERR]);
         let streams = streams.chain(customs.map(|(number, _)| StreamNo(number)));
-        let sinks = streams.map(|stream| self.sink(stream, name, instance)).collect();
-        Order {
-            session: name.session().into(),
-            job: name.label().into(),
-            instance,
-            pid: pid.0,
-            once,
-            sinks,
-        }
+        let sinks: Vec<Sink> = streams.map(|stream| self.sink(stream, name, instance)).collect();
+        let sinks = if *sinks == **others { Rc::clone(others) } else { sinks.into() };
+        let (session, job) = name.parts();
+        Order { session, job, instance, pid: pid.0, once, sinks }
     }
 
     fn sink(&self, stream: StreamNo, name: &JobName, instance: u32) -> Sink {
@@ -250,7 +253,7 @@ mod tests {
     fn order(config: Value) -> Order {
         let spec = read(config).expect("valid");
         let name = JobName::parse("s.web.x").expect("a name");
-        spec.log_order(&name, (2, Pid(7)), false)
+        spec.log_order(&name, (2, Pid(7)), false, &Rc::default())
     }
 
     #[test]

@@ -4,11 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
 use super::restart::{Backoff, Flapping, RestartPolicy, Rules};
-use super::spec::{self, Command, Given, JobSpec, RESOURCES};
+use super::spec::{self, Command, Given, JobSpec, Options, RESOURCES};
 use super::spec_fields::{fits, shortened, shown, too_long, Fields};
 use super::spec_keys::{key, BACKOFF, FLAPPING, KEYS};
 use super::{spec_listen, spec_logs};
@@ -82,36 +83,42 @@ pub fn read(config: &Map<String, Value>) -> Result<JobSpec, SpecError> {
     Ok(JobSpec {
         command: command(&fields)?,
         env: environment(&fields)?,
-        os_env: fields.flag("os_env")?.unwrap_or(false),
-        uid: account(&fields, "uid")?,
-        gid: account(&fields, "gid")?,
-        groups: groups(&fields)?,
-        capabilities: capabilities(&fields)?,
-        no_new_privs: fields.flag("no_new_privs")?.unwrap_or(false),
         cwd: fields.text("cwd")?.map(str::to_owned),
-        detach: fields.flag("detach")?.unwrap_or(false),
         numprocesses: fields
             .whole("numprocesses", 0, i64::from(limits::NUMPROCESSES))?
             .unwrap_or(1),
         priority: fields.whole("priority", i64::MIN, i64::MAX)?.unwrap_or(i64::MAX),
-        graceful_timeout: fields.seconds("graceful_timeout")?.unwrap_or(spec::GRACEFUL_TIMEOUT),
-        redirect_output: labels(&fields, "redirect_output", 2)?,
-        redirect_input: fields.flag("redirect_input")?.unwrap_or(false),
-        listen: spec_listen::listen(&fields)?,
-        listen_protocol: spec_listen::protocol(&fields)?,
-        listen_buffer: spec_listen::buffer(&fields)?,
-        custom_streams: custom_streams(&fields)?,
-        listener: None,
-        is_plugin: false,
-        logs: spec_logs::read(&fields)?,
-        rules: rules(&fields)?,
-        success_codes: success_codes(&fields)?,
-        stop_signal: signal(&fields)?,
-        umask: umask(&fields)?,
-        rlimits: rlimits(&fields)?,
-        nice: fields.whole("nice", -20, 19)?,
         port: fields.whole("port", 1, i64::from(u16::MAX))?,
         config: Given::new(&echo),
+        options: Rc::new(options(&fields)?),
+    })
+}
+
+fn options(fields: &Fields<'_>) -> Result<Options, SpecError> {
+    Ok(Options {
+        os_env: fields.flag("os_env")?.unwrap_or(false),
+        uid: account(fields, "uid")?,
+        gid: account(fields, "gid")?,
+        groups: groups(fields)?,
+        capabilities: capabilities(fields)?,
+        no_new_privs: fields.flag("no_new_privs")?.unwrap_or(false),
+        detach: fields.flag("detach")?.unwrap_or(false),
+        graceful_timeout: fields.seconds("graceful_timeout")?.unwrap_or(spec::GRACEFUL_TIMEOUT),
+        redirect_output: labels(fields, "redirect_output", 2)?,
+        redirect_input: fields.flag("redirect_input")?.unwrap_or(false),
+        listen: spec_listen::listen(fields)?,
+        listen_protocol: spec_listen::protocol(fields)?,
+        listen_buffer: spec_listen::buffer(fields)?,
+        custom_streams: custom_streams(fields)?,
+        listener: None,
+        is_plugin: false,
+        logs: spec_logs::read(fields)?,
+        rules: rules(fields)?,
+        success_codes: success_codes(fields)?,
+        stop_signal: signal(fields)?,
+        umask: umask(fields)?,
+        rlimits: rlimits(fields)?,
+        nice: fields.whole("nice", -20, 19)?,
     })
 }
 
@@ -191,6 +198,8 @@ fn command(fields: &Fields<'_>) -> Result<Command, SpecError> {
         }
         None => {}
     }
+    // It stays as long as the job does.
+    all.shrink_to_fit();
     Ok(Command::Program { program, args: all })
 }
 
@@ -549,7 +558,7 @@ mod tests {
     #[test]
     fn a_job_listens_to_so_many_names_of_such_a_length() {
         let listens = |listen: Value| spec(json!({"cmd": "a", "listen": listen}));
-        let heard = listens(json!([".", "job.site.", "exit"])).map(|spec| spec.listen);
+        let heard = listens(json!([".", "job.site.", "exit"])).map(|spec| spec.listen.clone());
         assert_eq!(heard, Ok(vec![String::new(), "job.site".into(), "exit".into()]));
         let many = |count: usize| listens(json!(vec!["exit"; count])).is_ok();
         assert_eq!([many(limits::LISTEN), many(limits::LISTEN + 1)], [true, false]);

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
+use std::rc::Rc;
 use std::time::Instant;
 
 use super::death::Death;
@@ -24,6 +25,7 @@ use crate::base::ids::{InstanceId, JobId, OsPid, Pid};
 use crate::base::limits;
 use crate::base::random::Random;
 use crate::base::timers::Timers;
+use crate::logs::sink::Sink;
 
 /// All jobs and instances of a node, and what is decided about them.
 pub struct Supervisor {
@@ -59,6 +61,8 @@ pub struct Supervisor {
     pub(super) changed: BTreeSet<JobName>,
     /// Deaths of jobs of an earlier daemon that are not loaded again, or not yet.
     pub(super) former: BTreeMap<JobName, Vec<Death>>,
+    /// Where the streams go of the process that was ordered last: others that have the same share it.
+    pub(super) sinks: Rc<[Sink]>,
     /// For whoever writes down who died.
     pub(super) obituaries: Vec<Obituary>,
 }
@@ -180,6 +184,7 @@ impl Supervisor {
             gone: Vec::new(),
             changed: BTreeSet::new(),
             former: BTreeMap::new(),
+            sinks: Rc::default(),
             obituaries: Vec::new(),
         }
     }

@@ -85,15 +85,26 @@ impl Supervisor {
         self.admit(entry, Origin::Api, desired, target, now)
     }
 
+    /// Has a job share what it has in common with the one that was loaded last: most that are loaded one after another
+    /// have the same options, and are of one session.
+    pub fn share(&self, entry: &mut JobEntry) {
+        let last = self.order.last_key_value().and_then(|(_, id)| self.jobs.get(*id));
+        if let Some(last) = last {
+            entry.name.share(&last.name);
+            JobSpec::share(&mut entry.spec, &last.spec.options);
+        }
+    }
+
     fn admit(
         &mut self,
-        entry: JobEntry,
+        mut entry: JobEntry,
         origin: Origin,
         desired: Desired,
         target: u32,
         now: Now,
     ) -> Result<(), Refusal> {
         self.refuse_when_ending()?;
+        self.share(&mut entry);
         let JobEntry { name, spec, place, .. } = entry;
         if self.names.contains_key(&name) {
             return Err(Refusal::Exists);
@@ -347,7 +358,7 @@ impl Supervisor {
         let os_pid = run.os_pid;
         let begun = run.started.mono;
         if let Some(job) = self.jobs.get(job).filter(|_| logs_change) {
-            let logs = Box::new(spec.log_order(&job.name, (number, pid), once));
+            let logs = Box::new(spec.log_order(&job.name, (number, pid), once, &self.sinks));
             match self.orders.get_mut(&pid) {
                 Some(start) => start.logs = logs,
                 None => self.effect(Ask::Log { id, logs }),

@@ -1,6 +1,7 @@
 //! Programs that extend the node: what they say and are told, and the requests that they answer, with the
 //! real machine in virtual time, and a program that is spoken by hand.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{json, Value};
@@ -39,7 +40,7 @@ fn program(manifest: &Value, granted: &Value) -> Plugin {
 fn job(name: &str, config: &Value) -> JobEntry {
     let name = JobName::parse(name).expect("a name");
     let mut spec = spec_read::read(config.as_object().expect("an object")).expect("sound");
-    spec.is_plugin = name.session() == SESSION;
+    Rc::make_mut(&mut spec.options).is_plugin = name.session() == SESSION;
     JobEntry { name, spec: spec.into(), start: true, place: Default::default() }
 }
 

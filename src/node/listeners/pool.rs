@@ -133,6 +133,7 @@ impl Pool {
 mod tests {
     use super::*;
     use crate::base::arena::Key;
+    use crate::supervisor::spec::Options;
     use crate::supervisor::spec_read;
     use serde_json::json;
 
@@ -213,7 +214,9 @@ mod tests {
         pool.ready.insert(id(1));
         let (_, waiting) = pool.next().expect("it waits for one that is ready");
         pool.offer(&event("TICK_60", 2, 1));
-        pool.take_spec(&JobSpec { listen: vec!["PROCESS_LOG".into()], ..spec(10) });
+        let known = spec(10);
+        let options = Options { listen: vec!["PROCESS_LOG".into()], ..(*known.options).clone() };
+        pool.take_spec(&JobSpec { options: Rc::new(options), ..known });
         pool.put_back(waiting);
         assert_eq!(take(&mut pool), [1]);
         pool.offer(&event("PROCESS_LOG_STDOUT", 3, 1));

@@ -105,7 +105,7 @@ fn store(root: &Path, waker: &Arc<Waker>) -> Store {
 
 fn order(instance: u32, pid: u64, sinks: Vec<Sink>) -> Order {
     let (session, job) = ("s".into(), "job".into());
-    Order { session, job, instance, pid, once: false, sinks }
+    Order { session, job, instance, pid, once: false, sinks: sinks.into() }
 }
 
 fn keeping(max_size: u64) -> Keeping {
