@@ -19,11 +19,13 @@ pub(super) struct Settling {
     at: Option<Instant>,
     /// How much has ended since it was done.
     ended: u32,
+    /// Whether it is done before the loop sleeps again.
+    due: bool,
 }
 
 impl Default for Settling {
     fn default() -> Self {
-        Self { at: None, ended: CROWD }
+        Self { at: None, ended: CROWD, due: false }
     }
 }
 
@@ -43,13 +45,20 @@ impl Settling {
         self.at
     }
 
-    /// Does it if it is time. Called at the beginning, and then once a turn.
+    /// Looks whether it is time. Called at the beginning, and then once a turn.
     pub(super) fn settle(&mut self, now: Now) {
         if self.ended >= CROWD && self.at.is_none() {
             self.at = Some(now.mono + limits::SETTLE_AFTER);
         }
         if self.at.is_some_and(|at| at <= now.mono) {
-            (self.at, self.ended) = (None, 0);
+            *self = Self { at: None, ended: 0, due: true };
+        }
+    }
+
+    /// Does it when it is time. Called as the last thing before the loop sleeps: what is let go of would be needed
+    /// again for the rest of a turn.
+    pub(super) fn rest(&mut self) {
+        if std::mem::take(&mut self.due) {
             heap::give_back();
         }
     }

@@ -349,6 +349,9 @@ impl<M: Machine> Reactor<M> {
     /// The only place that sleeps.
     fn sleep(&mut self, longest: Option<Duration>) -> io::Result<Inputs> {
         let timeout = longest.into_iter().chain(self.idle()).min();
+        if timeout != Some(Duration::ZERO) {
+            self.settling.rest();
+        }
         // It counts in milliseconds and rounds up, so that it is never a little too early.
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
