@@ -18,6 +18,7 @@ mod embed;
 mod ending;
 mod etcd;
 mod farm;
+mod footprint;
 mod host;
 mod http;
 #[cfg(feature = "tls")]
