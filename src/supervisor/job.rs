@@ -1,6 +1,6 @@
 //! A job in the supervisor's table: its specification, its intent, and which instances are its own.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use super::death::{Death, Deaths};
@@ -100,7 +100,9 @@ impl Job {
 /// Instances by their place, from 1: never two in one, and each found without looking at the rest.
 #[derive(Default)]
 pub struct Places {
-    filled: BTreeMap<u32, InstanceId>,
+    /// Who is in each place, from the first to the last filled one.
+    filled: Vec<Option<InstanceId>>,
+    count: usize,
     /// The empty places below the last filled one, so that a free one is found without a walk over
     /// the filled ones.
     gaps: BTreeSet<u32>,
@@ -109,35 +111,42 @@ pub struct Places {
 impl Places {
     /// All of them, in the order of their places.
     pub fn iter(&self) -> impl Iterator<Item = &InstanceId> {
-        self.filled.values()
+        self.filled.iter().flatten()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.filled.len()
+        self.count
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.filled.is_empty()
+        self.count == 0
     }
 
     /// The one in this place.
     pub fn at(&self, number: u32) -> Option<InstanceId> {
-        self.filled.get(&number).copied()
+        *self.filled.get(index(number)?)?
     }
 
     /// The last filled place, 0 if there is none.
     fn last(&self) -> u32 {
-        self.filled.last_key_value().map_or(0, |(number, _)| *number)
+        u32::try_from(self.filled.len()).expect("places are numbered by u32")
     }
 
     /// Fills a place.
     pub(super) fn put(&mut self, number: u32, id: InstanceId) {
         self.gaps.extend(self.last() + 1..number);
         self.gaps.remove(&number);
-        let before = self.filled.insert(number, id);
+        let index = index(number).expect("places are numbered from 1");
+        if index >= self.filled.len() {
+            // Most jobs have one instance.
+            self.filled.reserve_exact(usize::from(index == 0));
+            self.filled.resize(index + 1, None);
+        }
+        let before = self.filled[index].replace(id);
         assert!(before.is_none(), "a place is filled only when it is free");
+        self.count += 1;
     }
 
     /// Empties a place, if this instance is in it.
@@ -145,7 +154,12 @@ impl Places {
         if self.at(number) != Some(id) {
             return;
         }
-        self.filled.remove(&number);
+        if let Some(place) = index(number).and_then(|index| self.filled.get_mut(index)) {
+            *place = None;
+            self.count -= 1;
+        }
+        let last = self.filled.iter().rposition(Option::is_some).map_or(0, |index| index + 1);
+        self.filled.truncate(last);
         self.gaps.insert(number);
         // The last gaps are none any more when the last place is emptied.
         self.gaps.split_off(&(self.last() + 1));
@@ -156,6 +170,11 @@ impl Places {
         let places = self.gaps.iter().copied().chain(self.last() + 1..);
         places.filter(|number| !taken.contains(number)).take(count).collect()
     }
+}
+
+/// Where a place is among all of them.
+fn index(number: u32) -> Option<usize> {
+    usize::try_from(number.checked_sub(1)?).ok()
 }
 
 #[cfg(test)]
