@@ -1,11 +1,11 @@
 //! A process's environment in two layers: its own variables over those of the daemon. The lower
 //! layer is shared, since every process of a node can have the same one and it is by far the larger.
 
-use std::collections::BTreeMap;
+use crate::base::sorted::SortedMap;
 use std::rc::Rc;
 
 /// Variables by name.
-pub type Variables = BTreeMap<String, String>;
+pub type Variables = SortedMap<String, String>;
 
 /// The environment of one process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -59,13 +59,13 @@ impl<K: Ord, V> Few<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::sorted::SortedMap;
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
 
     proptest! {
         #[test]
         fn it_is_a_map(steps in proptest::collection::vec((0u8..8, proptest::option::of(0u8..4)), 0..40)) {
-            let (mut few, mut tree) = (Few::default(), BTreeMap::new());
+            let (mut few, mut tree) = (Few::default(), SortedMap::new());
             for (key, value) in steps {
                 match value {
                     Some(value) => prop_assert_eq!(few.insert(key, value), tree.insert(key, value)),

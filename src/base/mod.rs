@@ -16,6 +16,7 @@ pub mod process;
 pub mod random;
 pub mod similar;
 pub mod size;
+pub mod sorted;
 pub mod timers;
 #[cfg(test)]
 pub(crate) mod told;

@@ -1,19 +1,19 @@
 //! Timers: one deadline per owner, cancelled exactly, popped when due. Ties fire in the order in
 //! which they were set (as libuv does), so a run can be replayed.
 
-use std::collections::BTreeMap;
+use crate::base::sorted::SortedMap;
 use std::time::Instant;
 
 /// A set of timers keyed by their owner. Setting an owner's timer again moves it.
 pub struct Timers<K> {
-    by_time: BTreeMap<(Instant, u64), K>,
-    by_owner: BTreeMap<K, (Instant, u64)>,
+    by_time: SortedMap<(Instant, u64), K>,
+    by_owner: SortedMap<K, (Instant, u64)>,
     set_count: u64,
 }
 
 impl<K> Default for Timers<K> {
     fn default() -> Self {
-        Self { by_time: BTreeMap::new(), by_owner: BTreeMap::new(), set_count: 0 }
+        Self { by_time: SortedMap::new(), by_owner: SortedMap::new(), set_count: 0 }
     }
 }
 

@@ -1,6 +1,5 @@
 //! Words to an invocation, by the table. Flags may stand anywhere; `--` ends them.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use lexopt::{Arg, Parser};
@@ -8,6 +7,7 @@ use lexopt::{Arg, Parser};
 use super::failure::Failure;
 use super::table::{self, Command, Flag, COMMANDS, GLOBAL};
 use crate::base::similar;
+use crate::base::sorted::SortedMap;
 
 /// What the words mean.
 pub enum Parsed {
@@ -23,7 +23,7 @@ pub enum Parsed {
 #[derive(Clone, Debug, Default)]
 pub struct Invocation {
     /// Flags with their values, by their long names.
-    said: BTreeMap<&'static str, Vec<String>>,
+    said: SortedMap<&'static str, Vec<String>>,
     /// The arguments.
     pub words: Vec<String>,
 }

@@ -2,7 +2,6 @@
 //! happens to its processes, and a rule for what follows when one of them ends. It has no I/O either:
 //! what it tells goes out as effects.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::lines::{Begun, Form, Speaker};
@@ -10,6 +9,7 @@ use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, OsPid, StreamNo};
 use crate::base::process::{ExitStatus, Signal};
+use crate::base::sorted::SortedMap;
 use crate::front::clients::Clients;
 use crate::node::gaffer::Gaffer;
 use crate::node::machine::{Effect, Machine, StateFile};
@@ -41,7 +41,7 @@ pub struct Foreground {
     kinds: Vec<String>,
     begun: Begun,
     /// What runs.
-    running: BTreeMap<InstanceId, Process>,
+    running: SortedMap<InstanceId, Process>,
     /// Lines to print.
     told: String,
     /// The code of the first end that decided.
@@ -74,7 +74,7 @@ impl Foreground {
             form,
             kinds,
             begun: Begun::default(),
-            running: BTreeMap::new(),
+            running: SortedMap::new(),
             told: String::new(),
             code: None,
             ending: None,

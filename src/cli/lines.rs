@@ -1,12 +1,11 @@
 //! What many processes write, as one text: whole lines, each with its process in front, in the order
 //! in which they were complete. Pure: bytes come in, text goes out.
 
-use std::collections::BTreeMap;
-
 use serde_json::{json, Value};
 
 use crate::base::ids::{InstanceId, StreamNo};
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 
 /// The colours of process types, in turn. Red is for stderr.
 const COLORS: [u8; 10] = [36, 33, 32, 35, 34, 96, 93, 92, 95, 94];
@@ -138,7 +137,7 @@ fn color_sequence(chars: &mut std::str::Chars<'_>) -> Option<String> {
 /// Lines that have begun and have no end yet.
 #[derive(Default)]
 pub struct Begun {
-    parts: BTreeMap<(InstanceId, StreamNo), Vec<u8>>,
+    parts: SortedMap<(InstanceId, StreamNo), Vec<u8>>,
 }
 
 impl Begun {

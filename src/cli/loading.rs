@@ -1,6 +1,5 @@
 //! `gaffer load`: a Procfile application, or a file of jobs, onto a node.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use super::connect;
 use super::failure::Failure;
 use super::names;
 use super::terminal::Terminal;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::client::{Error, Server};
 use crate::daemon::job_files::{json_jobs, Application};
 use crate::daemon::{host, text_file};
@@ -166,8 +166,8 @@ fn numbered(job: JobEntry, numbers: &Numbers) -> JobEntry {
 #[derive(Debug, Default)]
 pub struct Numbers {
     /// The process types that are named.
-    pub named: BTreeSet<String>,
-    numbers: BTreeMap<String, u32>,
+    pub named: SortedSet<String>,
+    numbers: SortedMap<String, u32>,
     /// For those that are not.
     others: Option<u32>,
 }

@@ -1,7 +1,6 @@
 //! `gaffer logs`: what jobs wrote, as far as the node keeps it, and with `-f` what they write, whichever of
 //! their processes it comes from, on one node or on many.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{json, Map, Value};
@@ -20,6 +19,7 @@ use super::sites::{self, Sites};
 use super::terminal::Terminal;
 use super::times;
 use crate::base::ids::StreamNo;
+use crate::base::sorted::SortedMap;
 use crate::client::{Channel, Heard, Server};
 
 /// What is wanted of each node.
@@ -64,7 +64,7 @@ struct Printer {
     wish: Wish,
     sites: Sites,
     /// Of each node what it said, once it has told its past.
-    sources: BTreeMap<usize, Source>,
+    sources: SortedMap<usize, Source>,
     /// The jobs in the order in which they have their colours.
     jobs: Vec<String>,
     /// Whether jobs of more than one application are shown, so that each line names its own.
@@ -80,7 +80,7 @@ const TOLD: usize = 32 * 1024;
 const AHEAD: usize = 16;
 
 /// Lines that have begun and have no end yet, by process and stream, and whether that is stderr.
-type Begun = BTreeMap<(u64, String, bool), Beginning>;
+type Begun = SortedMap<(u64, String, bool), Beginning>;
 
 /// The beginning of a line.
 #[derive(Default)]
@@ -306,7 +306,7 @@ impl Printer {
             style: Style { color, width: 0 },
             wish,
             sites,
-            sources: BTreeMap::new(),
+            sources: SortedMap::new(),
             jobs: Vec::new(),
             many_apps: false,
             timestamps,

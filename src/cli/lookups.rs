@@ -1,7 +1,6 @@
 //! `gaffer lookup` and its family: what lookupds know, merged. One that does not answer is told, and is a
 //! failure only if none does.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd as _;
 
@@ -16,6 +15,7 @@ use super::sites::{located, told};
 use super::terminal::{Paint, Terminal};
 use super::times;
 use super::user_config::UserConfig;
+use crate::base::sorted::SortedSet;
 use crate::client::{Change, Follow, LocatedJob, LocatedSession, Lookup, Node, Source};
 use crate::sys::fds::{wait_for_input, Woken};
 
@@ -86,7 +86,7 @@ pub fn job(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(), F
     let all = located(&lookup, &app, &words)?;
     let names: Vec<String> = all.iter().map(|job| job.name.clone()).collect();
     let meant = names::among(&names, &app, &words, Missing::Fails);
-    let meant: BTreeSet<String> = meant.iter().flatten().map(|place| place.job.clone()).collect();
+    let meant: SortedSet<String> = meant.iter().flatten().map(|place| place.job.clone()).collect();
     let jobs: Vec<&LocatedJob> = all.iter().filter(|job| meant.contains(&job.name)).collect();
     let sources: Vec<&Source> = jobs.iter().flat_map(|job| &job.sources).collect();
     if terminal.is_json() {
@@ -172,7 +172,7 @@ pub fn follow(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<()
     let lookup = lookup(invocation)?;
     let mut topology = lookup.follow()?;
     let mut missing = lookup.endpoints().len();
-    let (mut any, mut lost) = (false, BTreeSet::new());
+    let (mut any, mut lost) = (false, SortedSet::new());
     loop {
         let change = next(&mut topology)?;
         match &change {

@@ -1,11 +1,10 @@
 //! How a command went on each of its nodes, and what that means for all of them: the last line, and the exit
 //! code.
 
-use std::collections::BTreeMap;
-
 use super::failure::Failure;
 use super::sites::Sites;
 use super::terminal::Terminal;
+use crate::base::sorted::SortedMap;
 
 /// The exit code of a command that went well on some nodes only.
 pub const PARTIAL: u8 = 5;
@@ -14,7 +13,7 @@ pub const PARTIAL: u8 = 5;
 #[derive(Default)]
 pub struct Outcome {
     /// The nodes on which it did not go well, with the exit code of the first reason.
-    failed: BTreeMap<usize, u8>,
+    failed: SortedMap<usize, u8>,
     /// From here on they were not touched.
     untouched: Option<usize>,
 }

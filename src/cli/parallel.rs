@@ -1,11 +1,11 @@
 //! The same done to several things at once, each over a connection of its own, and told in their order.
 //! What is on different nodes does not wait for each other.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use super::failure::Failure;
+use crate::base::sorted::SortedMap;
 use crate::client::Server;
 
 /// Most at a time on a node: enough that nobody waits for each in turn, and few enough for any node.
@@ -45,7 +45,7 @@ pub fn each<T: Sync, R: Send>(
             }
         }
         drop(done);
-        let mut early = BTreeMap::new();
+        let mut early = SortedMap::new();
         let mut told = vec![0; work.len()];
         for (site, index, result) in results {
             early.insert((site, index), result);

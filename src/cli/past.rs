@@ -1,8 +1,6 @@
 //! What a node keeps of what jobs wrote, as `gaffer logs` asks for it: the last lines that fit, however far back
 //! they are, or all of them one after the other.
 
-use std::collections::BTreeMap;
-
 use regex_lite::Regex;
 use serde_json::Value;
 
@@ -11,6 +9,7 @@ use super::failure::Failure;
 use super::names::Place;
 use super::times;
 use crate::base::ids::StreamNo;
+use crate::base::sorted::SortedMap;
 use crate::client::{LogLines, LogsWish, Server};
 
 /// How many jobs all of whose lines are read at once: half of those for whom a node reads at a time.
@@ -39,7 +38,7 @@ pub struct Wanted {
 pub type Asked = (String, Option<u32>);
 
 /// Up to which number a node has told what was written, for each that was asked for.
-pub type Seen = BTreeMap<Asked, u64>;
+pub type Seen = SortedMap<Asked, u64>;
 
 /// What comes while it is read.
 pub enum Come {

@@ -2,8 +2,6 @@
 //! that have what is meant. A node of many has a name in front of all that is said of it, as short as it may
 //! be without being another's.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::args::Invocation;
 use super::connect;
 use super::failure::Failure;
@@ -11,6 +9,7 @@ use super::names::{self, Missing};
 use super::table::{Command, On};
 use super::terminal::Terminal;
 use super::user_config::UserConfig;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::client::{Address, Answer, LocatedJob, Lookup, Node, Server, Silent};
 
 /// The colours of nodes, in turn. Red is for what is wrong.
@@ -195,7 +194,7 @@ pub fn told<T>(answer: Answer<T>, terminal: &mut Terminal) -> T {
 /// # Errors
 /// No lookupd answers.
 pub fn located(lookup: &Lookup, app: &str, words: &[String]) -> Result<Vec<LocatedJob>, Failure> {
-    let mut sessions = BTreeSet::from([app.to_owned()]);
+    let mut sessions = SortedSet::from([app.to_owned()]);
     for word in words {
         let whole = names::whole(word, app);
         let session = whole.split('.').next().unwrap_or_default();
@@ -218,7 +217,7 @@ fn having(
     (app, words): (&str, &[String]),
     nodes: &[Node],
     chosen: &[usize],
-) -> Result<BTreeSet<usize>, Failure> {
+) -> Result<SortedSet<usize>, Failure> {
     let mut jobs = located(lookup, app, words)?;
     let is_chosen = |node: &Node| {
         chosen.iter().filter_map(|index| nodes.get(*index)).any(|known| same(known, node))
@@ -235,7 +234,7 @@ fn having(
     if meant.is_empty() {
         return Err(Failure::failed(format!("'{app}' not loaded: no job of it is on any node")));
     }
-    let meant: BTreeSet<&str> = meant.iter().map(|place| place.job.as_str()).collect();
+    let meant: SortedSet<&str> = meant.iter().map(|place| place.job.as_str()).collect();
     let sources = jobs.iter().filter(|job| meant.contains(job.name.as_str()));
     let sources: Vec<_> = sources.flat_map(|job| &job.sources).collect();
     let has = |index: &usize| {
@@ -255,7 +254,7 @@ fn chosen(nodes: &[Node], labels: &[String], said: &[String]) -> Result<Vec<usiz
     if said.is_empty() {
         return Ok(all);
     }
-    let mut chosen = BTreeSet::new();
+    let mut chosen = SortedSet::new();
     for word in said {
         let fits = |index: &usize| {
             let (Some(node), Some(label)) = (nodes.get(*index), labels.get(*index)) else {
@@ -293,7 +292,7 @@ fn forms(node: &Node) -> [String; 6] {
 /// What each node is called: the shortest form that no other has.
 fn labels(nodes: &[Node]) -> Vec<String> {
     let all: Vec<[String; 6]> = nodes.iter().map(forms).collect();
-    let mut counts: BTreeMap<(usize, &str), usize> = BTreeMap::new();
+    let mut counts: SortedMap<(usize, &str), usize> = SortedMap::new();
     for (level, form) in all.iter().flat_map(|forms| forms.iter().enumerate()) {
         *counts.entry((level, form)).or_default() += 1;
     }

@@ -1,7 +1,6 @@
 //! `gaffer start`: the Procfile of this folder in the foreground, by the library's own machine in its
 //! shell. There is no daemon, nothing listens, and nothing of it is left in the file system.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::args::Invocation;
@@ -12,6 +11,7 @@ use super::loading::{self, Numbers};
 use super::names;
 use super::screen::{Screen, Stamp};
 use super::terminal::Terminal;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::daemon::host;
 use crate::node::gaffer::{Gaffer, Legacy};
 use crate::reactor::files::Files;
@@ -55,7 +55,7 @@ pub fn start(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(),
     }
 }
 
-fn plan(invocation: &Invocation, environ: &BTreeMap<String, String>) -> Result<Plan, Failure> {
+fn plan(invocation: &Invocation, environ: &SortedMap<String, String>) -> Result<Plan, Failure> {
     let rule = match (invocation.has("restart"), invocation.has("exit-on-failure")) {
         (true, true) => {
             return Err(Failure::usage("--restart and --exit-on-failure exclude each other"));
@@ -119,7 +119,7 @@ fn session(invocation: &Invocation) -> String {
 }
 
 /// The process types that are wanted alone: those of `--only` and those that are named.
-fn only(invocation: &Invocation) -> BTreeSet<String> {
+fn only(invocation: &Invocation) -> SortedSet<String> {
     let listed = invocation.values("only").iter().flat_map(|list| list.split(','));
     let listed = listed.map(str::trim).filter(|name| !name.is_empty());
     listed.map(str::to_owned).chain(invocation.words.iter().cloned()).collect()
@@ -160,7 +160,7 @@ fn taken_ports(jobs: &[JobEntry]) -> Vec<String> {
     notes
 }
 
-fn run(plan: Plan, environ: BTreeMap<String, String>, stamp: Stamp) -> Result<u8, String> {
+fn run(plan: Plan, environ: SortedMap<String, String>, stamp: Stamp) -> Result<u8, String> {
     let told = |error: std::io::Error| error.to_string();
     let nofile = startup::raise_nofile();
     let gaffer = Gaffer::new(host::setup(environ, host::passing_word())?);

@@ -1,6 +1,5 @@
 //! `gaffer stats`: what processes use, as the node measures it, or as many nodes do.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{json, Value};
@@ -13,6 +12,7 @@ use super::names;
 use super::outcome::Outcome;
 use super::sites::{Sites, Wanted};
 use super::terminal::{size, Cell, Paint, Terminal};
+use crate::base::sorted::SortedMap;
 use crate::client::{Error, Server};
 
 /// Longest line of the feed: ten thousand processes fit.
@@ -38,7 +38,7 @@ pub fn stats(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<(),
         }
     })?;
     let mut outcome = Outcome::default();
-    let mut parts: BTreeMap<usize, Vec<Value>> = BTreeMap::new();
+    let mut parts: SortedMap<usize, Vec<Value>> = SortedMap::new();
     let mut due = None;
     loop {
         match gathering.next(due)? {
@@ -115,7 +115,7 @@ fn tell(
 }
 
 fn show(
-    parts: &BTreeMap<usize, Vec<Value>>,
+    parts: &SortedMap<usize, Vec<Value>>,
     sites: &Sites,
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {

@@ -1,8 +1,6 @@
 //! One job looked at closely, and the node itself.
 
-use std::collections::BTreeMap;
-
-use serde_json::{json, Value};
+use serde_json::{json, Map, Value};
 
 use super::args::Invocation;
 use super::connect;
@@ -12,6 +10,7 @@ use super::names::{self, Target};
 use super::rows;
 use super::terminal::{size, span, Paint, Terminal};
 use super::times;
+use crate::base::sorted::SortedMap;
 use crate::client::{LogsWish, Server};
 use crate::VERSION;
 
@@ -85,8 +84,10 @@ pub fn status(invocation: &mut Invocation, terminal: &mut Terminal) -> Result<()
     let mut seen = Seen::of(&mut server, &name)?;
     seen.keep_only(instance);
     if terminal.is_json() {
+        let trees = seen.trees.iter().map(|(pid, tree)| (pid.to_string(), tree.clone()));
+        let trees: Map<String, Value> = trees.collect();
         terminal.json(&json!({
-            "job": seen.info, "deaths": seen.deaths, "output": seen.output, "trees": seen.trees,
+            "job": seen.info, "deaths": seen.deaths, "output": seen.output, "trees": trees,
         }))?;
     } else {
         seen.show(terminal, &name)?;
@@ -112,7 +113,7 @@ struct Seen {
     /// Its last lines.
     output: Vec<Value>,
     /// The processes of each of its processes, by its number.
-    trees: BTreeMap<u64, Value>,
+    trees: SortedMap<u64, Value>,
 }
 
 impl Seen {
@@ -121,7 +122,7 @@ impl Seen {
         let deaths = server.job(name).deaths()?;
         let wish = LogsWish { tail: Some(OUTPUT), ..LogsWish::default() };
         let output = server.job(name).logs(&wish)?.lines;
-        let mut trees = BTreeMap::new();
+        let mut trees = SortedMap::new();
         for pid in info["processes"].as_array().into_iter().flatten().filter_map(Value::as_u64) {
             // One that ended meanwhile has none.
             if let Ok(tree) = server.process(pid).tree() {
@@ -210,7 +211,7 @@ impl Seen {
         ))?;
         let tree = instance["pid"].as_u64().and_then(|pid| self.trees.get(&pid));
         let branches = tree.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let mut depths: BTreeMap<u64, usize> = BTreeMap::new();
+        let mut depths: SortedMap<u64, usize> = SortedMap::new();
         for branch in branches {
             let depth = branch["parent"].as_u64().and_then(|parent| depths.get(&parent));
             let depth = depth.map_or(0, |depth| depth + 1);

@@ -6,7 +6,6 @@
 //! a job on a node that lookupd is believed that heard of the node last (`last_seen`, by the clocks of the
 //! lookupds), and where they heard of it at the same time, all of them.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::Value;
@@ -16,6 +15,7 @@ use super::api::{encoded, Server};
 use super::endpoint::Endpoint;
 use super::error::Error;
 use super::following::Follow;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::supervisor::name::JobName;
 
 /// The port of a lookupd that names none.
@@ -297,8 +297,8 @@ impl Node {
 }
 
 /// All nodes that anybody knows, each with the time at which it was heard of last.
-fn nodes(told: &[Told]) -> BTreeMap<(String, String), Node> {
-    let mut all: BTreeMap<(String, String), Node> = BTreeMap::new();
+fn nodes(told: &[Told]) -> SortedMap<(String, String), Node> {
+    let mut all: SortedMap<(String, String), Node> = SortedMap::new();
     for node in told.iter().flat_map(|told| &told.nodes) {
         let known = all.entry(node.identity()).or_insert_with(|| node.clone());
         if known.last_seen < node.last_seen {
@@ -312,17 +312,17 @@ fn nodes(told: &[Told]) -> BTreeMap<(String, String), Node> {
 fn merged(told: &[Told]) -> Vec<LocatedJob> {
     let nodes = nodes(told);
     // Of each job on each node: how late those heard of the node who tell of it, and its processes.
-    type Known = (Option<f64>, Source, BTreeSet<u64>);
-    let mut jobs: BTreeMap<&str, BTreeMap<(String, String), Known>> = BTreeMap::new();
+    type Known = (Option<f64>, Source, SortedSet<u64>);
+    let mut jobs: SortedMap<&str, SortedMap<(String, String), Known>> = SortedMap::new();
     for one in told {
-        let seen: BTreeMap<_, _> =
+        let seen: SortedMap<_, _> =
             one.nodes.iter().map(|node| (node.identity(), node.last_seen)).collect();
         for (job, source) in &one.sources {
             let who = source.node.identity();
             let seen = seen.get(&who).copied().flatten();
             let pids = source.pids.iter().copied();
             let known = jobs.entry(job).or_default().entry(who);
-            let known = known.or_insert_with(|| (seen, source.clone(), BTreeSet::new()));
+            let known = known.or_insert_with(|| (seen, source.clone(), SortedSet::new()));
             if known.0 < seen {
                 known.2.clear();
                 known.0 = seen;
@@ -336,7 +336,7 @@ fn merged(told: &[Told]) -> Vec<LocatedJob> {
         let node = nodes.get(&who).cloned().unwrap_or(source.node);
         Source { node, pids: pids.into_iter().collect() }
     };
-    let job = |(name, sources): (&str, BTreeMap<_, Known>)| LocatedJob {
+    let job = |(name, sources): (&str, SortedMap<_, Known>)| LocatedJob {
         name: name.to_owned(),
         sources: sources.into_iter().map(located).collect(),
     };
@@ -344,7 +344,7 @@ fn merged(told: &[Told]) -> Vec<LocatedJob> {
 }
 
 fn by_session(jobs: Vec<LocatedJob>) -> Vec<LocatedSession> {
-    let mut sessions: BTreeMap<String, Vec<LocatedJob>> = BTreeMap::new();
+    let mut sessions: SortedMap<String, Vec<LocatedJob>> = SortedMap::new();
     for job in jobs {
         let session = job.name.split('.').next().unwrap_or_default().to_owned();
         sessions.entry(session).or_default().push(job);

@@ -5,10 +5,9 @@
 //! stale. It goes when a lookupd that is whole is there to say what is; until then it stays, so that the
 //! only lookupd may come and go without a word.
 
-use std::collections::BTreeMap;
-
 use super::lookup::{Node, Silent};
 use super::Address;
+use crate::base::sorted::SortedMap;
 
 /// A change of what several lookupds say together.
 #[derive(Debug)]
@@ -40,18 +39,18 @@ pub(super) enum Word {
 }
 
 /// Who says something, and since which of its connections.
-type Said = BTreeMap<usize, u64>;
+type Said = SortedMap<usize, u64>;
 
 #[derive(Default)]
 struct KnownJob {
     said: Said,
-    pids: BTreeMap<u64, Said>,
+    pids: SortedMap<u64, Said>,
 }
 
 struct KnownNode {
     node: Node,
     said: Said,
-    jobs: BTreeMap<String, KnownJob>,
+    jobs: SortedMap<String, KnownJob>,
 }
 
 /// One of them.
@@ -65,13 +64,13 @@ struct Lookupd {
 /// What all say together.
 pub(super) struct Topology {
     lookupds: Vec<Lookupd>,
-    nodes: BTreeMap<(String, String), KnownNode>,
+    nodes: SortedMap<(String, String), KnownNode>,
 }
 
 impl Topology {
     /// Nothing yet, of so many lookupds.
     pub(super) fn new(count: usize) -> Self {
-        Self { lookupds: vec![Lookupd::default(); count], nodes: BTreeMap::new() }
+        Self { lookupds: vec![Lookupd::default(); count], nodes: SortedMap::new() }
     }
 
     /// A lookupd said this.
@@ -121,7 +120,7 @@ impl Topology {
         let mut changes = Vec::new();
         let known = self.nodes.entry(node.identity()).or_insert_with(|| {
             changes.push(Change::AddNode(node.clone()));
-            KnownNode { node, said: Said::new(), jobs: BTreeMap::new() }
+            KnownNode { node, said: Said::new(), jobs: SortedMap::new() }
         });
         known.said.insert(from, life);
         let Some(name) = job else { return changes };

@@ -2,8 +2,6 @@
 //! tried before anything is started: the configuration, the addresses, the state directory, the
 //! pidfile.
 
-use std::collections::BTreeMap;
-
 use log::{info, warn};
 
 use super::config::{Config, Origins};
@@ -18,6 +16,7 @@ use super::settings::Settings;
 use super::webhooks;
 use super::world::Daemon;
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 use crate::front::sockjs;
 use crate::node::console::{Console, Verbosity};
 use crate::node::gaffer::{Gaffer, Legacy, Setup};
@@ -158,7 +157,7 @@ fn announce(listeners: &[Listener], settings: &Settings) -> String {
 pub(super) fn setup(
     settings: &Settings,
     options: &Options,
-    environ: BTreeMap<String, String>,
+    environ: SortedMap<String, String>,
     node: String,
     boot_id: String,
 ) -> Result<Setup, String> {

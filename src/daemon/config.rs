@@ -1,7 +1,6 @@
 //! Everything the operator said, put together: the command line over the file, the file over the
 //! defaults. It is read whole or not at all, at the start and again at every SIGHUP.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +14,7 @@ use super::text_file::{check_directory, check_named, check_place, read, TextFile
 use super::tls::{Reading, TlsSettings};
 use super::{plugins, webhooks};
 use crate::base::address::{Address, Directory};
+use crate::base::sorted::SortedMap;
 use crate::node::plugins::Plugin;
 use crate::node::webhooks::Hook;
 use crate::reactor::clock::Clock;
@@ -43,7 +43,7 @@ pub struct Origins<'a> {
     /// The command line.
     pub options: &'a Options,
     /// The daemon's environment.
-    pub environ: &'a BTreeMap<String, String>,
+    pub environ: &'a SortedMap<String, String>,
     /// Whether it runs as root.
     pub root: bool,
     /// The path of its program.
@@ -262,7 +262,7 @@ fn applications(
 
 /// The jobs, if no two have one name.
 fn unique(jobs: Vec<JobEntry>) -> Result<Vec<JobEntry>, String> {
-    let mut places: BTreeMap<&JobName, &str> = BTreeMap::new();
+    let mut places: SortedMap<&JobName, &str> = SortedMap::new();
     for JobEntry { name, place, .. } in &jobs {
         let place = place.job();
         if let Some(first) = places.insert(name, place) {

@@ -1,7 +1,6 @@
 //! What every node is told of the machine it runs on, whatever program it is in: a daemon with its
 //! listeners and its state directory, or one that runs in the foreground and has neither.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
@@ -9,13 +8,14 @@ use std::rc::Rc;
 
 use super::legacy;
 use crate::base::order::{Account, Identity, Unfit};
+use crate::base::sorted::SortedMap;
 use crate::node::gaffer::Setup;
 use crate::supervisor::order::{Accounts, Host};
 use crate::sys::hostname::hostname;
 use crate::sys::{entropy, procfs, users};
 
 /// The environment as text. What is none is left out: no job could name it.
-pub fn environment() -> BTreeMap<String, String> {
+pub fn environment() -> SortedMap<String, String> {
     let text = |part: OsString| String::from_utf8(part.into_vec()).ok();
     std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
 }
@@ -42,7 +42,7 @@ const DAEMONS_OWN: [&str; 11] = [
 ///
 /// # Errors
 /// The kernel has no random numbers.
-pub fn setup(mut environ: BTreeMap<String, String>, node: String) -> Result<Setup, String> {
+pub fn setup(mut environ: SortedMap<String, String>, node: String) -> Result<Setup, String> {
     environ.retain(|name, _| !DAEMONS_OWN.contains(&name.as_str()));
     let (mut seed, mut secret) = ([0; 8], [0; 32]);
     entropy::random_bytes(&mut seed)

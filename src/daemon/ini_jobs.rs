@@ -1,13 +1,13 @@
 //! What an INI configuration means: the sections of all its files in one table, later files over
 //! earlier ones, and the jobs in them. Every error has its file and line.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
 use crate::base::similar;
+use crate::base::sorted::SortedMap;
 use crate::supervisor::name::{JobName, NameError, DEFAULT_SESSION};
 use crate::supervisor::spec::{JobEntry, Place};
 use crate::supervisor::spec_keys;
@@ -20,7 +20,7 @@ use crate::wire::ini;
 pub struct Table {
     sections: Vec<Section>,
     /// Where each is, by its name: a file has room for tens of thousands.
-    places: BTreeMap<String, usize>,
+    places: SortedMap<String, usize>,
 }
 
 /// One section, put together of all files.
@@ -32,7 +32,7 @@ pub struct Section {
     /// Its keys, no two alike, in order.
     entries: Vec<Entry>,
     /// Where each is, by its key.
-    places: BTreeMap<String, usize>,
+    places: SortedMap<String, usize>,
 }
 
 /// One key.
@@ -82,7 +82,7 @@ impl Table {
     fn section_or_new(&mut self, name: String, place: String) -> &mut Section {
         let index = *self.places.entry(name.clone()).or_insert(self.sections.len());
         if index == self.sections.len() {
-            let (entries, places) = (Vec::new(), BTreeMap::new());
+            let (entries, places) = (Vec::new(), SortedMap::new());
             self.sections.push(Section { name, place, entries, places });
         }
         &mut self.sections[index]
@@ -104,7 +104,7 @@ impl Table {
     /// What is wrong, with file and line.
     pub fn jobs(&self, warnings: &mut Vec<String>) -> Result<Vec<JobEntry>, String> {
         let mut jobs: Vec<(JobName, &Section)> = Vec::new();
-        let mut envs: BTreeMap<JobName, &Section> = BTreeMap::new();
+        let mut envs: SortedMap<JobName, &Section> = SortedMap::new();
         for section in &self.sections {
             match kind(section, warnings)? {
                 Kind::Job(name) => jobs.push((name, section)),

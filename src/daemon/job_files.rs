@@ -1,6 +1,5 @@
 //! Jobs from Procfiles and from JSON files: text comes in, entries with their places go out.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -9,6 +8,7 @@ use serde_json::{json, Map, Value};
 use super::text_file::{read, TextFile};
 use crate::base::environment::Variables;
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 use crate::supervisor::name::{check_session, JobName};
 use crate::supervisor::spec::{JobEntry, Place};
 use crate::supervisor::spec_read;
@@ -77,7 +77,7 @@ impl Application {
     /// What is wrong, with file and line.
     pub fn jobs(
         &self,
-        environ: &BTreeMap<String, String>,
+        environ: &SortedMap<String, String>,
         base_port: u16,
         warnings: &mut Vec<String>,
     ) -> Result<Vec<JobEntry>, String> {
@@ -142,7 +142,7 @@ impl Application {
     fn config(
         &self,
         process: &procfile::Process,
-        env: &BTreeMap<String, String>,
+        env: &SortedMap<String, String>,
         port: u16,
     ) -> Map<String, Value> {
         let mut config = Map::new();
@@ -155,7 +155,8 @@ impl Application {
             set("cmd", json!(process.command));
         }
         set("cwd", json!(self.root.to_string_lossy()));
-        set("env", json!(env));
+        let variables = env.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
+        set("env", Value::Object(variables.collect()));
         set("os_env", json!(true));
         set("port", json!(port));
         set("redirect_output", json!(["out", "err"]));
@@ -245,7 +246,7 @@ mod tests {
             dotenvs: vec![(".env".into(), dotenv.into())],
             port: None,
         };
-        application.jobs(&BTreeMap::new(), 5100, &mut Vec::new())
+        application.jobs(&SortedMap::new(), 5100, &mut Vec::new())
     }
 
     #[test]

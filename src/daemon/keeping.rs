@@ -1,9 +1,9 @@
 //! How the door of this daemon is kept: whether a key is asked for, and who needs none.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::settings::Settings;
+use crate::base::sorted::SortedSet;
 use crate::node::keys::door::Keeping;
 use crate::sys::users::{self, Tables};
 
@@ -12,7 +12,7 @@ use crate::sys::users::{self, Tables};
 /// # Errors
 /// There is no such group.
 pub(super) fn of(settings: &Settings) -> Result<Keeping, String> {
-    let mut owners = BTreeSet::from([0, users::own_uid()]);
+    let mut owners = SortedSet::from([0, users::own_uid()]);
     owners.extend(group(settings)?.map(|(_, members)| members).unwrap_or_default());
     Ok(Keeping { require_key: settings.require_key, owners, root: users::is_root() })
 }

@@ -2,8 +2,6 @@
 //! on disk, starts no processes, and has nothing to read again but its certificates. With `--store` others keep
 //! what it knows.
 
-use std::collections::BTreeMap;
-
 use log::{info, warn};
 
 use super::host;
@@ -14,6 +12,7 @@ use super::servant::{self, Servant};
 use super::tls::{Reading, TlsSettings};
 use crate::base::clock::Now;
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 use crate::front::sockjs;
 use crate::lookup::lookupd::{Lookupd, Setup};
 use crate::node::machine::Configuration;
@@ -95,7 +94,7 @@ pub fn run(settings: Settings) -> Result<u8, String> {
 
 fn read_security(
     tls: &TlsSettings,
-    environ: &BTreeMap<String, String>,
+    environ: &SortedMap<String, String>,
     warnings: &mut Vec<String>,
 ) -> Result<Security, String> {
     let now = Clock::default().tick().wall;
@@ -143,7 +142,7 @@ fn announce(places: &[String], settings: &Settings) -> String {
 struct Daemon {
     settings: Settings,
     tls: TlsSettings,
-    environ: BTreeMap<String, String>,
+    environ: SortedMap<String, String>,
     security: Security,
     log: &'static Logger,
 }

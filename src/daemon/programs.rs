@@ -2,7 +2,6 @@
 //! may do by `[plugin:NAME]`. What is wrong with one plugin is told and concerns no other; what is wrong with
 //! the configuration of one is an error as any there.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -18,6 +17,7 @@ use super::text_file::{check_place, TextFile};
 use super::values;
 use crate::base::error::Errno;
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::front::rights::Permissions;
 use crate::node::plugins::{Plugin, MANIFEST};
 use crate::node::programs::manifest::Manifest;
@@ -46,7 +46,7 @@ const ITS_OWN: [&str; 12] = [
 ];
 
 /// The jobs of plugins, and what runs there, by their names.
-type Found = BTreeMap<String, (JobEntry, Program)>;
+type Found = SortedMap<String, (JobEntry, Program)>;
 
 /// What the configuration says of a plugin.
 #[derive(Default)]
@@ -107,7 +107,7 @@ pub fn of(
     for section in sections.into_values() {
         warnings.push(format!("{}: there is no plugin for [{}]", section.place, section.name));
     }
-    let there: BTreeSet<String> = plugins
+    let there: SortedSet<String> = plugins
         .iter()
         .filter(|plugin| plugin.site.is_some() || found.contains_key(&plugin.name))
         .map(|plugin| plugin.name.clone())
@@ -150,8 +150,8 @@ pub fn check_others(jobs: &[JobEntry]) -> Result<(), String> {
 }
 
 /// The sections of plugins, by the names of these.
-fn sections(table: &Table) -> Result<BTreeMap<&str, &Section>, String> {
-    let mut sections = BTreeMap::new();
+fn sections(table: &Table) -> Result<SortedMap<&str, &Section>, String> {
+    let mut sections = SortedMap::new();
     for section in table.sections() {
         let Some(name) = section.name.strip_prefix("plugin:") else { continue };
         let name = name.trim();
@@ -328,7 +328,7 @@ fn revision(text_of_manifest: &str, said: &Said<'_>, path: &Path) -> String {
 }
 
 /// Checks that nobody misses a plugin that he cannot do without.
-fn check_mandatory(found: &Found, there: &BTreeSet<String>) -> Result<(), String> {
+fn check_mandatory(found: &Found, there: &SortedSet<String>) -> Result<(), String> {
     for (entry, program) in found.values() {
         let missing = program.manifest.mandatory.iter().find(|needed| !there.contains(*needed));
         if let Some(needed) = missing {

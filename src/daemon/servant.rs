@@ -1,10 +1,10 @@
 //! The user as whom a daemon of root goes on once it has its addresses (`--user`): what it needs root for
 //! comes before, and everything it makes is his.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::base::order::{Account, Identity};
+use crate::base::sorted::SortedMap;
 use crate::sys::own_file::make_directory;
 use crate::sys::privileges::{as_another, become_for_good};
 use crate::sys::users::{self, Tables};
@@ -87,8 +87,8 @@ pub(super) fn become_him(servant: Option<&Servant>) -> Result<(), String> {
 /// The environment of his programs: not root's home, and not root's name.
 pub(super) fn environment(
     servant: Option<&Servant>,
-    own: &BTreeMap<String, String>,
-) -> BTreeMap<String, String> {
+    own: &SortedMap<String, String>,
+) -> SortedMap<String, String> {
     let mut environ = own.clone();
     for (name, value) in servant.iter().flat_map(|servant| &servant.variables) {
         environ.insert((*name).to_owned(), value.clone());

@@ -2,7 +2,6 @@
 //! read. They are read whole or not at all, at the start and again at every SIGHUP, and whatever is
 //! wrong with one is told with the place that names it.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -10,6 +9,7 @@ use super::ini_jobs::{Section, Table};
 use super::options::Options;
 use super::text_file::TextFile;
 use crate::base::similar;
+use crate::base::sorted::SortedMap;
 use crate::tls::{self, Acceptor, Connector, Demand, Pem, Security, Served, Trusted};
 
 /// Which files, as the operator named them.
@@ -45,7 +45,7 @@ pub struct Named {
 /// What files are read with.
 pub(super) struct Reading<'a> {
     /// The daemon's environment.
-    pub(super) environ: &'a BTreeMap<String, String>,
+    pub(super) environ: &'a SortedMap<String, String>,
     /// Whether it runs as root.
     pub(super) root: bool,
     /// The time, by which certificates hold or not.
@@ -356,7 +356,7 @@ mod tests {
 
     fn loaded(settings: &TlsSettings, seconds: u64) -> Result<(Security, Vec<String>), String> {
         let now = NOW + Duration::from_secs(seconds);
-        let environ = BTreeMap::new();
+        let environ = SortedMap::new();
         let reading = Reading { environ: &environ, root: true, now, dials: false };
         let mut warnings = Vec::new();
         settings.load(&reading, &mut warnings).map(|security| (security, warnings))

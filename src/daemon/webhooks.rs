@@ -1,11 +1,10 @@
 //! `[webhooks]`: which events go where. A key is the name of an event, how names begin, or `.` for all; its
 //! value is an address, or several with blanks between them.
 
-use std::collections::BTreeSet;
-
 use super::host;
 use super::ini_jobs::Table;
 use crate::base::limits;
+use crate::base::sorted::SortedSet;
 use crate::node::webhooks::{event_name, Hook, Hooking};
 use crate::wire::webhook::Url;
 
@@ -16,7 +15,7 @@ use crate::wire::webhook::Url;
 pub fn read(table: &Table) -> Result<Vec<Hook>, String> {
     let entries = table.section("webhooks").into_iter().flat_map(|section| section.entries());
     let mut hooks = Vec::new();
-    let mut addresses = BTreeSet::new();
+    let mut addresses = SortedSet::new();
     for entry in entries.filter(|entry| !entry.inherited) {
         let place = &entry.place;
         let key = entry.raw_key.trim();

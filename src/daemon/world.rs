@@ -1,7 +1,6 @@
 //! What the shell needs of the daemon around it: the configuration read again, the log opened
 //! again, lines on standard output.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
@@ -21,6 +20,7 @@ use super::webhooks;
 use crate::base::clock::Now;
 use crate::base::level::Level;
 use crate::base::limits::LOG_LINE;
+use crate::base::sorted::SortedMap;
 use crate::node::machine::Configuration;
 use crate::reactor::clock::Clock;
 use crate::reactor::turn::World;
@@ -32,7 +32,7 @@ pub struct Daemon {
     /// Its command line.
     pub options: Options,
     /// The environment it was started with.
-    pub environ: BTreeMap<String, String>,
+    pub environ: SortedMap<String, String>,
     /// Whether it runs as root.
     pub root: bool,
     /// The path of its program.

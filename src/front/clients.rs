@@ -1,7 +1,6 @@
 //! All connections of a machine: who they are, when each wants to be looked at, and which of them
 //! have something to send. The shell's half of a machine's door is answered from here.
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 use log::debug;
@@ -14,6 +13,7 @@ use crate::base::arena::Arena;
 use crate::base::clock::Now;
 use crate::base::ids::ConnId;
 use crate::base::limits;
+use crate::base::sorted::SortedSet;
 use crate::base::timers::Timers;
 
 /// One client.
@@ -42,7 +42,7 @@ pub struct Clients {
     /// Since when each has waited that waits for its client.
     waiting: Timers<ConnId>,
     held: Held,
-    dirty: BTreeSet<ConnId>,
+    dirty: SortedSet<ConnId>,
 }
 
 impl Clients {
@@ -54,7 +54,7 @@ impl Clients {
             patience: Timers::default(),
             waiting: Timers::default(),
             held: Held::default(),
-            dirty: BTreeSet::new(),
+            dirty: SortedSet::new(),
         }
     }
 

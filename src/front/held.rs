@@ -1,18 +1,18 @@
 //! What connections hold in memory, all together, and which of them holds most: what any of them may hold is
 //! bounded for itself, but ten thousand times that is not. And since when each has waited for its client.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::conn::{Conn, State};
 use crate::base::ids::ConnId;
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 
 /// What all of them hold, but for those that hold little.
 #[derive(Default)]
 pub(super) struct Held {
-    by_conn: BTreeMap<ConnId, usize>,
-    by_size: BTreeSet<(usize, ConnId)>,
+    by_conn: SortedMap<ConnId, usize>,
+    by_size: SortedSet<(usize, ConnId)>,
     total: usize,
 }
 

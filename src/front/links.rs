@@ -2,21 +2,21 @@
 //! bytes and knows no protocol; who dialled it knows what they mean. The shell's half of the door is
 //! answered from here.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::base::bytes::Outbound;
 use crate::base::clock::Now;
 use crate::base::ids::LinkId;
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::base::timers::Timers;
 
 /// All links of a machine, from when they are dialled until they are closed.
 #[derive(Default)]
 pub struct Links {
-    links: BTreeMap<LinkId, Link>,
+    links: SortedMap<LinkId, Link>,
     /// Links with something to write, or to close.
-    dirty: BTreeSet<LinkId>,
+    dirty: SortedSet<LinkId>,
     /// When those that end are closed, whatever they are still owed.
     farewells: Timers<LinkId>,
     last: u64,

@@ -2,7 +2,8 @@
 //! be dropped, oldest first: then it is counted, and the reader is told before what comes after the
 //! gap. Replies are never dropped: a reader that lets too many of them pile up is given up.
 
-use std::collections::{BTreeMap, VecDeque};
+use crate::base::sorted::SortedMap;
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// Something to send.
@@ -49,7 +50,7 @@ pub struct Outbox<T: ?Sized> {
     /// Bytes of the replies in it.
     replies: usize,
     /// What was dropped since the reader was told last, by topic.
-    lost: BTreeMap<Rc<str>, u64>,
+    lost: SortedMap<Rc<str>, u64>,
     limit: usize,
 }
 
@@ -63,7 +64,7 @@ const PIECE_COST: usize = 64;
 impl<T: ?Sized + Weight> Outbox<T> {
     /// An empty one that holds so many bytes.
     pub fn new(limit: usize) -> Self {
-        Self { pieces: VecDeque::new(), bytes: 0, replies: 0, lost: BTreeMap::new(), limit }
+        Self { pieces: VecDeque::new(), bytes: 0, replies: 0, lost: SortedMap::new(), limit }
     }
 
     /// Adds a piece at the end. Over the limit the oldest published pieces are dropped, this one too

@@ -4,10 +4,9 @@
 //! An administrator may do everything. Of a job there are three rights, each with those before it:
 //! read, write, manage. A right on a session is one on all of its jobs, a right on `*` one on all.
 
-use std::collections::BTreeSet;
-
 use serde_json::{json, Map, Value};
 
+use crate::base::sorted::SortedSet;
 use crate::supervisor::name::{check_session, JobName};
 
 /// What a request needs.
@@ -59,7 +58,7 @@ pub struct Permissions {
     pub create_key: bool,
     /// To make users with no more rights than its own.
     pub create_user: bool,
-    rights: [BTreeSet<Target>; 3],
+    rights: [SortedSet<Target>; 3],
 }
 
 /// The names of the rights, in the order of [`Right`].

@@ -7,7 +7,6 @@
 //! not, as the walk comes by there. When it has come to the end everything has been told once, and
 //! `snapshot_end` says so. Where what is known comes from an etcd, no walk begins before all of it is.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use log::debug;
@@ -18,6 +17,7 @@ use super::registry::{Change, Counts, Place, Registry, What};
 use crate::base::clock::Now;
 use crate::base::ids::SessionId;
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 use crate::front::clients::Clients;
 use crate::front::outbox::Piece;
 use crate::front::sockjs::{Happened, Opening, Service};
@@ -28,7 +28,7 @@ pub const PREFIX: &str = "lookup";
 
 /// All who follow.
 pub(super) struct Followers {
-    reached: BTreeMap<SessionId, Reached>,
+    reached: SortedMap<SessionId, Reached>,
     /// How many of them have not been told everything.
     behind: usize,
     /// What lost events are told by.
@@ -37,7 +37,7 @@ pub(super) struct Followers {
 
 impl Default for Followers {
     fn default() -> Self {
-        Self { reached: BTreeMap::new(), behind: 0, topic: PREFIX.into() }
+        Self { reached: SortedMap::new(), behind: 0, topic: PREFIX.into() }
     }
 }
 

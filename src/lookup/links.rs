@@ -2,7 +2,6 @@
 //! somebody else says the same. It is a table; the machine changes it. Each connection has one timer,
 //! and its state says for what.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -12,13 +11,14 @@ use super::registry::NodeNo;
 use crate::base::clock::Now;
 use crate::base::ids::ConnId;
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 use crate::base::timers::Timers;
 
 /// All of them.
 #[derive(Default)]
 pub(super) struct Links {
-    links: BTreeMap<ConnId, Link>,
-    conns: BTreeMap<NodeNo, ConnId>,
+    links: SortedMap<ConnId, Link>,
+    conns: SortedMap<NodeNo, ConnId>,
     timers: Timers<ConnId>,
 }
 

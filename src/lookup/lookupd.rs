@@ -1,7 +1,6 @@
 //! The machine: it owns the registry, the connections of nodes and clients, and who follows. Bytes come
 //! in and go out; nothing here waits, and nothing is kept that is not true now.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use log::{error, info};
@@ -18,6 +17,7 @@ use crate::base::clock::Now;
 use crate::base::ids::{ConnId, LinkId};
 use crate::base::limits;
 use crate::base::process::Signal;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::base::timers::Timers;
 use crate::front::access::Access;
 use crate::front::clients::Clients;
@@ -35,13 +35,13 @@ pub struct Lookupd {
     /// The websockets of nodes.
     pub(super) links: Links,
     /// Those that did not listen for a while, and may do so again.
-    pub(super) resumed: BTreeSet<ConnId>,
+    pub(super) resumed: SortedSet<ConnId>,
     /// The sessions of the event stream,
     pub(super) stream: Service,
     /// and how far each of them has been told.
     pub(super) followers: Followers,
     /// Answers that go on.
-    pub(super) listings: BTreeMap<ConnId, Listing>,
+    pub(super) listings: SortedMap<ConnId, Listing>,
     /// Those of them that were interrupted for the sake of the others, and go on in the next turn.
     pub(super) interrupted: Timers<ConnId>,
     pub(super) access: Access,
@@ -76,10 +76,10 @@ impl Lookupd {
             registry: Registry::default(),
             clients: Clients::new(setup.clients),
             links: Links::default(),
-            resumed: BTreeSet::new(),
+            resumed: SortedSet::new(),
             stream: Service::new("/lookup", stream, setup.seed),
             followers: Followers::default(),
-            listings: BTreeMap::new(),
+            listings: SortedMap::new(),
             interrupted: Timers::default(),
             access: setup.access,
             routes: routes::router(),

@@ -1,12 +1,12 @@
 //! The names of jobs, each kept once with a short number, however many nodes have a job of that name;
 //! and which nodes those are. A name goes with the last of them, and its number is used again.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::rc::Rc;
 
 use super::identity::{session_of, Named, Spelling};
 use super::registry::{NodeNo, Scope};
+use crate::base::sorted::SortedMap;
 
 /// The number of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,7 +16,7 @@ pub struct JobNo(u32);
 #[derive(Default)]
 pub(super) struct Names {
     /// By `session.label`.
-    by_text: BTreeMap<Rc<str>, JobNo>,
+    by_text: SortedMap<Rc<str>, JobNo>,
     slots: Vec<Option<Name>>,
     free: Vec<JobNo>,
 }

@@ -9,7 +9,6 @@
 //! written bit by bit while things change: what stands before the place has been told, what stands
 //! behind it is told as it is when its turn comes.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::rc::Rc;
 use std::time::SystemTime;
@@ -17,6 +16,7 @@ use std::time::SystemTime;
 use super::identity::{Identity, Named, Spelling};
 use super::names::{JobNo, Names};
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 
 /// A node's number: 1, 2, 3…, in the order in which they came, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,9 +24,9 @@ pub struct NodeNo(pub u64);
 
 /// Everything.
 pub struct Registry {
-    nodes: BTreeMap<NodeNo, Node>,
+    nodes: SortedMap<NodeNo, Node>,
     /// By name and origin.
-    known: BTreeMap<(Rc<str>, Rc<str>), NodeNo>,
+    known: SortedMap<(Rc<str>, Rc<str>), NodeNo>,
     names: Names,
     last: u64,
     jobs: usize,
@@ -40,7 +40,7 @@ struct Node {
     seen: SystemTime,
     /// The round in which it was marked last.
     round: u32,
-    jobs: BTreeMap<JobNo, Job>,
+    jobs: SortedMap<JobNo, Job>,
 }
 
 /// A job on a node.
@@ -166,8 +166,8 @@ impl Change {
 impl Default for Registry {
     fn default() -> Self {
         Self {
-            nodes: BTreeMap::new(),
-            known: BTreeMap::new(),
+            nodes: SortedMap::new(),
+            known: SortedMap::new(),
             names: Names::default(),
             last: 0,
             jobs: 0,
@@ -203,7 +203,7 @@ impl Registry {
         self.last += 1;
         let no = NodeNo(self.last);
         let identity = Rc::new(who);
-        let (identity_of_it, jobs) = (Rc::clone(&identity), BTreeMap::new());
+        let (identity_of_it, jobs) = (Rc::clone(&identity), SortedMap::new());
         let node = Node { identity: identity_of_it, seen, round: 0, jobs };
         self.known.insert(key, no);
         self.nodes.insert(no, node);
@@ -478,7 +478,7 @@ fn node_at(no: NodeNo, node: &Node) -> Change {
 
 /// A node, and the number of a job's name.
 fn find<'a>(
-    nodes: &'a mut BTreeMap<NodeNo, Node>,
+    nodes: &'a mut SortedMap<NodeNo, Node>,
     names: &Names,
     no: NodeNo,
     text: &str,

@@ -2,7 +2,6 @@
 //! hashed, what of keys and users is written down, and who is sent away because his key is gone. And the
 //! audit: a line of the log for each change, with who made it.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
@@ -24,6 +23,7 @@ use super::reply;
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, SessionId};
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 use crate::base::timers::Timers;
 use crate::front::passwords::{is_outdated, Outcome};
 use crate::front::peer::Peer;
@@ -43,7 +43,7 @@ pub(super) enum Guest {
 /// All who stay. Each is somebody, or has not said yet who he is and has a little time for that.
 #[derive(Default)]
 pub(super) struct Guests {
-    guests: BTreeMap<Guest, Option<Rc<Caller>>>,
+    guests: SortedMap<Guest, Option<Rc<Caller>>>,
     timers: Timers<Guest>,
 }
 

@@ -3,14 +3,14 @@
 //! is at most three bytes, or for the end of the stream.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use crate::base::ids::{InstanceId, StreamNo};
+use crate::base::sorted::SortedMap;
 
 /// The beginnings of characters that wait for their rest.
 #[derive(Clone, Default)]
 pub struct Aligned {
-    tails: BTreeMap<(InstanceId, StreamNo), Vec<u8>>,
+    tails: SortedMap<(InstanceId, StreamNo), Vec<u8>>,
 }
 
 impl Aligned {

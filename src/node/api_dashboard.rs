@@ -1,7 +1,6 @@
 //! The dashboard: a page with its style and its scripts, which are in the program. They hold no secret and are
 //! everybody's; what the page does is done by requests of its own, with the key that it is given.
 
-use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use flate2::bufread::GzDecoder;
@@ -9,6 +8,7 @@ use flate2::bufread::GzDecoder;
 use super::ctx::{Answer, Call, Ctx};
 use super::gaffer::Gaffer;
 use super::plugins::answer;
+use crate::base::sorted::SortedSet;
 use crate::front::conditions::accepts_gzip;
 use crate::front::media::type_of;
 use crate::front::request::Request;
@@ -84,7 +84,7 @@ impl Gaffer {
     /// that node, and those beside it that the node was told of: the origins whose pages it lets in, as nodes that
     /// show each other name each other, and the lookupds with which it registers.
     fn dashboard_policy(&self) -> String {
-        let mut others: BTreeSet<String> =
+        let mut others: SortedSet<String> =
             self.named_origins().into_iter().map(str::to_owned).collect();
         others.extend(self.lookups.web_addresses());
         let sockets = |origin: &String| origin.replacen("http", "ws", 1);

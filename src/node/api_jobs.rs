@@ -311,7 +311,7 @@ pub fn commit(ctx: &mut Ctx<'_>, call: &Call<'_>) -> Result<Answer, Response> {
             })?),
         };
     let env = match body.get("env").filter(|value| !value.is_null()) {
-        None => std::collections::BTreeMap::new(),
+        None => crate::base::sorted::SortedMap::new(),
         Some(value) => {
             spec_read::read_env(value).map_err(|error| bad_request(&error.to_string()))?
         }

@@ -1,14 +1,13 @@
 //! Endpoints about webhooks. One is named by its id: its address may be a secret, and paths are told in the
 //! log. What signs its messages is told once, when it is made.
 
-use std::collections::BTreeSet;
-
 use serde_json::{json, Map, Value};
 
 use super::ctx::{Answer, Call, Ctx};
 use super::reply::{self, bad_request};
 use super::webhooks::{event_name, Denied, Wish};
 use crate::base::limits;
+use crate::base::sorted::SortedSet;
 use crate::front::response::Response;
 use crate::wire::webhook::{Secret, Url};
 
@@ -100,7 +99,7 @@ fn event_of(text: &str) -> Result<String, Response> {
 }
 
 /// One name, or a list of them.
-fn events(body: &mut Map<String, Value>) -> Result<BTreeSet<String>, Response> {
+fn events(body: &mut Map<String, Value>) -> Result<SortedSet<String>, Response> {
     let one = text(body, "event")?;
     let list = match body.remove("events") {
         None | Some(Value::Null) => Vec::new(),
@@ -109,7 +108,7 @@ fn events(body: &mut Map<String, Value>) -> Result<BTreeSet<String>, Response> {
     };
     let named = list.iter().map(|event| event.as_str().unwrap_or_default());
     let all = one.as_deref().into_iter().chain(named).map(event_of);
-    let events: BTreeSet<String> = all.collect::<Result<_, _>>()?;
+    let events: SortedSet<String> = all.collect::<Result<_, _>>()?;
     if events.is_empty() {
         return Err(bad_request("event: which events go there? . for all"));
     }

@@ -2,7 +2,7 @@
 //! it. What one does is its own: one that panics is left out from then on, and one that is slow is named in
 //! the log.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Instant;
@@ -17,6 +17,7 @@ use super::topics::{self, has_prefix};
 use crate::base::clock::Now;
 use crate::base::limits;
 use crate::base::process::Signal;
+use crate::base::sorted::SortedMap;
 use crate::front::request::Request;
 use crate::front::response::Response;
 use crate::supervisor;
@@ -303,7 +304,7 @@ impl Gaffer {
         caller: &Caller,
         now: Now,
     ) -> Option<Response> {
-        let asked = Asked { request, caller, parts: BTreeMap::new() };
+        let asked = Asked { request, caller, parts: SortedMap::new() };
         (0..self.apps.hosted.len())
             .find_map(|at| self.one_app(at, now, |app, node| app.request(&asked, node)).flatten())
     }

@@ -1,7 +1,6 @@
 //! The commands of the channel (the protocol, section 4.6): what the REST endpoints do, by name and
 //! with arguments by position or by name.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use super::permission::{Needs, Subject, World};
 use super::streams::{self, NoStream};
 use crate::base::ids::Pid;
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 use crate::front::rights::Right::{Manage, Read, Write};
 use crate::supervisor::instance::Commit;
 use crate::supervisor::job::Origin;
@@ -256,9 +256,9 @@ impl Args<'_> {
             .ok_or_else(|| bad(format!("pid: expected a process's number, found {value}")))
     }
 
-    fn env(&self) -> Result<BTreeMap<String, String>, Failure> {
+    fn env(&self) -> Result<SortedMap<String, String>, Failure> {
         match self.get("env") {
-            None => Ok(BTreeMap::new()),
+            None => Ok(SortedMap::new()),
             Some(value) => spec_read::read_env(value).map_err(|error| bad(error.to_string())),
         }
     }

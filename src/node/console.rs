@@ -1,14 +1,13 @@
 //! What the daemon tells on its own standard output when it is asked to (`-v`, `-vv`): the life of
 //! jobs as it happens, in the original's lines, and with `-vv` what the processes write.
 
-use std::collections::BTreeMap;
-
 use log::{debug, info, warn};
 
 use super::machine::Effect;
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, StreamNo};
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 use crate::supervisor::event::Event;
 use crate::supervisor::Supervisor;
 
@@ -28,7 +27,7 @@ pub enum Verbosity {
 #[derive(Default)]
 pub struct Console {
     verbosity: Verbosity,
-    partial: BTreeMap<(InstanceId, StreamNo), Partial>,
+    partial: SortedMap<(InstanceId, StreamNo), Partial>,
 }
 
 /// A line that has begun.
@@ -41,7 +40,7 @@ struct Partial {
 impl Console {
     /// A console that tells so much.
     pub fn new(verbosity: Verbosity) -> Self {
-        Self { verbosity, partial: BTreeMap::new() }
+        Self { verbosity, partial: SortedMap::new() }
     }
 
     /// Tells an event.

@@ -1,7 +1,7 @@
 //! Deaths as they are written down for the next daemon: the last of each place of a job, and of all places
 //! together only as many as are worth it. Which of them make room is decided here; the file is `state`'s.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use serde_json::{json, Map, Value};
 
@@ -11,6 +11,7 @@ use crate::base::error::{Errno, Stage};
 use crate::base::ids::{OsPid, Pid};
 use crate::base::limits;
 use crate::base::process::{ExitStatus, Signal};
+use crate::base::sorted::SortedMap;
 use crate::supervisor::death::{usage_from_value, usage_value, Cause, Death, Evidence};
 use crate::supervisor::instance::Why;
 use crate::supervisor::name::JobName;
@@ -21,8 +22,8 @@ type Place = (JobName, bool, u32);
 /// Which deaths are on record, by their numbers, which only grow.
 #[derive(Default)]
 pub struct Graves {
-    all: BTreeMap<u64, (Place, usize)>,
-    places: BTreeMap<Place, VecDeque<u64>>,
+    all: SortedMap<u64, (Place, usize)>,
+    places: SortedMap<Place, VecDeque<u64>>,
     /// What all of them take.
     bytes: usize,
     last: u64,

@@ -3,7 +3,6 @@
 //! queued for each of them, bounded, and moves on as the connection has room.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +13,7 @@ use super::topics::{has_prefix, Watched};
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, InstanceId, Pid, StreamNo};
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::base::timers::Timers;
 use crate::front::clients::Clients;
 use crate::front::conn::Conn;
@@ -119,9 +119,9 @@ pub struct End {
 /// All of them.
 #[derive(Default)]
 pub struct Feeds {
-    feeds: BTreeMap<ConnId, Feed>,
-    outputs: BTreeMap<Pid, BTreeSet<ConnId>>,
-    events: BTreeSet<ConnId>,
+    feeds: SortedMap<ConnId, Feed>,
+    outputs: SortedMap<Pid, SortedSet<ConnId>>,
+    events: SortedSet<ConnId>,
     heartbeats: Timers<ConnId>,
     /// What was dropped of feeds that are over.
     lost: Lost,

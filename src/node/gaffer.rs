@@ -2,7 +2,6 @@
 //! the supervisor decided into effects, gives deaths their last words, writes down what has to outlive
 //! us and answers who waited.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -47,6 +46,7 @@ use crate::base::ids::{ConnId, Pid, SessionId};
 use crate::base::level::Level;
 use crate::base::limits;
 use crate::base::process::Signal;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::front::access::Access;
 use crate::front::clients::Clients;
 use crate::front::links::Links;
@@ -78,13 +78,13 @@ pub struct Gaffer {
     /// Who follows what there.
     pub(super) hub: Hub,
     /// Where the sessions come from.
-    pub(super) peers: BTreeMap<SessionId, Peer>,
+    pub(super) peers: SortedMap<SessionId, Peer>,
     /// Connections that follow one thing.
     pub(super) feeds: Feeds,
     /// Where what is written on the websockets of processes goes.
-    pub(super) inlets: BTreeMap<ConnId, Inlet>,
+    pub(super) inlets: SortedMap<ConnId, Inlet>,
     /// What those wish for who have not said their key yet.
-    pub(super) strangers: BTreeMap<ConnId, Opening>,
+    pub(super) strangers: SortedMap<ConnId, Opening>,
     pub(super) writers: Writers,
     /// Jobs that are told what happens.
     pub(super) listening: Listening,
@@ -135,10 +135,10 @@ pub struct Gaffer {
     pub(super) replays: Replays,
     pub(super) effects: Vec<Effect>,
     /// The jobs of files as they were read last, to tell at the next reading what changed.
-    files: BTreeMap<JobName, FileJob>,
+    files: SortedMap<JobName, FileJob>,
     /// Jobs of the API that are on disk, but could not be loaded. What becomes of another job of
     /// their name is not theirs.
-    shelved: BTreeSet<JobName>,
+    shelved: SortedSet<JobName>,
     node: String,
     /// What was to run at the beginning was started.
     pub(super) is_started: bool,
@@ -237,10 +237,10 @@ impl Gaffer {
             clients: Clients::new(setup.clients),
             channel: Service::new(&format!("{prefix}/channel"), channel, setup.seed),
             hub: Hub::default(),
-            peers: BTreeMap::new(),
+            peers: SortedMap::new(),
             feeds: Feeds::default(),
-            inlets: BTreeMap::new(),
-            strangers: BTreeMap::new(),
+            inlets: SortedMap::new(),
+            strangers: SortedMap::new(),
             writers: Writers::default(),
             listening: Listening::default(),
             programs,
@@ -270,8 +270,8 @@ impl Gaffer {
             replays: Replays::default(),
             hooking: setup.webhooks,
             effects: Vec::new(),
-            files: BTreeMap::new(),
-            shelved: BTreeSet::new(),
+            files: SortedMap::new(),
+            shelved: SortedSet::new(),
             node,
             is_started: false,
             counted: None,
@@ -298,7 +298,7 @@ impl Gaffer {
             self.supervisor.recovered_stray(stray, now);
         }
         // A job of the API keeps its name; one of a file has it only if that cannot be loaded.
-        let kept: BTreeSet<JobName> =
+        let kept: SortedSet<JobName> =
             legacy.jobs.iter().filter_map(|(key, _)| JobName::parse(key).ok()).collect();
         let (rivals, files): (Vec<JobEntry>, Vec<JobEntry>) =
             files.into_iter().partition(|entry| kept.contains(&entry.name));
@@ -375,7 +375,7 @@ impl Gaffer {
         let of_api = |entry: &JobEntry| self.origin(&entry.name) == Some(Origin::Api);
         let (rivals, changed): (Vec<JobEntry>, Vec<JobEntry>) =
             changed.into_iter().partition(of_api);
-        let named: BTreeSet<&JobName> = entries.iter().map(|entry| &entry.name).collect();
+        let named: SortedSet<&JobName> = entries.iter().map(|entry| &entry.name).collect();
         let gone: Vec<JobName> =
             self.files.keys().filter(|name| !named.contains(name)).cloned().collect();
         info!(
@@ -527,7 +527,7 @@ impl Gaffer {
 
     /// Tells clients what happened, and ends what followed processes that are over.
     fn tell_events(&mut self, now: Now) {
-        let mut exits = BTreeMap::new();
+        let mut exits = SortedMap::new();
         for event in self.supervisor.take_events() {
             self.counted = None;
             console::log(&event);

@@ -1,7 +1,6 @@
 //! What a host program may do with the node that runs inside it: its handlers and applications get a
 //! [`Node`], which reaches jobs and nothing else. It cannot wait, and reaches no socket.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,6 +13,7 @@ use super::programs::SESSION;
 use crate::base::clock::Now;
 use crate::base::ids::Pid;
 use crate::base::process::Signal;
+use crate::base::sorted::SortedMap;
 use crate::front::request::Request;
 use crate::front::response::Response;
 use crate::front::rights::{Need, Right};
@@ -245,7 +245,7 @@ fn entry(name: &str, config: &Value) -> Result<JobEntry, Refused> {
 pub struct Asked<'a> {
     pub(super) request: &'a Request,
     pub(super) caller: &'a Caller,
-    pub(super) parts: BTreeMap<&'a str, &'a str>,
+    pub(super) parts: SortedMap<&'a str, &'a str>,
 }
 
 impl Asked<'_> {

@@ -2,7 +2,6 @@
 //! text is made once for all of them; each has as many subscriptions to it as it asked for, and ends
 //! them one by one.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +13,7 @@ use super::watches::{Watcher, Watches};
 use crate::base::clock::{epoch_seconds, Now};
 use crate::base::ids::{Pid, SessionId, StreamNo};
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::supervisor::name::JobName;
 use crate::wire::channel;
 
@@ -23,14 +23,14 @@ pub type Deliver<'a> = &'a mut dyn FnMut(SessionId, &Rc<str>, &Rc<str>);
 /// Everything that is followed.
 #[derive(Default)]
 pub struct Hub {
-    topics: BTreeMap<Rc<str>, Followed>,
-    sessions: BTreeMap<SessionId, BTreeMap<Rc<str>, Subscribed>>,
+    topics: SortedMap<Rc<str>, Followed>,
+    sessions: SortedMap<SessionId, SortedMap<Rc<str>, Subscribed>>,
     /// The topics about the output and the statistics of each process.
-    of_process: BTreeMap<Pid, BTreeSet<Rc<str>>>,
+    of_process: SortedMap<Pid, SortedSet<Rc<str>>>,
     /// The topics about events.
-    events: BTreeSet<Rc<str>>,
+    events: SortedSet<Rc<str>>,
     /// The topics about the output of jobs.
-    logs: BTreeSet<Rc<str>>,
+    logs: SortedSet<Rc<str>>,
     /// Who wants statistics, feeds too.
     pub watches: Watches,
 }
@@ -38,7 +38,7 @@ pub struct Hub {
 /// A topic with its followers.
 struct Followed {
     what: Followable,
-    by: BTreeSet<SessionId>,
+    by: SortedSet<SessionId>,
 }
 
 /// A topic for which everything it names was found.
@@ -178,7 +178,7 @@ impl Hub {
             self.of_process.entry(pid).or_default().insert(Rc::clone(&name));
         }
         let followed = self.topics.entry(Rc::clone(&name));
-        followed.or_insert(Followed { what, by: BTreeSet::new() }).by.insert(session);
+        followed.or_insert(Followed { what, by: SortedSet::new() }).by.insert(session);
         Ok(name)
     }
 
@@ -405,7 +405,7 @@ impl Hub {
 
     /// How many topics are followed, and in how many subscriptions.
     pub fn counts(&self) -> (usize, usize) {
-        let each = self.sessions.values().flat_map(BTreeMap::values);
+        let each = self.sessions.values().flat_map(SortedMap::values);
         (self.topics.len(), each.map(|own| usize::try_from(own.count).unwrap_or(0)).sum())
     }
 

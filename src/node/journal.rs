@@ -5,13 +5,12 @@
 //! A journal is a table of keys and values in the order of their first appearance; a line puts a
 //! key or takes it away. When it has grown to a multiple of what it means, it is replaced whole.
 
-use std::collections::BTreeMap;
-
 use data_encoding::HEXLOWER;
 use serde_json::{json, Map, Value};
 use sha1::{Digest as _, Sha1};
 
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 
 /// Which format this program writes. A file of a later one is set aside, not guessed at.
 const VERSION: u64 = 1;
@@ -23,7 +22,7 @@ pub struct Journal {
     header: Map<String, Value>,
     /// With the place of each in their order. Values are kept as their texts, which take a tenth of what a tree of
     /// them takes.
-    entries: BTreeMap<Box<str>, (u64, Box<str>)>,
+    entries: SortedMap<Box<str>, (u64, Box<str>)>,
     last_order: u64,
     /// Bytes in the file,
     size: usize,
@@ -93,7 +92,7 @@ fn parse_line(line: &[u8]) -> Option<Value> {
 impl Journal {
     /// An empty journal. `kind` names it in its header.
     pub fn new(kind: &'static str, header: Map<String, Value>) -> Self {
-        Self { kind, header, entries: BTreeMap::new(), last_order: 0, size: 0, whole: 0 }
+        Self { kind, header, entries: SortedMap::new(), last_order: 0, size: 0, whole: 0 }
     }
 
     /// Puts a key, without a line: the file holds it already, or will be replaced.
@@ -186,7 +185,7 @@ impl Journal {
             return Err(Unreadable::Header);
         }
         let mut order: Vec<Option<(String, Value)>> = Vec::new();
-        let mut places: BTreeMap<String, usize> = BTreeMap::new();
+        let mut places: SortedMap<String, usize> = SortedMap::new();
         let mut damage = Vec::new();
         for (number, text) in (2..).zip(lines).filter(|(_, text)| !text.is_empty()) {
             let entry = parse_line(text);

@@ -2,13 +2,12 @@
 //! channel tells it. A process that does not read loses what finds no room in its queue, and is told how much
 //! once there is some again.
 
-use std::collections::BTreeMap;
-
 use super::gaffer::Gaffer;
 use super::history::Record;
 use super::stdins::{Full, Stdins};
 use super::topics::has_prefix;
 use crate::base::ids::{InstanceId, StreamNo};
+use crate::base::sorted::SortedMap;
 use crate::supervisor::name::JobName;
 use crate::supervisor::spec::{Dialect, JobSpec};
 use crate::supervisor::Supervisor;
@@ -18,9 +17,9 @@ use crate::wire::channel;
 #[derive(Default)]
 pub(super) struct Listening {
     /// How the names of the events begin that a job hears.
-    jobs: BTreeMap<JobName, Vec<String>>,
+    jobs: SortedMap<JobName, Vec<String>>,
     /// How many messages a process has lost since it was told last.
-    lost: BTreeMap<InstanceId, u64>,
+    lost: SortedMap<InstanceId, u64>,
 }
 
 impl Listening {

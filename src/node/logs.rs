@@ -1,7 +1,6 @@
 //! What is kept of the output of jobs: read for who asks, from books and from the rings of their instances, and
 //! from the rings alone as it came to who begins to follow it.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::SystemTime;
 
@@ -26,6 +25,7 @@ use super::topics::Written;
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, InstanceId, Pid, SessionId, StreamNo};
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 use crate::front::response::Response;
 use crate::logs::index;
 use crate::logs::reading::memory::Kept as Part;
@@ -208,7 +208,7 @@ impl Gaffer {
     pub(super) fn rings(
         &self,
         (job, number): (&JobName, Option<u32>),
-        places: &mut BTreeMap<(InstanceId, StreamNo), u64>,
+        places: &mut SortedMap<(InstanceId, StreamNo), u64>,
     ) -> Rings {
         let mut rings = Rings::default();
         let found = self.supervisor.job_id(job).ok().and_then(|id| self.supervisor.job(id));
@@ -330,7 +330,7 @@ impl Gaffer {
             let (number, at, stream) = (seen.seq, SystemTime::UNIX_EPOCH, StreamNo::STDOUT);
             (*id, Kept { number, at, pid: *pid, stream, bytes: &[] })
         };
-        let mut last: BTreeMap<InstanceId, Kept<'_>> = seen.open.iter().map(said).collect();
+        let mut last: SortedMap<InstanceId, Kept<'_>> = seen.open.iter().map(said).collect();
         for (id, kept) in pieces {
             if let Some(before) = last.insert(*id, *kept).filter(|before| before.pid != kept.pid) {
                 self.tell_end(*id, before, &mut aligned, &mut told);

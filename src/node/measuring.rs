@@ -1,6 +1,5 @@
 //! Statistics asked for and statistics followed: who is measured, and who is told what it came to.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde_json::{json, Value};
@@ -21,6 +20,7 @@ use super::watches::Watcher;
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, OsPid, Pid, SessionId};
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 use crate::front::response::Response;
 use crate::front::rights::{Need, Right};
 use crate::supervisor::job::Job;
@@ -30,7 +30,7 @@ use crate::supervisor::Supervisor;
 use crate::wire::channel;
 
 /// What was measured, by instance.
-type Readings = BTreeMap<InstanceId, Measured>;
+type Readings = SortedMap<InstanceId, Measured>;
 
 impl Gaffer {
     /// Asks for a measurement. Where there is nobody to measure, that is the answer.
@@ -191,7 +191,7 @@ impl Gaffer {
         if due.is_empty() {
             return;
         }
-        let mut targets = BTreeMap::new();
+        let mut targets = SortedMap::new();
         for watched in &due {
             let each = self.targets(watched).into_iter();
             targets.extend(each.map(|(id, pid, os_pid)| (id, (id, pid, os_pid))));
@@ -205,11 +205,11 @@ impl Gaffer {
     /// Tells what was measured to whoever watches.
     fn publish(&mut self, ticket: Option<u64>, readings: &Readings, now: Now) {
         // Each process's numbers are written once, whoever reads them.
-        let mut written: BTreeMap<InstanceId, String> = BTreeMap::new();
+        let mut written: SortedMap<InstanceId, String> = SortedMap::new();
         let mut table: Option<UsageTable> = None;
         for (watched, watchers) in self.hub.watches.measured(ticket, now) {
             let live = self.targets(&watched);
-            let mut topics: BTreeMap<Rc<str>, Vec<_>> = BTreeMap::new();
+            let mut topics: SortedMap<Rc<str>, Vec<_>> = SortedMap::new();
             for watcher in watchers {
                 match watcher {
                     Watcher::Session(session, topic) => {

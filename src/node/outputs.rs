@@ -3,17 +3,18 @@
 //! grows. Pieces carry one running number and a time, so that what all instances wrote can be told in
 //! the order of arrival.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
 use crate::base::ids::{InstanceId, Pid, StreamNo};
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 use crate::logs::index::micros;
 
 /// The rings of all instances.
 #[derive(Default)]
 pub struct Outputs {
-    instances: BTreeMap<InstanceId, Output>,
+    instances: SortedMap<InstanceId, Output>,
     /// The number of what was written last, whoever it was.
     last: u64,
     /// The highest number in the lives before, and of instances that are gone: what has one up to it may be
@@ -54,7 +55,7 @@ pub struct Behind<'a> {
 /// What one instance wrote.
 #[derive(Default)]
 struct Output {
-    rings: BTreeMap<StreamNo, Ring>,
+    rings: SortedMap<StreamNo, Ring>,
     /// The piece that was written last.
     last_piece: u64,
     /// The process of the present run, if that has written anything.
@@ -169,7 +170,7 @@ impl Outputs {
     /// of these came behind this number: nobody knows how many did.
     pub fn pieces(&self, id: InstanceId, since: u64) -> (impl Iterator<Item = Kept<'_>>, u64) {
         let rings = self.instances.get(&id).map(|output| &output.rings);
-        let torn = rings.into_iter().flat_map(BTreeMap::values);
+        let torn = rings.into_iter().flat_map(SortedMap::values);
         let torn = torn.filter(|ring| ring.dropped_last > since);
         let lost = torn.map(|ring| ring.dropped).sum();
         let pieces = rings.into_iter().flatten().flat_map(|(stream, ring)| {

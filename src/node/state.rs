@@ -2,7 +2,6 @@
 //! that run, keys and users, webhooks and what waits to be sent to them, and how runs ended. All are journals;
 //! what cannot be written now is written when it can be, and supervision never waits for it.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use log::{error, info, warn};
@@ -16,6 +15,7 @@ use crate::base::error::Errno;
 use crate::base::ids::{OsPid, Pid};
 use crate::base::limits;
 use crate::base::process::Signal;
+use crate::base::sorted::SortedMap;
 use crate::supervisor::death::Death;
 use crate::supervisor::effect::{Record, Running};
 use crate::supervisor::job::{Desired, Job};
@@ -183,7 +183,7 @@ impl State {
     /// Takes deaths over that the last daemon wrote down, oldest first. Gives them; what is damaged of them is
     /// left out.
     pub fn restore_deaths(&mut self, entries: Vec<(String, Value)>) -> Vec<(JobName, Death)> {
-        let mut found = BTreeMap::new();
+        let mut found = SortedMap::new();
         for (key, value) in entries {
             let number = key.parse::<u64>().ok();
             let Some((number, (name, death))) = number.zip(death_from_value(&value)) else {

@@ -2,18 +2,18 @@
 //! with plain numbers beside them. A group counts as one: what a process started and kept in its
 //! group is its own cost.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde_json::{json, Value};
 
 use super::machine::{Pss, Usage};
 use crate::base::ids::{InstanceId, OsPid, Pid};
+use crate::base::sorted::SortedMap;
 use crate::wire::json;
 
 /// What the last measurement of each process was, for the share of the CPU since then.
 pub struct Stats {
-    last: BTreeMap<InstanceId, Sample>,
+    last: SortedMap<InstanceId, Sample>,
     /// Physical memory in bytes, for the share of it.
     memory: u64,
 }
@@ -46,7 +46,7 @@ const SHORTEST: f64 = 0.09;
 impl Stats {
     /// Without measurements, on a machine with so much memory.
     pub fn new(memory: u64) -> Self {
-        Self { last: BTreeMap::new(), memory }
+        Self { last: SortedMap::new(), memory }
     }
 
     /// The share of the CPU of a process whose group used `cpu_time` seconds by now, and which

@@ -6,12 +6,13 @@
 //! A queue is there from the start of a run to its end. Who finds it full may wait for
 //! [`Stdins::take_freed`] and try again, behind those that came before.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 
 use crate::base::ids::{InstanceId, StreamNo};
 use crate::base::limits;
 use crate::base::order::{SpawnOrder, Wiring};
+use crate::base::sorted::{SortedMap, SortedSet};
 
 /// A stream of an instance.
 pub type Address = (InstanceId, StreamNo);
@@ -19,9 +20,9 @@ pub type Address = (InstanceId, StreamNo);
 /// The queues of all streams that can be written to.
 #[derive(Default)]
 pub struct Stdins {
-    queues: BTreeMap<Address, Queue>,
-    dirty: BTreeSet<Address>,
-    freed: BTreeSet<Address>,
+    queues: SortedMap<Address, Queue>,
+    dirty: SortedSet<Address>,
+    freed: SortedSet<Address>,
     counts: Counts,
 }
 

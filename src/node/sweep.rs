@@ -1,13 +1,12 @@
 //! What always holds of a node, checked as a whole. Simulations ask for it after each step.
 
-use std::collections::BTreeSet;
-
 use super::admission::Guest;
 use super::gaffer::Gaffer;
 use super::usage_history::Keep;
 use super::watches::Watcher;
 use super::writers::Writer;
 use crate::base::ids::{ConnId, SessionId};
+use crate::base::sorted::SortedSet;
 
 impl Gaffer {
     /// Checks the supervisor's invariants and the node's own.
@@ -46,7 +45,7 @@ impl Gaffer {
         if self.channel.has_news() {
             return Err("somebody on the channel is still to be heard".into());
         }
-        let sessions: BTreeSet<SessionId> = self.channel.ids().into_iter().collect();
+        let sessions: SortedSet<SessionId> = self.channel.ids().into_iter().collect();
         if let Some(session) = self.hub.sessions().find(|session| !sessions.contains(session)) {
             return Err(format!("{session:?} is gone and still follows"));
         }

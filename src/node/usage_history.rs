@@ -7,13 +7,13 @@
 //! where another process begins is marked. The place may be filled anew while who was in it before is still
 //! ending; then only the newer one is noted.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::machine::Usage;
 use crate::base::clock::Now;
 use crate::base::ids::{JobId, Pid};
 use crate::base::limits::{HISTORY_SLOTS, HISTORY_STEP};
+use crate::base::sorted::SortedMap;
 
 /// Whether there is a history, and who measures for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub struct Place {
 #[derive(Default)]
 pub struct UsageHistory {
     keep: Keep,
-    rings: BTreeMap<Place, Ring>,
+    rings: SortedMap<Place, Ring>,
     /// Where the grid begins, and when something was noted last; while there are rings.
     epoch: Option<Instant>,
     last: Option<Instant>,
@@ -148,7 +148,7 @@ impl UsageHistory {
     /// Lets go of everything when nothing was measured for as long as it is kept. It costs nothing to ask.
     pub fn expire(&mut self, now: Instant) {
         if self.is_over(now) {
-            (self.rings, self.epoch, self.last) = (BTreeMap::new(), None, None);
+            (self.rings, self.epoch, self.last) = (SortedMap::new(), None, None);
         }
     }
 

@@ -1,7 +1,6 @@
 //! Requests that are answered later: when a job has come to a goal, or when processes are measured.
 //! A client has at most one, since the next request of a connection is read only after the answer.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde_json::{json, Value};
@@ -12,6 +11,7 @@ use super::reply::manager_error;
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, InstanceId, OsPid, Pid, SessionId};
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 use crate::base::timers::Timers;
 use crate::front::response::Response;
 use crate::supervisor::settled::{Goal, Progress};
@@ -22,9 +22,9 @@ use crate::wire::openmetrics::Dialect;
 /// All of them.
 #[derive(Default)]
 pub struct Waits {
-    waits: BTreeMap<ConnId, Wait>,
+    waits: SortedMap<ConnId, Wait>,
     deadlines: Timers<ConnId>,
-    measures: BTreeMap<u64, (Asker, Measuring)>,
+    measures: SortedMap<u64, (Asker, Measuring)>,
     /// The measurement for metrics that is under way, and its ticket. There is one at a time.
     scrape: Option<(u64, Scrape)>,
     last_ticket: u64,
@@ -162,7 +162,7 @@ impl Waits {
 
     /// Takes out what can be answered now. However many wait for the same, it is looked at once.
     pub fn take_ready(&mut self, supervisor: &Supervisor, now: Now) -> Vec<(ConnId, Response)> {
-        let mut seen: BTreeMap<&Until, Progress> = BTreeMap::new();
+        let mut seen: SortedMap<&Until, Progress> = SortedMap::new();
         let mut answers: Vec<(ConnId, Option<Response>)> = Vec::new();
         for (conn, wait) in &self.waits {
             let until = &wait.until;

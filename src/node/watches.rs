@@ -2,13 +2,13 @@
 //! measurement; nothing is measured, and no timer is set, while nobody wants any. One measurement is
 //! under way at a time, so that a slow one makes the next later and never more.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::topics::Watched;
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, SessionId};
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::base::timers::Timers;
 
 /// Somebody who wants statistics.
@@ -25,8 +25,8 @@ pub enum Watcher {
 /// All of them.
 #[derive(Default)]
 pub struct Watches {
-    by_wish: BTreeMap<(Watched, Duration), u64>,
-    watches: BTreeMap<u64, Watch>,
+    by_wish: SortedMap<(Watched, Duration), u64>,
+    watches: SortedMap<u64, Watch>,
     due: Timers<u64>,
     last: u64,
     /// Those whose measurement is under way.
@@ -41,7 +41,7 @@ pub struct Watches {
 struct Watch {
     watched: Watched,
     interval: Duration,
-    by: BTreeSet<Watcher>,
+    by: SortedSet<Watcher>,
 }
 
 impl Watches {
@@ -55,7 +55,7 @@ impl Watches {
         let epoch = *self.epoch.get_or_insert(now.mono);
         let watch = self.watches.entry(id).or_insert_with(|| {
             self.due.set(id, next_tick(epoch, interval, now.mono));
-            Watch { watched: watched.clone(), interval, by: BTreeSet::new() }
+            Watch { watched: watched.clone(), interval, by: SortedSet::new() }
         });
         watch.by.insert(watcher);
     }

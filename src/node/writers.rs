@@ -2,7 +2,7 @@
 //! order of arrival, until there is room in the queue. Each client waits with one message at the most,
 //! since nothing more is read of it meanwhile.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use serde_json::{json, Value};
 
@@ -12,6 +12,7 @@ use super::reply;
 use super::stdins::{Address, Full, Stdins};
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, InstanceId, SessionId, StreamNo};
+use crate::base::sorted::SortedMap;
 use crate::front::response::Response;
 use crate::wire::frame::Kind;
 
@@ -43,7 +44,7 @@ impl Writer {
 /// Those who wait.
 #[derive(Default)]
 pub struct Writers {
-    parked: BTreeMap<Address, VecDeque<(Writer, Writing)>>,
+    parked: SortedMap<Address, VecDeque<(Writer, Writing)>>,
 }
 
 impl Writers {

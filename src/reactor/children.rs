@@ -2,7 +2,6 @@
 //! which of them have ended. Output is read before an end is told, so that no last line is lost.
 //! Nothing here waits for a child: what it does not take stays with the machine until it does.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -26,6 +25,7 @@ use crate::base::ids::{InstanceId, OsPid, StreamNo};
 use crate::base::limits;
 use crate::base::order::SpawnOrder;
 use crate::base::process::{ExitStatus, Rusage, Signal};
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::node::machine::Machine;
 use crate::supervisor::effect::Whom;
 use crate::supervisor::facts::Exit;
@@ -36,15 +36,15 @@ use crate::sys::{fds, procfs, reap};
 
 /// All children, and processes that were taken over.
 pub struct Children {
-    by_id: BTreeMap<InstanceId, Child>,
-    by_os_pid: BTreeMap<OsPid, InstanceId>,
+    by_id: SortedMap<InstanceId, Child>,
+    by_os_pid: SortedMap<OsPid, InstanceId>,
     spawner: Spawner,
     buffer: Vec<u8>,
     /// Children whose leader is gone and whose group is not, or was not when last looked at.
-    lingering: BTreeSet<InstanceId>,
+    lingering: SortedSet<InstanceId>,
     /// Children that are none of our business: those that were there before us, and those that were
     /// let go to survive us.
-    left_alone: BTreeSet<OsPid>,
+    left_alone: SortedSet<OsPid>,
     /// Whether every child of the process is ours to reap.
     owns_all: bool,
     /// Streams that are read together now and then.
@@ -135,11 +135,11 @@ impl Children {
     /// No children yet.
     pub fn new(spawner: Spawner, store: Store, owns_all: bool) -> Self {
         Self {
-            by_id: BTreeMap::new(),
-            by_os_pid: BTreeMap::new(),
+            by_id: SortedMap::new(),
+            by_os_pid: SortedMap::new(),
             spawner,
             buffer: vec![0; limits::PIPE_READ],
-            lingering: BTreeSet::new(),
+            lingering: SortedSet::new(),
             left_alone: procfs::own_children().into_iter().collect(),
             owns_all,
             resting: Resting::default(),
@@ -273,7 +273,7 @@ impl Children {
     }
 
     /// The streams whose rest is over.
-    pub(super) fn wake(&mut self, now: Now) -> BTreeSet<(InstanceId, StreamNo)> {
+    pub(super) fn wake(&mut self, now: Now) -> SortedSet<(InstanceId, StreamNo)> {
         let due = self.resting.take_due(now);
         for (id, stream) in &due {
             if let Some(pipe) = self.stream(*id, *stream) {

@@ -2,7 +2,7 @@
 //! the machine and come from it; what they mean, and how long anything may take, is no business of this
 //! file. A name is asked for on a worker, once at a time however many wait for it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 
@@ -18,6 +18,7 @@ use crate::base::clock::Now;
 use crate::base::error::Errno;
 use crate::base::ids::LinkId;
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::node::machine::Machine;
 use crate::sys::sockets::keep_alive;
 use crate::tls::{Connector, Heard};
@@ -25,11 +26,11 @@ use crate::tls::{Connector, Heard};
 /// All of them.
 #[derive(Default)]
 pub struct Dials {
-    dials: BTreeMap<LinkId, Dial>,
+    dials: SortedMap<LinkId, Dial>,
     /// Those to write to or to close.
-    due: BTreeSet<LinkId>,
+    due: SortedSet<LinkId>,
     /// Names whose addresses are being asked for.
-    asked: BTreeSet<Name>,
+    asked: SortedSet<Name>,
     buffer: Vec<u8>,
     /// Whom to trust over TLS, and as whom to come.
     pub connector: Option<Connector>,

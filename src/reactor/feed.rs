@@ -1,11 +1,11 @@
 //! Which streams of children are to be written to, and how much of this turn is left for it. Each has
 //! its share; those that the turn does not come to have theirs first in the next.
 
-use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use crate::base::ids::{InstanceId, StreamNo};
 use crate::base::limits;
+use crate::base::sorted::SortedSet;
 
 /// A stream of an instance.
 pub type Address = (InstanceId, StreamNo);
@@ -13,9 +13,9 @@ pub type Address = (InstanceId, StreamNo);
 /// The streams to write to.
 #[derive(Default)]
 pub struct Feed {
-    due: BTreeSet<Address>,
+    due: SortedSet<Address>,
     /// Those that had their share of this turn and are owed more.
-    again: BTreeSet<Address>,
+    again: SortedSet<Address>,
     /// The one written to last. The next in order follows, so that none is passed over for ever.
     last: Option<Address>,
     /// Bytes that may still be written in this turn.

@@ -3,7 +3,6 @@
 //! that at no moment less is in the directory than was promised. Writing through to the disk is the
 //! worker's, but at the start.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -11,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::work::Worker;
 use crate::base::error::Errno;
+use crate::base::sorted::SortedMap;
 use crate::node::machine::{StateFile, Write};
 
 /// Writes through to the disk.
@@ -51,7 +51,7 @@ pub struct Files {
     directory: PathBuf,
     /// Whether anything is to outlive us.
     keeps: bool,
-    open: BTreeMap<StateFile, Open>,
+    open: SortedMap<StateFile, Open>,
 }
 
 struct Open {
@@ -70,12 +70,12 @@ struct Open {
 impl Files {
     /// Files in this directory.
     pub fn new(directory: PathBuf) -> Self {
-        Self { directory, keeps: true, open: BTreeMap::new() }
+        Self { directory, keeps: true, open: SortedMap::new() }
     }
 
     /// Files that keep nothing: every write goes well, and none leaves a trace.
     pub fn nowhere() -> Self {
-        Self { directory: PathBuf::new(), keeps: false, open: BTreeMap::new() }
+        Self { directory: PathBuf::new(), keeps: false, open: SortedMap::new() }
     }
 
     /// Carries a write out. Tells that it failed, or that the file is replaced; `None` when an append

@@ -1,7 +1,6 @@
 //! What was written, read for clients: a worker of their own goes through books and memory, portion by portion, so
 //! that nobody waits for the disk but them, and none of them for another.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use log::warn;
@@ -10,6 +9,7 @@ use mio::Waker;
 use super::shelf::Files;
 use super::store::Store;
 use super::work::Worker;
+use crate::base::sorted::SortedMap;
 use crate::logs::reading::query::View;
 use crate::logs::view::Book;
 use crate::node::reading::{Asking, Begun, Kept, Portion, Reading, Rings, Wanted, Whom};
@@ -17,7 +17,7 @@ use crate::node::reading::{Asking, Begun, Kept, Portion, Reading, Rings, Wanted,
 /// All of them.
 pub(super) struct Readings {
     worker: Worker<Work, Done>,
-    readers: BTreeMap<Whom, Reader>,
+    readers: SortedMap<Whom, Reader>,
     /// The number of the last.
     last: u64,
 }
@@ -58,7 +58,7 @@ pub(super) enum Told {
 
 impl Readings {
     pub(super) fn new(waker: Arc<Waker>) -> Self {
-        Self { worker: Worker::new(waker, perform), readers: BTreeMap::new(), last: 0 }
+        Self { worker: Worker::new(waker, perform), readers: SortedMap::new(), last: 0 }
     }
 
     /// Begins one; gives what is to be told where that cannot be.

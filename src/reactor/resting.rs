@@ -2,17 +2,17 @@
 //! writes many while nobody follows it would wake the loop for each of them. Its pipe holds them meanwhile: it
 //! rests, and the loop reads all that rest together.
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, StreamNo};
 use crate::base::limits;
+use crate::base::sorted::SortedSet;
 
 /// Those that rest.
 #[derive(Default)]
 pub(super) struct Resting {
-    streams: BTreeSet<(InstanceId, StreamNo)>,
+    streams: SortedSet<(InstanceId, StreamNo)>,
     /// When they are read.
     until: Option<Instant>,
 }
@@ -30,9 +30,9 @@ impl Resting {
     }
 
     /// Those whose time has come.
-    pub(super) fn take_due(&mut self, now: Now) -> BTreeSet<(InstanceId, StreamNo)> {
+    pub(super) fn take_due(&mut self, now: Now) -> SortedSet<(InstanceId, StreamNo)> {
         match self.until.filter(|until| *until <= now.mono) {
-            None => BTreeSet::new(),
+            None => SortedSet::new(),
             Some(_) => {
                 self.until = None;
                 std::mem::take(&mut self.streams)

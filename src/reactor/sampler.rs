@@ -6,13 +6,13 @@
 //! for it. What belongs to a group is found out by a walk over the system, once a second while
 //! somebody samples. Nothing happens by itself: who does not ask causes no work and no wake-up.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::time::Instant;
 
 use crate::base::ids::OsPid;
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::node::machine::{Pss, Usage};
 use crate::sys::procfs::{self, Pids, Stat, StatReader};
 use crate::sys::startup;
@@ -22,9 +22,9 @@ pub struct Sampler {
     waiting: Vec<Asked>,
     pass: Option<Pass>,
     /// Groups measured again and again, and when that was asked for last.
-    groups: BTreeMap<i32, Instant>,
+    groups: SortedMap<i32, Instant>,
     /// Their members: by group and pid.
-    members: BTreeMap<(i32, i32), Member>,
+    members: SortedMap<(i32, i32), Member>,
     /// How many of these have their file open,
     files: usize,
     /// and may have.
@@ -72,7 +72,7 @@ struct Pass {
     /// The groups to measure, in their order.
     usages: Vec<(i32, Usage)>,
     /// Those of them whose proportional share of memory is wanted.
-    shares: BTreeSet<i32>,
+    shares: SortedSet<i32>,
     walk: Walk,
     /// Not all could be looked at, for want of descriptors: better no numbers than wrong ones.
     blind: bool,
@@ -91,8 +91,8 @@ impl Default for Sampler {
         Self {
             waiting: Vec::new(),
             pass: None,
-            groups: BTreeMap::new(),
-            members: BTreeMap::new(),
+            groups: SortedMap::new(),
+            members: SortedMap::new(),
             files: 0,
             most_files: most_files(nofile),
             refreshed: None,

@@ -1,7 +1,6 @@
 //! Files that are sent to clients: a worker of their own opens and reads them, so that a disk that is slow holds
 //! nothing up but them. Each is open for one connection, and read for it piece by piece.
 
-use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -13,13 +12,14 @@ use mio::Waker;
 use super::work::Worker;
 use crate::base::error::Errno;
 use crate::base::ids::ConnId;
+use crate::base::sorted::SortedMap;
 use crate::node::plugins::file::{Unopened, Unread, Wanted, What};
 use crate::sys::beneath::{self, Fault, Found};
 
 /// All of them.
 pub(super) struct Served {
     worker: Worker<Work, Done>,
-    files: BTreeMap<ConnId, Slot>,
+    files: SortedMap<ConnId, Slot>,
 }
 
 enum Work {
@@ -53,7 +53,7 @@ pub(super) enum Told {
 
 impl Served {
     pub(super) fn new(waker: Arc<Waker>) -> Self {
-        Self { worker: Worker::new(waker, perform), files: BTreeMap::new() }
+        Self { worker: Worker::new(waker, perform), files: SortedMap::new() }
     }
 
     /// Has a file opened; gives what is to be told where that cannot be begun.

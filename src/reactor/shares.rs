@@ -1,8 +1,6 @@
 //! What of a turn each client has: so many are accepted, so much is read and written, and then the others have theirs.
 //! Whoever had to wait comes first in the next turn.
 
-use std::collections::BTreeSet;
-
 use log::{debug, error};
 
 use super::sockets::{Accept, Step};
@@ -11,6 +9,7 @@ use super::turn::Reactor;
 use crate::base::clock::Now;
 use crate::base::ids::ConnId;
 use crate::base::limits;
+use crate::base::sorted::SortedSet;
 use crate::front::response::too_many_clients;
 use crate::node::machine::Machine;
 
@@ -48,7 +47,7 @@ impl<M: Machine> Reactor<M> {
     }
 
     /// Reads what clients have sent, from where the turn before had no more time.
-    pub(super) fn read_conns(&mut self, conns: &BTreeSet<ConnId>, now: Now) {
+    pub(super) fn read_conns(&mut self, conns: &SortedSet<ConnId>, now: Now) {
         let mut left = limits::CONNS_READ_SHARE;
         for conn in from(self.unheard.take(), conns) {
             if left == 0 {
@@ -112,7 +111,7 @@ impl<M: Machine> Reactor<M> {
 }
 
 /// All of these, beginning with the first that had to wait.
-fn from(first: Option<ConnId>, conns: &BTreeSet<ConnId>) -> Vec<ConnId> {
+fn from(first: Option<ConnId>, conns: &SortedSet<ConnId>) -> Vec<ConnId> {
     let turn_of = |conn: &ConnId| first.is_none_or(|first| *conn >= first);
     let (first, later): (Vec<ConnId>, Vec<ConnId>) = conns.iter().copied().partition(turn_of);
     first.into_iter().chain(later).collect()

@@ -1,7 +1,6 @@
 //! Listening sockets and clients: accept, read, write, close. Bytes go to the machine and come from
 //! it; what they mean is no business of this file.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
@@ -15,6 +14,7 @@ use super::token::SourceId;
 use crate::base::clock::Now;
 use crate::base::ids::ConnId;
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 use crate::front::peer::{Fingerprint, Peer, Tls};
 use crate::node::machine::Machine;
 use crate::sys::sockets::{keep_alive, peer_credentials, ReserveFd};
@@ -54,7 +54,7 @@ pub struct Sockets {
     pub listeners: Vec<Listener>,
     /// What clients over TLS are shown, and who of them is let in.
     pub acceptor: Option<Acceptor>,
-    conns: BTreeMap<ConnId, Socket>,
+    conns: SortedMap<ConnId, Socket>,
     reserve: ReserveFd,
     buffer: Vec<u8>,
     /// Whether the last thing said about a lack of descriptors still holds.
@@ -89,7 +89,7 @@ impl Default for Sockets {
         Self {
             listeners: Vec::new(),
             acceptor: None,
-            conns: BTreeMap::new(),
+            conns: SortedMap::new(),
             reserve: ReserveFd::new(),
             buffer: vec![0; limits::READ_BUFFER],
             starved: false,

@@ -1,9 +1,8 @@
 //! The system's processes as this turn sees them: looked at once, when somebody asks, for all who
 //! ask in the turn.
 
-use std::collections::BTreeSet;
-
 use crate::base::ids::OsPid;
+use crate::base::sorted::SortedSet;
 use crate::sys::procfs::{self, Stat};
 use crate::sys::reap;
 
@@ -12,7 +11,7 @@ use crate::sys::reap;
 pub struct System {
     looked: bool,
     /// The groups with a member that is not a zombie; `None` if not all could be seen.
-    living_groups: Option<BTreeSet<i32>>,
+    living_groups: Option<SortedSet<i32>>,
 }
 
 impl System {

@@ -1,7 +1,7 @@
 //! A machine that decides nothing, for the tests of this floor: it asks for what a test puts into it
 //! and notes what it is told. And a shell around it, in a process of its own.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::files::Files;
@@ -12,6 +12,7 @@ use crate::base::clock::Now;
 use crate::base::error::{Errno, Stage};
 use crate::base::ids::{ConnId, InstanceId, LinkId, OsPid, StreamNo};
 use crate::base::process::Signal;
+use crate::base::sorted::SortedMap;
 use crate::front::clients::Clients;
 use crate::front::peer::{Fingerprint, Peer};
 use crate::node::machine::{Configuration, Effect, Machine, StateFile, Usage};
@@ -32,13 +33,13 @@ pub(super) struct Script {
     /// Which processes were started.
     pub(super) spawned: Vec<OsPid>,
     /// How much each instance wrote.
-    pub(super) heard: BTreeMap<InstanceId, usize>,
+    pub(super) heard: SortedMap<InstanceId, usize>,
     /// In how many pieces all of it came.
     pub(super) pieces: usize,
     /// Whether nobody follows it.
     pub(super) unfollowed: bool,
     /// What each wrote, if that is kept.
-    pub(super) said: BTreeMap<InstanceId, Vec<u8>>,
+    pub(super) said: SortedMap<InstanceId, Vec<u8>>,
     pub(super) keeps: bool,
     /// Up to how much of each is taken, where not all is,
     pub(super) most: Option<usize>,
@@ -57,13 +58,13 @@ pub(super) struct Script {
     /// which of them have a handshake behind them, and with which certificate,
     pub(super) secured: Vec<(ConnId, Option<Fingerprint>)>,
     /// and how much each of them sent.
-    pub(super) received: BTreeMap<ConnId, usize>,
+    pub(super) received: SortedMap<ConnId, usize>,
     /// What clients are owed,
     pub(super) owed: Vec<u8>,
     /// and what they are owed once they have taken some of that.
     pub(super) owed_next: Vec<u8>,
     /// Its connections to others.
-    pub(super) links: BTreeMap<LinkId, Linked>,
+    pub(super) links: SortedMap<LinkId, Linked>,
     pub(super) dirty_links: Vec<LinkId>,
     /// Up to how much of what comes on each is taken, where not all is.
     pub(super) most_linked: Option<usize>,

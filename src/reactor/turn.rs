@@ -1,7 +1,7 @@
 //! The loop. One turn: sleep, read the clock, take what came in, let time pass, perform what the
 //! machine asks for, write what clients are owed, tidy.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -31,6 +31,7 @@ use crate::base::ids::{ConnId, InstanceId, LinkId, StreamNo};
 use crate::base::level::Level;
 use crate::base::limits;
 use crate::base::process::Signal;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::base::turns::Turns;
 use crate::front::passwords::{self, Outcome, Task};
 use crate::node::machine::{Configuration, Effect, Machine};
@@ -94,7 +95,7 @@ pub struct Reactor<M: Machine> {
     /// How many processes this turn may still start.
     pub(super) spawns_left: usize,
     /// Sources that had their share and have more.
-    pub(super) again: BTreeSet<Source>,
+    pub(super) again: SortedSet<Source>,
     /// The first stream of a child that was not read in the turn before for want of time.
     unread: Option<(InstanceId, StreamNo)>,
     /// The first client that was not read in the turn before for want of time,
@@ -102,9 +103,9 @@ pub struct Reactor<M: Machine> {
     /// and the first that was not written to.
     pub(super) unwritten: Option<ConnId>,
     /// Listeners on which no client can be accepted at present, and when that is tried again.
-    pub(super) stuck: BTreeMap<usize, Instant>,
+    pub(super) stuck: SortedMap<usize, Instant>,
     /// Clients to write to or to close.
-    pub(super) owed: BTreeSet<ConnId>,
+    pub(super) owed: SortedSet<ConnId>,
     /// Streams of children to write to or to close.
     pub(super) feed: Feed,
     pub(super) sampler: Sampler,
@@ -150,11 +151,11 @@ pub struct Parts {
 /// What came in with one sleep.
 #[derive(Default)]
 struct Inputs {
-    pipes: BTreeSet<(InstanceId, StreamNo)>,
-    watched: BTreeSet<InstanceId>,
-    conns: BTreeSet<ConnId>,
-    links: BTreeSet<LinkId>,
-    listeners: BTreeSet<usize>,
+    pipes: SortedSet<(InstanceId, StreamNo)>,
+    watched: SortedSet<InstanceId>,
+    conns: SortedSet<ConnId>,
+    links: SortedSet<LinkId>,
+    listeners: SortedSet<usize>,
     signals: bool,
     woken: bool,
 }
@@ -200,12 +201,12 @@ impl<M: Machine> Reactor<M> {
             world: parts.world,
             effects: VecDeque::new(),
             spawns_left: limits::SPAWN_SHARE,
-            again: BTreeSet::new(),
+            again: SortedSet::new(),
             unread: None,
             unheard: None,
             unwritten: None,
-            stuck: BTreeMap::new(),
-            owed: BTreeSet::new(),
+            stuck: SortedMap::new(),
+            owed: SortedSet::new(),
             feed: Feed::default(),
             sampler: Sampler::default(),
             settling: Settling::default(),
@@ -427,7 +428,7 @@ impl<M: Machine> Reactor<M> {
     }
 
     /// Reads the streams of children, from where the turn before had no more time.
-    fn read_pipes(&mut self, pipes: &BTreeSet<(InstanceId, StreamNo)>, now: Now) {
+    fn read_pipes(&mut self, pipes: &SortedSet<(InstanceId, StreamNo)>, now: Now) {
         let mut left = limits::PIPES_SHARE;
         let first = self.unread.take();
         let turn_of = |pipe: &&(InstanceId, StreamNo)| first.is_none_or(|first| **pipe >= first);
@@ -563,7 +564,7 @@ mod tests {
             while reactor.machine.has_starts() {
                 reactor.turn(None).expect("a turn");
             }
-            let (mut heard, mut full) = (BTreeSet::new(), 0);
+            let (mut heard, mut full) = (SortedSet::new(), 0);
             for _ in 0..10_000 {
                 let first = reactor.unread;
                 reactor.machine.heard.clear();
@@ -618,7 +619,7 @@ mod tests {
                 .map(|_| std::thread::Builder::new().spawn(talk(Arc::clone(&begun))))
                 .collect();
             begun.wait();
-            let (mut heard, mut full) = (BTreeMap::new(), 0);
+            let (mut heard, mut full) = (SortedMap::new(), 0);
             while heard.values().sum::<usize>() < crowd * each {
                 let first = reactor.unheard;
                 reactor.machine.received.clear();

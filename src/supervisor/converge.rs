@@ -2,7 +2,6 @@
 //! what is too many, oldest first. Every verb ends there. A fact is about one instance and ends in
 //! that instance's share of it: `fill_again` or `judge`.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::death::Cause;
@@ -18,6 +17,7 @@ use super::tables::{Supervisor, Timer};
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, JobId, Pid};
 use crate::base::order::SpawnOrder;
+use crate::base::sorted::SortedMap;
 
 impl Supervisor {
     /// Brings a job closer to its intent.
@@ -407,6 +407,6 @@ fn new_run(
         sent: Vec::new(),
         ids,
         grace,
-        unlogged: BTreeMap::new(),
+        unlogged: SortedMap::new(),
     }
 }

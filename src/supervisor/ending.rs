@@ -2,7 +2,6 @@
 //! left; then the streams are drained for a bounded time; then, and only then, the exit is told.
 //! A run that ends by itself goes the same way from its middle.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -20,6 +19,7 @@ use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, JobId, OsPid, Pid};
 use crate::base::limits;
 use crate::base::process::{ExitStatus, Signal};
+use crate::base::sorted::SortedMap;
 
 /// A run that is over, as its judges see it.
 pub(super) struct RunEnd {
@@ -373,12 +373,12 @@ impl Supervisor {
             grace: spec.graceful_timeout,
             spec,
             started: found.since.map_or(now, |since| earlier(now, since)),
-            extra: BTreeMap::new(),
+            extra: SortedMap::new(),
             again: false,
             early: Vec::new(),
             sent: Vec::new(),
             ids: None,
-            unlogged: BTreeMap::new(),
+            unlogged: SortedMap::new(),
         });
         let id = self.instances.insert(instance);
         self.pids.insert(pid, id);

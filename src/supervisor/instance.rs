@@ -1,7 +1,6 @@
 //! An instance: one place of a job, and the run that fills it. The state holds what is only valid
 //! there; its timers are set and cancelled where the state changes, in `converge` and `ending`.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +11,7 @@ use super::spec::JobSpec;
 use crate::base::clock::Now;
 use crate::base::ids::{JobId, OsPid, Pid, StreamNo};
 use crate::base::process::{ExitStatus, Signal};
+use crate::base::sorted::SortedMap;
 
 /// One place of a job.
 pub struct Instance {
@@ -61,7 +61,7 @@ pub enum Role {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Commit {
     /// Further environment variables.
-    pub env: BTreeMap<String, String>,
+    pub env: SortedMap<String, String>,
     /// Its own time between the stop signal and KILL.
     pub graceful_timeout: Option<Duration>,
 }
@@ -78,7 +78,7 @@ pub struct Run {
     pub started: Now,
     /// Variables that it has beside those of its job. With `spec` they tell what its command and
     /// environment were: keeping those would cost more than all the rest of a run.
-    pub extra: BTreeMap<String, String>,
+    pub extra: SortedMap<String, String>,
     /// Whether it is one of its instance's restarts.
     pub again: bool,
     /// Signals that were sent to it before it was there,
@@ -90,7 +90,7 @@ pub struct Run {
     /// Its time between the stop signal and KILL.
     pub grace: Duration,
     /// Why what it writes does not come to its logs, by stream.
-    pub unlogged: BTreeMap<StreamNo, String>,
+    pub unlogged: SortedMap<StreamNo, String>,
 }
 
 /// What is observed of an instance. The names are public, in lower case.

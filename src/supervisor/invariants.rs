@@ -1,12 +1,11 @@
 //! What is true of the supervisor between any two inputs. The simulation sweeps this after every
 //! step; a daemon that wants to can, too.
 
-use std::collections::BTreeSet;
-
 use super::instance::{Blocker, Instance, State};
 use super::job::Desired;
 use super::tables::{Supervisor, Timer};
 use crate::base::ids::InstanceId;
+use crate::base::sorted::SortedSet;
 
 impl Supervisor {
     /// Checks every invariant.
@@ -15,8 +14,8 @@ impl Supervisor {
     /// The first that does not hold, in words.
     pub fn sweep(&self) -> Result<(), String> {
         self.jobs_have_their_number()?;
-        let queued: BTreeSet<InstanceId> = self.restart_queue.iter().collect();
-        let mut owned = BTreeSet::new();
+        let queued: SortedSet<InstanceId> = self.restart_queue.iter().collect();
+        let mut owned = SortedSet::new();
         for (id, job) in self.jobs.iter() {
             for instance in job.instances() {
                 if !owned.insert(instance) {

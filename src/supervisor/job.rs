@@ -1,6 +1,6 @@
 //! A job in the supervisor's table: its specification, its intent, and which instances are its own.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::death::{Death, Deaths};
@@ -8,6 +8,7 @@ use super::name::JobName;
 use super::spec::JobSpec;
 use super::tally::Tally;
 use crate::base::ids::InstanceId;
+use crate::base::sorted::SortedSet;
 
 /// What is wanted of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub struct Job {
     /// Its one-offs, in places of their own.
     pub committed: Places,
     /// What is on its way out, stragglers included.
-    pub leaving: BTreeSet<InstanceId>,
+    pub leaving: SortedSet<InstanceId>,
     /// Deaths of instances that are no more.
     pub departed: Deaths,
     /// Deaths of its earlier lives in places that are not filled yet.
@@ -82,7 +83,7 @@ impl Job {
             loaded: false,
             kept: Places::default(),
             committed: Places::default(),
-            leaving: BTreeSet::new(),
+            leaving: SortedSet::new(),
             departed: Deaths::default(),
             former: Vec::new(),
             rolling: VecDeque::new(),
@@ -105,7 +106,7 @@ pub struct Places {
     count: usize,
     /// The empty places below the last filled one, so that a free one is found without a walk over
     /// the filled ones.
-    gaps: BTreeSet<u32>,
+    gaps: SortedSet<u32>,
 }
 
 impl Places {
@@ -166,7 +167,7 @@ impl Places {
     }
 
     /// So many of the smallest places that are neither filled nor among `taken`.
-    pub(super) fn free(&self, taken: &BTreeSet<u32>, count: usize) -> Vec<u32> {
+    pub(super) fn free(&self, taken: &SortedSet<u32>, count: usize) -> Vec<u32> {
         let places = self.gaps.iter().copied().chain(self.last() + 1..);
         places.filter(|number| !taken.contains(number)).take(count).collect()
     }
@@ -190,7 +191,7 @@ mod tests {
         let mut places = Places::default();
         let id = |number| InstanceId(Key { index: number, generation: 0 });
         for _ in 0..10_000 {
-            let taken: BTreeSet<u32> = (0..number(4)).map(|_| number(30) + 1).collect();
+            let taken: SortedSet<u32> = (0..number(4)).map(|_| number(30) + 1).collect();
             let free = places.free(&taken, 5);
             let plain = (1..).filter(|n| places.at(*n).is_none() && !taken.contains(n));
             assert_eq!(free, plain.take(5).collect::<Vec<_>>());

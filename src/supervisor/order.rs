@@ -2,7 +2,6 @@
 //! with environment merged, arguments expanded and accounts resolved. The host's facts it needs
 //! come through [`Host`], so that this stays pure.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
@@ -13,6 +12,7 @@ use super::spec::{Command, JobSpec};
 use crate::base::environment::{Environment, Variables};
 use crate::base::ids::Pid;
 use crate::base::order::{Account, Identity, SpawnOrder, Unfit, Wiring};
+use crate::base::sorted::SortedMap;
 
 /// What an order needs to know of the host.
 pub struct Host {
@@ -43,7 +43,7 @@ pub struct Seat<'a> {
     /// Its own number.
     pub pid: Pid,
     /// Further variables for this process alone.
-    pub extra: &'a BTreeMap<String, String>,
+    pub extra: &'a SortedMap<String, String>,
 }
 
 /// Why no order can be made.
@@ -196,11 +196,11 @@ mod tests {
     }
 
     fn order(config: serde_json::Value) -> Result<SpawnOrder, OrderError> {
-        let environ = BTreeMap::from([("PATH".into(), "/bin".into()), ("A".into(), "os".into())]);
+        let environ = SortedMap::from([("PATH".into(), "/bin".into()), ("A".into(), "os".into())]);
         let host = Host { environ: Rc::new(environ), accounts: Rc::new(Nobody), node: "n".into() };
         let spec = spec_read::read(config.as_object().expect("an object")).expect("valid");
         let name = JobName::parse("s.web").expect("valid");
-        host.order(&spec, Seat { name: &name, number: 2, pid: Pid(7), extra: &BTreeMap::new() })
+        host.order(&spec, Seat { name: &name, number: 2, pid: Pid(7), extra: &SortedMap::new() })
     }
 
     #[test]

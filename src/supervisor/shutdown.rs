@@ -1,7 +1,6 @@
 //! The daemon's own beginning and end: what a former daemon left is ended before its job starts
 //! again, and at shutdown everything stops but what is detached.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use super::tables::Supervisor;
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, JobId};
 use crate::base::process::Signal;
+use crate::base::sorted::SortedMap;
 
 /// How fast the daemon ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +171,7 @@ impl Supervisor {
 fn placeholder(stop_signal: Signal, graceful_timeout: Duration) -> JobSpec {
     JobSpec {
         command: Command::Shell(String::new()),
-        env: BTreeMap::new(),
+        env: SortedMap::new(),
         cwd: None,
         numprocesses: 0,
         priority: 0,
@@ -196,7 +196,7 @@ fn placeholder(stop_signal: Signal, graceful_timeout: Duration) -> JobSpec {
             is_plugin: false,
             logs: Logs::default(),
             rules: Rules::default(),
-            success_codes: std::collections::BTreeSet::new(),
+            success_codes: crate::base::sorted::SortedSet::new(),
             stop_signal,
             umask: None,
             rlimits: Vec::new(),

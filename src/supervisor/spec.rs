@@ -1,7 +1,6 @@
 //! What a job is: its specification, parsed once and immutable from then on. A [`JobSpec`] that
 //! exists is valid; `spec_read` makes it of JSON and says what is wrong, key by key.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use crate::base::environment::Variables;
 use crate::base::ids::StreamNo;
 use crate::base::order::{Account, Rlimit};
 use crate::base::process::Signal;
+use crate::base::sorted::{SortedMap, SortedSet};
 
 /// How long a process has between the stop signal and KILL, unless its job says otherwise.
 pub const GRACEFUL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -85,7 +85,7 @@ pub struct Options {
     /// Restart policy, delays and flapping.
     pub rules: Rules,
     /// Exit codes that count as success.
-    pub success_codes: BTreeSet<i32>,
+    pub success_codes: SortedSet<i32>,
     /// What asks a process to stop.
     pub stop_signal: Signal,
     /// File mode creation mask; the daemon's without one.
@@ -230,13 +230,13 @@ pub struct JobEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     job: String,
-    keys: BTreeMap<String, String>,
+    keys: SortedMap<String, String>,
 }
 
 impl Place {
     /// A job that is written here.
     pub fn new(job: String) -> Self {
-        Self { job, keys: BTreeMap::new() }
+        Self { job, keys: SortedMap::new() }
     }
 
     /// One of its keys is written there.

@@ -2,7 +2,6 @@
 //! Configuration files come through here too, after `spec_text` has made their text the JSON of the
 //! key's kind. Which keys there are is in `spec_keys`.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
 
@@ -18,6 +17,7 @@ use crate::base::limits;
 use crate::base::order::Rlimit;
 use crate::base::process::Signal;
 use crate::base::similar;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::wire::json::whole;
 
 /// What is wrong with a job's configuration.
@@ -203,22 +203,22 @@ fn command(fields: &Fields<'_>) -> Result<Command, SpecError> {
     Ok(Command::Program { program, args: all })
 }
 
-fn environment(fields: &Fields<'_>) -> Result<BTreeMap<String, String>, SpecError> {
-    fields.get("env").map_or(Ok(BTreeMap::new()), read_env)
+fn environment(fields: &Fields<'_>) -> Result<SortedMap<String, String>, SpecError> {
+    fields.get("env").map_or(Ok(SortedMap::new()), read_env)
 }
 
 /// Reads an object of environment variables.
 ///
 /// # Errors
 /// When it is not an object of texts, or a name could not be one of a variable.
-pub fn read_env(value: &Value) -> Result<BTreeMap<String, String>, SpecError> {
+pub fn read_env(value: &Value) -> Result<SortedMap<String, String>, SpecError> {
     let bad = |at: &str, found: &Value, expects: &str| SpecError::Bad {
         key: at.into(),
         expects: expects.into(),
         found: shown(found),
     };
     let map = value.as_object().ok_or_else(|| bad("env", value, "an object of names and texts"))?;
-    let mut env = BTreeMap::new();
+    let mut env = SortedMap::new();
     for (name, value) in map {
         let at = format!("env.{name}");
         if name.is_empty() || name.contains(['=', '\0']) {
@@ -325,8 +325,8 @@ fn backoff(fields: &Fields<'_>) -> Result<Option<Backoff>, SpecError> {
     }))
 }
 
-fn success_codes(fields: &Fields<'_>) -> Result<BTreeSet<i32>, SpecError> {
-    let Some(value) = fields.get("success_codes") else { return Ok(BTreeSet::from([0])) };
+fn success_codes(fields: &Fields<'_>) -> Result<SortedSet<i32>, SpecError> {
+    let Some(value) = fields.get("success_codes") else { return Ok(SortedSet::from([0])) };
     let code = |item: &Value| {
         whole(item).filter(|n| (0..=255).contains(n)).and_then(|n| i32::try_from(n).ok())
     };

@@ -2,7 +2,6 @@
 //! effect, tell an event. Verbs are in `verbs`, the kernel's facts in `facts`, decisions in
 //! `converge` and `ending`.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
 use std::rc::Rc;
@@ -24,6 +23,7 @@ use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, JobId, OsPid, Pid};
 use crate::base::limits;
 use crate::base::random::Random;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::base::timers::Timers;
 use crate::logs::sink::Sink;
 
@@ -32,21 +32,21 @@ pub struct Supervisor {
     pub(super) jobs: Arena<JobId, Job>,
     pub(super) instances: Arena<InstanceId, Instance>,
     /// Loaded jobs by name.
-    pub(super) names: BTreeMap<JobName, JobId>,
+    pub(super) names: SortedMap<JobName, JobId>,
     /// Loaded jobs in the order of loading.
-    pub(super) order: BTreeMap<u64, JobId>,
+    pub(super) order: SortedMap<u64, JobId>,
     /// Unloaded jobs whose processes have not all ended, by their former name.
-    pub(super) predecessors: BTreeMap<JobName, Vec<JobId>>,
+    pub(super) predecessors: SortedMap<JobName, Vec<JobId>>,
     /// Runs by their number, those of stragglers too.
-    pub(super) pids: BTreeMap<Pid, InstanceId>,
+    pub(super) pids: SortedMap<Pid, InstanceId>,
     /// Processes to start that the shell has not taken yet, in the order in which they were asked for.
-    pub(super) orders: BTreeMap<Pid, Start>,
+    pub(super) orders: SortedMap<Pid, Start>,
     pub(super) timers: Timers<Timer>,
     pub(super) rate: RestartRate,
     /// Instances in `Waiting(RestartRate)`, in the order in which they came.
     pub(super) restart_queue: RestartQueue,
     /// Detached processes of an earlier daemon that no job has claimed yet.
-    pub(super) detached: BTreeMap<(JobName, u32), Running>,
+    pub(super) detached: SortedMap<(JobName, u32), Running>,
     pub(super) host: Host,
     pub(super) random: Random,
     pub(super) last_pid: u64,
@@ -58,9 +58,9 @@ pub struct Supervisor {
     pub(super) ended: Vec<Ended>,
     pub(super) gone: Vec<InstanceId>,
     /// Jobs of which the specification or the intent may have changed, or which are gone.
-    pub(super) changed: BTreeSet<JobName>,
+    pub(super) changed: SortedSet<JobName>,
     /// Deaths of jobs of an earlier daemon that are not loaded again, or not yet.
-    pub(super) former: BTreeMap<JobName, Vec<Death>>,
+    pub(super) former: SortedMap<JobName, Vec<Death>>,
     /// Where the streams go of the process that was ordered last: others that have the same share it.
     pub(super) sinks: Rc<[Sink]>,
     /// For whoever writes down who died.
@@ -163,15 +163,15 @@ impl Supervisor {
         Self {
             jobs: Arena::default(),
             instances: Arena::default(),
-            names: BTreeMap::new(),
-            order: BTreeMap::new(),
-            predecessors: BTreeMap::new(),
-            pids: BTreeMap::new(),
-            orders: BTreeMap::new(),
+            names: SortedMap::new(),
+            order: SortedMap::new(),
+            predecessors: SortedMap::new(),
+            pids: SortedMap::new(),
+            orders: SortedMap::new(),
             timers: Timers::default(),
             rate: RestartRate::default(),
             restart_queue: RestartQueue::default(),
-            detached: BTreeMap::new(),
+            detached: SortedMap::new(),
             host,
             random: Random::seeded(seed),
             last_pid: 0,
@@ -182,8 +182,8 @@ impl Supervisor {
             steps: Steps::default(),
             ended: Vec::new(),
             gone: Vec::new(),
-            changed: BTreeSet::new(),
-            former: BTreeMap::new(),
+            changed: SortedSet::new(),
+            former: SortedMap::new(),
             sinks: Rc::default(),
             obituaries: Vec::new(),
         }
@@ -237,7 +237,7 @@ impl Supervisor {
     }
 
     /// Which jobs have, or may have, another specification or intent, or none any more.
-    pub fn take_changed(&mut self) -> BTreeSet<JobName> {
+    pub fn take_changed(&mut self) -> SortedSet<JobName> {
         std::mem::take(&mut self.changed)
     }
 

@@ -1,7 +1,6 @@
 //! What operators and files ask for. A verb changes intent and converges; it never waits, and it
 //! never fails half way: it is checked whole before it changes anything.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, JobId, Pid};
 use crate::base::limits;
 use crate::base::process::Signal;
+use crate::base::sorted::{SortedMap, SortedSet};
 
 /// How a target number is to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Supervisor {
     /// The key because of which no process of this job could be ordered, if there is one.
     pub fn misfit(&self, name: &JobName, spec: &JobSpec) -> Option<&'static str> {
         let (number, pid) = (spec.numprocesses.max(1), Pid(self.last_pid + 1));
-        let seat = Seat { name, number, pid, extra: &BTreeMap::new() };
+        let seat = Seat { name, number, pid, extra: &SortedMap::new() };
         match self.host.order(spec, seat).err()? {
             OrderError::Port(_) => Some("port"),
             OrderError::Argument { argument, .. } => {
@@ -496,7 +496,7 @@ impl Supervisor {
         let id = self.job_id(name)?;
         let Some(job) = self.jobs.get(id) else { return Err(Refusal::NotFound) };
         self.check(name, &job.spec, &commit)?;
-        let number = job.committed.free(&BTreeSet::new(), 1).first().copied().unwrap_or(u32::MAX);
+        let number = job.committed.free(&SortedSet::new(), 1).first().copied().unwrap_or(u32::MAX);
         let instance = self.instances.insert(Instance::new(id, number, Role::Committed(commit)));
         if let Some(job) = self.jobs.get_mut(id) {
             job.committed.put(number, instance);
@@ -584,7 +584,7 @@ impl Supervisor {
 
 impl Commit {
     /// A one-off with these variables and this grace period; one of 0 is the job's own.
-    pub fn new(env: BTreeMap<String, String>, graceful_timeout: Option<Duration>) -> Self {
+    pub fn new(env: SortedMap<String, String>, graceful_timeout: Option<Duration>) -> Self {
         Self { env, graceful_timeout: graceful_timeout.filter(|grace| !grace.is_zero()) }
     }
 }

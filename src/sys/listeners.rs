@@ -2,7 +2,7 @@
 //! whoever connects while a child is being replaced waits a moment and is heard, and no child has to find
 //! out what its predecessor left.
 
-use std::collections::BTreeMap;
+use crate::base::sorted::SortedMap;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::fd::{AsRawFd as _, RawFd};
@@ -13,7 +13,7 @@ use std::path::Path;
 /// All of them, by their paths.
 #[derive(Default)]
 pub(super) struct Listeners {
-    listeners: BTreeMap<String, UnixListener>,
+    listeners: SortedMap<String, UnixListener>,
 }
 
 impl Listeners {

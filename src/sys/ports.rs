@@ -1,14 +1,14 @@
 //! Who listens on which TCP port of this machine, as far as /proc tells (proc(5), "/proc/net/tcp").
 //! The programs of other users do not show their descriptors, so of those only the port is known.
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use super::procfs;
 use crate::base::ids::OsPid;
+use crate::base::sorted::SortedMap;
 
 /// The ports on which somebody listens, each with its socket's number.
-pub struct Listening(BTreeMap<u16, u64>);
+pub struct Listening(SortedMap<u16, u64>);
 
 /// Who listens.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,10 +12,9 @@
 //! Only `${NAME}` and `${NAME:-default}` expand, and not in single quotes. A plain `$NAME` stays:
 //! passwords have dollars. Messages never show a value.
 
-use std::collections::BTreeMap;
-
 use super::text::{checked, ParseError};
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 
 /// One key with its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +44,7 @@ pub fn parse(
         rest: &text,
         line: 1,
         lookup,
-        known: BTreeMap::new(),
+        known: SortedMap::new(),
         entries: Vec::new(),
         room: limits::ENVIRONMENT,
     };
@@ -62,7 +61,7 @@ struct Reader<'a> {
     line: usize,
     lookup: &'a dyn Fn(&str) -> Option<String>,
     /// Where each key was last set, in `entries`.
-    known: BTreeMap<String, usize>,
+    known: SortedMap<String, usize>,
     entries: Vec<Entry>,
     /// What is left of [`limits::ENVIRONMENT`].
     room: usize,

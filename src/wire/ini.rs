@@ -12,11 +12,9 @@
 //! A line indented deeper than the key above it continues that key's value, whatever it looks
 //! like: that is the reason for most files that "do not take" a key.
 
-use std::collections::btree_map::Entry as Slot;
-use std::collections::BTreeMap;
-
 use super::text::{checked, numbered, quoted, ParseError};
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 
 /// The section whose entries every other one inherits.
 const DEFAULT: &str = "DEFAULT";
@@ -89,9 +87,9 @@ pub fn parse(text: &str) -> Result<Ini, ParseError> {
 struct Reader {
     sections: Vec<Section>,
     /// Where each section is in `sections`.
-    places: BTreeMap<String, usize>,
+    places: SortedMap<String, usize>,
     /// The lines of the keys of each section.
-    seen: BTreeMap<(usize, String), usize>,
+    seen: SortedMap<(usize, String), usize>,
     /// The section under the last header.
     current: Option<usize>,
     /// Whether its last entry can be continued: not right after a header.
@@ -161,18 +159,14 @@ impl Reader {
         }
         let key = raw_key.to_lowercase();
         let section = &mut self.sections[place];
-        match self.seen.entry((place, key.clone())) {
-            Slot::Occupied(first) => {
-                let message = format!(
-                    "{} is already set in section {}, on line {}; remove one of the two",
-                    quoted(&key),
-                    quoted(&section.name),
-                    first.get()
-                );
-                return Err(ParseError::at(line, message));
-            }
-            Slot::Vacant(free) => free.insert(line),
-        };
+        if let Some(first) = self.seen.insert((place, key.clone()), line) {
+            let message = format!(
+                "{} is already set in section {}, on line {first}; remove one of the two",
+                quoted(&key),
+                quoted(&section.name)
+            );
+            return Err(ParseError::at(line, message));
+        }
         section.entries.push(Entry {
             key,
             raw_key: raw_key.to_owned(),
@@ -249,7 +243,7 @@ fn resolve((defaults, sections): (Vec<Entry>, Vec<Section>)) -> Result<Ini, Pars
     let mut room = limits::INTERPOLATED;
     let mut resolved = Vec::with_capacity(sections.len());
     for section in sections {
-        let own: BTreeMap<&str, &Entry> =
+        let own: SortedMap<&str, &Entry> =
             section.entries.iter().map(|entry| (entry.key.as_str(), entry)).collect();
         let inherited: Vec<&Entry> =
             defaults.iter().filter(|entry| !own.contains_key(entry.key.as_str())).collect();
@@ -273,7 +267,7 @@ fn resolve((defaults, sections): (Vec<Entry>, Vec<Section>)) -> Result<Ini, Pars
 struct Resolver<'a> {
     name: &'a str,
     /// Its own and inherited entries by key, unresolved.
-    values: &'a BTreeMap<&'a str, &'a Entry>,
+    values: &'a SortedMap<&'a str, &'a Entry>,
     /// What is left of [`limits::INTERPOLATED`] for the whole file.
     room: &'a mut usize,
 }

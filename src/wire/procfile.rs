@@ -4,10 +4,8 @@
 //! Nothing here runs a shell. A command is kept as it is written; [`needs_shell`] says whether
 //! splitting it into words gives the same words that `sh -c` would.
 
-use std::collections::btree_map::Entry as Slot;
-use std::collections::BTreeMap;
-
 use super::text::{checked, numbered, quoted, ParseError};
+use crate::base::sorted::SortedMap;
 
 /// A file, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,7 +34,7 @@ pub struct Process {
 /// When a name occurs twice, and at [`limits::TEXT_FILE`](crate::base::limits::TEXT_FILE).
 pub fn parse(text: &str) -> Result<Procfile, ParseError> {
     let mut file = Procfile::default();
-    let mut lines: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut lines: SortedMap<&str, usize> = SortedMap::new();
     for (line, text) in numbered(checked(text)?) {
         if text.trim().is_empty() || text.trim_start().starts_with('#') {
             continue;
@@ -45,17 +43,13 @@ pub fn parse(text: &str) -> Result<Procfile, ParseError> {
             file.ignored.push((line, text.to_owned()));
             continue;
         };
-        match lines.entry(name) {
-            Slot::Occupied(first) => {
-                let message = format!(
-                    "process {} is already on line {}; rename or remove one of the two",
-                    quoted(name),
-                    first.get()
-                );
-                return Err(ParseError::at(line, message));
-            }
-            Slot::Vacant(free) => free.insert(line),
-        };
+        if let Some(first) = lines.insert(name, line) {
+            let message = format!(
+                "process {} is already on line {first}; rename or remove one of the two",
+                quoted(name)
+            );
+            return Err(ParseError::at(line, message));
+        }
         file.processes.push(Process { name: name.to_owned(), command: command.to_owned(), line });
     }
     Ok(file)

@@ -1,10 +1,10 @@
 //! The dashboard as it is sent: what it weighs, what its files may not have in them, and how they are answered.
 
-use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::Path;
 
 use flate2::read::GzDecoder;
+use gaffer::base::sorted::SortedSet;
 use gaffer::front::access::Access;
 use gaffer::node::api_dashboard::{Asset, ASSETS};
 use gaffer::node::keys::door::Keeping;
@@ -36,11 +36,11 @@ fn the_page_is_light() {
 #[test]
 fn all_files_of_the_folder_are_there_and_as_they_are() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/dashboard");
-    let there: BTreeSet<String> = std::fs::read_dir(&folder)
+    let there: SortedSet<String> = std::fs::read_dir(&folder)
         .expect("a folder")
         .map(|entry| entry.expect("one").file_name().into_string().expect("text"))
         .collect();
-    let known: BTreeSet<String> = ASSETS.iter().map(|asset| asset.name.to_owned()).collect();
+    let known: SortedSet<String> = ASSETS.iter().map(|asset| asset.name.to_owned()).collect();
     assert_eq!(known, there, "build.rs says which types there are");
     for asset in ASSETS {
         let plain = std::fs::read_to_string(folder.join(asset.name)).expect("it is there");
@@ -127,9 +127,9 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 #[test]
 fn files_are_sent_as_the_client_takes_them_and_not_twice() {
     // No key is asked for, though the node asks for one.
-    let keeping = Keeping { require_key: true, owners: BTreeSet::from([0]), root: false };
+    let keeping = Keeping { require_key: true, owners: SortedSet::from([0]), root: false };
     let mut node = node_of(Access::default(), keeping);
-    let mut tags = BTreeSet::new();
+    let mut tags = SortedSet::new();
     for asset in ASSETS {
         let path = format!("/_dashboard/{}", asset.name);
         let (head, body) = asks(&mut node, "GET", &path, "Accept-Encoding: gzip, br\r\n");

@@ -284,7 +284,8 @@ impl FakeNode {
         ),
         now: Now,
     ) -> Self {
-        let environ = BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]);
+        let environ =
+            gaffer::base::sorted::SortedMap::from([("PATH".to_owned(), "/bin".to_owned())]);
         let host =
             Host { environ: Rc::new(environ), accounts: Rc::new(OneUser), node: "node".into() };
         let setup = Setup {

@@ -1,13 +1,13 @@
 //! What somebody tries who has no key, a weak one, or a password: to be taken for another, to get more
 //! than he has, to keep it when it is taken away, or to hold up everybody else.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use data_encoding::BASE64;
 use gaffer::base::ids::ConnId;
 use gaffer::base::limits;
+use gaffer::base::sorted::SortedSet;
 use gaffer::front::access::Access;
 use gaffer::front::passwords::{perform, Outcome, Task};
 use gaffer::front::peer::Peer;
@@ -121,7 +121,7 @@ fn whatever_is_said_for_a_key_it_is_refused_alike() {
     let mut node = node();
     let whole: String = hash("admin").iter().map(|byte| format!("{byte:02x}")).collect();
     let (own, huge) = (id("admin"), "x".repeat(60_000));
-    let mut told = BTreeSet::new();
+    let mut told = SortedSet::new();
     for said in [
         "",
         "wrong",
@@ -402,7 +402,7 @@ fn ten_thousand_keys_whose_time_is_over_make_room_for_the_next() {
     }));
     let kept = keys.iter().map(|key| (key.id().to_string(), key.to_value())).collect();
     let legacy = Legacy { keys: kept, ..Legacy::default() };
-    let keeping = Keeping { require_key: true, owners: BTreeSet::new(), root: false };
+    let keeping = Keeping { require_key: true, owners: SortedSet::new(), root: false };
     let mut node = FakeNode::kept(Access::default(), legacy, keeping);
     let count = |node: &mut FakeNode| {
         admin(node, "GET", "/keys", &Value::Null)["keys"].as_array().map_or(0, Vec::len)

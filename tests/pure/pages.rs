@@ -1,10 +1,9 @@
 //! What web pages try that an operator happens to look at: each thing that a page can have his browser
 //! send, on each way in. Nothing of it is served, and nothing comes of it.
 
-use std::collections::BTreeSet;
-
 use gaffer::base::ids::ConnId;
 use gaffer::base::limits;
+use gaffer::base::sorted::SortedSet;
 use gaffer::front::access::Access;
 use gaffer::lookup::routes::ROUTES as LOOKUP_ROUTES;
 use gaffer::node::keys::door::Keeping;
@@ -263,7 +262,7 @@ fn ways_of_sockjs_for_old_browsers_are_not_there_unless_they_are_wanted() {
 fn a_session_is_only_of_the_page_and_the_key_that_began_it() {
     let pages = ["https://one.example", "https://two.example"];
     let access = Access { origins: pages.map(str::to_owned).to_vec(), ..Access::default() };
-    let keeping = Keeping { require_key: true, owners: BTreeSet::new(), root: false };
+    let keeping = Keeping { require_key: true, owners: SortedSet::new(), root: false };
     let mut node = node_of(access, keeping);
     let [one, two] = pages.map(|page| format!("Host: localhost\r\nOrigin: {page}\r\n"));
     let with = |page: &str, key: &str| format!("{page}X-Api-Key: {key}\r\n");

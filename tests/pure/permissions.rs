@@ -3,13 +3,13 @@
 //!
 //! `GOLDEN_WRITE=1` writes the table anew; then read it.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use gaffer::base::ids::{ConnId, OsPid, StreamNo};
 use gaffer::base::limits;
+use gaffer::base::sorted::SortedSet;
 use gaffer::front::access::Access;
 use gaffer::front::peer::Peer;
 use gaffer::front::rights::Permissions;
@@ -63,7 +63,7 @@ pub(crate) fn key(secret: &str, permissions: &Value) -> Key {
 
 /// A node that asks for keys, with one of each kind, a user, and a job whose first process runs.
 pub(crate) fn node() -> FakeNode {
-    let keeping = Keeping { require_key: true, owners: BTreeSet::from([0]), root: false };
+    let keeping = Keeping { require_key: true, owners: SortedSet::from([0]), root: false };
     node_of(Access::default(), keeping)
 }
 

@@ -1,7 +1,6 @@
 //! How the node keeps to its times with a lookupd, and to its limits: the real machine in virtual time,
 //! and a lookupd that is spoken by hand.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use serde_json::{json, Value};
 use gaffer::base::address::{Address, Directory};
 use gaffer::base::limits;
 use gaffer::base::process::Signal;
+use gaffer::base::sorted::SortedSet;
 use gaffer::front::access::Access;
 use gaffer::front::links::Links;
 use gaffer::node::console::Console;
@@ -151,7 +151,7 @@ impl Truth for Nothing {
         Vec::new()
     }
 
-    fn pids(&self, _: &JobName) -> Option<BTreeSet<u64>> {
+    fn pids(&self, _: &JobName) -> Option<SortedSet<u64>> {
         None
     }
 }

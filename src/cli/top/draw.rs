@@ -1,7 +1,5 @@
 //! The whole screen, from the model: a head, the table, a lower part, and a line of keys or a question.
 
-use std::collections::BTreeMap;
-
 use ratatui::buffer::Buffer;
 
 use super::canvas::{wrapped, Canvas};
@@ -11,6 +9,7 @@ use super::follow::From;
 use super::listing;
 use super::model::{Bad, Link, Model, Pane};
 use crate::base::clock::Now;
+use crate::base::sorted::SortedMap;
 use crate::cli::terminal::{size, Paint};
 
 /// A terminal with fewer rows has no lower part,
@@ -112,7 +111,7 @@ fn draw_head(canvas: &mut Canvas, model: &Model, rows: &[Shown]) -> u16 {
 
 /// How many jobs there are, and how many instances in which states.
 fn counts(model: &Model, rows: &[Shown]) -> String {
-    let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut states: SortedMap<&str, usize> = SortedMap::new();
     for shown in rows.iter().filter(|shown| shown.row.number.is_some()) {
         *states.entry(&shown.row.state).or_default() += 1;
     }

@@ -1,13 +1,14 @@
 //! What the node has said: jobs with their instances, what processes use and used, and what happened.
 //! Kept only as far as it is shown.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use crate::base::clock::Now;
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::cli::events;
 use crate::cli::names;
 use crate::cli::rows::{self, Measured, Row};
@@ -26,12 +27,12 @@ pub struct Scope {
 #[derive(Default)]
 pub struct Facts {
     scope: Scope,
-    jobs: BTreeMap<String, Job>,
+    jobs: SortedMap<String, Job>,
     /// Their names as the node lists them.
     order: Vec<String>,
     /// The processes that live, as far as is known.
-    live: BTreeSet<u64>,
-    used: BTreeMap<u64, Used>,
+    live: SortedSet<u64>,
+    used: SortedMap<u64, Used>,
     totals: Totals,
     happened: VecDeque<(f64, String)>,
     /// The number of the last event.
@@ -120,7 +121,7 @@ impl Facts {
             patterns.is_empty() || patterns.iter().any(|pattern| names::matches(pattern, name))
         };
         self.order = names.into_iter().filter(fits).collect();
-        let listed: BTreeSet<&String> = self.order.iter().collect();
+        let listed: SortedSet<&String> = self.order.iter().collect();
         let gone: Vec<String> =
             self.jobs.keys().filter(|name| !listed.contains(name)).cloned().collect();
         gone.iter().for_each(|name| self.forget(name));

@@ -1,7 +1,7 @@
 //! The output of one instance: which topic is followed for it, and its last lines. A selection that only
 //! passes by is not followed, and one that restarts keeps its lines.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::base::clock::Now;
 use crate::base::ids::StreamNo;
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 
 /// How long a selection stays before it is followed.
 const SETTLES: Duration = Duration::from_millis(150);
@@ -67,7 +68,7 @@ pub struct Follow {
     /// Lines that ever fell out at the front.
     dropped: u64,
     /// Beginnings of lines, by process and stream.
-    open: BTreeMap<(u64, u64), String>,
+    open: SortedMap<(u64, u64), String>,
 }
 
 /// What is to be followed no more, and from now on.

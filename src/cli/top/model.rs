@@ -1,7 +1,6 @@
 //! All of `top` but the terminal and the connections: what nodes say, keys and time come in, and what is to
 //! be shown and to be said to them goes out. It reads no clock and waits for nothing.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{json, Map, Value};
@@ -11,6 +10,7 @@ use super::facts::{Facts, Scope, Shown};
 use super::follow::{Follow, Place};
 use super::pages;
 use crate::base::clock::Now;
+use crate::base::sorted::SortedMap;
 use crate::cli::rows::{self, Column, Row};
 use crate::cli::terminal::span;
 use crate::client::{Error, Heard, Said};
@@ -145,7 +145,7 @@ pub struct Model {
     /// What came of the last act, and whether that is bad.
     pub message: Option<(String, Bad)>,
     message_until: Option<Instant>,
-    purposes: BTreeMap<String, (usize, Purpose)>,
+    purposes: SortedMap<String, (usize, Purpose)>,
     commands: u64,
     pub(super) wishes: Vec<(usize, Wish)>,
     beat_at: Option<Instant>,
@@ -191,7 +191,7 @@ impl Model {
             first: 0,
             message: None,
             message_until: None,
-            purposes: BTreeMap::new(),
+            purposes: SortedMap::new(),
             commands: 0,
             wishes: Vec::new(),
             beat_at: None,

@@ -1,13 +1,12 @@
 //! A node that is put together: its configuration, and what its host adds.
 
-use std::collections::BTreeSet;
-
 use log::warn;
 use serde_json::Value;
 
 use super::config::Config;
 use super::error::Error;
 use super::hosted::Daemon;
+use crate::base::sorted::SortedSet;
 use crate::daemon::config::{Config as Whole, Origins};
 use crate::daemon::launch::{self, Scheme};
 use crate::daemon::legacy::StateDirectory;
@@ -185,7 +184,7 @@ fn check_routes(extensions: &Extensions) -> Result<(), Error> {
         )));
     }
     let channel = format!("{prefix}/channel");
-    let mut known = BTreeSet::new();
+    let mut known = SortedSet::new();
     for route in crate::node::routes::ROUTES {
         known.insert((route.method.name(), shape(&format!("{prefix}{}", route.pattern))));
     }

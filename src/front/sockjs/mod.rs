@@ -25,7 +25,7 @@ mod session;
 mod sweep;
 mod transport;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,7 @@ use crate::base::clock::Now;
 use crate::base::ids::{ConnId, SessionId};
 use crate::base::limits;
 use crate::base::random::Random;
+use crate::base::sorted::SortedMap;
 use crate::base::timers::Timers;
 use crate::front::clients::Clients;
 use crate::front::live::Say;
@@ -135,8 +136,8 @@ pub struct Service {
     random: Random,
     sessions: Arena<SessionId, Session>,
     /// Those that URLs can name.
-    names: BTreeMap<Rc<str>, SessionId>,
-    conns: BTreeMap<ConnId, Role>,
+    names: SortedMap<Rc<str>, SessionId>,
+    conns: SortedMap<ConnId, Role>,
     timers: Timers<SessionId>,
     /// Those that may have something to tell, each once.
     ready: VecDeque<SessionId>,
@@ -152,8 +153,8 @@ impl Service {
             options,
             random: Random::seeded(seed),
             sessions: Arena::default(),
-            names: BTreeMap::new(),
-            conns: BTreeMap::new(),
+            names: SortedMap::new(),
+            conns: SortedMap::new(),
             timers: Timers::default(),
             ready: VecDeque::new(),
             lost: 0,

@@ -1,10 +1,10 @@
 //! A place in a book, from which its pieces come one after the other, over all its segments.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Budget, Shelf};
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 use crate::logs::index::{Decoder, Entry, Form, Piece, Rest, Writer};
 use crate::logs::names::Place;
 use crate::logs::view::Segment;
@@ -50,7 +50,7 @@ struct Entries {
     fetched: u64,
     rest: Rest,
     form: Form,
-    writers: Arc<BTreeMap<u32, Arc<Writer>>>,
+    writers: Arc<SortedMap<u32, Arc<Writer>>>,
     last: Option<Piece>,
 }
 

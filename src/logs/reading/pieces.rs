@@ -3,7 +3,7 @@
 //! whoever has all up to some number misses nothing that ends before it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use super::memory::Memory;
 use super::query::{Progress, View};
 use super::{Budget, Gone, Shelf};
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 use crate::logs::index::{Form, Writer};
 use crate::logs::view::Book;
 
@@ -240,7 +241,7 @@ impl View {
     pub fn missing(
         &self,
         after: u64,
-        ends: &mut BTreeMap<PathBuf, u64>,
+        ends: &mut SortedMap<PathBuf, u64>,
         shelf: &mut dyn Shelf,
     ) -> u64 {
         let mut missing: u64 = self.streams.iter().map(|stream| stream.lost).sum();

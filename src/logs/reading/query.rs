@@ -1,7 +1,7 @@
 //! What somebody wants to read of the past, and how far he is.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::BinaryHeap;
 
 use super::cursor::Cursor;
 use super::filter::Filter;
@@ -11,6 +11,7 @@ use super::tail::{Counted, Tail};
 use super::track::Head;
 use super::{Budget, Line, Shelf};
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::logs::index::{Decoder, Header};
 use crate::logs::view::Book;
 
@@ -38,7 +39,7 @@ pub struct View {
     /// and in memory alone.
     pub streams: Vec<Stream>,
     /// The runs that go on.
-    pub live: BTreeSet<u64>,
+    pub live: SortedSet<u64>,
     /// Whose output that is, where pieces are wanted,
     pub of: Vec<(String, Option<u32>)>,
     /// the number of what was written last,
@@ -46,7 +47,7 @@ pub struct View {
     /// and of what was before all runs of now, which may have the numbers of runs of then.
     pub former: u64,
     /// Streams that go into a book, of which this much is not there yet, as it belongs to lines that have no end.
-    pub held: BTreeMap<StreamId, usize>,
+    pub held: SortedMap<StreamId, usize>,
 }
 
 /// Which lines are wanted, and for how long.
@@ -251,7 +252,7 @@ impl Query {
                 }
             }
         }
-        let mut seen = BTreeSet::new();
+        let mut seen = SortedSet::new();
         for stream in &view.streams {
             seen.insert(stream.number);
             let number = Some(stream.number);

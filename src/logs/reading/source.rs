@@ -1,6 +1,6 @@
 //! The lines of one book, or of what is in memory alone, in the order in which they begin.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use memchr::{memchr, memrchr};
@@ -11,6 +11,7 @@ use super::memory::Memory;
 use super::track::{At, Begun, Head, Text, Track};
 use super::{Budget, End, Gone, Line, Shelf};
 use crate::base::limits;
+use crate::base::sorted::SortedSet;
 use crate::logs::index::{Piece, Writer};
 use crate::logs::names::Place;
 use crate::logs::view::{Book, Segment};
@@ -20,7 +21,7 @@ pub struct Ask {
     /// Which lines are wanted.
     pub filter: Filter,
     /// The runs that go on.
-    pub live: BTreeSet<u64>,
+    pub live: SortedSet<u64>,
     /// Whether lines that have no end yet are waited for.
     pub follow: bool,
     /// How much is read of one source in one go.

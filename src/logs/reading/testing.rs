@@ -1,7 +1,6 @@
 //! Tests of the whole: what is read is what a model without any cleverness says, however it was cut into pieces,
 //! runs, segments and books.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -15,6 +14,7 @@ use super::pattern::Pattern;
 use super::query::{Progress, Query, Stream, View, Wish};
 use super::{End, Gone, Shelf};
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::logs::index::{Encoder, Form, Header, Piece, Writer};
 use crate::logs::names::Place;
 use crate::logs::stamped::stamp;
@@ -23,7 +23,7 @@ use crate::logs::view::{Book, Segment};
 /// Segments by the stem of their book and their number: index, data, and whether one can begin in the middle.
 #[derive(Clone, Debug, Default)]
 struct Case {
-    segments: BTreeMap<(String, u32), Parts>,
+    segments: SortedMap<(String, u32), Parts>,
 }
 
 type Parts = (Vec<u8>, Vec<u8>, bool);
@@ -124,9 +124,9 @@ fn writer(instance: u32, stream: u16, pid: u64) -> Writer {
 }
 
 fn known(wrote: &[Wrote]) -> Vec<Known> {
-    let mut runs: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut runs: SortedMap<u32, u64> = SortedMap::new();
     let mut next_pid = 1;
-    let mut last: BTreeMap<(u32, u16), (u64, bool)> = BTreeMap::new();
+    let mut last: SortedMap<(u32, u16), (u64, bool)> = SortedMap::new();
     let mut all = Vec::new();
     let (mut seq, mut at) = (0, 1_000_000_000);
     for one in wrote {
@@ -262,8 +262,8 @@ impl Writing {
 /// Lays everything out; gives what the model is to know of it.
 fn laid_out(wrote: &[Wrote], layout: &Layout) -> (Case, View, Vec<Known>) {
     let all = known(wrote);
-    let mut writings: BTreeMap<String, Writing> = BTreeMap::new();
-    let mut streams: BTreeMap<(u32, u16), Stream> = BTreeMap::new();
+    let mut writings: SortedMap<String, Writing> = SortedMap::new();
+    let mut streams: SortedMap<(u32, u16), Stream> = SortedMap::new();
     let mut place: Vec<Option<(String, usize)>> = Vec::new();
     for (known, one) in all.iter().zip(wrote) {
         let Writer { instance, stream, .. } = known.writer;
@@ -284,7 +284,7 @@ fn laid_out(wrote: &[Wrote], layout: &Layout) -> (Case, View, Vec<Known>) {
         writing.write(known, layout.form);
         place.push(Some((stem, writing.segments.len() - 1)));
     }
-    let counts: BTreeMap<String, usize> =
+    let counts: SortedMap<String, usize> =
         writings.iter().map(|(stem, writing)| (stem.clone(), writing.segments.len())).collect();
     let is_kept = |place: &Option<(String, usize)>| match place {
         None => true,
@@ -307,9 +307,9 @@ fn laid_out(wrote: &[Wrote], layout: &Layout) -> (Case, View, Vec<Known>) {
 }
 
 /// All lines, by the model.
-fn lines(pieces: &[Known], live: &BTreeSet<u64>) -> Vec<Told> {
+fn lines(pieces: &[Known], live: &SortedSet<u64>) -> Vec<Told> {
     let mut all: Vec<(u64, usize, Told)> = Vec::new();
-    let mut begun: BTreeMap<(u32, u16), (usize, Told)> = BTreeMap::new();
+    let mut begun: SortedMap<(u32, u16), (usize, Told)> = SortedMap::new();
     let mut count = 0;
     for known in pieces {
         let Writer { instance, stream, pid, .. } = known.writer;
@@ -478,8 +478,8 @@ fn without(wrote: &[Wrote], form: Form, gone: usize) -> (Case, View, Vec<Told>, 
     let (mut case, view, all) = laid_out(wrote, &layout);
     let mut expected = Vec::new();
     let mut lost = 0;
-    let mut turns: BTreeMap<(u32, u16), usize> = BTreeMap::new();
-    let mut parts: BTreeMap<(u32, u16), [Vec<Known>; 2]> = BTreeMap::new();
+    let mut turns: SortedMap<(u32, u16), usize> = SortedMap::new();
+    let mut parts: SortedMap<(u32, u16), [Vec<Known>; 2]> = SortedMap::new();
     for (known, one) in all.iter().zip(wrote) {
         let key = (one.instance, one.stream);
         let first = !turns.contains_key(&key);
@@ -496,7 +496,7 @@ fn without(wrote: &[Wrote], form: Form, gone: usize) -> (Case, View, Vec<Told>, 
     }
     for (key, [before, behind]) in parts {
         // What ends in front of a gap is over.
-        let live = if turns[&key] >= gone { BTreeSet::new() } else { view.live.clone() };
+        let live = if turns[&key] >= gone { SortedSet::new() } else { view.live.clone() };
         expected.extend(lines(&before, &live));
         expected.extend(lines(&behind, &view.live));
     }
@@ -535,13 +535,13 @@ proptest! {
         let layout = Layout { removed: 0, ..layout };
         let first = &wrote[..cut.min(wrote.len())];
         let (_, mut view, early) = laid_out(first, &layout);
-        let mut runs = BTreeMap::new();
+        let mut runs = SortedMap::new();
         for known in &early {
             runs.insert(known.writer.instance, known.writer.pid);
         }
         view.live = runs.into_values().collect();
         let (mut case, mut later, all) = laid_out(&wrote, &layout);
-        later.live = BTreeSet::new();
+        later.live = SortedSet::new();
         let expected = lines(&all, &later.live);
         for stream in &mut later.streams {
             let seen = early.iter().filter(|known| {

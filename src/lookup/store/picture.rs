@@ -4,11 +4,10 @@
 //! The keys of nodes say who they are, so nothing is kept here but counts. In a listing everything is
 //! marked that is there, and at its end goes what is not.
 
-use std::collections::BTreeSet;
-
 use log::{info, warn};
 
 use super::Hands;
+use crate::base::sorted::SortedSet;
 use crate::lookup::identity::{Identity, Named, Spelling};
 use crate::lookup::registry::NodeNo;
 use crate::wire::etcd::{Event, Header, Item, Kind};
@@ -34,7 +33,7 @@ pub(super) struct Picture {
     /// and what there was no room for.
     refused: u64,
     /// What the log was told of already.
-    told: BTreeSet<&'static str>,
+    told: SortedSet<&'static str>,
     /// Something came that can only be understood by another listing.
     doubt: bool,
 }

@@ -2,11 +2,11 @@
 //! tries, and gets one back every few seconds; a login that succeeds gives all back. Only failures count,
 //! and what nobody has tried for a while is forgotten.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 
 /// Where tries are counted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,9 +23,9 @@ pub enum Source {
 #[derive(Default)]
 pub struct Attempts {
     /// When each has all its tries again,
-    whole_at: BTreeMap<Source, Instant>,
+    whole_at: SortedMap<Source, Instant>,
     /// and in that order, so that a thousand tries at once do not each look at all that are remembered.
-    by_time: BTreeSet<(Instant, Source)>,
+    by_time: SortedSet<(Instant, Source)>,
 }
 
 /// What remains of an address: those of a /64 are one place.

@@ -1,7 +1,6 @@
 //! The door: who is let in, as whom. It has all keys and users, knows whether a key is asked for, and
 //! notes what of them changed, so that it is written down and those who lost their key are sent away.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -18,6 +17,7 @@ use super::users::Users;
 use crate::base::clock::Now;
 use crate::base::ids::ConnId;
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::front::passwords::Task;
 use crate::front::peer::Peer;
 
@@ -27,7 +27,7 @@ pub struct Keeping {
     /// Whether a key is asked for over TCP.
     pub require_key: bool,
     /// The users of this machine who need none on the unix socket.
-    pub owners: BTreeSet<u32>,
+    pub owners: SortedSet<u32>,
     /// Whether the daemon is root, so that a job for which nobody else is named runs as that.
     pub root: bool,
 }
@@ -45,7 +45,7 @@ pub struct Door {
     attempts: Attempts,
     changes: Changes,
     /// Whose passwords are being hashed, and what is to be done then.
-    waiting: BTreeMap<u64, (ConnId, Then)>,
+    waiting: SortedMap<u64, (ConnId, Then)>,
     last_ticket: u64,
 }
 
@@ -53,9 +53,9 @@ pub struct Door {
 #[derive(Debug, Default)]
 pub struct Changes {
     /// Keys that are new, or gone.
-    pub keys: BTreeSet<KeyId>,
+    pub keys: SortedSet<KeyId>,
     /// Users that changed.
-    pub users: BTreeSet<String>,
+    pub users: SortedSet<String>,
     /// Keys that are gone.
     pub gone: Vec<KeyId>,
 }
@@ -133,7 +133,7 @@ impl Door {
             secrets: Secrets::seeded(seed),
             attempts: Attempts::default(),
             changes: Changes::default(),
-            waiting: BTreeMap::new(),
+            waiting: SortedMap::new(),
             last_ticket: 0,
         }
     }
@@ -210,7 +210,7 @@ impl Door {
 
     /// Takes keys away with all that came from them; whether there was one.
     pub fn revoke(&mut self, ids: &[KeyId]) -> bool {
-        let gone: BTreeSet<KeyId> = self.keys.remove(ids).into_iter().collect();
+        let gone: SortedSet<KeyId> = self.keys.remove(ids).into_iter().collect();
         let found = !gone.is_empty();
         self.changes.users.extend(self.users.lose(&gone));
         self.changes.keys.extend(gone.iter().cloned());
@@ -388,7 +388,7 @@ mod tests {
     use std::time::{Instant, UNIX_EPOCH};
 
     fn door(require_key: bool) -> Door {
-        let owners = BTreeSet::from([0, 7]);
+        let owners = SortedSet::from([0, 7]);
         Door::new(Keeping { require_key, owners, root: false }, [1; 32])
     }
 

@@ -1,17 +1,17 @@
 //! All keys. A key is found by the hash of what a client says, and holds as long as all before it do.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use subtle::ConstantTimeEq as _;
 
 use super::key::{hash, Hash, Key, KeyId};
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 
 /// The table.
 #[derive(Default)]
 pub struct Keys {
-    keys: BTreeMap<KeyId, Key>,
+    keys: SortedMap<KeyId, Key>,
 }
 
 /// Why a key is not made.
@@ -123,7 +123,7 @@ impl Keys {
     /// Takes keys away with all that came from them; gives those. All keys are gone through, and once for
     /// however many.
     pub fn remove(&mut self, ids: &[KeyId]) -> Vec<KeyId> {
-        let heads: BTreeSet<&KeyId> = ids.iter().filter(|id| self.keys.contains_key(id)).collect();
+        let heads: SortedSet<&KeyId> = ids.iter().filter(|id| self.keys.contains_key(id)).collect();
         if heads.is_empty() {
             return Vec::new();
         }

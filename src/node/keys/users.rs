@@ -1,15 +1,14 @@
 //! All users, by their names.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::key::KeyId;
 use super::user::User;
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 
 /// The table.
 #[derive(Default)]
 pub struct Users {
-    users: BTreeMap<String, User>,
+    users: SortedMap<String, User>,
 }
 
 /// Checks a user's name: 1 to 64 of visible characters without a colon, which ends it in the header of
@@ -63,7 +62,7 @@ impl Users {
     }
 
     /// Keys are gone: gives those who had one of them, with that taken from them.
-    pub fn lose(&mut self, gone: &BTreeSet<KeyId>) -> Vec<String> {
+    pub fn lose(&mut self, gone: &SortedSet<KeyId>) -> Vec<String> {
         let mut changed = Vec::new();
         for (name, user) in &mut self.users {
             if user.key.as_ref().is_some_and(|key| gone.contains(key)) {
@@ -104,7 +103,7 @@ mod tests {
         assert_eq!(told, json!({"username": "joe", "user_type": 0, "key": "aa", "mail": "x"}));
         let mut users = Users::default();
         users.put("joe", user);
-        let mut gone = BTreeSet::from([KeyId::new("bb")]);
+        let mut gone = SortedSet::from([KeyId::new("bb")]);
         assert_eq!(users.lose(&gone), Vec::<String>::new());
         gone.insert(KeyId::new("aa"));
         assert_eq!(users.lose(&gone), ["joe"]);

@@ -10,7 +10,6 @@ mod happenings;
 mod pool;
 mod ticks;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -22,6 +21,7 @@ use super::stdins::{Full, Stdins};
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, StreamNo};
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::supervisor::hearer::Hearer;
 use crate::supervisor::instance::{Instance, State};
 use crate::supervisor::name::JobName;
@@ -32,13 +32,13 @@ use crate::wire::listener::Event;
 /// All pools, and the talks with their processes.
 #[derive(Default)]
 pub(super) struct Listeners {
-    pools: BTreeMap<JobName, Pool>,
-    members: BTreeMap<InstanceId, Member>,
+    pools: SortedMap<JobName, Pool>,
+    members: SortedMap<InstanceId, Member>,
     /// The number of the next event that anybody is told.
     next: u64,
     ticks: Ticks,
     /// Sessions with jobs, while there are pools.
-    groups: BTreeSet<String>,
+    groups: SortedSet<String>,
 }
 
 /// One process in the talk.

@@ -2,13 +2,14 @@
 //! one process. It comes back to the front when that fails with it or ends before it has said how it went. What
 //! finds no room pushes the oldest out, which is counted, and told with the first and each tenfold of it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use log::warn;
 
 use crate::base::ids::InstanceId;
 use crate::base::limits;
+use crate::base::sorted::SortedSet;
 use crate::supervisor::name::JobName;
 use crate::supervisor::spec::JobSpec;
 use crate::wire::listener::{kinds, Event};
@@ -30,7 +31,7 @@ pub(super) struct Pool {
     /// The bytes of their payloads.
     bytes: usize,
     /// Processes that wait for one.
-    pub(super) ready: BTreeSet<InstanceId>,
+    pub(super) ready: SortedSet<InstanceId>,
     /// The number of the next event.
     next: u64,
     /// How many were pushed out.
@@ -46,7 +47,7 @@ impl Pool {
             room: 0,
             waiting: VecDeque::new(),
             bytes: 0,
-            ready: BTreeSet::new(),
+            ready: SortedSet::new(),
             next: 0,
             lost: 0,
         }

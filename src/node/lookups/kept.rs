@@ -1,16 +1,15 @@
 //! What of a node stands in an etcd, against what is true now: the difference is all that is ever written.
 //! Each job is one key, and what is written is what is so when its turn comes.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::told::{Stale, Truth};
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::supervisor::name::JobName;
 
 /// What stands there, and where that may differ from what is true.
 #[derive(Default)]
 pub(super) struct Kept {
-    jobs: BTreeMap<JobName, There>,
+    jobs: SortedMap<JobName, There>,
     /// Jobs to look at: each is loaded, or stands there, or is under way.
     stale: Stale,
     /// Keys below the node's own that are no jobs.
@@ -18,13 +17,13 @@ pub(super) struct Kept {
     /// What is being written: nobody knows yet whether it stands there.
     flight: Vec<Change>,
     /// What stood there, while it is read again.
-    before: BTreeMap<JobName, There>,
+    before: SortedMap<JobName, There>,
 }
 
 /// A job that stands there.
 struct There {
     /// The processes that stand there, if that is known.
-    pids: Option<BTreeSet<u64>>,
+    pids: Option<SortedSet<u64>>,
     /// When it was written.
     revision: i64,
 }
@@ -33,7 +32,7 @@ struct There {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     /// A job, with its processes.
-    Put(JobName, BTreeSet<u64>),
+    Put(JobName, SortedSet<u64>),
     /// It is not loaded any more.
     Delete(JobName),
     /// A key that is none of a job.
@@ -55,7 +54,7 @@ impl Kept {
         let known = std::mem::take(self);
         self.before = match trust {
             Trust::Same => known.jobs,
-            Trust::None => BTreeMap::new(),
+            Trust::None => SortedMap::new(),
         };
     }
 
@@ -154,7 +153,7 @@ impl Kept {
     /// How many jobs and processes are known to stand there.
     pub(super) fn counts(&self) -> (usize, usize) {
         let known = self.jobs.values().filter_map(|there| there.pids.as_ref());
-        (known.clone().count(), known.map(BTreeSet::len).sum())
+        (known.clone().count(), known.map(SortedSet::len).sum())
     }
 
     /// Checks that nothing is queued but what is loaded or stands there, and that what is neither queued nor
@@ -164,7 +163,7 @@ impl Kept {
     /// The first that is not so, in words.
     pub(super) fn sweep(&self, truth: &dyn Truth) -> Result<(), String> {
         self.stale.sweep(|job| self.knows(job), truth)?;
-        let all: BTreeSet<JobName> =
+        let all: SortedSet<JobName> =
             truth.jobs().into_iter().chain(self.jobs.keys().cloned()).collect();
         for job in all {
             let under_way = self.flight.iter().any(|change| change.is_of(&job));
@@ -191,14 +190,14 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Fake(BTreeMap<JobName, BTreeSet<u64>>);
+    struct Fake(SortedMap<JobName, SortedSet<u64>>);
 
     impl Truth for Fake {
         fn jobs(&self) -> Vec<JobName> {
             self.0.keys().cloned().collect()
         }
 
-        fn pids(&self, job: &JobName) -> Option<BTreeSet<u64>> {
+        fn pids(&self, job: &JobName) -> Option<SortedSet<u64>> {
             self.0.get(job).cloned()
         }
     }

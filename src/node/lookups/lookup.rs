@@ -1,7 +1,6 @@
 //! One lookupd, as the node sees it: Down → Dialling → Opening → Identifying → Told, and Down again.
 //! Each state has the one timer that ends it, and what is only known in it.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use log::{debug, info, warn};
@@ -13,6 +12,7 @@ use crate::base::clock::{epoch_seconds, Now};
 use crate::base::ids::LinkId;
 use crate::base::limits;
 use crate::base::random::Random;
+use crate::base::sorted::SortedMap;
 use crate::front::links::Links;
 use crate::front::retry::Retry;
 use crate::node::machine::Effect;
@@ -73,7 +73,7 @@ enum State {
 struct Talk {
     ws: WebSocket,
     input: Vec<u8>,
-    asked: BTreeMap<u64, What>,
+    asked: SortedMap<u64, What>,
     last: u64,
     /// When it said something last, or was asked something while nothing was left to answer.
     heard: Instant,
@@ -226,7 +226,7 @@ impl Lookup {
     ) {
         let ws = WebSocket::client(limits::LOOKUPD_MESSAGE, random.next_u64());
         let now = hands.now.mono;
-        let asked = BTreeMap::new();
+        let asked = SortedMap::new();
         let mut talk = Talk { ws, input, asked, last: 0, heard: now, since: now };
         let (name, origin) = (who.name.clone(), who.origin.clone());
         let what = What::Identify { name, origin, version: VERSION.into() };

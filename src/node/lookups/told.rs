@@ -2,9 +2,9 @@
 //! it. However long it is slow, and whatever came and went meanwhile, it is told no more than what is so
 //! when its turn comes.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::supervisor::name::JobName;
 use crate::supervisor::Supervisor;
 use crate::wire::lookup::What;
@@ -14,7 +14,7 @@ pub trait Truth {
     /// The jobs that are loaded.
     fn jobs(&self) -> Vec<JobName>;
     /// The processes of a job that run, by gaffer's numbers; `None` if it is not loaded.
-    fn pids(&self, job: &JobName) -> Option<BTreeSet<u64>>;
+    fn pids(&self, job: &JobName) -> Option<SortedSet<u64>>;
 }
 
 impl Truth for Supervisor {
@@ -24,7 +24,7 @@ impl Truth for Supervisor {
 
     /// Those that are asked to end run until they have ended, and one-offs are processes, too. What is
     /// left of a job that was unloaded is of no job any more.
-    fn pids(&self, job: &JobName) -> Option<BTreeSet<u64>> {
+    fn pids(&self, job: &JobName) -> Option<SortedSet<u64>> {
         let live = self.live_instances(job).ok()?;
         let is_there = |(id, _): &(_, _)| self.os_pid(*id).is_some();
         Some(live.into_iter().filter(is_there).map(|(_, pid)| pid.0).collect())
@@ -34,7 +34,7 @@ impl Truth for Supervisor {
 /// What one lookupd has been told, and where that may differ from what is true.
 #[derive(Default)]
 pub(super) struct Told {
-    jobs: BTreeMap<JobName, Job>,
+    jobs: SortedMap<JobName, Job>,
     /// Jobs to look at: each is loaded, or told.
     stale: Stale,
 }
@@ -42,7 +42,7 @@ pub(super) struct Told {
 /// Jobs to look at, in turns: none waits for ever for one that changes all the time.
 #[derive(Default)]
 pub(super) struct Stale {
-    jobs: BTreeSet<JobName>,
+    jobs: SortedSet<JobName>,
     /// The one looked at last. The next in order follows.
     last: Option<JobName>,
 }
@@ -97,9 +97,9 @@ impl Stale {
 struct Job {
     /// The lookupd does not take it.
     refused: bool,
-    pids: BTreeSet<u64>,
+    pids: SortedSet<u64>,
     /// Those of them that it does not take.
-    refused_pids: BTreeSet<u64>,
+    refused_pids: SortedSet<u64>,
 }
 
 impl Told {
@@ -227,7 +227,7 @@ impl Told {
     /// # Errors
     /// The first job with one, in words.
     pub(super) fn check(&self, truth: &dyn Truth) -> Result<(), String> {
-        let all: BTreeSet<JobName> =
+        let all: SortedSet<JobName> =
             truth.jobs().into_iter().chain(self.jobs.keys().cloned()).collect();
         for name in all.iter().filter(|name| !self.stale.contains(name)) {
             let told = self.jobs.get(name);
@@ -247,14 +247,14 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Fake(BTreeMap<JobName, BTreeSet<u64>>);
+    struct Fake(SortedMap<JobName, SortedSet<u64>>);
 
     impl Truth for Fake {
         fn jobs(&self) -> Vec<JobName> {
             self.0.keys().cloned().collect()
         }
 
-        fn pids(&self, job: &JobName) -> Option<BTreeSet<u64>> {
+        fn pids(&self, job: &JobName) -> Option<SortedSet<u64>> {
             self.0.get(job).cloned()
         }
     }

@@ -7,8 +7,6 @@
 pub mod families;
 mod write;
 
-use std::collections::BTreeMap;
-
 use self::write::{Told, Usages};
 use super::api_metrics;
 use super::gaffer::Gaffer;
@@ -16,6 +14,7 @@ use super::machine::{Effect, Standing, Usage};
 use super::waits::Joined;
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, InstanceId, JobId, Pid};
+use crate::base::sorted::SortedMap;
 use crate::front::response::Response;
 use crate::wire::openmetrics::Dialect;
 
@@ -82,7 +81,7 @@ impl Gaffer {
 
     fn tell_scrape(&mut self, scrape: Scrape, usages: &[Option<Usage>], now: Now) {
         let are_blind = !usages.is_empty() && usages.iter().all(Option::is_none);
-        let mut jobs: BTreeMap<JobId, Usage> = BTreeMap::new();
+        let mut jobs: SortedMap<JobId, Usage> = SortedMap::new();
         for ((id, pid), usage) in scrape.targets.iter().zip(usages) {
             // What a run used that is over by now is counted already.
             let instance = self.supervisor.instance(*id);

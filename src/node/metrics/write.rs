@@ -1,11 +1,10 @@
 //! What there is to tell, family by family: all metrics of one name stand together.
 
-use std::collections::BTreeMap;
-
 use super::families as named;
 use crate::base::clock::{epoch_seconds, Now};
 use crate::base::ids::JobId;
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 use crate::node::api_metrics::write_connections;
 use crate::node::gaffer::Gaffer;
 use crate::node::machine::{Standing, Usage};
@@ -33,7 +32,7 @@ pub(super) struct Usages {
 impl Usages {
     pub(super) fn new(
         supervisor: &mut Supervisor,
-        jobs: &BTreeMap<JobId, Usage>,
+        jobs: &SortedMap<JobId, Usage>,
         are_blind: bool,
     ) -> Self {
         let all: Vec<Usage> =
@@ -58,7 +57,7 @@ const ROOM: usize = 2048;
 impl Told<'_> {
     /// All of it.
     pub(super) fn write(&self, dialect: Dialect) -> Vec<u8> {
-        let logs: BTreeMap<&str, u64> = self.own_logs().collect();
+        let logs: SortedMap<&str, u64> = self.own_logs().collect();
         let mut states = [0_u64; STATES.len()];
         let mut jobs = Vec::new();
         for (survey, (usage, cpu)) in self.node.supervisor.surveys().zip(&self.usages.of) {

@@ -6,13 +6,13 @@ pub mod answer;
 pub mod file;
 pub mod sending;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use log::info;
 use serde_json::{json, Value};
 
 use super::programs::Program;
+use crate::base::sorted::SortedMap;
 use file::{Denied, Wanted};
 
 /// The first segment of the paths of plugins, behind the node's prefix.
@@ -81,7 +81,7 @@ impl Plugin {
 /// All plugins of a node.
 #[derive(Default)]
 pub struct Plugins {
-    all: BTreeMap<String, Plugin>,
+    all: SortedMap<String, Plugin>,
     /// What stands before the paths of built-in endpoints.
     prefix: String,
 }

@@ -1,19 +1,19 @@
 //! Who is being sent a file of a site, and how far that is. Each waits for one thing at a time: for the file to be
 //! opened, for a piece of it to be read, or for its client to take what was read.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Instant;
 
 use crate::base::clock::Now;
 use crate::base::ids::ConnId;
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 use crate::front::request::Request;
 
 /// All who are.
 #[derive(Default)]
 pub struct Sendings {
-    all: BTreeMap<ConnId, Sending>,
+    all: SortedMap<ConnId, Sending>,
 }
 
 struct Sending {

@@ -2,7 +2,6 @@
 //! comes back goes to the client as it comes, no faster than that takes it. A program that does not answer,
 //! or answers what is no HTTP, is told as that; nobody else waits for it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -13,6 +12,7 @@ use crate::base::address::Address;
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, LinkId};
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::base::timers::Timers;
 use crate::front::refusals::wrong_method;
 use crate::front::request::Request;
@@ -43,8 +43,8 @@ pub struct Forwarding {
 /// All requests that programs are answering.
 #[derive(Default)]
 pub struct Forwards {
-    by_link: BTreeMap<LinkId, Forward>,
-    by_conn: BTreeMap<ConnId, LinkId>,
+    by_link: SortedMap<LinkId, Forward>,
+    by_conn: SortedMap<ConnId, LinkId>,
     /// Until when the head of an answer has to be there.
     patience: Timers<LinkId>,
 }
@@ -146,9 +146,10 @@ impl Forwards {
     /// # Errors
     /// The first that has none, in words.
     pub(in crate::node) fn sweep(&self, is_there: impl Fn(ConnId) -> bool) -> Result<(), String> {
-        let clients: BTreeSet<ConnId> = self.by_link.values().map(|f| f.conn).collect();
-        let known: BTreeSet<ConnId> = self.by_conn.keys().copied().collect();
-        match clients.iter().find(|conn| !is_there(**conn)) {
+        let clients: SortedSet<ConnId> = self.by_link.values().map(|f| f.conn).collect();
+        let known: SortedSet<ConnId> = self.by_conn.keys().copied().collect();
+        let gone = clients.iter().find(|conn| !is_there(**conn)).copied();
+        match gone {
             _ if clients != known => Err("a request to a plugin is nobody's".into()),
             Some(conn) => Err(format!("{conn:?} is gone, and a plugin still answers it")),
             None => Ok(()),

@@ -6,7 +6,6 @@ pub mod forward;
 pub mod manifest;
 pub mod talk;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
@@ -17,6 +16,7 @@ use super::keys::caller::Caller;
 use super::plugins::{Plugin, PREFIX};
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, StreamNo};
+use crate::base::sorted::SortedMap;
 use crate::front::rights::Permissions;
 use crate::front::router::{Found, Router};
 use crate::supervisor::name::JobName;
@@ -43,8 +43,8 @@ pub struct Program {
 /// All programs, and those that run.
 #[derive(Default)]
 pub struct Programs {
-    known: BTreeMap<String, Known>,
-    talks: BTreeMap<InstanceId, Talk>,
+    known: SortedMap<String, Known>,
+    talks: SortedMap<InstanceId, Talk>,
     /// Streams of which more is taken again.
     wanted: Vec<(InstanceId, StreamNo)>,
 }

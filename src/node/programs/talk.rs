@@ -215,8 +215,8 @@ impl Gaffer {
 
     /// A session said something that is no message. A program that does so again and again is killed.
     pub(in crate::node) fn note_invalid(&mut self, session: SessionId, why: &str, now: Now) {
-        let mut talks = self.programs.talks.iter_mut();
-        let talk = talks.find(|(_, talk)| talk.session == session && !talk.is_over);
+        let mine = |talk: &Talk| talk.session == session && !talk.is_over;
+        let talk = (&mut self.programs.talks).into_iter().find(|(_, talk)| mine(talk));
         let Some((id, talk)) = talk else { return };
         let (id, plugin) = (*id, talk.plugin.clone());
         talk.invalid += 1;

@@ -6,9 +6,8 @@ mod replaying;
 pub mod replays;
 pub mod telling;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::base::ids::{ConnId, InstanceId, StreamNo};
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::logs::reading::query::{Progress, Query, Stream, View, Wish};
 use crate::logs::reading::Shelf;
 use crate::logs::view::Book;
@@ -59,7 +58,7 @@ pub struct Rings {
     /// Each stream of each instance.
     pub streams: Vec<(InstanceId, StreamNo, Stream)>,
     /// The runs that go on.
-    pub live: BTreeSet<u64>,
+    pub live: SortedSet<u64>,
 }
 
 /// What of a stream is not in its book yet.
@@ -148,7 +147,7 @@ impl Rings {
 
     /// All that there is, to the byte.
     fn beside(self, Kept { books, alone }: Kept<'_>) -> View {
-        let mut held = BTreeMap::new();
+        let mut held = SortedMap::new();
         let mut streams = Vec::new();
         let Self { of, seq, former, streams: in_memory, live } = self;
         for (id, number, mut stream) in in_memory {

@@ -1,23 +1,23 @@
 //! Who reads what was written, and how far that is. Each waits for one thing at a time: for something to be read,
 //! for its client to take that, or, where it follows, for something to be written.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::telling::Form;
 use crate::base::clock::Now;
 use crate::base::ids::{ConnId, InstanceId, StreamNo};
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::base::timers::Timers;
 use crate::supervisor::name::JobName;
 
 /// All who do.
 #[derive(Default)]
 pub struct Readers {
-    all: BTreeMap<ConnId, Reader>,
+    all: SortedMap<ConnId, Reader>,
     heartbeats: Timers<ConnId>,
     /// Something was written for them.
-    stirred: BTreeSet<ConnId>,
+    stirred: SortedSet<ConnId>,
 }
 
 /// One of them.
@@ -37,7 +37,7 @@ pub struct Reader {
     /// How often something is sent when there is nothing to tell.
     pub heartbeat: Option<Duration>,
     /// How much of each stream in memory was handed over.
-    pub places: BTreeMap<(InstanceId, StreamNo), u64>,
+    pub places: SortedMap<(InstanceId, StreamNo), u64>,
     /// When something was last read for it, or it began.
     moved: Instant,
     step: Step,
@@ -81,7 +81,7 @@ impl Reader {
             is_known: false,
             seq: 0,
             heartbeat: None,
-            places: BTreeMap::new(),
+            places: SortedMap::new(),
             moved: now.mono,
             step: Step::Beginning,
         }
@@ -129,7 +129,7 @@ impl Readers {
     }
 
     /// So much of what is in memory was handed over for one.
-    pub fn go_on_behind(&mut self, conn: ConnId, places: BTreeMap<(InstanceId, StreamNo), u64>) {
+    pub fn go_on_behind(&mut self, conn: ConnId, places: SortedMap<(InstanceId, StreamNo), u64>) {
         if let Some(reader) = self.all.get_mut(&conn) {
             reader.places = places;
         }

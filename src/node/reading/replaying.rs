@@ -1,12 +1,12 @@
 //! What a session missed of the topic `LOGS`, read for it: pieces in the order of arrival, told as they would have
 //! been when they came, cut where characters end, with the ends of the runs that are over.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Begun, Portion};
 use crate::base::ids::{Pid, StreamNo};
+use crate::base::sorted::SortedMap;
 use crate::logs::index::{time, Writer};
 use crate::logs::reading::pieces::{Part, Pieces};
 use crate::logs::reading::query::{Progress, View};
@@ -23,11 +23,11 @@ pub(super) struct Replaying {
     /// All up to here is told when the pieces are.
     covers: u64,
     /// How far each book was looked at.
-    ends: BTreeMap<PathBuf, u64>,
+    ends: SortedMap<PathBuf, u64>,
     /// What could not be told, from before what is there.
     missing: u64,
     /// The runs that go on,
-    live: std::collections::BTreeSet<u64>,
+    live: crate::base::sorted::SortedSet<u64>,
     /// and what of lines without an end was told of these streams, when it is.
     held: Vec<(StreamKey, usize)>,
 }
@@ -41,9 +41,9 @@ type StreamKey = (InstanceKey, u16);
 struct Teller {
     told: Vec<String>,
     topic: String,
-    runs: BTreeMap<InstanceKey, Run>,
+    runs: SortedMap<InstanceKey, Run>,
     /// What of a stream was told already, and stands in its book behind that.
-    ahead: BTreeMap<StreamKey, usize>,
+    ahead: SortedMap<StreamKey, usize>,
     /// What goes into the next message.
     open: Option<Open>,
     /// The number up to which all is told,
@@ -58,7 +58,7 @@ struct Run {
     /// Whether it is of a life of the node before.
     former: bool,
     /// Beginnings of characters, and whose they are.
-    tails: BTreeMap<u16, (Arc<Writer>, u64, Vec<u8>)>,
+    tails: SortedMap<u16, (Arc<Writer>, u64, Vec<u8>)>,
     /// When something was told of it, among all.
     seq: u64,
 }
@@ -90,7 +90,7 @@ impl Replaying {
             pieces: Pieces::new(Vec::new(), after, View::default()),
             teller: Teller { topic, seq: after, ..Teller::default() },
             covers: after,
-            ends: BTreeMap::new(),
+            ends: SortedMap::new(),
             missing: 0,
             live: Default::default(),
             held: Vec::new(),
@@ -161,7 +161,7 @@ impl Teller {
         let run = self.runs.entry(key).or_insert_with(|| Run {
             pid: writer.pid,
             former,
-            tails: BTreeMap::new(),
+            tails: SortedMap::new(),
             seq: part.last,
         });
         run.seq = part.last;

@@ -2,21 +2,21 @@
 //! it is read for one, what is written meanwhile is not told to it: it finds that behind what it reads, and what
 //! is left when it has come to the end it is told out of memory.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
 
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, Pid, SessionId, StreamNo};
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 use crate::node::aligned::Aligned;
 use crate::node::topics::Written;
 
 /// All of them.
 #[derive(Default)]
 pub struct Replays {
-    all: BTreeMap<u64, Replay>,
-    by_topic: BTreeMap<(SessionId, Rc<str>), u64>,
+    all: SortedMap<u64, Replay>,
+    by_topic: SortedMap<(SessionId, Rc<str>), u64>,
     /// The number of the last.
     last: u64,
 }
@@ -48,7 +48,7 @@ pub struct Seen {
     /// The runs that had written something and went on.
     pub open: Vec<(InstanceId, Pid)>,
     /// How much of each stream in memory was handed over.
-    pub places: BTreeMap<(InstanceId, StreamNo), u64>,
+    pub places: SortedMap<(InstanceId, StreamNo), u64>,
 }
 
 /// What it waits for.

@@ -11,7 +11,6 @@ mod signing;
 mod target;
 mod trial;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Instant, SystemTime};
 
 use data_encoding::HEXLOWER;
@@ -27,6 +26,7 @@ use crate::base::clock::Now;
 use crate::base::ids::{ConnId, LinkId};
 use crate::base::limits;
 use crate::base::random::Random;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::node::history::{seconds, Record};
 use crate::node::keys::secrets::Secrets;
 use crate::wire::json;
@@ -60,7 +60,7 @@ pub struct Wish {
     /// Where to.
     pub url: Url,
     /// How the names of events begin that go there.
-    pub events: BTreeSet<String>,
+    pub events: SortedSet<String>,
     /// What signs them; made where nothing is said.
     pub secret: Option<Secret>,
 }
@@ -85,7 +85,7 @@ pub struct Webhooks {
     node: String,
     /// What the names of messages of this life of the node begin with.
     life: String,
-    targets: BTreeMap<String, Target>,
+    targets: SortedMap<String, Target>,
     /// How many messages wait for each of them.
     room: usize,
     /// Those to which nothing goes any more, and that are still to be left.
@@ -93,7 +93,7 @@ pub struct Webhooks {
     /// What those took to which nothing goes any more.
     past: Counts,
     /// Those of which something has to be kept.
-    changed: BTreeSet<String>,
+    changed: SortedSet<String>,
     trials: Vec<Trial>,
     /// What came of tests, for whom.
     told: Vec<(ConnId, Value)>,
@@ -140,11 +140,11 @@ impl Webhooks {
         Self {
             node: String::new(),
             life: HEXLOWER.encode(&Sha256::digest(mark.as_bytes())[..6]),
-            targets: BTreeMap::new(),
+            targets: SortedMap::new(),
             room: limits::WEBHOOK_QUEUE,
             gone: Vec::new(),
             past: Counts::default(),
-            changed: BTreeSet::new(),
+            changed: SortedSet::new(),
             trials: Vec::new(),
             told: Vec::new(),
             tests: 0,
@@ -217,7 +217,7 @@ impl Webhooks {
         }
         let before = known.map(|target| &target.added);
         let more = wish.events.iter().filter(|event| before.is_none_or(|b| !b.contains(*event)));
-        if before.map_or(0, BTreeSet::len) + more.count() > limits::WEBHOOK_EVENTS {
+        if before.map_or(0, SortedSet::len) + more.count() > limits::WEBHOOK_EVENTS {
             return Err(Denied::TooManyEvents);
         }
         let is_new = known.is_none();
@@ -482,6 +482,6 @@ impl Webhooks {
 }
 
 /// Whose connection this is.
-fn of(targets: &mut BTreeMap<String, Target>, link: LinkId) -> Option<&mut Target> {
+fn of(targets: &mut SortedMap<String, Target>, link: LinkId) -> Option<&mut Target> {
     targets.values_mut().find(|target| target.link() == Some(link))
 }

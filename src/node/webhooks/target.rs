@@ -2,7 +2,7 @@
 //! taken. It is apart, dials, keeps a connection on which nothing is said, or asks; each has the one timer
 //! that ends it. What waits stands in the state directory from when it came until it is taken.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
 use log::{debug, error, info, warn};
@@ -15,6 +15,7 @@ use crate::base::clock::{epoch_seconds, Now};
 use crate::base::ids::LinkId;
 use crate::base::limits;
 use crate::base::random::Random;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::front::exchange::{Came, Exchange, Question, Reply};
 use crate::front::links::Links;
 use crate::front::retry::Retry;
@@ -51,9 +52,9 @@ pub(super) struct Target {
     /// What it is called.
     pub(super) id: String,
     /// The names of events that files say, and where.
-    pub(super) filed: BTreeMap<String, String>,
+    pub(super) filed: SortedMap<String, String>,
     /// Those that were said over the API.
-    pub(super) added: BTreeSet<String>,
+    pub(super) added: SortedSet<String>,
     pub(super) signing: Signing,
     /// How many messages were dropped in all its lives.
     pub(super) dropped: u64,
@@ -115,8 +116,8 @@ impl Target {
         Self {
             id: url.id(),
             url,
-            filed: BTreeMap::new(),
-            added: BTreeSet::new(),
+            filed: SortedMap::new(),
+            added: SortedSet::new(),
             signing,
             dropped: 0,
             queue: VecDeque::new(),

@@ -3,7 +3,6 @@
 //! it cannot be written the end of what comes waits, and what is lost of it is counted and told in the file
 //! itself when that goes on.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -13,6 +12,7 @@ use super::pages::{Pages, Told};
 use crate::base::clock::Now;
 use crate::base::error::Errno;
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::logs::backlog::{words, Backlog, Lost};
 use crate::logs::index::{micros, Form, Piece, Writer};
 use crate::logs::names::Place;
@@ -37,7 +37,7 @@ pub(super) struct Book {
     pub(super) segments: Vec<Aside>,
     pub(super) pages: Pages,
     /// Who writes now, by number.
-    pub(super) writers: BTreeMap<u32, Scribe>,
+    pub(super) writers: SortedMap<u32, Scribe>,
     pub(super) next_writer: u32,
     backlog: Backlog,
     /// What of that is lost and told in the file.
@@ -50,7 +50,7 @@ pub(super) struct Book {
     /// Its name could not be taken from it: when, and why.
     stuck: Option<(Instant, String)>,
     /// The jobs of which something stands in it.
-    pub(super) jobs: BTreeSet<String>,
+    pub(super) jobs: SortedSet<String>,
     /// Bytes by which it has grown since the last asking.
     grown: u64,
     /// What happened and is still to be told.
@@ -123,7 +123,7 @@ impl Book {
             active: Active { number: 1, ends_line: true, ..Active::default() },
             segments: Vec::new(),
             pages: Pages::default(),
-            writers: BTreeMap::new(),
+            writers: SortedMap::new(),
             next_writer: 0,
             backlog: Backlog::default(),
             lost: Lost::default(),
@@ -131,7 +131,7 @@ impl Book {
             trouble: None,
             looked: None,
             stuck: None,
-            jobs: BTreeSet::new(),
+            jobs: SortedSet::new(),
             grown: 0,
             told: Vec::new(),
         }

@@ -11,7 +11,7 @@ mod tending;
 #[cfg(test)]
 mod testing;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,6 +25,7 @@ use crate::base::arena::Arena;
 use crate::base::clock::Now;
 use crate::base::ids::{BookId, InstanceId, StreamNo};
 use crate::base::limits;
+use crate::base::sorted::{SortedMap, SortedSet};
 use crate::logs::backlog::Lost;
 use crate::logs::index::{micros, Writer};
 use crate::logs::names::Place;
@@ -48,23 +49,23 @@ pub struct Settings {
 pub struct Store {
     settings: Settings,
     books: Arena<BookId, Book>,
-    by_path: BTreeMap<PathBuf, BookId>,
-    runs: BTreeMap<InstanceId, Order>,
-    outlets: BTreeMap<(InstanceId, StreamNo), Outlet>,
+    by_path: SortedMap<PathBuf, BookId>,
+    runs: SortedMap<InstanceId, Order>,
+    outlets: SortedMap<(InstanceId, StreamNo), Outlet>,
     /// Of streams whose run is over, the book and the number of what was written last: while their instances are
     /// there, so is the end of it in memory.
-    ended: BTreeMap<(InstanceId, StreamNo), (BookId, u64)>,
+    ended: SortedMap<(InstanceId, StreamNo), (BookId, u64)>,
     way: Way,
     /// Books whose files are open, roughly from the one that was written longest ago.
     open: VecDeque<BookId>,
     /// Books with something that is not in their indices yet, and when that is written down.
-    dirty: BTreeSet<BookId>,
+    dirty: SortedSet<BookId>,
     flush_at: Option<Instant>,
     /// Books that cannot be written.
-    troubled: BTreeSet<BookId>,
+    troubled: SortedSet<BookId>,
     /// Bytes that the store takes, of all jobs and of each.
     bytes: u64,
-    bytes_of: BTreeMap<String, u64>,
+    bytes_of: SortedMap<String, u64>,
     packer: Packer,
     told: Vec<Told>,
     /// The highest number in any book.
@@ -87,16 +88,16 @@ impl Store {
             way: Way::new(settings.syslog.clone()),
             settings,
             books: Arena::default(),
-            by_path: BTreeMap::new(),
-            runs: BTreeMap::new(),
-            outlets: BTreeMap::new(),
-            ended: BTreeMap::new(),
+            by_path: SortedMap::new(),
+            runs: SortedMap::new(),
+            outlets: SortedMap::new(),
+            ended: SortedMap::new(),
             open: VecDeque::new(),
-            dirty: BTreeSet::new(),
+            dirty: SortedSet::new(),
             flush_at: None,
-            troubled: BTreeSet::new(),
+            troubled: SortedSet::new(),
             bytes: 0,
-            bytes_of: BTreeMap::new(),
+            bytes_of: SortedMap::new(),
             packer: Packer::new(waker),
             told: Vec::new(),
             last: 0,

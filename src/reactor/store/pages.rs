@@ -1,7 +1,6 @@
 //! The index of the segment that is written to. What was written in a row by the same is one piece for a moment;
 //! pieces are put into the file together, now and then, and are in memory until then.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::mem;
@@ -9,6 +8,7 @@ use std::mem;
 use super::book::Active;
 use crate::base::error::Errno;
 use crate::base::limits;
+use crate::base::sorted::SortedSet;
 use crate::logs::index::{Decoder, Encoder, Entry, Form, Header, Piece, Writer};
 use crate::logs::names::Place;
 use crate::sys::own_file::{self, Fault, Use};
@@ -23,7 +23,7 @@ pub(super) struct Pages {
     /// As it was when the file was written last.
     saved: Option<Encoder>,
     /// Who is known in the file and in what waits for it.
-    known: BTreeSet<u32>,
+    known: SortedSet<u32>,
     /// What waits.
     pending: Vec<u8>,
     /// The bytes of data that it is of.
@@ -43,7 +43,7 @@ const PIECE_TIME: u64 = 100_000;
 
 impl Pages {
     /// Goes on in an index that is there; with the numbers of who writes in it.
-    pub(super) fn resume(&mut self, form: Form, decoder: &Decoder<'_>, known: BTreeSet<u32>) {
+    pub(super) fn resume(&mut self, form: Form, decoder: &Decoder<'_>, known: SortedSet<u32>) {
         let written = u64::try_from(decoder.position()).unwrap_or(0);
         *self = Self { form, encoder: Some(decoder.encoder()), known, written, ..Self::default() };
         self.saved = self.encoder.clone();
@@ -213,8 +213,8 @@ pub(super) struct Told {
     pub(super) newest: u64,
     pub(super) last: u64,
     pub(super) last_writer: Option<(u32, u64, u64)>,
-    pub(super) writers: BTreeSet<u32>,
-    pub(super) jobs: BTreeSet<String>,
+    pub(super) writers: SortedSet<u32>,
+    pub(super) jobs: SortedSet<String>,
     /// Whether what it covers ends a line is in the data.
     pub(super) position: usize,
 }

@@ -176,8 +176,8 @@ impl Store {
 
     /// What each job takes, and each file elsewhere.
     pub fn taken(&self) -> Vec<Taken> {
-        let mut all: std::collections::BTreeMap<(bool, String), Taken> =
-            std::collections::BTreeMap::new();
+        let mut all: crate::base::sorted::SortedMap<(bool, String), Taken> =
+            crate::base::sorted::SortedMap::new();
         for book in self.by_path.values().filter_map(|id| self.books.get(*id)) {
             let name = match book.managed {
                 true => book.job.clone(),

@@ -2,7 +2,6 @@
 //! undone: a segment that is compressed whole has no plain one beside it, one that is not is removed; what stands
 //! in a file and not in its index is found when it is opened.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -10,6 +9,7 @@ use std::path::Path;
 
 use super::book::{Active, Aside, Book};
 use super::pages::{self, Told};
+use crate::base::sorted::SortedMap;
 use crate::logs::index::Writer;
 use crate::logs::names::{self, Part, Place, ELSEWHERE, PATH};
 use crate::logs::sink::Keeping;
@@ -62,7 +62,7 @@ fn last_name(path: &Path) -> Option<&str> {
 
 /// The books of a job in the store.
 fn of_job(folder: &Path) -> Vec<Book> {
-    let mut all: BTreeMap<String, Found> = BTreeMap::new();
+    let mut all: SortedMap<String, Found> = SortedMap::new();
     for name in names_in(folder) {
         let Some((stem, part)) = name.to_str().and_then(names::stored) else { continue };
         all.entry(stem.to_owned()).or_default().add(part);

@@ -2,7 +2,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +17,7 @@ use crate::base::arena::Key;
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, StreamNo};
 use crate::base::limits;
+use crate::base::sorted::SortedMap;
 use crate::logs::index::{Decoder, Entry, Form};
 use crate::logs::sink::{Keeping, Order, Sink, To};
 use crate::logs::view::Book;
@@ -390,7 +390,7 @@ fn many_that_write_to_one_file_write_whole_lines() {
         world.begin(key(number), number, sink(To::File(path.clone()), Form::Plain, keeping(500)));
         world.write(key(number), b"");
     }
-    let mut counts = BTreeMap::new();
+    let mut counts = SortedMap::new();
     for round in 0..100 {
         for number in 0..3 {
             world.write(key(number), format!("{number} ").as_bytes());
@@ -405,7 +405,7 @@ fn many_that_write_to_one_file_write_whole_lines() {
         world.store.end(key(number), world.now);
     }
     let text = String::from_utf8(world.content()).expect("text");
-    let mut found = BTreeMap::new();
+    let mut found = SortedMap::new();
     for line in text.lines() {
         let (number, rest) = line.split_once(' ').expect("two words");
         assert!(
