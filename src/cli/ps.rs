@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{json, Map};
+use serde_json::{json, Map, Value};
 use signal_hook::consts::SIGWINCH;
 
 use super::args::Invocation;
@@ -18,6 +18,7 @@ use super::rows::{self, Column, Measured, Row};
 use super::sites::{self, Sites, Wanted};
 use super::terminal::{Cell, Paint, Terminal};
 use super::times;
+use crate::base::sorted::SortedMap;
 use crate::client::Server;
 
 /// How often what is watched is looked at again.
@@ -325,6 +326,9 @@ impl Picture {
 fn rows_of(server: &mut Server, invocation: &Invocation) -> Result<Vec<Row>, Failure> {
     let places = meant(server, invocation)?;
     let stats = server.stats()?;
+    let by_name = |stat: &Value| Some((stat["name"].as_str()?.to_owned(), measured_of(stat)));
+    let stats: SortedMap<String, SortedMap<u64, Measured>> =
+        stats.iter().filter_map(by_name).collect();
     let now = times::now();
     let mut rows = Vec::new();
     for Place { job: name, instance } in places {
@@ -333,12 +337,8 @@ fn rows_of(server: &mut Server, invocation: &Invocation) -> Result<Vec<Row>, Fai
             Err(error) if error.is_not_found() => continue,
             info => info?,
         };
-        let of_job = stats.iter().find(|stat| stat["name"] == json!(name));
-        let of_job = of_job.and_then(|stat| stat["stats"].as_array()).into_iter().flatten();
-        let measured = |pid: u64| {
-            let of_pid = of_job.clone().find(|one| one["pid"].as_u64() == Some(pid));
-            of_pid.map(Measured::of).unwrap_or_default()
-        };
+        let of_job = stats.get(&name);
+        let measured = |pid: u64| of_job.and_then(|all| all.get(&pid)).copied().unwrap_or_default();
         let of_job = rows::of_job(&name, &info, measured, now).into_iter();
         let is_meant = |row: &Row| {
             instance.is_none_or(|number| row.number == Some(u64::from(number)) && !row.once)
@@ -346,6 +346,12 @@ fn rows_of(server: &mut Server, invocation: &Invocation) -> Result<Vec<Row>, Fai
         rows.extend(of_job.filter(is_meant));
     }
     Ok(rows)
+}
+
+/// What was measured of a job's processes, by their numbers.
+fn measured_of(stat: &Value) -> SortedMap<u64, Measured> {
+    let all = stat["stats"].as_array().into_iter().flatten();
+    all.filter_map(|one| Some((one["pid"].as_u64()?, Measured::of(one)))).collect()
 }
 
 /// How many instances there are in each state, for people: on a pipe every line is of one instance.

@@ -4,7 +4,8 @@
 use std::rc::Rc;
 
 use log::debug;
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{json, Value};
 
 use super::admission::{audit, Guest};
 use super::api_feeds::{checked_interval, interval_expected};
@@ -274,7 +275,8 @@ impl Gaffer {
             Ok(Outcome::Measure(measure)) => {
                 let asker = Asker::Command(session, identity.clone());
                 match self.measure(asker, measure.clone()) {
-                    Some(told) => measured_result(&measure, told),
+                    // Nobody is there to be measured, so that it is little.
+                    Some(told) => measured_result(&measure, told).map(|result| json!(result)),
                     None => return,
                 }
             }
@@ -300,7 +302,7 @@ impl Gaffer {
         &mut self,
         session: SessionId,
         identity: &Value,
-        result: Result<Value, Failure>,
+        result: Result<impl Serialize, Failure>,
         now: Now,
     ) {
         let text = match result {

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use serde_json::{json, Value};
 
 use super::history::Record;
@@ -264,7 +265,7 @@ impl Feeds {
     }
 
     /// Tells a feed a value as a line.
-    pub fn value(&mut self, conn: ConnId, value: &Value) {
+    pub fn value(&mut self, conn: ConnId, value: &impl Serialize) {
         let Some(feed) = self.feeds.get_mut(&conn) else { return };
         let text = json::text(value);
         feed.line(&text, None);

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use serde::Serialize;
 use serde_json::{json, Value};
 
 use super::admission::Guest;
@@ -11,7 +12,7 @@ use super::gaffer::Gaffer;
 use super::history::seconds;
 use super::machine::{Branch, Effect, Usage};
 use super::reply::{self, manager_error};
-use super::stats::Measured;
+use super::stats::{JobStats, Measured, Told};
 use super::topics::Watched;
 use super::usage_history::{Keep, Place};
 use super::usage_table::{Named, UsageTable};
@@ -38,7 +39,7 @@ impl Gaffer {
         &mut self,
         asker: Asker,
         measure: Measure,
-    ) -> Option<Result<Value, Refusal>> {
+    ) -> Option<Result<Told, Refusal>> {
         let targets = self.targets(&measure.watched());
         if targets.is_empty() {
             return Some(self.told(&measure, &Readings::new()));
@@ -162,26 +163,26 @@ impl Gaffer {
         }
     }
 
-    fn told(&self, measure: &Measure, readings: &Readings) -> Result<Value, Refusal> {
+    fn told(&self, measure: &Measure, readings: &Readings) -> Result<Told, Refusal> {
         match measure {
-            Measure::Job(name, _) => Ok(self.job_stats(name, readings)),
+            Measure::Job(name, _) => Ok(Told::Job(self.job_stats(name, readings).into())),
             Measure::Tree(_) => Err(Refusal::NotFound),
             Measure::Process(..) => {
                 let one = readings.values().next().ok_or(Refusal::NotFound)?;
-                Ok(json!({"stats": self.stats.process(one)}))
+                Ok(Told::Process { stats: self.stats.process(one) })
             }
-            Measure::All => Ok(json!({"jobs": self.all_stats(readings)})),
+            Measure::All => Ok(Told::All { jobs: self.all_stats(readings), ts: None }),
         }
     }
 
-    fn job_stats(&self, name: &JobName, readings: &Readings) -> Value {
+    fn job_stats(&self, name: &JobName, readings: &Readings) -> JobStats {
         let live = self.supervisor.live_instances(name).unwrap_or_default();
         let measured: Vec<Measured> =
             live.iter().filter_map(|(id, _)| readings.get(id)).copied().collect();
         self.stats.job(&name.to_string(), &measured)
     }
 
-    fn all_stats(&self, readings: &Readings) -> Vec<Value> {
+    fn all_stats(&self, readings: &Readings) -> Vec<JobStats> {
         self.supervisor.job_names().map(|name| self.job_stats(name, readings)).collect()
     }
 
@@ -280,17 +281,22 @@ impl Gaffer {
         }
     }
 
-    fn feed_value(&self, watched: &Watched, readings: &Readings, now: Now) -> Option<Value> {
-        let mut value = match watched {
-            Watched::Job(name) => self.job_stats(name, readings),
-            Watched::All => json!({"jobs": self.all_stats(readings)}),
+    fn feed_value(&self, watched: &Watched, readings: &Readings, now: Now) -> Option<Told> {
+        let ts = Some(seconds(now));
+        Some(match watched {
+            Watched::Job(name) => {
+                let mut job = self.job_stats(name, readings);
+                job.ts = ts;
+                Told::Job(job.into())
+            }
+            Watched::All => Told::All { jobs: self.all_stats(readings), ts },
             Watched::Process(pid) => {
                 let one = readings.values().find(|one| one.pid == *pid)?;
-                self.stats.process(one)
+                let mut process = self.stats.process(one);
+                process.ts = ts;
+                Told::One(process)
             }
-        };
-        value["ts"] = json!(seconds(now));
-        Some(value)
+        })
     }
 }
 
@@ -311,9 +317,9 @@ pub(super) fn in_place<'a>(
 }
 
 /// The answer to a request for statistics.
-pub(super) fn measured_response(told: Result<Value, Refusal>) -> Response {
+pub(super) fn measured_response(told: Result<Told, Refusal>) -> Response {
     match told {
-        Ok(value) => reply::value(&value),
+        Ok(told) => Response::json(200, &told),
         Err(refusal) => manager_error(&refusal),
     }
 }
@@ -321,13 +327,21 @@ pub(super) fn measured_response(told: Result<Value, Refusal>) -> Response {
 /// The result of a command for statistics.
 pub(super) fn measured_result(
     measure: &Measure,
-    told: Result<Value, Refusal>,
-) -> Result<Value, Failure> {
+    told: Result<Told, Refusal>,
+) -> Result<CommandResult, Failure> {
     let told = told.map_err(|refusal| failed(&refusal))?;
     Ok(match measure {
-        Measure::Job(..) | Measure::All => json!({"stats": told}),
-        Measure::Process(..) | Measure::Tree(_) => told,
+        Measure::Job(..) | Measure::All => CommandResult::Within { stats: told },
+        Measure::Process(..) | Measure::Tree(_) => CommandResult::Alone(told),
     })
+}
+
+/// How a command is told what was measured.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum CommandResult {
+    Within { stats: Told },
+    Alone(Told),
 }
 
 impl Measure {

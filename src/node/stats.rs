@@ -4,7 +4,8 @@
 
 use std::time::Instant;
 
-use serde_json::{json, Value};
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 
 use super::machine::{Pss, Usage};
 use crate::base::ids::{InstanceId, OsPid, Pid};
@@ -88,84 +89,180 @@ impl Stats {
     }
 
     /// One process as the API tells it.
-    pub fn process(&self, measured: &Measured) -> Value {
-        let Some(usage) = measured.usage else {
-            let none = "N/A";
-            return json!({"mem_info1": none, "mem_info2": none, "cpu": none, "mem": none,
-                "ctime": none});
-        };
-        let mut value = json!({
-            "mem_info1": human(usage.rss),
-            "mem_info2": human(usage.vms),
-            "cpu": tenths(measured.cpu),
-            "mem": tenths(self.memory_share(usage.rss)),
-            "ctime": ctime(usage.cpu_time),
-            "rss": usage.rss,
-            "vms": usage.vms,
-            "cpu_time": (usage.cpu_time * 100.0).round() / 100.0,
-            "threads": usage.threads,
-            "fds": usage.fds,
-            "processes": usage.processes,
-        });
-        put_pss(&mut value, usage.pss);
-        value
+    pub fn process(&self, measured: &Measured) -> ProcessStats {
+        let usage = measured.usage;
+        let mem = usage.map_or(0.0, |usage| self.memory_share(usage.rss));
+        ProcessStats { measured: *measured, mem, numbered: false, event: None, ts: None }
     }
 
     /// One process as the channel tells it: the members of an object, without its braces.
     pub fn members(&self, measured: &Measured) -> String {
-        let mut value = self.process(measured);
-        value["event"] = json!("stat");
-        value["pid"] = json!(measured.pid.0);
-        value["os_pid"] = json!(measured.os_pid.0);
-        let text = json::text(&value);
+        let stat = ProcessStats { numbered: true, event: Some("stat"), ..self.process(measured) };
+        let text = json::text(&stat);
         let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
         inner.unwrap_or_default().to_owned()
     }
 
     /// A job as the API tells it: its processes, and sums and extremes over them.
-    pub fn job(&self, name: &str, measured: &[Measured]) -> Value {
-        let with_ids = |one: &Measured| {
-            let mut value = self.process(one);
-            value["pid"] = json!(one.pid.0);
-            value["os_pid"] = json!(one.os_pid.0);
-            value
-        };
+    pub fn job(&self, name: &str, measured: &[Measured]) -> JobStats {
         let known: Vec<(Usage, f64)> =
             measured.iter().filter_map(|one| Some((one.usage?, one.cpu))).collect();
         let mem: Vec<f64> = known.iter().map(|(u, _)| tenths(self.memory_share(u.rss))).collect();
         let cpu: Vec<f64> = known.iter().map(|(_, cpu)| tenths(*cpu)).collect();
-        let sum = |values: &[f64]| or_nothing(values.iter().copied().reduce(|a, b| a + b));
-        let most = |values: &[f64]| or_nothing(values.iter().copied().reduce(f64::max));
-        let least = |values: &[f64]| or_nothing(values.iter().copied().reduce(f64::min));
+        let over = |values: &[f64], join: fn(f64, f64) -> f64| {
+            Figure(values.iter().copied().reduce(join).map(tenths))
+        };
+        let sum = |of: fn(&Usage) -> u64| known.iter().map(|(usage, _)| of(usage)).sum();
         // Not `sum`, which is -0.0 of nothing.
         let cpu_time = known.iter().fold(0.0, |sum, (usage, _)| sum + usage.cpu_time);
-        let mut value = json!({
-            "name": name,
-            "stats": measured.iter().map(with_ids).collect::<Vec<_>>(),
-            "mem": sum(&mem), "max_mem": most(&mem), "min_mem": least(&mem),
-            "cpu": sum(&cpu), "max_cpu": most(&cpu), "min_cpu": least(&cpu),
-            "rss": known.iter().map(|(usage, _)| usage.rss).sum::<u64>(),
-            "vms": known.iter().map(|(usage, _)| usage.vms).sum::<u64>(),
-            "cpu_time": (cpu_time * 100.0).round() / 100.0,
-            "threads": known.iter().map(|(usage, _)| usage.threads).sum::<u64>(),
-            "fds": known.iter().map(|(usage, _)| usage.fds).sum::<u64>(),
-        });
-        put_pss(&mut value, known.iter().fold(Pss::NotAsked, |sum, (usage, _)| sum.and(usage.pss)));
-        value
+        let numbered = |one| ProcessStats { numbered: true, ..self.process(one) };
+        JobStats {
+            cpu: over(&cpu, |a, b| a + b),
+            cpu_time: hundredths(cpu_time),
+            fds: sum(|usage| usage.fds),
+            max_cpu: over(&cpu, f64::max),
+            max_mem: over(&mem, f64::max),
+            mem: over(&mem, |a, b| a + b),
+            mem_pss: told(known.iter().fold(Pss::NotAsked, |sum, (usage, _)| sum.and(usage.pss))),
+            min_cpu: over(&cpu, f64::min),
+            min_mem: over(&mem, f64::min),
+            name: name.to_owned(),
+            rss: sum(|usage| usage.rss),
+            stats: measured.iter().map(numbered).collect(),
+            threads: sum(|usage| usage.threads),
+            ts: None,
+            vms: sum(|usage| usage.vms),
+        }
+    }
+}
+
+/// What is told of a measurement. It is written as it is, without a tree of values in between: there may be ten
+/// thousand processes, and everybody waits for the turn to end. Members are in the order of their names, as elsewhere.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Told {
+    /// Of a job.
+    Job(Box<JobStats>),
+    /// Of a process, as the answer to a request.
+    Process {
+        /// What it is.
+        stats: ProcessStats,
+    },
+    /// Of a process, in a feed.
+    One(ProcessStats),
+    /// Of all jobs.
+    All {
+        /// What they are.
+        jobs: Vec<JobStats>,
+        /// When it was measured, in a feed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ts: Option<f64>,
+    },
+}
+
+/// A job as the API tells it.
+#[derive(Debug, Serialize)]
+pub struct JobStats {
+    cpu: Figure,
+    cpu_time: f64,
+    fds: u64,
+    max_cpu: Figure,
+    max_mem: Figure,
+    mem: Figure,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mem_pss: Option<Option<u64>>,
+    min_cpu: Figure,
+    min_mem: Figure,
+    name: String,
+    rss: u64,
+    stats: Vec<ProcessStats>,
+    threads: u64,
+    /// When it was measured, in a feed: seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ts: Option<f64>,
+    vms: u64,
+}
+
+/// A process as the API tells it.
+#[derive(Debug)]
+pub struct ProcessStats {
+    measured: Measured,
+    /// Its share of the memory, in per cent.
+    mem: f64,
+    /// Whether its numbers are told.
+    numbered: bool,
+    event: Option<&'static str>,
+    /// When it was measured, in a feed: seconds since 1970.
+    pub ts: Option<f64>,
+}
+
+impl Serialize for ProcessStats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Measured { pid, os_pid, usage, cpu } = self.measured;
+        let figure = |value| Figure(usage.is_some().then_some(tenths(value)));
+        let words = |text: fn(&Usage) -> String| usage.as_ref().map_or("N/A".to_owned(), text);
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("cpu", &figure(cpu))?;
+        if let Some(usage) = &usage {
+            map.serialize_entry("cpu_time", &hundredths(usage.cpu_time))?;
+        }
+        map.serialize_entry("ctime", &words(|usage| ctime(usage.cpu_time)))?;
+        if let Some(event) = self.event {
+            map.serialize_entry("event", event)?;
+        }
+        if let Some(usage) = &usage {
+            map.serialize_entry("fds", &usage.fds)?;
+        }
+        map.serialize_entry("mem", &figure(self.mem))?;
+        map.serialize_entry("mem_info1", &words(|usage| human(usage.rss)))?;
+        map.serialize_entry("mem_info2", &words(|usage| human(usage.vms)))?;
+        if let Some(pss) = usage.and_then(|usage| told(usage.pss)) {
+            map.serialize_entry("mem_pss", &pss)?;
+        }
+        if self.numbered {
+            map.serialize_entry("os_pid", &os_pid.0)?;
+            map.serialize_entry("pid", &pid.0)?;
+        }
+        if let Some(usage) = &usage {
+            map.serialize_entry("processes", &usage.processes)?;
+            map.serialize_entry("rss", &usage.rss)?;
+            map.serialize_entry("threads", &usage.threads)?;
+        }
+        if let Some(ts) = self.ts {
+            map.serialize_entry("ts", &ts)?;
+        }
+        if let Some(usage) = &usage {
+            map.serialize_entry("vms", &usage.vms)?;
+        }
+        map.end()
+    }
+}
+
+/// A number, or that there is none.
+#[derive(Clone, Copy, Debug)]
+struct Figure(Option<f64>);
+
+impl Serialize for Figure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(number) => serializer.serialize_f64(number),
+            None => serializer.serialize_str("N/A"),
+        }
     }
 }
 
 /// Who did not ask for it is told nothing of it.
-fn put_pss(value: &mut Value, pss: Pss) {
+fn told(pss: Pss) -> Option<Option<u64>> {
     match pss {
-        Pss::NotAsked => {}
-        Pss::Refused => value["mem_pss"] = Value::Null,
-        Pss::Bytes(bytes) => value["mem_pss"] = json!(bytes),
+        Pss::NotAsked => None,
+        Pss::Refused => Some(None),
+        Pss::Bytes(bytes) => Some(Some(bytes)),
     }
 }
 
-fn or_nothing(value: Option<f64>) -> Value {
-    value.map_or_else(|| json!("N/A"), |value| json!(tenths(value)))
+/// With two decimals.
+fn hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }
 
 /// With one decimal.
@@ -198,6 +295,7 @@ fn ctime(seconds: f64) -> String {
 mod tests {
     use super::*;
     use crate::base::arena::Key;
+    use serde_json::{json, Value};
     use std::time::Duration;
 
     #[test]
@@ -240,17 +338,17 @@ mod tests {
         };
         let told = |all: &[Pss]| {
             let measured: Vec<Measured> = all.iter().copied().map(with).collect();
-            stats.job("a.b", &measured).get("mem_pss").cloned()
+            json!(stats.job("a.b", &measured)).get("mem_pss").cloned()
         };
         assert_eq!(told(&[Pss::NotAsked, Pss::NotAsked]), None);
         assert_eq!(told(&[Pss::Bytes(4096), Pss::Bytes(1)]), Some(json!(4097)));
         assert_eq!(told(&[Pss::Bytes(4096), Pss::Refused]), Some(Value::Null));
-        assert_eq!(stats.process(&with(Pss::Bytes(7)))["mem_pss"], 7);
+        assert_eq!(json!(stats.process(&with(Pss::Bytes(7))))["mem_pss"], 7);
     }
 
     #[test]
     fn a_job_without_processes_has_no_numbers() {
-        let value = Stats::new(1).job("a.b", &[]);
+        let value = json!(Stats::new(1).job("a.b", &[]));
         assert_eq!(value["mem"], "N/A");
         assert_eq!(value["min_cpu"], "N/A");
         assert_eq!(value["stats"], json!([]));

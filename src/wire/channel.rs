@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{json, Map, Value};
 
 use super::json;
@@ -173,10 +174,18 @@ pub fn lagged(topic: &str, lost: u64) -> String {
 }
 
 /// Answers a command.
-pub fn done(identity: &Value, result: &Value) -> String {
-    json::text(&json!({"event": "gaffer:command_success", "data": {
-        "id": identity, "result": result,
-    }}))
+pub fn done(identity: &Value, result: &impl Serialize) -> String {
+    #[derive(Serialize)]
+    struct Done<'a, R> {
+        data: Data<'a, R>,
+        event: &'static str,
+    }
+    #[derive(Serialize)]
+    struct Data<'a, R> {
+        id: &'a Value,
+        result: &'a R,
+    }
+    json::text(&Done { data: Data { id: identity, result }, event: "gaffer:command_success" })
 }
 
 /// Says why a command was not done.
