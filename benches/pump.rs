@@ -2,10 +2,7 @@
 //! can be, into a file of the process's own, through `cat`, and through gafferd with files of 10 MB, without and
 //! with the time in front of each line. All ways take turns in one and the same run. Every line is looked for.
 //!
-//! `cargo bench --bench pump [MEGABYTES]`: 2000 for the real thing.
-
-#[allow(dead_code, reason = "each benchmark uses its part")]
-mod bench;
+//! The number is that of megabytes: 2000 for the real thing.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -13,10 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use bench::{median, now, number, start, until, Gafferd};
+use serde_json::json;
+
+use super::bench::gafferd::Gafferd;
+use super::bench::kernel::{processor, state};
+use super::bench::run::Run;
+use super::bench::{median, now, role, start, this, until};
 
 const LINE: usize = 100;
-const ROUNDS: usize = 3;
 
 /// What a way took: wall time, and processor time of whoever stands between the process and the disk.
 type Cost = (Duration, f64);
@@ -24,12 +25,8 @@ type Cost = (Duration, f64);
 /// One way of so many lines to a file in this folder.
 type Way = fn(usize, &Path) -> Cost;
 
-fn main() {
-    let words: Vec<String> = std::env::args().collect();
-    if let Some(at) = words.iter().position(|word| word == "--write") {
-        return write(words[at + 1].parse().expect("a number of lines"));
-    }
-    let lines = number(100) * 1_000_000 / LINE;
+pub(crate) fn run(run: &Run) {
+    let (lines, rounds) = (run.count(100, 1) * 1_000_000 / LINE, run.either(3, 1));
     let folder = tempfile::tempdir().expect("a folder");
     let ways: [(&str, Way); 4] = [
         ("into a file", into_a_file),
@@ -38,26 +35,29 @@ fn main() {
         ("with timestamps", |lines, _| through_gafferd(lines, true)),
     ];
     let mut costs = [const { Vec::new() }; 4];
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for ((_, way), costs) in ways.iter().zip(&mut costs) {
             costs.push(way(lines, folder.path()));
         }
     }
     let gigabytes = (lines * LINE) as f64 / 1e9;
-    println!("{lines} lines of {LINE} bytes, median of {ROUNDS} rounds; the limit is the first");
+    run.say(&format!(
+        "{lines} lines of {LINE} bytes, median of {rounds} rounds; the limit is the first"
+    ));
     let mut limit = None;
     for ((way, _), costs) in ways.iter().zip(costs) {
         let speed = median(costs.iter().map(|(wall, _)| gigabytes / wall.as_secs_f64()).collect());
         let cpu = median(costs.iter().map(|(_, cpu)| cpu / gigabytes).collect());
         let ratio = speed / *limit.get_or_insert(speed);
-        println!(
+        run.say(&format!(
             "{way:16} {speed:5.2} GB/s, {ratio:4.2} of the limit, {cpu:5.2} s of processor a GB"
-        );
+        ));
     }
 }
 
-/// The process: lines in pieces as large as a pipe.
-fn write(lines: usize) {
+/// The process: so many lines in pieces as large as a pipe.
+pub(crate) fn write(words: &[String]) {
+    let lines = words[0].parse().expect("a number of lines");
     let mut out = std::io::stdout().lock();
     let mut piece = Vec::with_capacity(65_536);
     for number in 0..lines {
@@ -72,9 +72,7 @@ fn write(lines: usize) {
 }
 
 fn writer(lines: usize) -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("this"));
-    command.args(["--write", &lines.to_string()]);
-    command
+    role("--write", &[&lines.to_string()])
 }
 
 fn into_a_file(lines: usize, folder: &Path) -> Cost {
@@ -104,20 +102,19 @@ fn through_cat(lines: usize, folder: &Path) -> Cost {
 
 fn through_gafferd(lines: usize, stamps: bool) -> Cost {
     let gafferd = Gafferd::start("[gaffer]\nlog_store_size = 100GB\n");
-    let before = processor(gafferd.child.id());
-    let this = std::env::current_exe().expect("this");
-    let job = format!(
-        r#"{{"name": "pump", "cmd": "{}", "args": ["--write", "{lines}"], "restart": "never", "log_max_size": "10MB", "log_total": "100GB", "log_timestamps": {stamps}}}"#,
-        this.display()
-    );
+    let before = gafferd.processor();
+    let job = json!({
+        "name": "pump", "cmd": this(), "args": ["--write", lines.to_string()], "restart": "never",
+        "log_max_size": "10MB", "log_total": "100GB", "log_timestamps": stamps,
+    });
     let begun = now();
-    gafferd.ask("POST", "/jobs/b", &job).expect("it is loaded");
+    gafferd.ask("POST", "/jobs/b", &job.to_string()).expect("it is loaded");
     let folder = gafferd.folder.path().join("state/logs/b/pump");
     until(|| {
         let told = gafferd.ask("GET", "/jobs/b/pump", "").unwrap_or_default();
         told.contains("\"state\": \"exited\"")
     });
-    let (wall, cpu) = (begun.elapsed(), processor(gafferd.child.id()) - before);
+    let (wall, cpu) = (begun.elapsed(), gafferd.processor() - before);
     let number = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         name.rsplit('.').next().and_then(|end| end.parse::<u32>().ok()).unwrap_or(u32::MAX)
@@ -145,21 +142,4 @@ fn check(paths: &[PathBuf], lines: usize) {
         fs::remove_file(path).expect("ours");
     }
     assert_eq!(next, lines, "all of them");
-}
-
-fn stat(pid: u32) -> Option<Vec<String>> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, rest) = text.rsplit_once(')')?;
-    Some(rest.split_whitespace().map(str::to_owned).collect())
-}
-
-fn state(pid: u32) -> Option<char> {
-    stat(pid)?.first()?.chars().next()
-}
-
-/// Processor time of a process in seconds, in ticks of a hundredth.
-fn processor(pid: u32) -> f64 {
-    let fields = stat(pid).expect("it is there");
-    let ticks = |at: usize| fields[at].parse::<f64>().expect("a number");
-    (ticks(11) + ticks(12)) / 100.0
 }

@@ -2,160 +2,67 @@
 //! once. The limit is a loop that reads a request and writes an answer of the same size, without looking at either;
 //! where there is an nginx it answers a file of that size. All take turns in one and the same run.
 //!
-//! `cargo bench --bench requests [REQUESTS]`. With the variable `GAFFERD` another build is measured.
-
-#[allow(dead_code, reason = "each benchmark uses its part")]
-mod bench;
+//! The number is that of requests.
 
 use std::fs;
-use std::io::{Read, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use bench::{median, now, number, start, until, Gafferd};
+use rustix::process::{kill_process, Signal};
 
-const ROUNDS: usize = 5;
+use super::bench::clients::{request, Client};
+use super::bench::fixed::Fixed;
+use super::bench::gafferd::{pid, Gafferd};
+use super::bench::run::Run;
+use super::bench::{median, now, start, until};
+
 const CROWD: usize = 16;
 
-fn main() {
-    let words: Vec<String> = std::env::args().collect();
-    if let Some(at) = words.iter().position(|word| word == "--serve") {
-        return serve(words[at + 1].parse().expect("a length"));
-    }
-    let count = number(2_000);
+pub(crate) fn run(run: &Run) {
+    let (count, rounds) = (run.count(2_000, 32), run.either(5, 1));
     let gafferd = Gafferd::start("[process:j]\ncmd = sleep 100000\n");
-    let address = gafferd.address();
-    let request = |path: &str, host: &str| format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
-    let ours = (address.clone(), request("/jobs/default/j", &address));
-    let (length, body) = sizes(&ours);
-    let mut fixed = Fixed::start(length);
-    let mut places = vec![
-        ("fixed answer", fixed.at.clone(), request("/", &fixed.at)),
-        ("gafferd", ours.0, ours.1),
-    ];
+    until(|| gafferd.children() == 1);
+    let (address, path) = (gafferd.address(), "/jobs/default/j");
+    let mut client = Client::new(&address);
+    let answer = client.ask(path);
+    assert!(answer.body.starts_with(b"{") && answer.body.ends_with(b"}"), "it is the job");
+    let (length, body) = (answer.whole.len(), answer.body.len());
+    let fixed = Fixed::start(length);
+    let mut places = vec![("fixed answer", fixed.at.clone(), "/"), ("gafferd", address, path)];
     let nginx = Nginx::start(body);
-    if let Some(nginx) = &nginx {
-        places.push(("nginx", nginx.at.clone(), request("/file", &nginx.at)));
-    }
+    places.extend(nginx.as_ref().map(|nginx| ("nginx", nginx.at.clone(), "/file")));
     let mut costs = vec![[const { Vec::new() }; 2]; places.len()];
-    for _ in 0..ROUNDS {
-        for ((_, at, request), costs) in places.iter().zip(&mut costs) {
-            costs[0].push(asked((at, request), 1, count));
-            costs[1].push(asked((at, request), CROWD, count));
+    for _ in 0..rounds {
+        for ((_, at, path), costs) in places.iter().zip(&mut costs) {
+            costs[0].push(asked((at, path), 1, count));
+            costs[1].push(asked((at, path), CROWD, count));
         }
     }
-    println!(
-        "{length} bytes; median of {ROUNDS} rounds of {count} requests: microseconds for one client who waits, \
+    run.say(&format!(
+        "{length} bytes; median of {rounds} rounds of {count} requests: microseconds for one client who waits, \
          requests a second of {CROWD}"
-    );
+    ));
     for ((what, ..), [one, crowd]) in places.iter().zip(costs) {
-        println!("{what:14} {:8.1} {:10.0}", median(one) * 1e6, 1.0 / median(crowd));
+        run.say(&format!("{what:14} {:8.1} {:10.0}", median(one) * 1e6, 1.0 / median(crowd)));
     }
-    fixed.child.kill().expect("ours");
-    fixed.child.wait().expect("ours");
-}
-
-/// How long the answer is, and its body alone.
-fn sizes((at, request): &(String, String)) -> (usize, usize) {
-    let mut stream = TcpStream::connect(at).expect("it listens");
-    stream.write_all(request.as_bytes()).expect("sent");
-    let mut answer = vec![0; 65_536];
-    let length = stream.read(&mut answer).expect("an answer");
-    let head = answer.windows(4).position(|end| end == b"\r\n\r\n").expect("a head") + 4;
-    assert!(answer.starts_with(b"HTTP/1.1 200") && length > head);
-    (length, length - head)
 }
 
 /// Seconds for each request, where so many clients ask at once, each again when it is answered.
-fn asked((at, request): (&str, &str), clients: usize, count: usize) -> f64 {
-    let streams = (0..clients).map(|_| TcpStream::connect(at).expect("it listens"));
-    let mut streams: Vec<TcpStream> = streams.collect();
-    for stream in &streams {
-        stream.set_nodelay(true).expect("a socket");
-    }
-    let mut answer = vec![0; 65_536];
-    let rounds = (count / clients).max(1);
+fn asked((at, path): (&str, &str), clients: usize, count: usize) -> f64 {
+    let mut clients: Vec<Client> = (0..clients).map(|_| Client::new(at)).collect();
+    let request = request("GET", path, "");
+    let rounds = (count / clients.len()).max(1);
     let begun = now();
     for _ in 0..rounds {
-        for stream in &mut streams {
-            stream.write_all(request.as_bytes()).expect("sent");
+        for client in &mut clients {
+            client.send(&request);
         }
-        for stream in &mut streams {
-            whole(stream, &mut answer);
-        }
-    }
-    begun.elapsed().as_secs_f64() / (rounds * clients) as f64
-}
-
-/// Reads one answer.
-fn whole(stream: &mut impl Read, answer: &mut [u8]) {
-    let (mut have, mut wanted) = (0, None);
-    while wanted.is_none_or(|wanted| have < wanted) {
-        let count = stream.read(&mut answer[have..]).expect("an answer");
-        assert!(count > 0, "it went away");
-        have += count;
-        wanted = wanted.or_else(|| length_of(&answer[..have]));
-    }
-}
-
-fn length_of(answer: &[u8]) -> Option<usize> {
-    let head = answer.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
-    let text = std::str::from_utf8(&answer[..head]).expect("a head").to_ascii_lowercase();
-    let (_, rest) = text.split_once("content-length: ")?;
-    let digits = rest.split("\r\n").next()?;
-    Some(head + digits.trim().parse::<usize>().expect("a number"))
-}
-
-/// A server that reads and writes and nothing else, in a process of its own.
-struct Fixed {
-    child: Child,
-    at: String,
-}
-
-impl Fixed {
-    fn start(length: usize) -> Self {
-        let mut command = Command::new(std::env::current_exe().expect("this"));
-        command.args(["--serve", &length.to_string()]).stdout(Stdio::piped());
-        let mut child = start(&mut command);
-        let mut at = [0; 32];
-        let length = child.stdout.as_mut().expect("a pipe").read(&mut at).expect("its address");
-        Self { child, at: String::from_utf8_lossy(&at[..length]).trim().to_owned() }
-    }
-}
-
-fn serve(length: usize) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    println!("{}", listener.local_addr().expect("bound"));
-    let mut poll = mio::Poll::new().expect("a poll");
-    let mut events = mio::Events::with_capacity(64);
-    listener.set_nonblocking(true).expect("a socket");
-    let mut listener = mio::net::TcpListener::from_std(listener);
-    let listening = mio::Token(usize::MAX >> 1);
-    let readable = mio::Interest::READABLE;
-    poll.registry().register(&mut listener, listening, readable).expect("a poll");
-    let head = |body: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {body:06}\r\n\r\n");
-    let body = length.saturating_sub(head(0).len());
-    let answer = [head(body).into_bytes(), vec![b'x'; body]].concat();
-    let (mut streams, mut buffer) = (Vec::new(), [0; 4096]);
-    loop {
-        poll.poll(&mut events, None).expect("events");
-        for event in &events {
-            if event.token() == listening {
-                while let Ok((mut stream, _)) = listener.accept() {
-                    stream.set_nodelay(true).expect("a socket");
-                    let token = mio::Token(streams.len());
-                    poll.registry().register(&mut stream, token, readable).expect("a poll");
-                    streams.push(stream);
-                }
-                continue;
-            }
-            let stream: &mut mio::net::TcpStream = &mut streams[event.token().0];
-            if stream.read(&mut buffer).is_ok_and(|count| count > 0) {
-                stream.write_all(&answer).expect("room for an answer");
-            }
+        for client in &mut clients {
+            client.answer();
         }
     }
+    begun.elapsed().as_secs_f64() / (rounds * clients.len()) as f64
 }
 
 /// An nginx of one worker with a file, if there is one on this machine.
@@ -191,10 +98,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
-        if let Some(pid) = pid {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
+        let _ = kill_process(pid(&self.child), Signal::TERM);
         let _ = self.child.wait();
     }
 }
