@@ -134,9 +134,8 @@ fn restart_floor(restarts: usize) -> f64 {
 fn restart_supervised(restarts: usize) -> f64 {
     let gafferd = Gafferd::start("");
     let beats = Beats::new();
-    // No end is too quick, so that there is no pause: what is measured is the way.
-    gafferd.load(&json!({
-        "name": "beat", "cmd": this(), "args": ["--beat", beats.path()], "min_uptime": 0
+    gafferd.load(json!({
+        "name": "beat", "cmd": this(), "args": ["--beat", beats.path()]
     }));
     let mut at = beats.next();
     let mut times = Vec::new();

@@ -6,11 +6,17 @@
 //! without a result: to see that what they measure is there.
 
 mod bench;
+mod fanout;
 mod footprint;
 mod life;
+mod noise;
+mod pauses;
 mod pump;
 mod requests;
 mod sampling;
+mod scale;
+mod turns;
+mod watch;
 mod words;
 
 use std::process::ExitCode;
@@ -27,17 +33,33 @@ struct Bench {
 }
 
 #[rustfmt::skip]
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 11] = [
+    Bench { name: "fanout", about: "output of one process to many clients", run: fanout::run },
     Bench { name: "footprint", about: "memory: alone, and for each job, instance and connection", run: footprint::run },
     Bench { name: "life", about: "processes that are started, stopped, and killed until they are back", run: life::run },
+    Bench { name: "noise", about: "lines of fifty processes, a hundred a second of each", run: noise::run },
+    Bench { name: "pauses", about: "what others wait while somebody asks about everything", run: pauses::run },
     Bench { name: "pump", about: "the output of one process on its way to the disk", run: pump::run },
     Bench { name: "requests", about: "answers, beside a fixed one and nginx if it is there", run: requests::run },
     Bench { name: "sampling", about: "to measure a thousand processes", run: sampling::run },
+    Bench { name: "scale", about: "each of ten, of a hundred, of a thousand: jobs, instances, clients, events", run: scale::run },
+    Bench { name: "turns", about: "a request while ten thousand others are connected", run: turns::run },
+    Bench { name: "watch", about: "statistics of a thousand processes, ten times a second to ten clients", run: watch::run },
 ];
 
+/// What a process does with the words that it is given.
+type Role = fn(&[String]);
+
 /// What processes that are measured with do: this program with one of these words, and those for it.
-const ROLES: [(&str, fn(&[String])); 3] =
-    [("--beat", life::beat), ("--serve", fixed::serve), ("--write", pump::write)];
+const ROLES: [(&str, Role); 7] = [
+    ("--beat", life::beat),
+    ("--collect", noise::collect),
+    ("--noisy", noise::noisy),
+    ("--repeat", fanout::repeat),
+    ("--serve", fixed::serve),
+    ("--spread", fanout::spread),
+    ("--write", pump::write),
+];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();

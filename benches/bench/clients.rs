@@ -3,11 +3,14 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 
 /// A client on a connection that is kept.
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
     buffer: Vec<u8>,
+    /// The part of the buffer that was read and not given away.
+    unread: Range<usize>,
 }
 
 /// What a request is answered with.
@@ -20,17 +23,18 @@ impl Client {
     pub(crate) fn new(address: &str) -> Self {
         let stream = TcpStream::connect(address).expect("it listens");
         stream.set_nodelay(true).expect("a socket");
-        Self { stream, buffer: vec![0; 65_536] }
+        Self { stream, buffer: vec![0; 65_536], unread: 0..0 }
     }
 
-    /// Sends requests, of which each is answered.
+    /// Sends one request or several, each of which is answered.
     pub(crate) fn send(&mut self, requests: &str) {
         self.stream.write_all(requests.as_bytes()).expect("sent");
     }
 
-    /// Reads one answer. Nothing else may have been asked meanwhile.
+    /// Reads one answer, which says that all is well.
     pub(crate) fn answer(&mut self) -> Answer<'_> {
-        let (mut have, mut ends) = (0, None);
+        self.buffer.copy_within(self.unread.clone(), 0);
+        let (mut have, mut ends) = (self.unread.len(), ends_of(&self.buffer[..self.unread.len()]));
         while ends.is_none_or(|(_, end)| have < end) {
             if have == self.buffer.len() {
                 self.buffer.resize(2 * have, 0);
@@ -40,29 +44,39 @@ impl Client {
             have += count;
             ends = ends.or_else(|| ends_of(&self.buffer[..have]));
         }
-        let (head, end) = ends.unwrap_or_default();
-        assert!(self.buffer.starts_with(b"HTTP/1.1 2"), "it is well");
-        Answer { whole: &self.buffer[..end], body: &self.buffer[head..end] }
+        let (head, end) = ends.expect("the loop ends with it");
+        self.unread = end..have;
+        let whole = &self.buffer[..end];
+        assert!(whole.starts_with(b"HTTP/1.1 2"), "{}", String::from_utf8_lossy(whole));
+        Answer { whole, body: &whole[head..] }
     }
 
     /// Asks, and gives the answer.
     pub(crate) fn ask(&mut self, path: &str) -> Answer<'_> {
-        let request = request("GET", path, "");
-        self.send(&request);
+        self.send(&request("GET", path, ""));
         self.answer()
     }
 
     /// Whether the other end has neither closed nor said anything.
     pub(crate) fn is_idle(&mut self) -> bool {
-        is_idle(&self.stream)
+        peek(&self.stream).is_none()
     }
 }
 
-fn is_idle(stream: &TcpStream) -> bool {
+/// Whether the other end has not closed.
+pub(crate) fn is_there(stream: &TcpStream) -> bool {
+    peek(stream) != Some(0)
+}
+
+/// What is there to be read: none if nothing is, and 0 at the end.
+fn peek(stream: &TcpStream) -> Option<usize> {
     stream.set_nonblocking(true).expect("a socket");
     let peeked = stream.peek(&mut [0]);
     stream.set_nonblocking(false).expect("a socket");
-    peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    match peeked {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+        peeked => Some(peeked.unwrap_or(0)),
+    }
 }
 
 /// Where the head of an answer ends, and where the answer does, once the head is there.
@@ -173,7 +187,7 @@ impl Websocket {
 
     /// Whether the other end has neither closed nor said anything.
     pub(crate) fn is_idle(&mut self) -> bool {
-        is_idle(&self.stream)
+        peek(&self.stream).is_none()
     }
 
     fn read(&mut self) -> std::io::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use gaffer::base::limits;
 use gaffer::sys::startup;
 use rustix::process::{setrlimit, Resource, Rlimit};
 
@@ -61,6 +62,16 @@ pub(crate) fn raise_nofile() {
 /// How many connections a gafferd has room for beside a few others: half of its descriptors, but for those that it
 /// keeps free.
 pub(crate) fn most_clients() -> usize {
+    nofile() / 2 * 7 / 8
+}
+
+/// How many instances a gafferd has room for, whose output it takes by two pipes, beside what it holds open to measure
+/// them.
+pub(crate) fn most_instances() -> usize {
+    nofile().saturating_sub(limits::SAMPLE_FILES + 1_000).max(200) / 2
+}
+
+fn nofile() -> usize {
     let (soft, _) = startup::nofile().unwrap_or((1024, 1024));
-    usize::try_from(soft).unwrap_or(usize::MAX) / 2 * 7 / 8
+    usize::try_from(soft).unwrap_or(usize::MAX)
 }

@@ -56,12 +56,11 @@ pub(crate) fn now() -> Instant {
 
 /// The one in the middle.
 pub(crate) fn median(all: Vec<f64>) -> f64 {
-    quantile(all, 0.5)
+    quantile(all, 500)
 }
 
-/// The one behind which so large a part of them lies.
-pub(crate) fn quantile(mut all: Vec<f64>, part: f64) -> f64 {
+/// The one below which so many of a thousand lie.
+pub(crate) fn quantile(mut all: Vec<f64>, thousandths: usize) -> f64 {
     all.sort_by(f64::total_cmp);
-    let last = all.len() - 1;
-    all[((all.len() as f64 * part) as usize).min(last)]
+    all[all.len() * thousandths / 1000]
 }

@@ -26,6 +26,15 @@ impl Run {
         }
     }
 
+    /// How many, where a gafferd on this machine has room for no more than so many of them.
+    pub(crate) fn most(&self, (what, room): (&str, usize), usual: usize, few: usize) -> usize {
+        let wanted = self.count(usual, few);
+        if wanted > room {
+            self.say(&format!("the limit of descriptors lets a gafferd have {room} {what} here"));
+        }
+        wanted.min(room)
+    }
+
     /// What nobody says: as usual, or less in a test.
     pub(crate) fn either<T>(&self, usual: T, quick: T) -> T {
         match self.quick {
