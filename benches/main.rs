@@ -3,7 +3,7 @@
 //!
 //! `cargo bench` runs all, `cargo bench -- NAME [NUMBER]` one, with as many of what it counts. With the variable
 //! `GAFFERD` another build is measured, such as the static one. `cargo test` runs them too, with a few of each and
-//! without a result: to see that what they measure is there.
+//! without a result: to see that what they measure is there. `cargo bench -- peers` is no part of either.
 
 mod bench;
 mod fanout;
@@ -11,6 +11,7 @@ mod footprint;
 mod life;
 mod noise;
 mod pauses;
+mod peers;
 mod pump;
 mod requests;
 mod sampling;
@@ -69,6 +70,14 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     }
+    // It installs things and takes long, so that it is run alone.
+    let own = words.iter().filter(|word| *word != "--bench");
+    if let Some((_, rest)) =
+        own.cloned().collect::<Vec<_>>().split_first().filter(|(first, _)| *first == "peers")
+    {
+        peers::run(rest);
+        return ExitCode::SUCCESS;
+    }
     match words::meant(&words) {
         Meant::Earnest(Words { names, number }) => in_earnest(&names, number),
         Meant::Test(filter) => {
@@ -104,4 +113,9 @@ fn list() {
     for bench in &BENCHES {
         println!("  {:10} {}", bench.name, bench.about);
     }
+    println!("cargo bench -- peers [--quick] [PEER...]");
+    println!(
+        "  {:10} gafferd and seven others at the same work; alone, as it takes twenty minutes",
+        ""
+    );
 }
