@@ -50,7 +50,16 @@
 //! 7. say so if the turn was long
 //!
 //! Sources are edge-triggered and registered once. One that had its share and has more is taken up
-//! again in the next turn. An idle node has no timer and no wake-up.
+//! again in the next turn. An idle node has no timer and no wake-up. Some seconds after something has left much memory
+//! behind, and once after the start, the loop gives it back before it sleeps, with the pages of the program itself
+//! (`reactor/settling.rs`).
+//!
+//! # Small
+//!
+//! A job is some 2.5 KB and its process as much as its pipes: jobs share what they have in common
+//! (`Supervisor::share`), what is only shown is kept as text, and tables are [`base::sorted`] maps, of which each kind
+//! is a tenth of the program that a tree of the standard library is. Answers that tell of everybody are written
+//! without a tree of values. `tests/live/footprint.rs` has the budget, `benches` the measures.
 //!
 //! # Supervision
 //!
@@ -59,7 +68,8 @@
 //! `starting`, `running`, `stopping`, `backoff`, `stopped`, `exited` and `failed`, each with its
 //! reason. Every verb and every fact ends in `converge`, which spawns what is missing and stops what
 //! is too many. How a run ends is one way that all ends take: stop signal to the group, grace, KILL
-//! to the group, group empty, streams drained, exit told (`supervisor/ending.rs`).
+//! to the group, group empty, streams drained, exit told (`supervisor/ending.rs`). Restarts of many at once take turns
+//! (`supervisor/restart_queue.rs`).
 //!
 //! Each process carries `GAFFER_RUN` in its environment: the word of this node, of this life of it,
 //! and the run's number. With it, descendants that left their group are found when their run is

@@ -3,7 +3,7 @@
 //! 6 KB of program for each kind, and room for eleven entries in its first node; this is a tenth of the one, and has
 //! half of the other to spare.
 //!
-//! Entries are in pieces of at most [`PIECE`], in order, so that one is put in or taken out without a move of more than
+//! Entries are in pieces of at most `PIECE`, in order, so that one is put in or taken out without a move of more than
 //! a piece and the list of pieces: a table of ten thousand has some two hundred of these.
 
 use std::borrow::Borrow;
