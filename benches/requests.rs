@@ -4,16 +4,15 @@
 //!
 //! The number is that of requests.
 
-use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::net::TcpStream;
+use std::process::Child;
 
 use rustix::process::{kill_process, Signal};
 
 use super::bench::clients::{request, Client};
 use super::bench::fixed::Fixed;
 use super::bench::gafferd::{pid, Gafferd};
+use super::bench::nginx::Nginx;
 use super::bench::run::Run;
 use super::bench::{median, now, start, until};
 
@@ -30,8 +29,12 @@ pub(crate) fn run(run: &Run) {
     let (length, body) = (answer.whole.len(), answer.body.len());
     let fixed = Fixed::start(length);
     let mut places = vec![("fixed answer", fixed.at.clone(), "/"), ("gafferd", address, path)];
-    let nginx = Nginx::start(body);
-    places.extend(nginx.as_ref().map(|nginx| ("nginx", nginx.at.clone(), "/file")));
+    let mut nginx = Nginx::of(body);
+    let _server = nginx.as_mut().map(|nginx| Server(start(&mut nginx.command)));
+    if let Some(nginx) = &nginx {
+        until(|| TcpStream::connect(&nginx.at).is_ok());
+        places.push(("nginx", nginx.at.clone(), "/file"));
+    }
     let mut costs = vec![[const { Vec::new() }; 2]; places.len()];
     for _ in 0..rounds {
         for ((_, at, path), costs) in places.iter().zip(&mut costs) {
@@ -65,40 +68,12 @@ fn asked((at, path): (&str, &str), clients: usize, count: usize) -> f64 {
     begun.elapsed().as_secs_f64() / (rounds * clients.len()) as f64
 }
 
-/// An nginx of one worker with a file, if there is one on this machine.
-struct Nginx {
-    child: Child,
-    at: String,
-    _folder: tempfile::TempDir,
-}
+/// An nginx that runs.
+struct Server(Child);
 
-impl Nginx {
-    fn start(length: usize) -> Option<Self> {
-        let program = ["/usr/sbin/nginx", "/usr/bin/nginx"];
-        let program = program.into_iter().find(|path| Path::new(path).exists())?;
-        let folder = tempfile::tempdir().expect("a folder");
-        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
-        let path = folder.path().display();
-        fs::write(folder.path().join("file"), vec![b'x'; length]).expect("writable");
-        let config = format!(
-            "daemon off; worker_processes 1; pid {path}/pid; error_log {path}/error;\n\
-             events {{ worker_connections 256; }}\n\
-             http {{ access_log off; keepalive_requests 100000000; sendfile on; tcp_nopush on;\n\
-             open_file_cache max=10; server {{ listen {port}; root {path}; }} }}\n"
-        );
-        let conf = folder.path().join("conf");
-        fs::write(&conf, config).expect("writable");
-        let mut command = Command::new(program);
-        command.arg("-c").arg(conf).arg("-p").arg(folder.path()).stderr(Stdio::null());
-        let child = start(&mut command);
-        until(|| TcpStream::connect(port).is_ok());
-        Some(Self { child, at: port.to_string(), _folder: folder })
-    }
-}
-
-impl Drop for Nginx {
+impl Drop for Server {
     fn drop(&mut self) {
-        let _ = kill_process(pid(&self.child), Signal::TERM);
-        let _ = self.child.wait();
+        let _ = kill_process(pid(&self.0), Signal::TERM);
+        let _ = self.0.wait();
     }
 }

@@ -56,7 +56,7 @@
 //!
 //! # Small
 //!
-//! A job is some 2.5 KB and its process as much as its pipes: jobs share what they have in common
+//! A job with its process takes some 4 KB, each further process 2: jobs share what they have in common
 //! (`Supervisor::share`), what is only shown is kept as text, and tables are [`base::sorted`] maps, of which each kind
 //! is a tenth of the program that a tree of the standard library is. Answers that tell of everybody are written
 //! without a tree of values. `tests/live/footprint.rs` has the budget, `benches` the measures.

@@ -5,6 +5,7 @@ pub(crate) mod clients;
 pub(crate) mod fixed;
 pub(crate) mod gafferd;
 pub(crate) mod kernel;
+pub(crate) mod nginx;
 pub(crate) mod run;
 
 use std::process::{Child, Command, Stdio};

@@ -1,16 +1,15 @@
 //! Questions for the state of one job, by the plainest client there is: one that waits for each answer, and sixteen at
 //! once, on connections that are kept where the other side keeps them.
 
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::crowd::At;
 use super::peer::{Asked, Running};
 use super::report::{Report, What, FLOOR};
 use super::{tree, Sizes};
+use crate::bench::nginx::Nginx;
 use crate::bench::{median, now, rest, start};
 
 const CROWD: usize = 16;
@@ -179,27 +178,9 @@ impl Head {
 
 /// An nginx of one worker with a file as long as gafferd's answer, if there is one on this machine.
 pub(crate) fn floor(sizes: &Sizes, report: &mut Report) {
-    let program = ["/usr/sbin/nginx", "/usr/bin/nginx"];
-    let Some(program) = program.into_iter().find(|path| Path::new(path).exists()) else {
+    let Some(Nginx { mut command, at, _folder }) = Nginx::of(report.answer) else {
         return eprintln!("peers: no nginx, so that there is no floor for questions");
     };
-    let folder = tempfile::tempdir().expect("a folder");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr());
-    let (at, path) = (port.expect("a port").to_string(), folder.path().display());
-    fs::write(folder.path().join("file"), vec![b'x'; report.answer]).expect("writable");
-    let config = format!(
-        "daemon off; worker_processes 1; pid {path}/pid; error_log {path}/error;\n\
-         events {{ worker_connections 256; }}\n\
-         http {{ access_log off; keepalive_requests 100000000; sendfile on; tcp_nopush on;\n\
-         open_file_cache max=10; server {{ listen {at}; root {path}; }} }}\n"
-    );
-    let conf = folder.path().join("conf");
-    fs::write(&conf, config).expect("writable");
-    // Workers of root's nginx are another user, who has to come to the file.
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(folder.path(), open).expect("ours");
-    let mut command = Command::new(program);
-    command.arg("-c").arg(conf).arg("-p").arg(folder.path()).stderr(Stdio::null());
     tree::begin(&mut command);
     let request = format!("GET /file HTTP/1.1\r\nHost: {at}\r\n\r\n");
     until_answered(&mut Client::new(&at), request.as_bytes());

@@ -1,5 +1,5 @@
-//! A map of a few keys, in one piece of memory that is as large as what is in it. A tree makes room for eleven
-//! entries with the first.
+//! A map of a few keys, in one piece of memory that is as large as what is in it: for what each process has of its own.
+//! Tables, which may have many keys, are [`super::sorted`] maps.
 
 /// The map. Its order is that of the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]

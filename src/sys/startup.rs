@@ -21,7 +21,6 @@ pub fn guard_memory() {
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
 }
 
-/// Whether our memory may go into a core file.
 /// Has the kernel answer EFBIG where a file becomes larger than this process may make it (RLIMIT_FSIZE, setrlimit(2)),
 /// instead of ending the process. Those that it starts have the default again.
 pub fn outlive_large_files() {
@@ -29,6 +28,7 @@ pub fn outlive_large_files() {
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
+/// Whether our memory may go into a core file.
 #[cfg(test)]
 pub(crate) fn is_dumpable() -> bool {
     // SAFETY: prctl with this option touches no memory.
