@@ -122,7 +122,7 @@ impl Table {
         let mut placed = Vec::with_capacity(jobs.len());
         for (name, section) in jobs {
             let env = envs.remove(&name);
-            placed.push(job(name, section, env)?);
+            job(name, section, env)?.join(&mut placed);
         }
         for (name, section) in envs {
             warnings

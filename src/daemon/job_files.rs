@@ -116,7 +116,7 @@ impl Application {
                     place.add(key, written.clone());
                 }
             }
-            jobs.push(JobEntry { name, spec: Rc::new(spec), start: true, place });
+            JobEntry { name, spec: Rc::new(spec), start: true, place }.join(&mut jobs);
         }
         Ok(jobs)
     }
@@ -212,7 +212,11 @@ pub fn json_jobs(path: &Path, text: &str, session: &str) -> Result<Vec<JobEntry>
             format!("{place}{name}: {error}")
         })
     };
-    list.iter().enumerate().map(placed).collect()
+    let mut jobs = Vec::with_capacity(list.len());
+    for job in list.iter().enumerate().map(placed) {
+        job?.join(&mut jobs);
+    }
+    Ok(jobs)
 }
 
 fn json_job(value: &Value, place: &str, session: &str) -> Result<JobEntry, String> {

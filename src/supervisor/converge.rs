@@ -5,7 +5,6 @@
 use std::rc::Rc;
 
 use super::death::Cause;
-use super::effect::Start;
 use super::ending::RunEnd;
 use super::event::Event;
 use super::instance::{Blocker, Commit, Instance, Role, Run, State, Why};
@@ -13,7 +12,7 @@ use super::job::{Desired, Job};
 use super::order::{OrderError, Seat};
 use super::phases::Phase;
 use super::restart::Verdict;
-use super::tables::{Supervisor, Timer};
+use super::tables::{Ordered, Supervisor, Timer};
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, JobId, Pid};
 use crate::base::order::SpawnOrder;
@@ -243,13 +242,8 @@ impl Supervisor {
         instance.state = State::Starting;
         match (claimed, ordered) {
             (Some(running), _) => self.adopt(id, running.os_pid, running.start_time, now),
-            (None, Ok(order)) => {
-                let once = instance.is_once();
-                let place = (instance.number, pid);
-                let logs = spec.log_order(&job.name, place, once, &self.sinks);
-                self.sinks = Rc::clone(&logs.sinks);
-                let (order, logs) = (Box::new(order), Box::new(logs));
-                self.orders.insert(pid, Start { id, order, logs });
+            (None, Ok(SpawnOrder { identity, .. })) => {
+                self.orders.insert(pid, Ordered { id, identity });
             }
             (None, Err(error)) => self.run_ended(id, Cause::Order(error.to_string()), now),
         }

@@ -30,9 +30,10 @@ impl Supervisor {
         if !self.restart_queue.is_empty() && self.timers.due_at(Timer::RestartRate).is_none() {
             return Err("restarts wait, but nothing wakes them".into());
         }
-        for start in self.orders.values() {
-            if self.instances.get(start.id).is_none() {
-                return Err(format!("{:?} is to be started, but is not there", start.id));
+        for (pid, ordered) in &self.orders {
+            let run = self.instances.get(ordered.id).and_then(|instance| instance.run.as_ref());
+            if run.map(|run| run.pid) != Some(*pid) {
+                return Err(format!("{:?} is to be started, but is not there", ordered.id));
             }
         }
         for (id, instance) in self.instances.iter() {

@@ -87,12 +87,26 @@ impl Host {
     /// # Errors
     /// An argument names a variable that is not there, or the account is unknown or not to be had.
     pub fn order(&self, spec: &JobSpec, seat: Seat<'_>) -> Result<SpawnOrder, OrderError> {
+        let order = self.order_as(spec, seat, None)?;
+        let identity = self.accounts.resolve(&spec.account()).map_err(OrderError::Account)?;
+        Ok(SpawnOrder { identity, ..order })
+    }
+
+    /// Makes the order for one process that is to be him. It is the same whenever it is made.
+    ///
+    /// # Errors
+    /// An argument names a variable that is not there, or there is no such port.
+    pub(super) fn order_as(
+        &self,
+        spec: &JobSpec,
+        seat: Seat<'_>,
+        identity: Option<Identity>,
+    ) -> Result<SpawnOrder, OrderError> {
         let env = self.environment(spec, seat)?;
         let (program, args) = match &spec.command {
             Command::Shell(line) => ("sh".to_owned(), vec!["-c".to_owned(), line.clone()]),
             Command::Program { program, args } => (program.clone(), expanded(args, &env)?),
         };
-        let identity = self.accounts.resolve(&spec.account());
         let wired = |label: Option<&String>| {
             if label.is_some() || !spec.detach {
                 Wiring::Pipe
@@ -105,7 +119,7 @@ impl Host {
             args,
             env,
             cwd: spec.cwd.clone(),
-            identity: identity.map_err(OrderError::Account)?,
+            identity,
             capabilities: spec.capabilities,
             no_new_privs: spec.no_new_privs,
             umask: spec.umask,

@@ -41,7 +41,7 @@ pub struct JobSpec {
     pub port: Option<u16>,
     /// The configuration as it was given, shown by the API.
     pub config: Given,
-    /// All else. Jobs that have the same options share them: see [`JobSpec::share`].
+    /// All else. Jobs that have the same options share them: see [`JobEntry::share`].
     pub options: Rc<Options>,
 }
 
@@ -169,15 +169,6 @@ pub const RESOURCES: [(&str, u32); 16] = [
 ];
 
 impl JobSpec {
-    /// Shares the options with those, if they are the same. A specification that somebody else holds stays as it is.
-    pub fn share(spec: &mut Rc<Self>, options: &Rc<Options>) {
-        if let Some(spec) = Rc::get_mut(spec) {
-            if spec.options == *options {
-                spec.options = Rc::clone(options);
-            }
-        }
-    }
-
     /// Who its processes are.
     pub fn account(&self) -> Account<'_> {
         Account {
@@ -225,6 +216,27 @@ pub struct JobEntry {
     pub place: Place,
 }
 
+impl JobEntry {
+    /// Shares with a job what it has in common with it. A specification that somebody else holds stays as it is.
+    pub fn share(&mut self, name: &super::JobName, spec: &JobSpec) {
+        self.name.share(name);
+        if let Some(own) = Rc::get_mut(&mut self.spec) {
+            if own.options == spec.options {
+                own.options = Rc::clone(&spec.options);
+            }
+        }
+    }
+
+    /// Adds it to others. It shares with the last of them what it can: most that stand side by side have the same
+    /// options.
+    pub fn join(mut self, others: &mut Vec<Self>) {
+        if let Some(last) = others.last() {
+            self.share(&last.name, &last.spec);
+        }
+        others.push(self);
+    }
+}
+
 /// Where a job of a file is written, as `file:line` or as near as that. One of the API is written
 /// nowhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -247,6 +259,11 @@ impl Place {
     /// Where it is written.
     pub fn job(&self) -> &str {
         &self.job
+    }
+
+    /// The same, and nothing else of it.
+    pub fn into_job(self) -> String {
+        self.job
     }
 
     /// Where a key of it is written, as far as that is known.

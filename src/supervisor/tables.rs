@@ -14,7 +14,7 @@ use super::former::Obituary;
 use super::instance::Instance;
 use super::job::Job;
 use super::name::JobName;
-use super::order::Host;
+use super::order::{Host, Seat};
 use super::phases::Steps;
 use super::restart_queue::RestartQueue;
 use super::shutdown::Pace;
@@ -22,6 +22,7 @@ use crate::base::arena::Arena;
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, JobId, OsPid, Pid};
 use crate::base::limits;
+use crate::base::order::Identity;
 use crate::base::random::Random;
 use crate::base::sorted::{SortedMap, SortedSet};
 use crate::base::timers::Timers;
@@ -40,7 +41,7 @@ pub struct Supervisor {
     /// Runs by their number, those of stragglers too.
     pub(super) pids: SortedMap<Pid, InstanceId>,
     /// Processes to start that the shell has not taken yet, in the order in which they were asked for.
-    pub(super) orders: SortedMap<Pid, Start>,
+    pub(super) orders: SortedMap<Pid, Ordered>,
     pub(super) timers: Timers<Timer>,
     pub(super) rate: RestartRate,
     /// Instances in `Waiting(RestartRate)`, in the order in which they came.
@@ -126,6 +127,15 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// A process to start. All that it is started with is put together when the shell takes it: of a thousand that wait,
+/// that would be a megabyte.
+pub(super) struct Ordered {
+    /// For which instance.
+    pub(super) id: InstanceId,
+    /// Whom it is to be, as it was found when its run began.
+    pub(super) identity: Option<Identity>,
+}
+
 /// A token bucket over all unplanned restarts.
 pub struct RestartRate {
     tokens: f64,
@@ -201,7 +211,25 @@ impl Supervisor {
         if self.effects.iter().any(|effect| matches!(effect, Effect::Kernel(_))) {
             return None;
         }
-        self.orders.pop_first().map(|(_, start)| start)
+        loop {
+            let (pid, Ordered { id, identity }) = self.orders.pop_first()?;
+            if let Some(start) = self.start_of(id, pid, identity) {
+                self.sinks = Rc::clone(&start.logs.sinks);
+                return Some(start);
+            }
+        }
+    }
+
+    /// What the shell has to know to start the run of an instance.
+    fn start_of(&self, id: InstanceId, pid: Pid, identity: Option<Identity>) -> Option<Start> {
+        let instance = self.instances.get(id)?;
+        let (run, job) = (instance.run.as_ref()?, self.jobs.get(instance.job)?);
+        let (name, number) = (&job.name, instance.number);
+        let seat = Seat { name, number, pid, extra: &run.extra };
+        let order = self.host.order_as(&run.spec, seat, identity);
+        let order = order.expect("it was made when the run began, of the same");
+        let logs = run.spec.log_order(name, (number, pid), instance.is_once(), &self.sinks);
+        Some(Start { id, order: Box::new(order), logs: Box::new(logs) })
     }
 
     /// Whether there are processes to start.

@@ -90,8 +90,7 @@ impl Supervisor {
     pub fn share(&self, entry: &mut JobEntry) {
         let last = self.order.last_key_value().and_then(|(_, id)| self.jobs.get(*id));
         if let Some(last) = last {
-            entry.name.share(&last.name);
-            JobSpec::share(&mut entry.spec, &last.spec.options);
+            entry.share(&last.name, &last.spec);
         }
     }
 
@@ -117,7 +116,7 @@ impl Supervisor {
         let job = Job {
             loaded: true,
             order: self.last_order,
-            source: place.job().to_owned(),
+            source: place.into_job(),
             former: self.former.remove(&name).unwrap_or_default(),
             ..Job::new(name.clone(), spec, origin, desired, target)
         };
@@ -357,12 +356,11 @@ impl Supervisor {
         let (stop_signal, graceful_timeout) = (spec.stop_signal, run.grace);
         let os_pid = run.os_pid;
         let begun = run.started.mono;
-        if let Some(job) = self.jobs.get(job).filter(|_| logs_change) {
+        // One that waits for its start is told then.
+        let tells = logs_change && !self.orders.contains_key(&pid);
+        if let Some(job) = self.jobs.get(job).filter(|_| tells) {
             let logs = Box::new(spec.log_order(&job.name, (number, pid), once, &self.sinks));
-            match self.orders.get_mut(&pid) {
-                Some(start) => start.logs = logs,
-                None => self.effect(Ask::Log { id, logs }),
-            }
+            self.effect(Ask::Log { id, logs });
         }
         // Of one that is not there yet all this is said when it is.
         let Some(os_pid) = os_pid else { return };
