@@ -222,15 +222,15 @@ impl Feeds {
     }
 
     /// Tells a feed what it missed, of which so many are lost.
-    pub fn catch_up<'a>(
+    pub fn catch_up(
         &mut self,
         conn: ConnId,
-        (records, after, lost): (impl Iterator<Item = &'a Rc<Record>>, u64, u64),
+        (records, after, lost): (impl Iterator<Item = Record>, u64, u64),
     ) {
         let Some(feed) = self.feeds.get_mut(&conn) else { return };
         feed.lose(lost);
         for record in records {
-            feed.record(record, after);
+            feed.record(&record, after);
         }
     }
 

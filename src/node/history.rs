@@ -3,15 +3,17 @@
 //! their own, in a row, and what is common to them is kept once.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use self::pages::{Head, Page};
 use crate::base::clock::Now;
 use crate::base::limits;
 use crate::supervisor::event::Event;
 use crate::wire::{channel, json};
+
+mod pages;
 
 /// One event under all its names.
 #[derive(Debug, PartialEq)]
@@ -19,7 +21,7 @@ pub struct Record {
     /// The number of its first message.
     pub first: u64,
     /// The full names of its messages, a line each, and behind them what all of these say, as members of an object
-    /// without its braces: ten thousand are kept, so that they are small.
+    /// without its braces.
     text: Box<str>,
     /// Where the names end.
     split: u32,
@@ -41,10 +43,13 @@ pub struct Told<'a> {
 /// go on growing from one life of a node to the next.
 #[derive(Default)]
 pub struct History {
-    records: VecDeque<Rc<Record>>,
-    /// Messages in all records.
+    /// Ten thousand messages are kept, in pages, so that they are small.
+    pages: VecDeque<Page>,
+    /// So many records of the first page are kept no more: it goes with its last one.
+    forgotten: usize,
+    /// Messages in all records that are kept.
     kept: usize,
-    /// What the records take, in bytes.
+    /// What those take, in bytes.
     bytes: usize,
     /// The number before the first one of this life.
     base: u64,
@@ -69,10 +74,6 @@ impl Record {
     fn members(&self) -> &str {
         self.text.get(self.split as usize..).unwrap_or_default()
     }
-
-    fn last(&self) -> u64 {
-        self.first + u64::from(self.count) - 1
-    }
 }
 
 impl Told<'_> {
@@ -88,11 +89,11 @@ impl History {
     pub fn new(now: Now) -> Self {
         let since = now.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
         let base = u64::try_from(since.as_millis()).unwrap_or(0);
-        Self { records: VecDeque::new(), kept: 0, bytes: 0, base, last: base }
+        Self { base, last: base, ..Self::default() }
     }
 
     /// Keeps an event.
-    pub fn add(&mut self, event: &Event, now: Now) -> Rc<Record> {
+    pub fn add(&mut self, event: &Event, now: Now) -> Record {
         let mut names = Vec::new();
         let mut members = String::new();
         for mut message in event.messages() {
@@ -109,17 +110,32 @@ impl History {
         let mut text = names.join("\n");
         let split = u32::try_from(text.len()).unwrap_or(0);
         text.push_str(&members);
-        let record = Rc::new(Record { first: self.last + 1, text: text.into(), split, count });
-        self.last = record.last();
+        let record = Record { first: self.last + 1, text: text.into(), split, count };
+        self.last += u64::from(count);
         self.kept += usize::from(count);
         self.bytes += record.text.len();
-        self.records.push_back(Rc::clone(&record));
+        if self.pages.back().is_none_or(Page::is_full) {
+            self.pages.push_back(Page::default());
+        }
+        if let Some(page) = self.pages.back_mut() {
+            page.add(&record);
+        }
         while self.kept > limits::EVENTS_KEPT || self.bytes > limits::EVENTS_BYTES {
-            let Some(oldest) = self.records.pop_front() else { break };
+            let Some(oldest) = self.oldest().copied() else { break };
             self.kept -= usize::from(oldest.count);
-            self.bytes -= oldest.text.len();
+            self.bytes -= oldest.len();
+            self.forgotten += 1;
+            if self.oldest().is_none() {
+                self.pages.pop_front();
+                self.forgotten = 0;
+            }
         }
         record
+    }
+
+    /// The oldest that is kept.
+    fn oldest(&self) -> Option<&Head> {
+        self.pages.front()?.heads().get(self.forgotten)
     }
 
     /// When this life of the node began, by the wall clock.
@@ -136,13 +152,17 @@ impl History {
     /// kept no more. After 0 comes all of this life. Any other number that is not of this life is of
     /// another: everything that is kept comes after it, and nobody knows how much is lost, so that
     /// one more is counted.
-    pub fn since(&self, seq: u64) -> (impl Iterator<Item = &Rc<Record>>, u64) {
-        let oldest = self.records.front().map_or(self.last + 1, |record| record.first);
+    pub fn since(&self, seq: u64) -> (impl Iterator<Item = Record> + '_, u64) {
+        let oldest = self.oldest().map_or(self.last + 1, |head| head.first);
         let known = (self.base..=self.last).contains(&seq);
         let from = if known { seq } else { self.base };
         let lost = oldest.saturating_sub(from + 1) + u64::from(!known && seq > 0);
-        let skipped = self.records.partition_point(|record| record.last() <= from);
-        (self.records.range(skipped..), lost)
+        let pages = self.pages.iter().zip([self.forgotten].into_iter().chain(std::iter::repeat(0)));
+        let records = pages.flat_map(move |(page, forgotten)| {
+            let heads = page.heads().iter().skip(forgotten).filter(move |head| head.last() > from);
+            heads.map(|head| page.record(head))
+        });
+        (records, lost)
     }
 
     /// How many messages are kept.
@@ -186,7 +206,8 @@ mod tests {
 
     fn numbers(history: &History, since: u64) -> (Vec<u64>, u64) {
         let (records, lost) = history.since(since);
-        let all = records.flat_map(|record| record.messages().map(|told| told.seq));
+        let all =
+            records.flat_map(|record| record.messages().map(|told| told.seq).collect::<Vec<_>>());
         (all.filter(|seq| *seq > since || since > history.last()).collect(), lost)
     }
 

@@ -294,10 +294,12 @@ impl Hub {
         let followed = self.topics.get(topic).map(|followed| &followed.what);
         let Some(Followable::Events(prefix)) = followed else { return };
         let after = if since > history.last() { 0 } else { since };
-        for told in history.since(since).0.flat_map(|record| record.messages()) {
-            if told.seq > after && has_prefix(told.name, prefix) {
-                let text: Rc<str> = channel::event(topic, &told.members()).into();
-                deliver(session, topic, &text);
+        for record in history.since(since).0 {
+            for told in record.messages() {
+                if told.seq > after && has_prefix(told.name, prefix) {
+                    let text: Rc<str> = channel::event(topic, &told.members()).into();
+                    deliver(session, topic, &text);
+                }
             }
         }
     }
