@@ -103,8 +103,7 @@ impl Job {
 pub struct Places {
     /// Who is in each place, from the first to the last filled one.
     filled: Vec<Option<InstanceId>>,
-    count: usize,
-    /// The empty places below the last filled one, so that a free one is found without a walk over
+    /// The empty places below the last filled one, all of them, so that a free one is found without a walk over
     /// the filled ones.
     gaps: SortedSet<u32>,
 }
@@ -117,12 +116,12 @@ impl Places {
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.count
+        self.filled.len() - self.gaps.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.filled.is_empty()
     }
 
     /// The one in this place.
@@ -147,7 +146,6 @@ impl Places {
         }
         let before = self.filled[index].replace(id);
         assert!(before.is_none(), "a place is filled only when it is free");
-        self.count += 1;
     }
 
     /// Empties a place, if this instance is in it.
@@ -157,7 +155,6 @@ impl Places {
         }
         if let Some(place) = index(number).and_then(|index| self.filled.get_mut(index)) {
             *place = None;
-            self.count -= 1;
         }
         let last = self.filled.iter().rposition(Option::is_some).map_or(0, |index| index + 1);
         self.filled.truncate(last);

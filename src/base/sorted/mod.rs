@@ -20,6 +20,12 @@ const PIECE: usize = 64;
 /// The map.
 #[derive(Clone)]
 pub struct SortedMap<K, V> {
+    /// Nothing while there are no entries: each job and each process has some, most of them empty.
+    table: Option<Box<Table<K, V>>>,
+}
+
+#[derive(Clone)]
+struct Table<K, V> {
     /// None is empty, and each one's keys are greater than those of the one before.
     pieces: Vec<Vec<(K, V)>>,
     len: usize,
@@ -55,7 +61,7 @@ impl<K, V> Default for SortedMap<K, V> {
 impl<K: PartialEq, V: PartialEq> PartialEq for SortedMap<K, V> {
     /// Whether the entries are the same, however they are in pieces.
     fn eq(&self, other: &Self) -> bool {
-        self.len == other.len && self.iter().eq(other.iter())
+        self.len() == other.len() && self.iter().eq(other.iter())
     }
 }
 
@@ -64,17 +70,34 @@ impl<K: Eq, V: Eq> Eq for SortedMap<K, V> {}
 impl<K, V> SortedMap<K, V> {
     /// An empty one.
     pub const fn new() -> Self {
-        Self { pieces: Vec::new(), len: 0 }
+        Self { table: None }
+    }
+
+    fn of(pieces: Vec<Vec<(K, V)>>) -> Self {
+        let len = pieces.iter().map(Vec::len).sum();
+        Self { table: (len > 0).then(|| Box::new(Table { pieces, len })) }
+    }
+
+    fn pieces(&self) -> &[Vec<(K, V)>] {
+        self.table.as_ref().map_or(&[], |table| &table.pieces)
+    }
+
+    fn pieces_mut(&mut self) -> &mut [Vec<(K, V)>] {
+        self.table.as_mut().map_or(&mut [], |table| &mut table.pieces)
+    }
+
+    fn into_pieces(self) -> Vec<Vec<(K, V)>> {
+        self.table.map_or(Vec::new(), |table| table.pieces)
     }
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.len
+        self.table.as_ref().map_or(0, |table| table.len)
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.table.is_none()
     }
 
     /// Takes all away.
@@ -84,47 +107,47 @@ impl<K, V> SortedMap<K, V> {
 
     /// All entries.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> + Clone {
-        self.pieces.iter().flatten().map(|(key, value)| (key, value))
+        self.pieces().iter().flatten().map(|(key, value)| (key, value))
     }
 
     /// All entries, their values to be changed.
     pub fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = (&K, &mut V)> {
-        self.pieces.iter_mut().flatten().map(|(key, value)| (&*key, value))
+        self.pieces_mut().iter_mut().flatten().map(|(key, value)| (&*key, value))
     }
 
     /// All keys.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = &K> + Clone {
-        self.pieces.iter().flatten().map(|(key, _)| key)
+        self.pieces().iter().flatten().map(|(key, _)| key)
     }
 
     /// All values.
     pub fn values(&self) -> impl DoubleEndedIterator<Item = &V> + Clone {
-        self.pieces.iter().flatten().map(|(_, value)| value)
+        self.pieces().iter().flatten().map(|(_, value)| value)
     }
 
     /// All values, to be changed.
     pub fn values_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut V> {
-        self.pieces.iter_mut().flatten().map(|(_, value)| value)
+        self.pieces_mut().iter_mut().flatten().map(|(_, value)| value)
     }
 
     /// The keys alone.
     pub fn into_keys(self) -> impl DoubleEndedIterator<Item = K> {
-        self.pieces.into_iter().flatten().map(|(key, _)| key)
+        self.into_pieces().into_iter().flatten().map(|(key, _)| key)
     }
 
     /// The values alone.
     pub fn into_values(self) -> impl DoubleEndedIterator<Item = V> {
-        self.pieces.into_iter().flatten().map(|(_, value)| value)
+        self.into_pieces().into_iter().flatten().map(|(_, value)| value)
     }
 
     /// The first entry.
     pub fn first_key_value(&self) -> Option<(&K, &V)> {
-        self.pieces.first()?.first().map(|(key, value)| (key, value))
+        self.pieces().first()?.first().map(|(key, value)| (key, value))
     }
 
     /// The last one.
     pub fn last_key_value(&self) -> Option<(&K, &V)> {
-        self.pieces.last()?.last().map(|(key, value)| (key, value))
+        self.pieces().last()?.last().map(|(key, value)| (key, value))
     }
 
     /// Takes the first entry away.
@@ -134,19 +157,43 @@ impl<K, V> SortedMap<K, V> {
 
     /// Takes the last one away.
     pub fn pop_last(&mut self) -> Option<(K, V)> {
-        let piece = self.pieces.len().checked_sub(1)?;
-        Some(self.take((piece, self.pieces[piece].len() - 1)))
+        let piece = self.pieces().len().checked_sub(1)?;
+        Some(self.take((piece, self.pieces()[piece].len() - 1)))
     }
 
     /// Keeps those entries alone.
     pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
-        for piece in &mut self.pieces {
+        let mut pieces = std::mem::take(self).into_pieces();
+        for piece in &mut pieces {
             piece.retain_mut(|(key, value)| keep(key, value));
         }
-        self.pieces.retain(|piece| !piece.is_empty());
-        self.len = self.pieces.iter().map(Vec::len).sum();
+        pieces.retain(|piece| !piece.is_empty());
+        *self = Self::of(pieces);
     }
 
+    /// Takes an entry out of where it is.
+    fn take(&mut self, spot: Spot) -> (K, V) {
+        let table = self.table.as_mut().expect("there is no spot in nothing");
+        let entry = table.take(spot);
+        if table.len == 0 {
+            self.table = None;
+        }
+        entry
+    }
+
+    /// Puts an entry where it belongs; gives where it is then.
+    fn put(&mut self, spot: Spot, entry: (K, V)) -> Spot {
+        if let Some(table) = &mut self.table {
+            return table.put(spot, entry);
+        }
+        // Many have one entry and no more.
+        let pieces = Vec::from([Vec::from([entry])]);
+        self.table = Some(Box::new(Table { pieces, len: 1 }));
+        (0, 0)
+    }
+}
+
+impl<K, V> Table<K, V> {
     /// Puts a piece together with the next, if both are small.
     fn join(&mut self, at: usize) {
         let small = |piece: &Vec<_>| piece.len() < PIECE / 4;
@@ -174,11 +221,6 @@ impl<K, V> SortedMap<K, V> {
     /// Puts an entry where it belongs; gives where it is then.
     fn put(&mut self, (mut at, mut place): Spot, entry: (K, V)) -> Spot {
         self.len += 1;
-        if self.pieces.is_empty() {
-            // Many have one entry and no more.
-            self.pieces = Vec::from([Vec::from([entry])]);
-            return (0, 0);
-        }
         if self.pieces[at].len() == PIECE {
             if place == PIECE && at + 1 == self.pieces.len() {
                 // What grows at its end, as most do, has full pieces.
@@ -202,9 +244,10 @@ impl<K: Ord, V> SortedMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        let behind = self.pieces.partition_point(|piece| piece[0].0.borrow() <= key);
+        let pieces = self.pieces();
+        let behind = pieces.partition_point(|piece| piece[0].0.borrow() <= key);
         let Some(at) = behind.checked_sub(1) else { return Err((0, 0)) };
-        let place = self.pieces[at].binary_search_by(|(known, _)| known.borrow().cmp(key));
+        let place = pieces[at].binary_search_by(|(known, _)| known.borrow().cmp(key));
         place.map(|place| (at, place)).map_err(|place| (at, place))
     }
 
@@ -230,7 +273,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         K: Borrow<Q>,
     {
         let (at, place) = self.find(key).ok()?;
-        let (key, value) = &self.pieces[at][place];
+        let (key, value) = &self.pieces()[at][place];
         Some((key, value))
     }
 
@@ -240,13 +283,13 @@ impl<K: Ord, V> SortedMap<K, V> {
         K: Borrow<Q>,
     {
         let (at, place) = self.find(key).ok()?;
-        Some(&mut self.pieces[at][place].1)
+        Some(&mut self.pieces_mut()[at][place].1)
     }
 
     /// Puts a key; gives the value that it had.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         match self.find(&key) {
-            Ok((at, place)) => Some(std::mem::replace(&mut self.pieces[at][place].1, value)),
+            Ok((at, place)) => Some(std::mem::replace(&mut self.pieces_mut()[at][place].1, value)),
             Err(spot) => {
                 self.put(spot, (key, value));
                 None
@@ -297,7 +340,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         K: Borrow<Q>,
     {
         match bound {
-            Bound::Unbounded => (self.pieces.len(), 0),
+            Bound::Unbounded => (self.pieces().len(), 0),
             Bound::Included(key) => self.begin(Bound::Excluded(key)),
             Bound::Excluded(key) => self.begin(Bound::Included(key)),
         }
@@ -310,11 +353,12 @@ impl<K: Ord, V> SortedMap<K, V> {
     {
         let (from, to) = (self.begin(range.start_bound()), self.end(range.end_bound()));
         let to = to.max(from);
-        let piece = |at: usize| self.pieces.get(at).map_or(&[][..], Vec::as_slice);
+        let pieces = self.pieces();
+        let piece = |at: usize| pieces.get(at).map_or(&[][..], Vec::as_slice);
         let (head, middle, tail) = if from.0 == to.0 {
             (&piece(from.0)[from.1..to.1], &[][..], &[][..])
         } else {
-            (&piece(from.0)[from.1..], &self.pieces[from.0 + 1..to.0], &piece(to.0)[..to.1])
+            (&piece(from.0)[from.1..], &pieces[from.0 + 1..to.0], &piece(to.0)[..to.1])
         };
         let all = head.iter().chain(middle.iter().flatten()).chain(tail);
         all.map(|(key, value)| (key, value))
@@ -329,7 +373,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         K: Borrow<Q>,
     {
         let (from, to) = (self.begin(range.start_bound()), self.end(range.end_bound()));
-        let pieces = self.pieces.iter_mut().enumerate().skip(from.0);
+        let pieces = self.pieces_mut().iter_mut().enumerate().skip(from.0);
         let places = pieces.flat_map(|(at, piece)| {
             piece.iter_mut().enumerate().map(move |(place, entry)| ((at, place), entry))
         });
@@ -343,16 +387,17 @@ impl<K: Ord, V> SortedMap<K, V> {
         K: Borrow<Q>,
     {
         let (at, place) = self.begin(Bound::Included(key));
-        let mut pieces = Vec::new();
-        if let Some(piece) = self.pieces.get_mut(at) {
-            pieces.push(piece.split_off(place));
-            pieces.extend(self.pieces.drain(at + 1..));
+        let mut pieces = std::mem::take(self).into_pieces();
+        let mut rest = Vec::new();
+        if let Some(piece) = pieces.get_mut(at) {
+            rest.push(piece.split_off(place));
+            rest.extend(pieces.drain(at + 1..));
         }
-        let mut rest = Self { pieces, len: 0 };
-        for map in [&mut *self, &mut rest] {
-            map.retain(|_, _| true);
+        for pieces in [&mut pieces, &mut rest] {
+            pieces.retain(|piece| !piece.is_empty());
         }
-        rest
+        *self = Self::of(pieces);
+        Self::of(rest)
     }
 
     /// Takes over what is in another one, which is empty then.
@@ -385,7 +430,7 @@ impl<'a, K: Ord, V> Entry<'a, K, V> {
     pub fn or_insert_with(self, make: impl FnOnce() -> V) -> &'a mut V {
         let spot = self.map.find(&self.key);
         let (at, place) = spot.unwrap_or_else(|spot| self.map.put(spot, (self.key, make())));
-        &mut self.map.pieces[at][place].1
+        &mut self.map.pieces_mut()[at][place].1
     }
 
     /// Changes the value if there is one.
@@ -433,7 +478,7 @@ impl<K, V> IntoIterator for SortedMap<K, V> {
     type IntoIter = std::iter::Flatten<std::vec::IntoIter<Vec<(K, V)>>>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.pieces.into_iter().flatten()
+        self.into_pieces().into_iter().flatten()
     }
 }
 
@@ -442,7 +487,7 @@ impl<'a, K, V> IntoIterator for &'a SortedMap<K, V> {
     type IntoIter = Pairs<'a, K, V>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.pieces.iter().flatten().map(|(key, value)| (key, value))
+        self.pieces().iter().flatten().map(|(key, value)| (key, value))
     }
 }
 
@@ -454,7 +499,7 @@ impl<'a, K, V> IntoIterator for &'a mut SortedMap<K, V> {
     >;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.pieces.iter_mut().flatten().map(|(key, value)| (&*key, value))
+        self.pieces_mut().iter_mut().flatten().map(|(key, value)| (&*key, value))
     }
 }
 
@@ -483,7 +528,7 @@ mod tests {
     fn same((map, tree): &Both) {
         assert_eq!(map.len(), tree.len());
         assert!(map.iter().eq(tree) && map.iter().rev().eq(tree.iter().rev()));
-        assert!(map.pieces.iter().all(|piece| (1..=PIECE).contains(&piece.len())));
+        assert!(map.pieces().iter().all(|piece| (1..=PIECE).contains(&piece.len())));
         assert_eq!(map.first_key_value(), tree.first_key_value());
         assert_eq!(map.last_key_value(), tree.last_key_value());
     }

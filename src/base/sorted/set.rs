@@ -197,13 +197,13 @@ mod tests {
     #[test]
     fn what_grows_at_its_end_has_full_pieces_and_what_is_taken_out_leaves_few_behind() {
         let mut set: SortedSet<u32> = (0..10_000).collect();
-        assert_eq!(set.0.pieces.len(), 10_000_usize.div_ceil(PIECE));
+        assert_eq!(set.0.pieces().len(), 10_000_usize.div_ceil(PIECE));
         for key in 0..10_000 {
             if key % 100 != 0 {
                 assert!(set.remove(&key));
             }
         }
         assert!(set.iter().copied().eq((0..100).map(|n| n * 100)));
-        assert!(set.0.pieces.len() < 40, "{}", set.0.pieces.len());
+        assert!(set.0.pieces().len() < 40, "{}", set.0.pieces().len());
     }
 }
