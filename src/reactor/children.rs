@@ -14,6 +14,7 @@ use mio::{Interest, Registry};
 
 use super::killings::Killings;
 use super::resting::Resting;
+use super::scratch::Scratch;
 use super::store::Store;
 use super::system::System;
 use super::token::{Source, SourceId};
@@ -39,7 +40,7 @@ pub struct Children {
     by_id: SortedMap<InstanceId, Child>,
     by_os_pid: SortedMap<OsPid, InstanceId>,
     spawner: Spawner,
-    buffer: Vec<u8>,
+    scratch: Scratch,
     /// Children whose leader is gone and whose group is not, or was not when last looked at.
     lingering: SortedSet<InstanceId>,
     /// Children that are none of our business: those that were there before us, and those that were
@@ -138,7 +139,7 @@ impl Children {
             by_id: SortedMap::new(),
             by_os_pid: SortedMap::new(),
             spawner,
-            buffer: vec![0; limits::PIPE_READ],
+            scratch: Scratch::default(),
             lingering: SortedSet::new(),
             left_alone: procfs::own_children().into_iter().collect(),
             owns_all,
@@ -147,6 +148,11 @@ impl Children {
             killings: Killings::new(OomKills::of_own_group()),
             system: System::default(),
         }
+    }
+
+    /// Gives the memory back that only reading needs.
+    pub fn let_go(&mut self) {
+        self.scratch.let_go();
     }
 
     /// Starts a process.
@@ -315,7 +321,8 @@ impl Children {
                 return Reading::Again;
             }
             let room = (*share).clamp(limits::PIPE_REST_MOST, limits::PIPE_READ);
-            match pipe.file.read(&mut self.buffer[..room]) {
+            let buffer = self.scratch.room(room);
+            match pipe.file.read(buffer) {
                 Ok(0) => break,
                 Ok(count) => {
                     // For what would be a small piece there is the next turn.
@@ -323,7 +330,7 @@ impl Children {
                     if *share < limits::PIPE_SMALL {
                         *share = 0;
                     }
-                    let bytes = &self.buffer[..count];
+                    let bytes = &buffer[..count];
                     if let Some(number) = machine.output(id, stream, bytes, now) {
                         self.store.write((id, stream), number, bytes, now);
                     }

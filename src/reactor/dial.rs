@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use log::debug;
 use mio::net::{TcpStream, UnixStream};
 
+use super::scratch::Scratch;
 use super::sockets::Step;
 use super::stream::Stream;
 use super::token::{Source, SourceId};
@@ -31,7 +32,7 @@ pub struct Dials {
     due: SortedSet<LinkId>,
     /// Names whose addresses are being asked for.
     asked: SortedSet<Name>,
-    buffer: Vec<u8>,
+    scratch: Scratch,
     /// Whom to trust over TLS, and as whom to come.
     pub connector: Option<Connector>,
 }
@@ -81,6 +82,11 @@ struct Socket {
 }
 
 impl Dials {
+    /// Gives the memory back that only reading needs.
+    pub fn let_go(&mut self) {
+        self.scratch.let_go();
+    }
+
     /// Notes an edge.
     pub fn note(&mut self, link: LinkId, event: &mio::event::Event) {
         let Some(Dial::Connecting(socket, ..) | Dial::Securing(socket) | Dial::Open(socket)) =
@@ -140,7 +146,6 @@ impl Dials {
         machine: &mut M,
         now: Now,
     ) -> Result<Step, io::Error> {
-        self.buffer.resize(limits::READ_BUFFER, 0);
         let mut share = limits::LINK_SHARE;
         loop {
             let Some(Dial::Securing(socket) | Dial::Open(socket)) = self.dials.get_mut(&link)
@@ -158,10 +163,11 @@ impl Dials {
                 Heard::Open(_) => machine.link_opened(link, now),
                 Heard::Said(bytes) => machine.link_received(link, bytes, now),
             };
-            match socket.stream.read(&mut self.buffer, &mut tell) {
+            let buffer = self.scratch.room(limits::READ_BUFFER);
+            match socket.stream.read(buffer, &mut tell) {
                 Ok(0) => return Ok(Step::Close),
                 Ok(count) => {
-                    socket.readable = count == self.buffer.len() || socket.closing;
+                    socket.readable = count == buffer.len() || socket.closing;
                     socket.readable |= socket.stream.has_ended();
                     share = share.saturating_sub(count);
                     if !was_open && socket.stream.is_open() {

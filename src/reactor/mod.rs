@@ -15,6 +15,7 @@ pub mod perform;
 mod readings;
 mod resting;
 pub mod sampler;
+mod scratch;
 mod served;
 mod settling;
 mod shares;

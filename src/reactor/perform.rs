@@ -143,7 +143,7 @@ impl<M: Machine> Reactor<M> {
             }
             Effect::ReadConfig => {
                 let read = self.world.read_config();
-                self.settling.note_much();
+                self.settling.note();
                 if read.is_ok() {
                     self.secure();
                 }

@@ -9,6 +9,7 @@ use log::{debug, warn};
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::Registry;
 
+use super::scratch::Scratch;
 use super::stream::Stream;
 use super::token::SourceId;
 use crate::base::clock::Now;
@@ -49,6 +50,7 @@ struct Socket {
 }
 
 /// All sockets.
+#[derive(Default)]
 pub struct Sockets {
     /// The listening ones.
     pub listeners: Vec<Listener>,
@@ -56,7 +58,7 @@ pub struct Sockets {
     pub acceptor: Option<Acceptor>,
     conns: SortedMap<ConnId, Socket>,
     reserve: ReserveFd,
-    buffer: Vec<u8>,
+    scratch: Scratch,
     /// Whether the last thing said about a lack of descriptors still holds.
     starved: bool,
 }
@@ -84,20 +86,12 @@ pub enum Step {
     Close,
 }
 
-impl Default for Sockets {
-    fn default() -> Self {
-        Self {
-            listeners: Vec::new(),
-            acceptor: None,
-            conns: SortedMap::new(),
-            reserve: ReserveFd::new(),
-            buffer: vec![0; limits::READ_BUFFER],
-            starved: false,
-        }
-    }
-}
-
 impl Sockets {
+    /// Gives the memory back that only reading needs.
+    pub fn let_go(&mut self) {
+        self.scratch.let_go();
+    }
+
     /// Accepts one client of this listener.
     pub fn accept_next(&mut self, listener: usize) -> Accept {
         let accepted = match self.listeners.get(listener) {
@@ -207,8 +201,8 @@ impl Sockets {
                 }
                 Heard::Said(bytes) => machine.received(conn, bytes, now),
             };
-            let room = self.buffer.len().min(*share);
-            match socket.stream.read(&mut self.buffer[..room], &mut tell) {
+            let buffer = self.scratch.room(limits::READ_BUFFER.min(*share));
+            match socket.stream.read(buffer, &mut tell) {
                 Ok(0) => {
                     socket.ended = true;
                     machine.input_ended(conn, now);
@@ -216,7 +210,7 @@ impl Sockets {
                 }
                 Ok(count) => {
                     // A short read has emptied the socket, and more would come with a new edge.
-                    socket.readable = count == room || socket.closing;
+                    socket.readable = count == buffer.len() || socket.closing;
                     // Nothing will come, and so no edge, after this.
                     socket.readable |= socket.stream.has_ended();
                     *share = share.saturating_sub(count.max(cost));

@@ -35,6 +35,7 @@ use crate::base::sorted::{SortedMap, SortedSet};
 use crate::base::turns::Turns;
 use crate::front::passwords::{self, Outcome, Task};
 use crate::node::machine::{Configuration, Effect, Machine};
+use crate::sys::heap;
 use crate::sys::spawn::Spawner;
 use crate::tls::{Connector, Security};
 
@@ -347,11 +348,20 @@ impl<M: Machine> Reactor<M> {
         own.into_iter().chain([self.machine.deadline()]).flatten().min()
     }
 
+    /// Gives back what nobody needs at the moment, and sleeps.
+    fn rest(&mut self, longest: Option<Duration>) {
+        self.children.let_go();
+        self.sockets.let_go();
+        self.dials.let_go();
+        heap::give_back_and_wait(&self.poll, longest);
+    }
+
     /// The only place that sleeps.
     fn sleep(&mut self, longest: Option<Duration>) -> io::Result<Inputs> {
-        let timeout = longest.into_iter().chain(self.idle()).min();
-        if timeout != Some(Duration::ZERO) {
-            self.settling.rest();
+        let mut timeout = longest.into_iter().chain(self.idle()).min();
+        if timeout != Some(Duration::ZERO) && self.settling.is_due() {
+            self.rest(timeout);
+            timeout = Some(Duration::ZERO);
         }
         // It counts in milliseconds and rounds up, so that it is never a little too early.
         match self.poll.poll(&mut self.events, timeout) {

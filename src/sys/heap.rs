@@ -1,46 +1,65 @@
 //! Memory that nobody uses at the moment: what the allocator holds, and what is mapped of the program itself.
 
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
 use libc::{c_int, c_void, dl_phdr_info, size_t};
 
-/// Gives what is free back to the kernel, where the C library can (malloc_trim(3)), and lets go of the pages of the
-/// program.
-pub fn give_back() {
+/// Gives what is free back to the kernel, where the C library can (malloc_trim(3)), lets go of the pages of the
+/// program, and waits until there is something to be read here, or for this long: in whole milliseconds, rounded up.
+///
+/// Both is one because each part of the program on the way to where one waits would be mapped again, 64 KiB at a time.
+/// A signal ends the wait, too.
+pub fn give_back_and_wait(fd: &impl AsRawFd, longest: Option<Duration>) {
     #[cfg(target_env = "gnu")]
     // SAFETY: it may be called at any time, by any thread.
     unsafe {
         libc::malloc_trim(0);
     }
-    // SAFETY: what it is given does what dl_iterate_phdr(3) asks for, and needs no data.
+    let mut program = Segments::default();
+    // SAFETY: what it is given does what dl_iterate_phdr(3) asks for, and is handed what it expects.
     unsafe {
-        libc::dl_iterate_phdr(Some(unmap), std::ptr::null_mut());
+        libc::dl_iterate_phdr(Some(find), std::ptr::from_mut(&mut program).cast());
+    }
+    let up = longest.map(|longest| longest.as_nanos().div_ceil(1_000_000));
+    let timeout = up.map_or(-1, |up| c_int::try_from(up).unwrap_or(c_int::MAX));
+    let mut asked = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    for (begin, size) in program {
+        // SAFETY: a mapping of a file that nobody can write reads the same when it is mapped again (madvise(2)).
+        unsafe {
+            libc::madvise(begin as *mut c_void, size, libc::MADV_DONTNEED);
+        }
+    }
+    // SAFETY: one valid pollfd. Whatever it says, who waits looks himself what there is.
+    unsafe {
+        libc::poll(&mut asked, 1, timeout);
     }
 }
 
-/// Unmaps what cannot be written of the first object, which is the program. Its pages stay in the kernel's cache as
-/// long as there is room, as pages of a file do; the few that are used again are mapped again when they are, some
-/// microseconds for 64 KiB. A static program is most of what a quiet one has mapped, and most of it only a start or a
-/// seldom request needs.
-extern "C" fn unmap(object: *mut dl_phdr_info, _: size_t, _: *mut c_void) -> c_int {
+/// What of the program cannot be written, by address and size in bytes; no program has more of that.
+type Segments = [(usize, usize); 8];
+
+/// Finds them in the first object, which is the program. Their pages stay in the kernel's cache as long as there is
+/// room, as pages of a file do; the few that are used again are mapped again when they are, some microseconds for
+/// 64 KiB. A static program is most of what a quiet one has mapped, and most of it only a start or a seldom request
+/// needs.
+extern "C" fn find(object: *mut dl_phdr_info, _: size_t, segments: *mut c_void) -> c_int {
     // SAFETY: the C library hands in an object, for the time of this call.
     let object = unsafe { &*object };
+    // SAFETY: it is what was handed to dl_iterate_phdr, and nobody else has it meanwhile.
+    let segments = unsafe { &mut *segments.cast::<Segments>() };
     let count = usize::from(object.dlpi_phnum);
     // SAFETY: so many headers are there, and they are never written.
     let headers = unsafe { std::slice::from_raw_parts(object.dlpi_phdr, count) };
-    for header in headers {
-        // What is relocated is in a segment that can be written, at first.
-        if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0 {
-            let begin = address(object.dlpi_addr) + address(header.p_vaddr);
-            let end = begin + address(header.p_memsz);
-            let page = begin % PAGE;
-            // SAFETY: a mapping of a file that nobody can write reads the same when it is mapped again (madvise(2)).
-            unsafe {
-                libc::madvise(
-                    (begin - page) as *mut c_void,
-                    end - begin + page,
-                    libc::MADV_DONTNEED,
-                );
-            }
-        }
+    // What is relocated is in a segment that can be written, at first.
+    let fixed = headers
+        .iter()
+        .filter(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0);
+    for (segment, header) in segments.iter_mut().zip(fixed) {
+        let begin = address(object.dlpi_addr) + address(header.p_vaddr);
+        let end = begin + address(header.p_memsz);
+        let page = begin % PAGE;
+        *segment = (begin - page, end - begin + page);
     }
     1
 }
@@ -56,6 +75,7 @@ fn address(number: impl TryInto<usize>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
 
     #[test]
     fn the_program_goes_on_without_its_pages() {
@@ -74,12 +94,20 @@ mod tests {
             }
             sum
         };
+        let (reader, _writer) = std::io::pipe().expect("a pipe");
         // What the other tests need meanwhile is mapped again.
         let less = (0..100).any(|_| {
             let before: u64 = mapped();
-            give_back();
+            give_back_and_wait(&reader, Some(Duration::ZERO));
             mapped() < before
         });
         assert!(less, "{} KiB", mapped());
+    }
+
+    #[test]
+    fn the_wait_ends_when_there_is_something_to_read() {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        writer.write_all(b"x").expect("somebody reads");
+        give_back_and_wait(&reader, None);
     }
 }
