@@ -126,8 +126,7 @@ impl Apps {
 
 /// An event under its first name.
 fn told(event: &supervisor::Event, record: &Record, now: Now) -> Option<Event> {
-    let mut fields = event.messages().into_iter().next()?;
-    fields.remove("event");
+    let fields = event.parts().1;
     let name = record.messages().next()?.name.to_owned();
     let job = event.job().to_string();
     Some(Event { name, seq: record.first, time: now.wall, job, fields })

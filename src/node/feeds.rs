@@ -292,6 +292,11 @@ impl Feeds {
         }
     }
 
+    /// Whether there are any who follow a process.
+    pub fn follow(&self, pid: Pid) -> bool {
+        self.outputs.get(&pid).is_some_and(|conns| !conns.is_empty())
+    }
+
     /// Those who follow a process.
     pub fn of_process(&self, pid: Pid) -> Vec<ConnId> {
         self.outputs.get(&pid).into_iter().flatten().copied().collect()

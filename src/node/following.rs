@@ -334,7 +334,6 @@ impl Gaffer {
             reason: format!("process {pid} ended: {reason}"),
             exit: exit.clone(),
         };
-        self.hub.end_process(pid);
         for conn in self.feeds.of_process(pid) {
             self.feeds.end(conn, end.clone());
             self.flush_feed(conn, now);

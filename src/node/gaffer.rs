@@ -55,6 +55,7 @@ use crate::front::response::Response;
 use crate::front::router::Router;
 use crate::front::sockjs::{Options, Service};
 use crate::supervisor::effect::{Ask, Effect as Asked, Running};
+use crate::supervisor::event::Event;
 use crate::supervisor::facts::Stray;
 use crate::supervisor::job::Origin;
 use crate::supervisor::name::JobName;
@@ -544,13 +545,18 @@ impl Gaffer {
             for conn in self.feeds.event(&record) {
                 self.flush_feed(conn, now);
             }
-            if let Some((pid, fields)) = event.exit() {
-                exits.insert(pid, Value::Object(fields));
+            if let Event::Exit { subject, .. } = &event {
+                if self.feeds.follow(subject.pid) {
+                    exits.insert(subject.pid, event.exit().map(Value::Object));
+                }
             }
         }
         for pid in std::mem::take(&mut self.over) {
-            let exit = exits.remove(&pid).unwrap_or_default();
-            self.end_process_feeds(pid, &exit, now);
+            self.hub.end_process(pid);
+            if self.feeds.follow(pid) {
+                let exit = exits.remove(&pid).flatten().unwrap_or_default();
+                self.end_process_feeds(pid, &exit, now);
+            }
         }
     }
 

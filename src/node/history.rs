@@ -5,8 +5,6 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::Value;
-
 use self::pages::{Head, Page};
 use crate::base::clock::Now;
 use crate::base::limits;
@@ -94,22 +92,15 @@ impl History {
 
     /// Keeps an event.
     pub fn add(&mut self, event: &Event, now: Now) -> Record {
-        let mut names = Vec::new();
-        let mut members = String::new();
-        for mut message in event.messages() {
-            if let Some(Value::String(name)) = message.remove("event") {
-                names.push(name);
-            }
-            if members.is_empty() {
-                let ts = json::text(&seconds(now));
-                members = format!("\"ts\": {ts}, {}", channel::members(&message));
-            }
-        }
+        let (names, fields) = event.parts();
         // Each has a few at most.
         let count = u8::try_from(names.len()).unwrap_or(u8::MAX);
         let mut text = names.join("\n");
         let split = u32::try_from(text.len()).unwrap_or(0);
-        text.push_str(&members);
+        text.push_str("\"ts\": ");
+        text.push_str(&json::text(&seconds(now)));
+        text.push_str(", ");
+        text.push_str(&channel::members(&fields));
         let record = Record { first: self.last + 1, text: text.into(), split, count };
         self.last += u64::from(count);
         self.kept += usize::from(count);

@@ -64,16 +64,21 @@ impl std::fmt::Display for Unreadable {
 
 /// One line: checksum, blank, JSON.
 fn line(value: &Value) -> Vec<u8> {
-    sealed(&value.to_string())
+    sealed(&compact(value))
 }
 
 /// That of a key with the text of its value.
 fn put_line(key: &str, text: &str) -> Vec<u8> {
-    sealed(&format!("{{\"put\":{},\"value\":{text}}}", json!(key)))
+    sealed(&format!("{{\"put\":{},\"value\":{text}}}", compact(&json!(key))))
 }
 
 fn sealed(text: &str) -> Vec<u8> {
-    format!("{} {text}\n", checksum(text.as_bytes())).into_bytes()
+    [checksum(text.as_bytes()).as_bytes(), b" ", text.as_bytes(), b"\n"].concat()
+}
+
+/// The text of a value, as short as it can be.
+pub(super) fn compact(value: &Value) -> String {
+    serde_json::to_string(value).expect("JSON is written to memory without fail")
 }
 
 /// The first eight hexadecimal digits of the SHA-1: against accidents, not against people.
@@ -97,7 +102,7 @@ impl Journal {
 
     /// Puts a key, without a line: the file holds it already, or will be replaced.
     pub fn restore(&mut self, key: &str, value: &Value) {
-        self.insert(key, value.to_string().into());
+        self.insert(key, compact(value).into());
     }
 
     fn insert(&mut self, key: &str, text: Box<str>) {
@@ -127,7 +132,11 @@ impl Journal {
 
     /// The line that puts a key; none if it has this value.
     pub fn put(&mut self, key: &str, value: &Value) -> Option<Vec<u8>> {
-        let text: Box<str> = value.to_string().into();
+        self.put_text(key, compact(value).into())
+    }
+
+    /// The same with the text of the value.
+    pub fn put_text(&mut self, key: &str, text: Box<str>) -> Option<Vec<u8>> {
         if self.entries.get(key).is_some_and(|(_, known)| *known == text) {
             return None;
         }

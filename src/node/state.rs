@@ -8,7 +8,7 @@ use log::{error, info, warn};
 use serde_json::{json, Map, Value};
 
 use super::deaths::{death_from_value, death_to_value, Graves};
-use super::journal::Journal;
+use super::journal::{compact, Journal};
 use super::machine::{Effect, StateFile, Write};
 use crate::base::clock::{epoch_seconds, Now};
 use crate::base::error::Errno;
@@ -190,7 +190,7 @@ impl State {
                 warn!("an entry of the state file \"deaths\" is damaged, and is left out: {key}");
                 continue;
             };
-            let bytes = value.to_string().len();
+            let bytes = compact(&value).len();
             let over = self.graves.put(number, (&name, &death), bytes);
             self.deaths.journal.restore(&key, &value);
             found.insert(number, (name, death));
@@ -258,9 +258,11 @@ impl State {
 
     /// Notes how a run of a job ended.
     pub fn death(&mut self, (name, death): (&JobName, &Death), effects: &mut Vec<Effect>) {
-        let value = death_to_value(name, death);
-        let (number, over) = self.graves.add((name, death), value.to_string().len());
-        self.deaths.note(&number.to_string(), Some(value), effects);
+        let text = compact(&death_to_value(name, death));
+        let (number, over) = self.graves.add((name, death), text.len());
+        if let Some(line) = self.deaths.journal.put_text(&number.to_string(), text.into()) {
+            self.deaths.append(line, effects);
+        }
         for number in over {
             self.deaths.note(&number.to_string(), None, effects);
         }

@@ -100,22 +100,11 @@ impl Subject {
 }
 
 impl Event {
-    /// The messages of this event, each under its full name, in the order of delivery.
-    pub fn messages(&self) -> Vec<Map<String, Value>> {
-        let (names, fields) = self.parts();
-        let named = |name: String| {
-            let mut message = fields.clone();
-            message.insert("event".into(), Value::from(name));
-            message
-        };
-        names.into_iter().map(named).collect()
-    }
-
-    /// Which process ended, if this says so, and what is told of it: not its last lines, as whoever follows
-    /// it has read them.
-    pub fn exit(&self) -> Option<(Pid, Map<String, Value>)> {
+    /// What is told of a process that ended, if this says so, to who follows it: not its last lines, as he has read
+    /// them.
+    pub fn exit(&self) -> Option<Map<String, Value>> {
         let Self::Exit { subject, status, reason, told } = self else { return None };
-        Some((subject.pid, exit_fields(subject, *status, reason, told)))
+        Some(exit_fields(subject, *status, reason, told))
     }
 
     /// The job this is about.
@@ -139,7 +128,8 @@ impl Event {
         }
     }
 
-    fn parts(&self) -> (Vec<String>, Map<String, Value>) {
+    /// The full names of its messages, in the order of delivery, and what all of these say.
+    pub fn parts(&self) -> (Vec<String>, Map<String, Value>) {
         let job = format!("job.{}", self.job());
         let plain = |word: &str| {
             (
@@ -238,11 +228,7 @@ mod tests {
         let name = JobName::parse("app.j2").expect("valid");
         let subject =
             Subject { name, number: 1, pid: Pid(7), os_pid: Some(OsPid(21)), once: false };
-        let names = |event: &Event| {
-            let full =
-                |m: Map<String, Value>| m["event"].as_str().map(str::to_owned).expect("named");
-            event.messages().into_iter().map(full).collect::<Vec<_>>()
-        };
+        let names = |event: &Event| event.parts().0;
         assert_eq!(names(&Event::Spawn(subject.clone())), ["spawn", "job.app.j2.spawn"]);
         assert_eq!(
             names(&Event::Reap(subject.clone())),
@@ -259,14 +245,14 @@ mod tests {
             last_lines: vec!["bye".into()],
         };
         let exit = Event::Exit { subject, status, reason: "killed".into(), told: Box::new(told) };
-        let message = &exit.messages()[0];
+        let message = exit.parts().1;
         assert_eq!(
             (&message["summary"], &message["ran"]),
             (&json!("killed after 2.0 s"), &json!(2.0))
         );
         assert_eq!(message["last_lines"], json!(["bye"]));
         assert_eq!(message["rusage"]["max_rss"], 0);
-        assert_eq!(exit.exit().expect("an exit").1.get("last_lines"), None);
+        assert_eq!(exit.exit().expect("an exit").get("last_lines"), None);
         assert_eq!(message["exit_status"], 0);
         assert_eq!(message["term_signal"], 9);
         assert_eq!(message["once"], false);

@@ -40,7 +40,12 @@ impl Program {
         }
         let arguments = strings.len();
         for (name, value) in order.env.iter() {
-            strings.push(CString::new(format!("{name}={value}")).map_err(refused)?);
+            // With room for the NUL: there are many of them, and nothing is moved.
+            let mut variable = Vec::with_capacity(name.len() + value.len() + 2);
+            for part in [name, "=", value] {
+                variable.extend_from_slice(part.as_bytes());
+            }
+            strings.push(CString::new(variable).map_err(refused)?);
         }
         let mut argv: Vec<_> = strings.iter().map(|string| string.as_ptr()).collect();
         let mut envp = argv.split_off(arguments);
