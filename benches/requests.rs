@@ -1,6 +1,7 @@
 //! How fast a node answers `GET /jobs/SESSION/JOB`: with one client who waits for each answer, and with sixteen at
 //! once. The limit is a loop that reads a request and writes an answer of the same size, without looking at either;
-//! where there is an nginx it answers a file of that size. All take turns in one and the same run.
+//! where there is an nginx it answers a file of that size. All take turns in one and the same run, and on one
+//! processor.
 //!
 //! The number is that of requests.
 
@@ -14,12 +15,14 @@ use super::bench::fixed::Fixed;
 use super::bench::gafferd::{pid, Gafferd};
 use super::bench::nginx::Nginx;
 use super::bench::run::Run;
+use super::bench::together::Together;
 use super::bench::{median, now, start, until};
 
 const CROWD: usize = 16;
 
 pub(crate) fn run(run: &Run) {
     let (count, rounds) = (run.count(2_000, 32), run.either(5, 1));
+    let _together = Together::with([]);
     let gafferd = Gafferd::start("[process:j]\ncmd = sleep 100000\n");
     until(|| gafferd.children() == 1);
     let (address, path) = (gafferd.address(), "/jobs/default/j");

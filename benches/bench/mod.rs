@@ -7,6 +7,7 @@ pub(crate) mod gafferd;
 pub(crate) mod kernel;
 pub(crate) mod nginx;
 pub(crate) mod run;
+pub(crate) mod together;
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

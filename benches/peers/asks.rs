@@ -1,5 +1,6 @@
 //! Questions for the state of one job, by the plainest client there is: one that waits for each answer, and sixteen at
-//! once, on connections that are kept where the other side keeps them.
+//! once, on connections that are kept where the other side keeps them. The one has its supervisor with it on one
+//! processor.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -10,6 +11,7 @@ use super::peer::{Asked, Running};
 use super::report::{Report, What, FLOOR};
 use super::{tree, Sizes};
 use crate::bench::nginx::Nginx;
+use crate::bench::together::Together;
 use crate::bench::{median, now, rest, start};
 
 const CROWD: usize = 16;
@@ -35,7 +37,11 @@ pub(crate) fn asked((peer, prefix): At, sizes: &Sizes, report: &mut Report) {
         Some(Asked::Script(mut command)) => {
             running.start(&jobs).expect("it runs");
             rest(1_000);
-            report.note(What::OneAsks, name, "by its own library");
+            report.note(
+                What::OneAsks,
+                name,
+                "by its own library, which the kernel puts where it likes",
+            );
             let out = command.stderr(Stdio::inherit()).output().expect("it runs");
             let text = String::from_utf8_lossy(&out.stdout).into_owned();
             let mut figures = text.split_whitespace().map(|word| word.parse().expect("a figure"));
@@ -64,12 +70,14 @@ fn until_answered(client: &mut Client, request: &[u8]) {
 /// Microseconds for one who waits, and requests a second of all.
 fn http(at: &str, request: &[u8], count: usize) -> (f64, f64) {
     let mut clients: Vec<Client> = (0..CROWD).map(|_| Client::new(at)).collect();
+    let together = Together::with(tree::supervisors());
     let times = (0..count).map(|_| {
         let begun = now();
         clients[0].ask(request).expect("an answer");
         begun.elapsed().as_secs_f64() * 1e6
     });
     let one = median(times.collect());
+    drop(together);
     let begun = now();
     for _ in 0..count / CROWD {
         for client in &mut clients {
@@ -84,6 +92,7 @@ fn http(at: &str, request: &[u8], count: usize) -> (f64, f64) {
 
 fn programs(command: &mut Command, count: usize) -> (f64, f64) {
     command.stdout(Stdio::null());
+    let together = Together::with(tree::supervisors());
     let times = (0..count).map(|_| {
         let begun = now();
         let code = start(command).wait().expect("ours");
@@ -91,6 +100,7 @@ fn programs(command: &mut Command, count: usize) -> (f64, f64) {
         begun.elapsed().as_secs_f64() * 1e6
     });
     let one = median(times.collect());
+    drop(together);
     let begun = now();
     for _ in 0..count / CROWD {
         let all: Vec<_> = (0..CROWD).map(|_| start(command)).collect();

@@ -48,7 +48,7 @@ impl What {
             Self::Returned => "… until it or its command has ended, ms".to_owned(),
             Self::GoneMany => format!("{many} jobs stopped, ms"),
             Self::Again => "killed until it runs again, ms".to_owned(),
-            Self::OneAsks => "one question for a state, µs".to_owned(),
+            Self::OneAsks => "one question for a state, both on one processor, µs".to_owned(),
             Self::CrowdAsks => "questions of 16 clients, each s".to_owned(),
             Self::Pumped => "output to disk, MB/s".to_owned(),
             Self::PumpCost => "… CPU, s for each GB".to_owned(),
