@@ -50,6 +50,10 @@ impl<M: Machine> Reactor<M> {
         while self.spawns_left > 0 {
             let Some(Start { id, order, logs }) = self.machine.next_start() else { return };
             self.spawns_left -= 1;
+            if self.clock.turn_took() > limits::SPAWN_TIME {
+                // This is the last one for now.
+                self.spawns_left = 0;
+            }
             let shell = (self.poll.registry(), &mut self.sources);
             match self.children.spawn(id, &order, shell) {
                 Ok((os_pid, start_time)) => {
@@ -331,11 +335,12 @@ mod tests {
             let script = Script { starts: starts.collect(), ..Script::default() };
             let mut reactor = reactor(script);
             let mut before = 0;
-            for expected in [limits::SPAWN_SHARE, limits::SPAWN_SHARE, 40 % limits::SPAWN_SHARE] {
+            while before < 40 {
                 reactor.machine.dirty = 5;
                 reactor.turn(None).expect("a turn");
                 let all = reactor.machine.spawned.len();
-                assert_eq!(all - before, expected);
+                // Fewer where a machine is slow.
+                assert!((1..=limits::SPAWN_SHARE).contains(&(all - before)), "{before} to {all}");
                 before = all;
             }
         });

@@ -34,7 +34,7 @@ const FLOORS: [(&str, u8); 13] = [
 
 /// Caps without a test that names them, each with its reason.
 #[rustfmt::skip]
-const UNTESTED_CAPS: [(&str, &str); 29] = [
+const UNTESTED_CAPS: [(&str, &str); 30] = [
     ("PSS_LARGEST", "no test has a process of four gigabytes"),
     ("ENVIRON", "the kernel lets no process have more"),
     ("CHILD_STACK", "with less of it every start of a process would fault"),
@@ -48,6 +48,7 @@ const UNTESTED_CAPS: [(&str, &str); 29] = [
     ("PIPE_SHARE", "a share of a turn"),
     ("ACCEPT_SHARE", "a share of a turn"),
     ("SPAWN_SHARE", "a share of a turn"),
+    ("SPAWN_TIME", "a share of a turn"),
     ("LOCK_PAUSE", "a rest between attempts, of which the number is tested"),
     ("REAP_SHARE", "a share of a turn"),
     ("EVENTS", "a share of a turn"),

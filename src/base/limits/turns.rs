@@ -57,6 +57,9 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Processes started in a turn: each costs a tenth of a millisecond to a whole one, as its program
 /// is small or large.
 pub const SPAWN_SHARE: usize = 16;
+/// How long a turn goes on with that: where the processors are busy, with the first steps of those just started for
+/// example, the kernel lets each of the next wait for its turn (vfork(2)).
+pub const SPAWN_TIME: Duration = Duration::from_millis(10);
 /// Events taken from the kernel in a turn,
 pub const EVENTS: usize = 256;
 /// and children reaped: each takes a few system calls, and others wait.
