@@ -2,7 +2,7 @@
 //! thousands of jobs have one. Another client asks for as little as there is, again and again: what it waits at most
 //! is the longest turn or more. The limit is what it waits while nobody asks.
 //!
-//! The number is that of instances.
+//! The number is that of instances. Each has one pipe for all that it says, so that there can be ten thousand of them.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,15 +19,18 @@ use super::bench::{now, rest, until};
 
 pub(crate) fn run(run: &Run) {
     raise_nofile();
-    let count = run.most(("instances", most_instances()), 1_000, 3);
+    let count = run.most(("instances", most_instances(1)), 1_000, 3);
     run.say("milliseconds until it is answered, bytes, and the longest that another client waited meanwhile");
     let gafferd = Gafferd::start("");
-    gafferd.load(json!({"name": "j", "cmd": "sleep 100000", "numprocesses": count}));
+    gafferd.load(json!({
+        "name": "j", "cmd": "sleep 100000", "numprocesses": count, "redirect_output": ["out", "out"]
+    }));
     run.say(&format!("one job of {count} instances"));
     look(run, &gafferd, ("/jobs/b/j", count));
     drop(gafferd);
 
-    let gafferd = Gafferd::start(&sleepers(count));
+    let jobs = sleepers(count).replace("100000\n", "100000\nredirect_output = out, out\n");
+    let gafferd = Gafferd::start(&jobs);
     until(|| gafferd.children() == count);
     run.say(&format!("{count} jobs of one instance"));
     look(run, &gafferd, ("/jobs/default/j0", count));

@@ -40,8 +40,8 @@ enum Kept {
 #[rustfmt::skip]
 const KINDS: [Kind; 7] = [
     Kind { name: "jobs loaded", most: || 10_000, make: jobs },
-    Kind { name: "processes, bare", most: most_instances, make: processes },
-    Kind { name: "instances started", most: most_instances, make: instances },
+    Kind { name: "processes, bare", most: || most_instances(2), make: processes },
+    Kind { name: "instances started", most: || most_instances(2), make: instances },
     Kind { name: "connections", most: most_clients, make: connections },
     Kind { name: "websockets", most: most_clients, make: websockets },
     Kind { name: "channel sessions", most: || 1_000, make: sessions },

@@ -65,10 +65,10 @@ pub(crate) fn most_clients() -> usize {
     nofile() / 2 * 7 / 8
 }
 
-/// How many instances a gafferd has room for, whose output it takes by two pipes, beside what it holds open to measure
-/// them.
-pub(crate) fn most_instances() -> usize {
-    nofile().saturating_sub(limits::SAMPLE_FILES + 1_000).max(200) / 2
+/// How many instances a gafferd has room for, whose output it takes by so many pipes, beside what it holds open to
+/// measure them.
+pub(crate) fn most_instances(pipes: usize) -> usize {
+    nofile().saturating_sub(limits::SAMPLE_FILES + 1_000).max(200) / pipes
 }
 
 fn nofile() -> usize {
