@@ -50,15 +50,17 @@
 //! 7. say so if the turn was long
 //!
 //! Sources are edge-triggered and registered once. One that had its share and has more is taken up
-//! again in the next turn. An idle node has no timer and no wake-up. Some seconds after something has left much memory
-//! behind, and once after the start, the loop gives it back before it sleeps, with the pages of the program itself
-//! (`reactor/settling.rs`).
+//! again in the next turn. An idle node has no timer and no wake-up. Some seconds after the start, or after a connection
+//! or a process has ended, the loop gives back what is free, lets go of the pages of the program itself, and sleeps
+//! where none of them is needed for it (`reactor/settling.rs`, `sys/heap.rs`).
 //!
 //! # Small
 //!
-//! A job with its process takes some 4 KB, each further process 2: jobs share what they have in common
-//! (`Supervisor::share`), what is only shown is kept as text, and tables are [`base::sorted`] maps, of which each kind
-//! is a tenth of the program that a tree of the standard library is. Answers that tell of everybody are written
+//! A job with its process takes some 2.5 KB, each further process 1.5: jobs share what they have in common
+//! (`JobEntry::share`), what is only shown is kept as text, and tables are [`base::sorted`] maps, of which each kind
+//! is a tenth of the program that a tree of the standard library is, and an empty one is a word. What a process is
+//! started with is put together when it is started, and the events that are kept lie in pages (`node/history`): what
+//! lives long and is small does not come between what comes and goes. Answers that tell of everybody are written
 //! without a tree of values. `tests/live/footprint.rs` has the budget, `benches` the measures.
 //!
 //! # Supervision

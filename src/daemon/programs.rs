@@ -404,7 +404,7 @@ mod tests {
         assert_eq!((name.to_string().as_str(), *start), ("_plugin.a", true));
         assert_eq!(place.job(), dir.path().join("a/plugin.json").display().to_string());
         let run = dir.path().join("a/run").display().to_string();
-        assert!(matches!(&spec.command, Command::Program { program, .. } if *program == run));
+        assert!(matches!(&spec.command, Command::Program(words) if words.program() == run));
         assert_eq!(spec.config.map()["args"], json!(["-x"]));
         assert_eq!(spec.cwd, Some(dir.path().join("a").display().to_string()));
         assert_eq!((spec.env["B"].as_str(), spec.env["GAFFER_PLUGIN_FD"].as_str()), ("c", "3"));
@@ -426,11 +426,10 @@ mod tests {
         fs::set_permissions(folder.join("my run"), Mode::from_mode(0o755)).expect("ours");
         let (jobs, ..) = all(dir.path(), "", "").expect("sound");
         let whole = folder.join("my run").display().to_string();
-        let Command::Program { program, args } = &jobs[0].spec.command else {
-            panic!("no program")
-        };
-        assert_eq!(*program, whole);
-        assert_eq!(*args, ["$$NOPE", "100$$", "a b"], "expanded they are as they were written");
+        let Command::Program(words) = &jobs[0].spec.command else { panic!("no program") };
+        assert_eq!(words.program(), whole);
+        let args: Vec<&str> = words.args().collect();
+        assert_eq!(args, ["$$NOPE", "100$$", "a b"], "expanded they are as they were written");
         assert!(jobs[0].spec.os_env, "with and without a section");
     }
 
@@ -443,7 +442,7 @@ mod tests {
         let spec = &jobs[0].spec;
         assert!(!spec.detach && spec.numprocesses == 1 && spec.listen.is_empty());
         assert_eq!(spec.graceful_timeout, std::time::Duration::from_secs(3));
-        assert!(matches!(spec.command, Command::Program { .. }));
+        assert!(matches!(spec.command, Command::Program(_)));
     }
 
     #[test]

@@ -3,8 +3,10 @@
 
 use std::collections::VecDeque;
 
-use serde_json::{json, Map, Value};
+use serde::Serialize;
+use serde_json::Value;
 
+use super::journal::compact;
 use super::state::time_from_value;
 use crate::base::clock::epoch_seconds;
 use crate::base::error::{Errno, Stage};
@@ -12,7 +14,7 @@ use crate::base::ids::{OsPid, Pid};
 use crate::base::limits;
 use crate::base::process::{ExitStatus, Signal};
 use crate::base::sorted::SortedMap;
-use crate::supervisor::death::{usage_from_value, usage_value, Cause, Death, Evidence};
+use crate::supervisor::death::{usage_from_value, Cause, Death, Evidence, UsageView};
 use crate::supervisor::instance::Why;
 use crate::supervisor::name::JobName;
 
@@ -78,44 +80,86 @@ impl Graves {
     }
 }
 
-/// A death's value in the journal. What is not so, or not known, is left out.
-pub fn death_to_value(job: &JobName, death: &Death) -> Value {
-    let mut value = Map::new();
-    let mut put = |name: &str, part: Value| {
-        if !matches!(part, Value::Null | Value::Bool(false)) {
-            value.insert(name.into(), part);
-        }
+/// A death in the journal. What is not so, or not known, is left out.
+#[derive(Default, Serialize)]
+struct Written<'a> {
+    job: String,
+    instance: u32,
+    #[serde(skip_serializing_if = "is_default")]
+    once: bool,
+    pid: u64,
+    #[serde(skip_serializing_if = "is_default")]
+    os_pid: Option<i32>,
+    started_at: f64,
+    ended_at: f64,
+    ran_ms: u64,
+    why: &'static str,
+    #[serde(skip_serializing_if = "is_default")]
+    success: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    outlived: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    out_of_memory: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    sent: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rusage: Option<UsageView>,
+    #[serde(skip_serializing_if = "is_default")]
+    code: Option<i32>,
+    #[serde(skip_serializing_if = "is_default")]
+    signal: Option<i32>,
+    #[serde(skip_serializing_if = "is_default")]
+    core: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    stage: Option<&'static str>,
+    #[serde(skip_serializing_if = "is_default")]
+    errno: Option<i32>,
+    #[serde(skip_serializing_if = "is_default")]
+    of: Option<&'a str>,
+    #[serde(skip_serializing_if = "is_default")]
+    order: Option<&'a str>,
+    last_lines: &'a [String],
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// A death's value in the journal, as its text.
+pub fn death_text(job: &JobName, death: &Death) -> String {
+    let mut written = Written {
+        job: job.to_string(),
+        instance: death.number,
+        once: death.once,
+        pid: death.pid.0,
+        os_pid: death.os_pid.map(|os_pid| os_pid.0),
+        started_at: epoch_seconds(death.started_at),
+        ended_at: epoch_seconds(death.ended_at),
+        ran_ms: u64::try_from(death.ran.as_millis()).unwrap_or(u64::MAX),
+        why: death.why.word(),
+        success: death.success,
+        outlived: death.outlived,
+        out_of_memory: death.evidence.out_of_memory,
+        sent: death.evidence.sent,
+        rusage: death.evidence.usage.as_ref().map(UsageView::from),
+        last_lines: &death.last_lines,
+        ..Written::default()
     };
-    put("job", json!(job.to_string()));
-    put("instance", json!(death.number));
-    put("once", json!(death.once));
-    put("pid", json!(death.pid.0));
-    put("os_pid", json!(death.os_pid.map(|os_pid| os_pid.0)));
-    put("started_at", json!(epoch_seconds(death.started_at)));
-    put("ended_at", json!(epoch_seconds(death.ended_at)));
-    put("ran_ms", json!(u64::try_from(death.ran.as_millis()).unwrap_or(u64::MAX)));
-    put("why", json!(death.why.word()));
-    put("success", json!(death.success));
-    put("outlived", json!(death.outlived));
-    put("out_of_memory", json!(death.evidence.out_of_memory));
-    put("sent", json!(death.evidence.sent));
-    put("rusage", json!(death.evidence.usage.as_ref().map(usage_value)));
     match &death.cause {
-        Cause::Exit(ExitStatus::Code(code)) => put("code", json!(code)),
+        Cause::Exit(ExitStatus::Code(code)) => written.code = Some(*code),
         Cause::Exit(ExitStatus::Signal { signal, core }) => {
-            put("signal", json!(signal.number()));
-            put("core", json!(core));
+            written.signal = Some(signal.number());
+            written.core = *core;
         }
         Cause::Exit(ExitStatus::Unknown) => {}
         Cause::Spawn { stage, errno, of } => {
-            put("stage", json!(stage.word()));
-            put("errno", json!(errno.0));
-            put("of", json!(of));
+            written.stage = Some(stage.word());
+            written.errno = Some(errno.0);
+            written.of = of.as_deref();
         }
-        Cause::Order(text) => put("order", json!(text)),
+        Cause::Order(text) => written.order = Some(text),
     }
-    put("last_lines", json!(death.last_lines));
-    Value::Object(value)
+    compact(&written)
 }
 
 /// Reads such a value; `None` if it is damaged.
@@ -163,6 +207,7 @@ pub fn death_from_value(value: &Value) -> Option<(JobName, Death)> {
 mod tests {
     use super::*;
     use crate::base::process::Rusage;
+    use serde_json::json;
     use std::time::{Duration, UNIX_EPOCH};
 
     /// A death of which all is known.
@@ -186,6 +231,10 @@ mod tests {
             outlived: true,
             last_lines: vec!["one".into(), "zwölf \u{1f409}".into()],
         }
+    }
+
+    fn death_to_value(job: &JobName, death: &Death) -> Value {
+        serde_json::from_str(&death_text(job, death)).expect("JSON")
     }
 
     fn job(label: &str) -> JobName {

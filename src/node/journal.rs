@@ -6,6 +6,7 @@
 //! key or takes it away. When it has grown to a multiple of what it means, it is replaced whole.
 
 use data_encoding::HEXLOWER;
+use serde::Serialize;
 use serde_json::{json, Map, Value};
 use sha1::{Digest as _, Sha1};
 
@@ -77,7 +78,7 @@ fn sealed(text: &str) -> Vec<u8> {
 }
 
 /// The text of a value, as short as it can be.
-pub(super) fn compact(value: &Value) -> String {
+pub(super) fn compact(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("JSON is written to memory without fail")
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use log::{error, info, warn};
 use serde_json::{json, Map, Value};
 
-use super::deaths::{death_from_value, death_to_value, Graves};
+use super::deaths::{death_from_value, death_text, Graves};
 use super::journal::{compact, Journal};
 use super::machine::{Effect, StateFile, Write};
 use crate::base::clock::{epoch_seconds, Now};
@@ -258,7 +258,7 @@ impl State {
 
     /// Notes how a run of a job ended.
     pub fn death(&mut self, (name, death): (&JobName, &Death), effects: &mut Vec<Effect>) {
-        let text = compact(&death_to_value(name, death));
+        let text = death_text(name, death);
         let (number, over) = self.graves.add((name, death), text.len());
         if let Some(line) = self.deaths.journal.put_text(&number.to_string(), text.into()) {
             self.deaths.append(line, effects);

@@ -16,7 +16,7 @@ use super::tables::{Ordered, Supervisor, Timer};
 use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, JobId, Pid};
 use crate::base::order::SpawnOrder;
-use crate::base::sorted::SortedMap;
+use crate::base::sorted::{SortedMap, SortedSet};
 
 impl Supervisor {
     /// Brings a job closer to its intent.
@@ -397,8 +397,8 @@ fn new_run(
         started: now,
         extra: commit.env,
         again: false,
-        early: Vec::new(),
-        sent: Vec::new(),
+        early: SortedSet::new(),
+        sent: SortedSet::new(),
         ids,
         grace,
         unlogged: SortedMap::new(),

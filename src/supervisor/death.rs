@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
+use serde::Serialize;
 use serde_json::{json, Value};
 
 use super::instance::Why;
@@ -47,7 +48,7 @@ impl Cause {
     pub(super) fn spawn(spec: &JobSpec, stage: Stage, errno: Errno) -> Self {
         let of = match stage {
             Stage::Exec => match &spec.command {
-                Command::Program { program, .. } => Some(program.as_str()),
+                Command::Program(words) => Some(words.program()),
                 Command::Shell(_) => Some("sh"),
             },
             Stage::Cwd => spec.cwd.as_deref(),
@@ -209,19 +210,40 @@ impl Told {
 }
 
 /// What a process had used, as the API has it: seconds, bytes and counts.
+#[derive(Debug, Serialize)]
+pub struct UsageView {
+    user: f64,
+    system: f64,
+    max_rss: u64,
+    max_rss_is_bound: bool,
+    major_faults: u64,
+    minor_faults: u64,
+    block_input: u64,
+    block_output: u64,
+    voluntary_switches: u64,
+    involuntary_switches: u64,
+}
+
+impl From<&Rusage> for UsageView {
+    fn from(usage: &Rusage) -> Self {
+        Self {
+            user: usage.user.as_secs_f64(),
+            system: usage.system.as_secs_f64(),
+            max_rss: usage.max_rss,
+            max_rss_is_bound: usage.is_bound,
+            major_faults: usage.major_faults,
+            minor_faults: usage.minor_faults,
+            block_input: usage.block_input,
+            block_output: usage.block_output,
+            voluntary_switches: usage.voluntary_switches,
+            involuntary_switches: usage.involuntary_switches,
+        }
+    }
+}
+
+/// The same as a value.
 pub fn usage_value(usage: &Rusage) -> Value {
-    json!({
-        "user": usage.user.as_secs_f64(),
-        "system": usage.system.as_secs_f64(),
-        "max_rss": usage.max_rss,
-        "max_rss_is_bound": usage.is_bound,
-        "major_faults": usage.major_faults,
-        "minor_faults": usage.minor_faults,
-        "block_input": usage.block_input,
-        "block_output": usage.block_output,
-        "voluntary_switches": usage.voluntary_switches,
-        "involuntary_switches": usage.involuntary_switches,
-    })
+    json!(UsageView::from(usage))
 }
 
 /// Reads such a value.
@@ -248,7 +270,9 @@ pub fn usage_from_value(value: &Value) -> Option<Rusage> {
 /// The last few deaths, oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct Deaths {
-    kept: VecDeque<Death>,
+    /// Nothing before the first: most jobs and instances have none.
+    #[expect(clippy::box_collection, reason = "a word for each of those is less than four")]
+    kept: Option<Box<VecDeque<Death>>>,
     count: u64,
 }
 
@@ -261,25 +285,26 @@ impl Deaths {
 
     /// Adds one that is not counted, because it is of another life.
     pub fn remember(&mut self, death: Death) {
-        self.kept.push_back(death);
-        if self.kept.len() > limits::DEATHS {
-            self.kept.pop_front();
+        let kept = self.kept.get_or_insert_default();
+        kept.push_back(death);
+        if kept.len() > limits::DEATHS {
+            kept.pop_front();
         }
     }
 
     /// The kept ones, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Death> {
-        self.kept.iter()
+        self.kept.iter().flat_map(|kept| kept.iter())
     }
 
     /// The newest.
     pub fn last(&self) -> Option<&Death> {
-        self.kept.back()
+        self.kept.as_ref()?.back()
     }
 
     /// Gives the newest death of this run its last words, if it is here.
     pub fn attach(&mut self, pid: Pid, lines: &mut Option<Vec<String>>) -> Option<&Death> {
-        let death = self.kept.iter_mut().rev().find(|death| death.pid == pid)?;
+        let death = self.kept.as_mut()?.iter_mut().rev().find(|death| death.pid == pid)?;
         death.last_lines = lines.take().unwrap_or_default();
         Some(death)
     }

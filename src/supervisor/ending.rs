@@ -19,7 +19,7 @@ use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, JobId, OsPid, Pid};
 use crate::base::limits;
 use crate::base::process::{ExitStatus, Signal};
-use crate::base::sorted::SortedMap;
+use crate::base::sorted::{SortedMap, SortedSet};
 
 /// A run that is over, as its judges see it.
 pub(super) struct RunEnd {
@@ -98,14 +98,10 @@ impl Supervisor {
     pub(super) fn signal_leader(&mut self, id: InstanceId, signal: Signal) {
         let Some(run) = self.instances.get_mut(id).and_then(|i| i.run.as_mut()) else { return };
         if run.os_pid.is_none() {
-            if !run.early.contains(&signal) {
-                run.early.push(signal);
-            }
+            run.early.insert(signal);
             return;
         }
-        if !run.sent.contains(&signal) {
-            run.sent.push(signal);
-        }
+        run.sent.insert(signal);
         self.effect(Ask::Signal { id, signal, whom: Whom::Leader });
         self.tell(id, |subject| Event::Kill(subject, signal));
     }
@@ -375,8 +371,8 @@ impl Supervisor {
             started: found.since.map_or(now, |since| earlier(now, since)),
             extra: SortedMap::new(),
             again: false,
-            early: Vec::new(),
-            sent: Vec::new(),
+            early: SortedSet::new(),
+            sent: SortedSet::new(),
             ids: None,
             unlogged: SortedMap::new(),
         });

@@ -11,7 +11,7 @@ use super::spec::JobSpec;
 use crate::base::clock::Now;
 use crate::base::ids::{JobId, OsPid, Pid, StreamNo};
 use crate::base::process::{ExitStatus, Signal};
-use crate::base::sorted::SortedMap;
+use crate::base::sorted::{SortedMap, SortedSet};
 
 /// One place of a job.
 pub struct Instance {
@@ -82,9 +82,9 @@ pub struct Run {
     /// Whether it is one of its instance's restarts.
     pub again: bool,
     /// Signals that were sent to it before it was there,
-    pub early: Vec<Signal>,
+    pub early: SortedSet<Signal>,
     /// and those that were sent to it alone, each once.
-    pub sent: Vec<Signal>,
+    pub sent: SortedSet<Signal>,
     /// User and group it runs as, if not the daemon's.
     pub ids: Option<(u32, u32)>,
     /// Its time between the stop signal and KILL.

@@ -104,8 +104,8 @@ impl Host {
     ) -> Result<SpawnOrder, OrderError> {
         let env = self.environment(spec, seat)?;
         let (program, args) = match &spec.command {
-            Command::Shell(line) => ("sh".to_owned(), vec!["-c".to_owned(), line.clone()]),
-            Command::Program { program, args } => (program.clone(), expanded(args, &env)?),
+            Command::Shell(line) => ("sh".to_owned(), vec!["-c".to_owned(), line.to_string()]),
+            Command::Program(words) => (words.program().to_owned(), expanded(words.args(), &env)?),
         };
         let wired = |label: Option<&String>| {
             if label.is_some() || !spec.detach {
@@ -185,13 +185,16 @@ fn as_supervisor(env: &mut Environment, seat: Seat<'_>, own: bool) {
     }
 }
 
-fn expanded(args: &[String], env: &Environment) -> Result<Vec<String>, OrderError> {
+fn expanded<'a>(
+    args: impl Iterator<Item = &'a str>,
+    env: &Environment,
+) -> Result<Vec<String>, OrderError> {
     let lookup = |name: &str| env.get(name);
-    let one = |argument: &String| {
+    let one = |argument: &str| {
         expand(argument, &lookup)
-            .map_err(|error| OrderError::Argument { argument: argument.clone(), error })
+            .map_err(|error| OrderError::Argument { argument: argument.to_owned(), error })
     };
-    args.iter().map(one).collect()
+    args.map(one).collect()
 }
 
 #[cfg(test)]

@@ -131,7 +131,9 @@ pub enum Verdict {
 #[derive(Clone, Debug, Default)]
 pub struct History {
     quick_failures: u32,
-    recent: VecDeque<Instant>,
+    /// Nothing before the first: most instances have none.
+    #[expect(clippy::box_collection, reason = "a word for each of those is less than four")]
+    recent: Option<Box<VecDeque<Instant>>>,
     episodes: u32,
 }
 
@@ -164,7 +166,7 @@ impl History {
         if let Some(flapping) = &rules.flapping {
             if self.flaps(flapping, now) {
                 self.episodes += 1;
-                self.recent.clear();
+                self.recent = None;
                 self.quick_failures = 0;
                 return match flapping.max_retry {
                     Some(max) if self.episodes > max => Verdict::GiveUp { episodes: self.episodes },
@@ -180,13 +182,14 @@ impl History {
     }
 
     fn flaps(&mut self, flapping: &Flapping, now: Instant) -> bool {
-        self.recent.push_back(now);
+        let recent = self.recent.get_or_insert_default();
+        recent.push_back(now);
         let attempts = usize::try_from(flapping.attempts).unwrap_or(usize::MAX);
-        while self.recent.len() > attempts.min(limits::FLAPPING_ATTEMPTS) {
-            self.recent.pop_front();
+        while recent.len() > attempts.min(limits::FLAPPING_ATTEMPTS) {
+            recent.pop_front();
         }
-        let oldest = self.recent.front().copied().unwrap_or(now);
-        self.recent.len() >= attempts && now.duration_since(oldest) <= flapping.window
+        let oldest = recent.front().copied().unwrap_or(now);
+        recent.len() >= attempts && now.duration_since(oldest) <= flapping.window
     }
 
     fn delay(&self, rules: &Rules, backoff: &Backoff, random: &mut Random) -> Duration {

@@ -170,7 +170,7 @@ impl Supervisor {
 /// The specification of a process whose job is not known any more: enough to end it.
 fn placeholder(stop_signal: Signal, graceful_timeout: Duration) -> JobSpec {
     JobSpec {
-        command: Command::Shell(String::new()),
+        command: Command::Shell(Box::default()),
         env: SortedMap::new(),
         cwd: None,
         numprocesses: 0,

@@ -138,14 +138,39 @@ pub const LISTEN_BUFFER: usize = 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// A program and its arguments, in which variables are expanded.
-    Program {
-        /// Looked up in the `PATH` of the process.
-        program: String,
-        /// Not yet expanded.
-        args: Vec<String>,
-    },
+    Program(Words),
     /// A line for `sh -c`, which expands it.
-    Shell(String),
+    Shell(Box<str>),
+}
+
+/// A program and its arguments as they are written, in one piece of memory: each ends with a NUL, which is in none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words(Box<str>);
+
+impl Words {
+    /// These, of which none has a NUL.
+    pub(super) fn new<'a>(program: &str, args: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut text = format!("{program}\0");
+        for arg in args {
+            text.push_str(arg);
+            text.push('\0');
+        }
+        Self(text.into())
+    }
+
+    /// What is looked up in the `PATH` of the process.
+    pub fn program(&self) -> &str {
+        self.all().next().unwrap_or_default()
+    }
+
+    /// Its arguments, not yet expanded.
+    pub fn args(&self) -> impl Iterator<Item = &str> {
+        self.all().skip(1)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &str> {
+        self.0.split_terminator('\0')
+    }
 }
 
 /// Linux's resources by name, as `ulimit` and systemd know them.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value};
 
 use super::restart::{Backoff, Flapping, RestartPolicy, Rules};
-use super::spec::{self, Command, Given, JobSpec, Options, RESOURCES};
+use super::spec::{self, Command, Given, JobSpec, Options, Words, RESOURCES};
 use super::spec_fields::{fits, shortened, shown, too_long, Fields};
 use super::spec_keys::{key, BACKOFF, FLAPPING, KEYS};
 use super::{spec_listen, spec_logs};
@@ -176,7 +176,7 @@ fn command(fields: &Fields<'_>) -> Result<Command, SpecError> {
             line = format!("{line} {quoted}");
         }
         fits("args", line.len(), " with cmd")?;
-        return Ok(Command::Shell(line));
+        return Ok(Command::Shell(line.into()));
     }
     let split = |name: &str, text: &str| {
         shlex::split(text).ok_or_else(|| SpecError::Bad {
@@ -198,9 +198,7 @@ fn command(fields: &Fields<'_>) -> Result<Command, SpecError> {
         }
         None => {}
     }
-    // It stays as long as the job does.
-    all.shrink_to_fit();
-    Ok(Command::Program { program, args: all })
+    Ok(Command::Program(Words::new(&program, all.iter().map(String::as_str))))
 }
 
 fn environment(fields: &Fields<'_>) -> Result<SortedMap<String, String>, SpecError> {
@@ -417,13 +415,17 @@ mod tests {
     #[test]
     fn a_command_is_split_and_arguments_follow() {
         let program = |value| match spec(value).expect("valid").command {
-            Command::Program { program, args } => (program, args.join("|")),
-            Command::Shell(line) => ("sh".into(), line),
+            Command::Program(words) => {
+                (words.program().to_owned(), words.args().collect::<Vec<_>>().join("|"))
+            }
+            Command::Shell(line) => ("sh".into(), line.into()),
         };
         let cases = [
             (json!({"cmd": "cat -n 'a b'"}), ("cat", "-n|a b")),
             (json!({"cmd": "echo a", "args": ["b c", "d"]}), ("echo", "a|b c|d")),
             (json!({"cmd": "echo", "args": "b 'c d'"}), ("echo", "b|c d")),
+            (json!({"cmd": "echo ''", "args": ["", "e", ""]}), ("echo", "||e|")),
+            (json!({"cmd": "echo"}), ("echo", "")),
             (json!({"cmd": "a && b", "shell": true, "args": ["x y"]}), ("sh", "a && b 'x y'")),
             (json!({"cmd": "a", "shell": true, "args": "> f"}), ("sh", "a > f")),
         ];

@@ -1,12 +1,13 @@
 //! Memory that nobody uses at the moment: what the allocator holds, and what is mapped of the program itself.
 
 use std::os::fd::AsRawFd;
+use std::ptr;
 use std::time::Duration;
 
 use libc::{c_int, c_void, dl_phdr_info, size_t};
 
 /// Gives what is free back to the kernel, where the C library can (malloc_trim(3)), lets go of the pages of the
-/// program, and waits until there is something to be read here, or for this long: in whole milliseconds, rounded up.
+/// program, and waits until there is something to be read here, or for this long.
 ///
 /// Both is one because each part of the program on the way to where one waits would be mapped again, 64 KiB at a time.
 /// A signal ends the wait, too.
@@ -19,20 +20,30 @@ pub fn give_back_and_wait(fd: &impl AsRawFd, longest: Option<Duration>) {
     let mut program = Segments::default();
     // SAFETY: what it is given does what dl_iterate_phdr(3) asks for, and is handed what it expects.
     unsafe {
-        libc::dl_iterate_phdr(Some(find), std::ptr::from_mut(&mut program).cast());
+        libc::dl_iterate_phdr(Some(find), ptr::from_mut(&mut program).cast());
     }
-    let up = longest.map(|longest| longest.as_nanos().div_ceil(1_000_000));
-    let timeout = up.map_or(-1, |up| c_int::try_from(up).unwrap_or(c_int::MAX));
+    let seconds = |longest: Duration| libc::timespec {
+        tv_sec: longest.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_nsec: longest.subsec_nanos().into(),
+    };
     let mut asked = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let_go_and_wait(&program, &mut asked, longest.map(seconds).as_ref());
+}
+
+/// The last part, which is mapped again at once: small, and with one function of the C library for all of it.
+#[inline(never)]
+fn let_go_and_wait(program: &Segments, asked: &mut libc::pollfd, longest: Option<&libc::timespec>) {
     for (begin, size) in program {
         // SAFETY: a mapping of a file that nobody can write reads the same when it is mapped again (madvise(2)).
         unsafe {
-            libc::madvise(begin as *mut c_void, size, libc::MADV_DONTNEED);
+            libc::syscall(libc::SYS_madvise, *begin, *size, libc::MADV_DONTNEED);
         }
     }
-    // SAFETY: one valid pollfd. Whatever it says, who waits looks himself what there is.
+    let longest = longest.map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: one valid pollfd, a time or none, and no signals (ppoll(2)). Whatever it says, who waits looks himself what
+    // there is.
     unsafe {
-        libc::poll(&mut asked, 1, timeout);
+        libc::syscall(libc::SYS_ppoll, ptr::from_mut(asked), 1, longest, ptr::null::<c_void>(), 0);
     }
 }
 

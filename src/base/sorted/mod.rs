@@ -16,6 +16,8 @@ pub use self::set::{Keys, SortedSet};
 
 /// So many entries are in one piece at most.
 const PIECE: usize = 64;
+/// By so many it grows at most at a time.
+const STEP: usize = 8;
 
 /// The map.
 #[derive(Clone)]
@@ -228,12 +230,18 @@ impl<K, V> Table<K, V> {
                 return (at + 1, 0);
             }
             let upper = self.pieces[at].split_off(PIECE / 2);
+            self.pieces[at].shrink_to_fit();
             self.pieces.insert(at + 1, upper);
             if place > PIECE / 2 {
                 (at, place) = (at + 1, place - PIECE / 2);
             }
         }
-        self.pieces[at].insert(place, entry);
+        let piece = &mut self.pieces[at];
+        if piece.len() == piece.capacity() {
+            // Not twice as much: most tables stop somewhere, and what is put in between leaves pieces half full.
+            piece.reserve_exact(STEP.min(piece.len()).min(PIECE - piece.len()));
+        }
+        piece.insert(place, entry);
         (at, place)
     }
 }
