@@ -56,7 +56,7 @@
 //!
 //! # Small
 //!
-//! A job with its process takes some 2.5 KB, each further process 1.5: jobs share what they have in common
+//! A job with its process takes some 2.5 KB where there are many, each further process 2: jobs share what they have in common
 //! (`JobEntry::share`), what is only shown is kept as text, and tables are [`base::sorted`] maps, of which each kind
 //! is a tenth of the program that a tree of the standard library is, and an empty one is a word. What a process is
 //! started with is put together when it is started, and the events that are kept lie in pages (`node/history`): what
