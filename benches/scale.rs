@@ -4,7 +4,7 @@
 //!
 //! The number is the most of each, as far as a gafferd has descriptors for them.
 
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::{json, Value};
 
@@ -130,10 +130,15 @@ fn instances(gafferd: &Gafferd, count: usize) -> Made {
 }
 
 /// What starting them costs a loop that does nothing else.
+/// With two pipes each, as instances have: what the kernel does to start a process grows with the descriptors of who
+/// starts it.
 fn processes(_: &Gafferd, count: usize) -> Made {
+    let one = |_| {
+        let mut command = Command::new("sleep");
+        start(command.arg("100000").stdout(Stdio::piped()).stderr(Stdio::piped()))
+    };
     let begun = now();
-    let mut all: Vec<Child> =
-        (0..count).map(|_| start(Command::new("sleep").arg("100000"))).collect();
+    let mut all: Vec<Child> = (0..count).map(one).collect();
     let took = begun.elapsed().as_secs_f64();
     all.iter_mut().for_each(end);
     Made { took, _kept: Kept::Nothing }
