@@ -103,7 +103,7 @@
 //! (`node/watches.rs`). What they come to is kept for ten minutes, in a ring for each place of a job
 //! (`node/usage_history.rs`), and nothing is measured for that unless the configuration says so. Who follows all
 //! instances is told them in one message (`node/usage_table.rs`). Events are kept for a while under growing numbers
-//! (`node/history.rs`), so that a client that comes back misses nothing, or is told. Metrics are measured for each who
+//! (`node/history`), so that a client that comes back misses nothing, or is told. Metrics are measured for each who
 //! asks, by the same shell (`node/metrics`): nothing is kept for them but counters of what happens anyway.
 //!
 //! # What is kept of output
