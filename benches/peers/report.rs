@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use gaffer::logs::backlog::grouped;
+
 use super::{machine, Sizes};
 use crate::bench::median;
 
@@ -34,7 +36,7 @@ impl What {
     fn told(self, sizes: &Sizes) -> String {
         let Sizes { few, storm, many, noisy, .. } = sizes;
         let seconds = sizes.watched / 1000;
-        let many = thousands(*many as f64);
+        let many = grouped(*many as u64);
         match self {
             Self::MemoryAlone => "memory without jobs, MiB".to_owned(),
             Self::MemoryFew => format!("memory with {few} jobs, MiB"),
@@ -158,21 +160,9 @@ fn cell(figure: Option<f64>, over: Option<f64>) -> String {
 /// As many digits as mean something.
 fn digits(figure: f64) -> String {
     match figure {
-        f if f >= 100.0 => thousands(f),
+        f if f >= 100.0 => grouped(format!("{f:.0}").parse().expect("a whole number")),
         f if f >= 10.0 => format!("{f:.1}"),
         0.0 => "0".to_owned(),
         f => format!("{f:.2}"),
     }
-}
-
-fn thousands(figure: f64) -> String {
-    let digits = format!("{figure:.0}");
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
