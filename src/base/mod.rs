@@ -17,6 +17,7 @@ pub mod random;
 pub mod similar;
 pub mod size;
 pub mod sorted;
+pub mod sorting;
 pub mod timers;
 #[cfg(test)]
 pub(crate) mod told;

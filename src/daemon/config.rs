@@ -15,6 +15,7 @@ use super::tls::{Reading, TlsSettings};
 use super::{plugins, webhooks};
 use crate::base::address::{Address, Directory};
 use crate::base::sorted::SortedMap;
+use crate::base::sorting;
 use crate::node::plugins::Plugin;
 use crate::node::webhooks::Hook;
 use crate::reactor::clock::Clock;
@@ -180,7 +181,7 @@ pub fn included(table: &Table, main: &Path, root: bool) -> Vec<(String, Result<P
             all.push((place, Err(message)));
             continue;
         }
-        files.sort();
+        sorting::sort(&mut files);
         all.extend(files.into_iter().map(|file| (place.clone(), Ok(file))));
     }
     all

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::base::similar;
 use crate::base::sorted::SortedMap;
+use crate::base::sorting;
 use crate::supervisor::name::{JobName, NameError, DEFAULT_SESSION};
 use crate::supervisor::spec::{JobEntry, Place};
 use crate::supervisor::spec_keys;
@@ -128,7 +129,7 @@ impl Table {
             warnings
                 .push(format!("{}: there is no job {name} for this environment", section.place));
         }
-        placed.sort_by_key(|job| job.spec.priority);
+        sorting::sort_by_key(&mut placed, |job| job.spec.priority);
         Ok(placed)
     }
 }

@@ -156,7 +156,7 @@ impl Application {
         }
         set("cwd", json!(self.root.to_string_lossy()));
         let variables = env.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
-        set("env", Value::Object(variables.collect()));
+        set("env", Value::Object(json::object(variables)));
         set("os_env", json!(true));
         set("port", json!(port));
         set("redirect_output", json!(["out", "err"]));

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::text_file::{check_directory, check_place, TextFile};
 use crate::base::error::Errno;
 use crate::base::limits;
+use crate::base::sorting;
 use crate::node::plugins::{Plugin, Site, MANIFEST, SITE};
 
 /// The directory that is looked through where none is named, beside the configuration.
@@ -37,7 +38,7 @@ pub fn find(dir: &Path, root: bool, warnings: &mut Vec<String>) -> Result<Vec<Pl
             names.push(entry.file_name());
         }
     }
-    names.sort();
+    sorting::sort(&mut names);
     if names.len() > limits::PLUGINS {
         let (dir, most) = (dir.display(), limits::PLUGINS);
         return Err(format!(

@@ -12,6 +12,7 @@ use sha1::{Digest as _, Sha1};
 
 use crate::base::limits;
 use crate::base::sorted::SortedMap;
+use crate::base::sorting;
 
 /// Which format this program writes. A file of a later one is set aside, not guessed at.
 const VERSION: u64 = 1;
@@ -169,7 +170,7 @@ impl Journal {
         header.insert("format".into(), json!(VERSION));
         let mut bytes = line(&Value::Object(header));
         let mut entries: Vec<_> = self.entries.iter().collect();
-        entries.sort_by_key(|(_, (order, _))| *order);
+        sorting::sort_by_key(&mut entries, |(_, (order, _))| *order);
         for (key, (_, text)) in entries {
             bytes.extend(put_line(key, text));
         }

@@ -26,6 +26,7 @@ use crate::base::clock::Now;
 use crate::base::ids::{ConnId, InstanceId, Pid, SessionId, StreamNo};
 use crate::base::limits;
 use crate::base::sorted::SortedMap;
+use crate::base::sorting;
 use crate::front::response::Response;
 use crate::logs::index;
 use crate::logs::reading::memory::Kept as Part;
@@ -287,7 +288,7 @@ impl Gaffer {
             pieces.extend(kept.filter(|kept| kept.number > since).map(|kept| (id, kept)));
             lost += dropped;
         }
-        pieces.sort_by_key(|(_, kept)| kept.number);
+        sorting::sort_by_key(&mut pieces, |(_, kept)| kept.number);
         let mut size = 0;
         let fits = pieces.iter().rev().take_while(|(_, kept)| {
             size += kept.bytes.len();

@@ -5,6 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::keys::caller::Caller;
+use crate::base::sorting;
 use crate::front::rights::{Need, Right};
 use crate::supervisor::name::JobName;
 
@@ -84,7 +85,7 @@ impl Sight {
                 .map(|(_, value)| value.to_owned())
                 .collect();
             // One may be a part of another.
-            secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+            sorting::sort_by_key(&mut secrets, |secret| std::cmp::Reverse(secret.len()));
             let hide = |word: &mut Value| {
                 let Value::String(text) = word else { return };
                 for secret in &secrets {

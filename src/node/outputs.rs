@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use crate::base::ids::{InstanceId, Pid, StreamNo};
 use crate::base::limits;
 use crate::base::sorted::SortedMap;
+use crate::base::sorting;
 use crate::logs::index::micros;
 
 /// The rings of all instances.
@@ -258,7 +259,7 @@ impl Output {
         for ring in self.rings.values() {
             lines.extend(ring.last_lines(run));
         }
-        lines.sort_by_key(|(number, _)| *number);
+        sorting::sort_by_key(&mut lines, |(number, _)| *number);
         let surplus = lines.len().saturating_sub(limits::LAST_LINES);
         lines.into_iter().skip(surplus).map(|(_, line)| shown(&line)).collect()
     }

@@ -17,6 +17,7 @@ use crate::base::clock::Now;
 use crate::base::ids::{InstanceId, JobId, Pid};
 use crate::base::order::SpawnOrder;
 use crate::base::sorted::{SortedMap, SortedSet};
+use crate::base::sorting;
 
 impl Supervisor {
     /// Brings a job closer to its intent.
@@ -65,7 +66,7 @@ impl Supervisor {
             Some((up, instance.run.as_ref().map(|run| run.pid)))
         };
         let mut victims: Vec<InstanceId> = job.kept.iter().copied().collect();
-        victims.sort_by_key(rank);
+        sorting::sort_by_key(&mut victims, rank);
         victims.truncate(surplus);
         let under_way = job.rolling.front().copied();
         for victim in victims {

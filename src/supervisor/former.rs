@@ -13,6 +13,7 @@ use super::tables::Supervisor;
 use super::view::{death_view, DeathView};
 use crate::base::clock::Now;
 use crate::base::process::ExitStatus;
+use crate::base::sorting;
 
 /// Something for whoever writes down who died.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,7 +93,7 @@ impl Supervisor {
             .flat_map(|(name, deaths)| deaths.into_iter().map(move |death| (name, death)))
             .filter(|(_, death)| since.is_none_or(|since| death.ended_at >= since))
             .collect();
-        all.sort_by_key(|(_, death)| (death.ended_at, death.pid));
+        sorting::sort_by_key(&mut all, |(_, death)| (death.ended_at, death.pid));
         let last = all.split_off(all.len().saturating_sub(most));
         last.into_iter().map(|(name, death)| death_view(death).of(name)).collect()
     }

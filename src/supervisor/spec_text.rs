@@ -64,17 +64,15 @@ fn tight(text: &str) -> String {
 /// `name=value` or `name=soft:hard` in a row.
 fn table(text: &str) -> Option<Map<String, Value>> {
     let limit = |text: &str| number_of(text).unwrap_or_else(|| Value::from(text));
-    text.split(SEPARATORS)
-        .filter(|part| !part.is_empty())
-        .map(|part| {
-            let (name, value) = part.split_once('=')?;
-            let value = match value.split_once(':') {
-                Some((soft, hard)) => Value::Array(vec![limit(soft), limit(hard)]),
-                None => limit(value),
-            };
-            Some((name.to_owned(), value))
-        })
-        .collect()
+    text.split(SEPARATORS).filter(|part| !part.is_empty()).try_fold(Map::new(), |mut all, part| {
+        let (name, value) = part.split_once('=')?;
+        let value = match value.split_once(':') {
+            Some((soft, hard)) => Value::Array(vec![limit(soft), limit(hard)]),
+            None => limit(value),
+        };
+        all.insert(name.to_owned(), value);
+        Some(all)
+    })
 }
 
 /// Numbers by position (`2, 1., 7., 5`) or by name (`attempts=2`). A whole number written with a

@@ -22,6 +22,7 @@ use crate::base::ids::{InstanceId, JobId, Pid};
 use crate::base::limits;
 use crate::base::process::Signal;
 use crate::base::sorted::{SortedMap, SortedSet};
+use crate::base::sorting;
 
 /// How a target number is to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -471,7 +472,7 @@ impl Supervisor {
         let runs = |id: &InstanceId| self.instances.get(*id).is_some_and(|i| i.run.is_some());
         let mut rolling: Vec<InstanceId> = job.kept.iter().copied().filter(runs).collect();
         // What is not up goes first, so that never two are down by our doing; then the oldest.
-        rolling.sort_by_key(|id| {
+        sorting::sort_by_key(&mut rolling, |id| {
             let instance = self.instances.get(*id)?;
             let up = matches!(instance.state, State::Running);
             Some((up, instance.run.as_ref().map(|run| run.pid)))

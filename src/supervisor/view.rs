@@ -14,6 +14,8 @@ use super::tally::STATES;
 use crate::base::clock::{epoch_seconds, Now};
 use crate::base::environment::Environment;
 use crate::base::ids::{InstanceId, Pid, StreamNo};
+use crate::base::sorting;
+use crate::wire::json;
 
 /// `GET /jobs/S/L`. It is written as it stands here, without a tree of values that would bring its members into order:
 /// they stand in that order.
@@ -182,7 +184,7 @@ impl Supervisor {
             .filter(|instance| !instance.is_straggler())
             .map(|instance| instance_view(instance, now))
             .collect();
-        views.sort_by_key(|view| (view.once, view.instance, view.pid));
+        sorting::sort_by_key(&mut views, |view| (view.once, view.instance, view.pid));
         views
     }
 
@@ -256,7 +258,7 @@ impl Supervisor {
     pub fn view_deaths(&self, name: &JobName) -> Result<Vec<DeathView>, Refusal> {
         let job = self.job(self.job_id(name)?).ok_or(Refusal::NotFound)?;
         let mut deaths = self.deaths_of(job);
-        deaths.sort_by_key(|death| std::cmp::Reverse((death.ended_at, death.pid)));
+        sorting::sort_by_key(&mut deaths, |death| std::cmp::Reverse((death.ended_at, death.pid)));
         Ok(deaths.into_iter().map(death_view).collect())
     }
 }
@@ -269,7 +271,7 @@ impl DeathView {
 }
 
 fn shown(env: &Environment) -> Map<String, Value> {
-    env.iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect()
+    json::object(env.iter().map(|(name, value)| (name.to_owned(), Value::from(value))))
 }
 
 fn desired_word(desired: Desired) -> &'static str {
@@ -323,7 +325,7 @@ fn unlogged(run: &Run) -> Map<String, Value> {
     let told = |(stream, why): (&StreamNo, &String)| {
         (run.spec.label(*stream).to_owned(), Value::from(why.as_str()))
     };
-    run.unlogged.iter().map(told).collect()
+    json::object(run.unlogged.iter().map(told))
 }
 
 /// Why an instance is in its state, in words.

@@ -33,6 +33,15 @@ pub fn whole(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_f64().and_then(exact))
 }
 
+/// An object of members. To collect them would be to sort them, which is another piece of program for each place.
+pub fn object(members: impl Iterator<Item = (String, Value)>) -> Map<String, Value> {
+    let mut object = Map::new();
+    for (name, value) in members {
+        object.insert(name, value);
+    }
+    object
+}
+
 struct Strict;
 
 impl<'de> DeserializeSeed<'de> for Strict {

@@ -173,8 +173,8 @@ pub const TLS_HANDSHAKE_COST: usize = 16 * 1024;
 /// A client that follows something and takes none of what it is owed for this long, or answers no
 /// ping, is gone.
 pub const LIVE_SILENCE: Duration = Duration::from_secs(120);
-/// Events kept for clients that come back, counted by their messages: about two megabytes, and on a
-/// busy node some minutes.
+/// Events kept for clients that come back, counted by their messages: packed, some hundred kilobytes, and
+/// on a busy node some minutes.
 pub const EVENTS_KEPT: usize = 10_000;
 /// What they may take, in bytes: those of ends with all their last lines are large.
 pub const EVENTS_BYTES: usize = 8 * 1024 * 1024;

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use self::pages::{Head, Page};
+use self::pages::Page;
 use crate::base::clock::Now;
 use crate::base::limits;
 use crate::supervisor::event::Event;
@@ -14,7 +14,7 @@ use crate::wire::{channel, json};
 mod pages;
 
 /// One event under all its names.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// The number of its first message.
     pub first: u64,
@@ -47,7 +47,7 @@ pub struct History {
     forgotten: usize,
     /// Messages in all records that are kept.
     kept: usize,
-    /// What those take, in bytes.
+    /// What those say, in bytes.
     bytes: usize,
     /// The number before the first one of this life.
     base: u64,
@@ -106,15 +106,15 @@ impl History {
         self.kept += usize::from(count);
         self.bytes += record.text.len();
         if self.pages.back().is_none_or(Page::is_full) {
-            self.pages.push_back(Page::default());
+            self.pages.push_back(Page::new(record.first));
         }
         if let Some(page) = self.pages.back_mut() {
             page.add(&record);
         }
         while self.kept > limits::EVENTS_KEPT || self.bytes > limits::EVENTS_BYTES {
-            let Some(oldest) = self.oldest().copied() else { break };
-            self.kept -= usize::from(oldest.count);
-            self.bytes -= oldest.len();
+            let Some((messages, bytes)) = self.oldest() else { break };
+            self.kept -= messages;
+            self.bytes -= bytes;
             self.forgotten += 1;
             if self.oldest().is_none() {
                 self.pages.pop_front();
@@ -124,9 +124,9 @@ impl History {
         record
     }
 
-    /// The oldest that is kept.
-    fn oldest(&self) -> Option<&Head> {
-        self.pages.front()?.heads().get(self.forgotten)
+    /// How many messages the oldest has that is kept, and what it takes, in bytes.
+    fn oldest(&self) -> Option<(usize, usize)> {
+        self.pages.front()?.extent(self.forgotten)
     }
 
     /// When this life of the node began, by the wall clock.
@@ -144,16 +144,12 @@ impl History {
     /// another: everything that is kept comes after it, and nobody knows how much is lost, so that
     /// one more is counted.
     pub fn since(&self, seq: u64) -> (impl Iterator<Item = Record> + '_, u64) {
-        let oldest = self.oldest().map_or(self.last + 1, |head| head.first);
+        let oldest = self.last + 1 - self.kept as u64;
         let known = (self.base..=self.last).contains(&seq);
         let from = if known { seq } else { self.base };
         let lost = oldest.saturating_sub(from + 1) + u64::from(!known && seq > 0);
         let pages = self.pages.iter().zip([self.forgotten].into_iter().chain(std::iter::repeat(0)));
-        let records = pages.flat_map(move |(page, forgotten)| {
-            let heads = page.heads().iter().skip(forgotten).filter(move |head| head.last() > from);
-            heads.map(|head| page.record(head))
-        });
-        (records, lost)
+        (pages.flat_map(move |(page, forgotten)| page.since(forgotten, from)), lost)
     }
 
     /// How many messages are kept.
@@ -277,5 +273,22 @@ mod tests {
         assert_eq!(numbers(&history, 0).1, 2);
         assert_eq!(numbers(&history, 1).1, 1);
         assert_eq!(numbers(&history, 2).1, 0);
+    }
+    #[test]
+    fn what_is_packed_says_what_it_said() {
+        let mut history = empty();
+        let mut told: Vec<Record> = Vec::new();
+        for n in 0..3_000 {
+            let name = JobName::new("s", &format!("job{}", n * 7919 % 1000)).expect("a name");
+            let event = if n % 3 == 0 { Event::Load(name) } else { Event::Start(name) };
+            told.push(history.add(&event, now()));
+        }
+        assert!(history.pages.iter().filter(|page| page.is_full()).count() > 5);
+        for from in (0..=history.last()).step_by(97) {
+            let (records, lost) = history.since(from);
+            let expected =
+                told.iter().filter(|record| record.first + u64::from(record.count) > from + 1);
+            assert!(records.eq(expected.cloned()) && lost == 0, "from {from}");
+        }
     }
 }

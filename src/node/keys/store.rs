@@ -7,6 +7,7 @@ use subtle::ConstantTimeEq as _;
 use super::key::{hash, Hash, Key, KeyId};
 use crate::base::limits;
 use crate::base::sorted::{SortedMap, SortedSet};
+use crate::base::sorting;
 
 /// The table.
 #[derive(Default)]
@@ -140,7 +141,7 @@ impl Keys {
         let of_user = self.keys.iter().filter(|(_, key)| key.login.as_deref() == Some(user));
         let mut logins: Vec<(SystemTime, KeyId)> =
             of_user.map(|(id, key)| (key.created, id.clone())).collect();
-        logins.sort();
+        sorting::sort(&mut logins);
         logins.into_iter().map(|(_, id)| id).collect()
     }
 

@@ -28,6 +28,7 @@ use super::permission::Needs;
 use super::routes::{Route, ROUTES};
 use crate::front::response::Response;
 use crate::wire::http::Method;
+use crate::wire::json;
 use crate::VERSION;
 
 /// The tables, each with what its routes are about: the document's tags.
@@ -122,9 +123,9 @@ pub fn document(prefix: &str) -> Value {
             "schemas": schemas(),
             "responses": refusals::responses(),
             "headers": headers(),
-            "securitySchemes": SECURITY.iter().map(|(name, scheme)| {
+            "securitySchemes": json::object(SECURITY.iter().map(|(name, scheme)| {
                 ((*name).to_owned(), parsed(scheme))
-            }).collect::<Map<String, Value>>(),
+            })),
         },
     })
 }
@@ -283,7 +284,7 @@ fn answers(doc: &Doc, needs: Needs) -> Value {
         let content = answer.content.iter();
         let content =
             content.map(|(kind, shape)| ((*kind).to_owned(), json!({"schema": schema(shape)})));
-        let content: Map<String, Value> = content.collect();
+        let content = json::object(content);
         if !content.is_empty() {
             told["content"] = content.into();
         }
@@ -292,7 +293,7 @@ fn answers(doc: &Doc, needs: Needs) -> Value {
         let fields = fields.map(|name| {
             ((*name).to_owned(), json!({"$ref": format!("#/components/headers/{name}")}))
         });
-        let fields: Map<String, Value> = fields.collect();
+        let fields = json::object(fields);
         if !fields.is_empty() {
             told["headers"] = fields.into();
         }
@@ -328,7 +329,7 @@ fn headers() -> Map<String, Value> {
     let one = |(name, about, shape): &(&str, &str, Shape)| {
         ((*name).to_owned(), json!({"description": about, "schema": schema(shape)}))
     };
-    HEADERS.iter().map(one).collect()
+    json::object(HEADERS.iter().map(one))
 }
 
 /// What is posted to webhooks.

@@ -6,6 +6,7 @@ use serde_json::{json, Map, Value};
 use crate::base::{capabilities, limits, process};
 use crate::supervisor::spec::RESOURCES;
 use crate::supervisor::spec_keys::{Key, Kind, KEYS};
+use crate::wire::json;
 
 /// The shapes, by their names in the document.
 pub(super) fn shapes() -> Vec<(&'static str, Value)> {
@@ -106,8 +107,7 @@ fn number(name: &str) -> Value {
 
 /// An object of these members and no others.
 fn closed<'a>(members: impl Iterator<Item = (&'a str, Value)>) -> Value {
-    let members: Map<String, Value> =
-        members.map(|(name, shape)| (name.to_owned(), shape)).collect();
+    let members = json::object(members.map(|(name, shape)| (name.to_owned(), shape)));
     json!({"type": "object", "properties": members, "additionalProperties": false})
 }
 

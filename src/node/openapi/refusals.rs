@@ -6,6 +6,7 @@ use serde_json::{json, Map, Value};
 use super::doc::Doc;
 use crate::node::permission::Needs;
 use crate::wire::http::Method;
+use crate::wire::json;
 
 /// A refusal that many routes have in common: what the document calls it, its status, and what it means.
 struct Common {
@@ -69,7 +70,7 @@ pub(super) fn responses() -> Map<String, Value> {
         }
         (common.name.to_owned(), response)
     };
-    all.map(response).collect()
+    json::object(all.map(response))
 }
 
 /// Adds to the answers of a route what it refuses beside them.

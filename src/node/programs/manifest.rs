@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde_json::{json, Map, Value};
 
-use crate::base::{limits, similar};
+use crate::base::{limits, similar, sorting};
 use crate::front::rights::{Permissions, Right};
 use crate::node::permission::Needs;
 use crate::node::topics;
@@ -278,7 +278,7 @@ fn routes(members: &Map<String, Value>) -> Result<Vec<ProgramRoute>, String> {
         }
         routes.push(route);
     }
-    routes.sort_by(ProgramRoute::order);
+    sorting::sort_by(&mut routes, ProgramRoute::order);
     Ok(routes)
 }
 

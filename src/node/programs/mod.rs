@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
-use serde_json::{json, Map, Value};
+use serde_json::{json, Value};
 
 use super::keys::caller::Caller;
 use super::plugins::{Plugin, PREFIX};
@@ -132,7 +132,7 @@ impl Programs {
         let absent = || json!("its job was unloaded, or could not be loaded, which the log tells");
         let reason = if view.is_some() { of_job("reason") } else { absent() };
         let (programs, grants) = (of_job("processes"), program.granted.to_value());
-        members.extend(Map::from_iter([
+        members.extend([
             ("state".to_owned(), of_job("state")),
             ("reason".to_owned(), reason),
             ("restarts".to_owned(), of_job("restarts")),
@@ -143,7 +143,7 @@ impl Programs {
             ("invalid_messages".to_owned(), json!(tally.invalid)),
             ("untold_messages".to_owned(), json!(tally.untold)),
             ("last_error".to_owned(), json!(tally.error)),
-        ]));
+        ]);
         Some(Value::Object(members))
     }
 

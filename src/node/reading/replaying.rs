@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{Begun, Portion};
 use crate::base::ids::{Pid, StreamNo};
 use crate::base::sorted::SortedMap;
+use crate::base::sorting;
 use crate::logs::index::{time, Writer};
 use crate::logs::reading::pieces::{Part, Pieces};
 use crate::logs::reading::query::{Progress, View};
@@ -247,7 +248,7 @@ impl Teller {
         let over = self.runs.iter().filter(|(_, run)| run.former || !lives(run.pid));
         let mut over: Vec<(u64, InstanceKey)> =
             over.map(|(key, run)| (run.seq, key.clone())).collect();
-        over.sort();
+        sorting::sort(&mut over);
         for (_, key) in over {
             self.end_run(&key);
         }
