@@ -56,12 +56,13 @@
 //!
 //! # Small
 //!
-//! A job with its process takes some 2.5 KB where there are many, each further process 2: jobs share what they have in common
-//! (`JobEntry::share`), what is only shown is kept as text, and tables are [`base::sorted`] maps, of which each kind
-//! is a tenth of the program that a tree of the standard library is, and an empty one is a word. What a process is
-//! started with is put together when it is started, and the events that are kept lie in pages (`node/history`): what
-//! lives long and is small does not come between what comes and goes. Answers that tell of everybody are written
-//! without a tree of values. `tests/live/footprint.rs` has the budget, `benches` the measures.
+//! A job with its process takes some 2.3 KB where there are many, each further process 2: jobs share what they have in
+//! common (`JobEntry::share`), what is only shown is kept as text, and tables are [`base::sorted`] maps, of which each kind
+//! is a tenth of the program that a tree of the standard library is, and an empty one is a word. What the standard library
+//! makes anew for each type is used with one: all sorts are of places ([`base::sorting`]), all workers' channels of
+//! boxes (`reactor/work.rs`). What a process is started with is put together when it is started, and the events that are
+//! kept lie in packed pages (`node/history`): what lives long and is small does not come between what comes and goes.
+//! Answers that tell of everybody are written without a tree of values. `tests/live/footprint.rs` has the budget, `benches` the measures.
 //!
 //! # Supervision
 //!
@@ -248,7 +249,7 @@
 //! |---|---|
 //! | `argon2` | passwords: the hash that is meant for them |
 //! | `data-encoding` | base64 and hexadecimal, strictly |
-//! | `flate2` | gzip, for what is kept of output and for the dashboard, in Rust alone |
+//! | `flate2` | gzip, for what is kept of output and of events, and for the dashboard, in Rust alone |
 //! | `hmac` | signatures of webhooks, as `sha2` alone does not make them |
 //! | `httparse` | heads of HTTP; what it lets through is looked at again in `wire/http` |
 //! | `lexopt` | command lines, without a framework |
