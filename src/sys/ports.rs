@@ -58,19 +58,23 @@ fn listener(line: &str) -> Option<(u16, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing;
     use super::*;
     use std::net::TcpListener;
 
     #[test]
     fn who_listens_is_found() {
-        let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = socket.local_addr().expect("bound").port();
-        let listening = Listening::now();
-        assert!(listening.has(port));
-        let holder = listening.holder(port).expect("our own descriptors can be seen");
-        assert_eq!(holder.os_pid, OsPid(std::process::id().try_into().expect("a pid")));
-        drop(socket);
-        assert!(!Listening::now().has(port));
+        // A child that another test starts has all that is open, until it has become its program.
+        testing::alone("sys::ports::tests::who_listens_is_found", || {
+            let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            let port = socket.local_addr().expect("bound").port();
+            let listening = Listening::now();
+            assert!(listening.has(port));
+            let holder = listening.holder(port).expect("our own descriptors can be seen");
+            assert_eq!(holder.os_pid, OsPid(std::process::id().try_into().expect("a pid")));
+            drop(socket);
+            assert!(!Listening::now().has(port));
+        });
     }
 
     #[test]

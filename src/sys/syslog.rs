@@ -63,6 +63,7 @@ fn errno(error: &io::Error) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing;
     use super::*;
 
     fn got(daemon: &UnixDatagram) -> String {
@@ -73,22 +74,26 @@ mod tests {
 
     #[test]
     fn lines_find_a_daemon_that_came_late_and_one_that_was_started_again() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("log");
-        let mut syslog = Syslog::new(path.clone());
-        assert_eq!(syslog.send(b"nobody"), Err(Errno(libc::ENOENT)));
-        for life in 0..3 {
-            let daemon = UnixDatagram::bind(&path).expect("ours");
-            daemon.set_nonblocking(true).expect("a socket");
-            for line in 0..2 {
-                let line = format!("{life} {line}");
-                assert_eq!(syslog.send(line.as_bytes()), Ok(()));
-                assert_eq!(got(&daemon), line);
+        // A child that another test starts has the daemon's socket, too, until it has become its program.
+        let name = "lines_find_a_daemon_that_came_late_and_one_that_was_started_again";
+        testing::alone(&format!("sys::syslog::tests::{name}"), || {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("log");
+            let mut syslog = Syslog::new(path.clone());
+            assert_eq!(syslog.send(b"nobody"), Err(Errno(libc::ENOENT)));
+            for life in 0..3 {
+                let daemon = UnixDatagram::bind(&path).expect("ours");
+                daemon.set_nonblocking(true).expect("a socket");
+                for line in 0..2 {
+                    let line = format!("{life} {line}");
+                    assert_eq!(syslog.send(line.as_bytes()), Ok(()));
+                    assert_eq!(got(&daemon), line);
+                }
+                drop(daemon);
+                assert_eq!(syslog.send(b"lost"), Err(Errno(libc::ECONNREFUSED)));
+                std::fs::remove_file(&path).expect("there");
             }
-            drop(daemon);
-            assert_eq!(syslog.send(b"lost"), Err(Errno(libc::ECONNREFUSED)));
-            std::fs::remove_file(&path).expect("there");
-        }
+        });
     }
 
     #[test]
