@@ -8,6 +8,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Instant;
 
 use log::{error, warn};
+use serde_json::Value;
 
 use super::gaffer::Gaffer;
 use super::history::Record;
@@ -126,7 +127,7 @@ impl Apps {
 
 /// An event under its first name.
 fn told(event: &supervisor::Event, record: &Record, now: Now) -> Option<Event> {
-    let fields = event.parts().1;
+    let Ok(Value::Object(fields)) = serde_json::to_value(event.fields()) else { return None };
     let name = record.messages().next()?.name.to_owned();
     let job = event.job().to_string();
     Some(Event { name, seq: record.first, time: now.wall, job, fields })

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use log::{debug, error, info, warn};
-use serde_json::{Map, Value};
+use serde_json::{json, Map, Value};
 
 use super::admission::Guests;
 use super::aligned::Aligned;
@@ -547,7 +547,7 @@ impl Gaffer {
             }
             if let Event::Exit { subject, .. } = &event {
                 if self.feeds.follow(subject.pid) {
-                    exits.insert(subject.pid, event.exit().map(Value::Object));
+                    exits.insert(subject.pid, event.exit().map(|fields| json!(fields)));
                 }
             }
         }

@@ -95,7 +95,7 @@ impl UsageTable {
                 "fds": sum.fds,
             },
         });
-        let head = head.as_object().map(channel::members).unwrap_or_default();
+        let head = channel::members(&head);
         format!("{head}, \"instances\": [{}]", rows.join(", "))
     }
 }

@@ -212,16 +212,16 @@ impl Told {
 /// What a process had used, as the API has it: seconds, bytes and counts.
 #[derive(Debug, Serialize)]
 pub struct UsageView {
-    user: f64,
-    system: f64,
-    max_rss: u64,
-    max_rss_is_bound: bool,
-    major_faults: u64,
-    minor_faults: u64,
     block_input: u64,
     block_output: u64,
-    voluntary_switches: u64,
     involuntary_switches: u64,
+    major_faults: u64,
+    max_rss: u64,
+    max_rss_is_bound: bool,
+    minor_faults: u64,
+    system: f64,
+    user: f64,
+    voluntary_switches: u64,
 }
 
 impl From<&Rusage> for UsageView {

@@ -1,9 +1,9 @@
 //! Events: what clients are told. Nothing inside acts on them; the last word of each name and its
 //! fields are the original's (its protocol, "Events"), with further fields beside them.
 
-use serde_json::{json, Map, Value};
+use serde::Serialize;
 
-use super::death::{usage_value, Told};
+use super::death::{Told, UsageView};
 use super::name::JobName;
 use crate::base::ids::{OsPid, Pid};
 use crate::base::process::{ExitStatus, Signal};
@@ -88,21 +88,65 @@ pub struct Subject {
     pub once: bool,
 }
 
-impl Subject {
-    fn fields(&self) -> Map<String, Value> {
-        let mut fields = Map::new();
-        fields.insert("name".into(), json!(self.name.to_string()));
-        fields.insert("pid".into(), json!(self.pid.0));
-        fields.insert("os_pid".into(), json!(self.os_pid.map(|pid| pid.0)));
-        fields.insert("instance".into(), json!(self.number));
-        fields
+/// What the messages of an event say, in the order of their names.
+#[derive(Default, Serialize)]
+pub struct Fields<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_status: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_lines: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost_lines: Option<u64>,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    once: Option<bool>,
+    /// Within: nothing, if the process never ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    os_pid: Option<Option<i32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    planned: Option<bool>,
+    /// Seconds, to the millisecond.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ran: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rusage: Option<UsageView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signum: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    term_signal: Option<i32>,
+}
+
+impl Fields<'_> {
+    fn of_job(job: &JobName) -> Self {
+        Self { name: job.to_string(), ..Self::default() }
+    }
+
+    fn of(subject: &Subject) -> Self {
+        Self {
+            pid: Some(subject.pid.0),
+            os_pid: Some(subject.os_pid.map(|pid| pid.0)),
+            instance: Some(subject.number),
+            ..Self::of_job(&subject.name)
+        }
     }
 }
 
 impl Event {
     /// What is told of a process that ended, if this says so, to who follows it: not its last lines, as he has read
     /// them.
-    pub fn exit(&self) -> Option<Map<String, Value>> {
+    pub fn exit(&self) -> Option<Fields<'_>> {
         let Self::Exit { subject, status, reason, told } = self else { return None };
         Some(exit_fields(subject, *status, reason, told))
     }
@@ -128,63 +172,85 @@ impl Event {
         }
     }
 
-    /// The full names of its messages, in the order of delivery, and what all of these say.
-    pub fn parts(&self) -> (Vec<String>, Map<String, Value>) {
-        let job = format!("job.{}", self.job());
-        let plain = |word: &str| {
-            (
-                vec![word.to_owned()],
-                Map::from_iter([("name".into(), json!(self.job().to_string()))]),
-            )
-        };
-        let both = |word: &str, fields| (vec![word.to_owned(), format!("{job}.{word}")], fields);
+    /// The last word of its names.
+    fn word(&self) -> &'static str {
         match self {
-            Self::Load(_) => plain("load"),
-            Self::Unload(_) => plain("unload"),
-            Self::Update(_) => plain("update"),
-            Self::Start(_) => both("start", plain("").1),
-            Self::Stop(_) => both("stop", plain("").1),
-            Self::Spawn(subject) if subject.once => (vec!["spawn".into()], subject.fields()),
-            Self::Spawn(subject) => both("spawn", subject.fields()),
-            Self::Reap(subject) => {
-                let mut parts = both("reap", subject.fields());
-                parts.0.push(format!("proc.{}.reap", subject.pid));
-                parts
-            }
-            Self::StopProcess(subject) => (vec!["stop_process".into()], subject.fields()),
-            Self::Exit { subject, status, reason, told } => {
-                let mut fields = exit_fields(subject, *status, reason, told);
-                fields.insert("last_lines".into(), json!(told.last_lines));
-                both("exit", fields)
-            }
-            Self::Flap(subject) => (vec!["flap".into()], subject.fields()),
+            Self::Load(_) => "load",
+            Self::Unload(_) => "unload",
+            Self::Start(_) => "start",
+            Self::Stop(_) => "stop",
+            Self::Update(_) => "update",
+            Self::Spawn(_) => "spawn",
+            Self::Reap(_) => "reap",
+            Self::StopProcess(_) => "stop_process",
+            Self::Exit { .. } => "exit",
+            Self::Flap(_) => "flap",
+            Self::Failed { .. } => "failed",
+            Self::LogFailed { .. } => "log_failed",
+            Self::LogRecovered { .. } => "log_recovered",
+            Self::KillJob(..) | Self::Kill(..) => "kill",
+        }
+    }
+
+    /// The full names of its messages, in the order of delivery.
+    pub fn names(&self) -> Vec<String> {
+        let word = self.word();
+        let plain = || word.to_owned();
+        let of_job = || format!("job.{}.{word}", self.job());
+        let of_process = |subject: &Subject| format!("proc.{}.{word}", subject.pid);
+        match self {
+            Self::Load(_)
+            | Self::Unload(_)
+            | Self::Update(_)
+            | Self::StopProcess(_)
+            | Self::Flap(_) => vec![plain()],
+            Self::Spawn(subject) if subject.once => vec![plain()],
+            Self::Start(_)
+            | Self::Stop(_)
+            | Self::Spawn(_)
+            | Self::Exit { .. }
+            | Self::Failed { .. }
+            | Self::LogFailed { .. }
+            | Self::LogRecovered { .. } => vec![plain(), of_job()],
+            Self::Reap(subject) => vec![plain(), of_job(), of_process(subject)],
+            Self::KillJob(..) => vec![of_job()],
+            Self::Kill(subject, _) => vec![of_process(subject)],
+        }
+    }
+
+    /// What all of these say.
+    pub fn fields(&self) -> Fields<'_> {
+        match self {
+            Self::Load(job)
+            | Self::Unload(job)
+            | Self::Start(job)
+            | Self::Stop(job)
+            | Self::Update(job) => Fields::of_job(job),
+            Self::Spawn(subject)
+            | Self::Reap(subject)
+            | Self::StopProcess(subject)
+            | Self::Flap(subject) => Fields::of(subject),
+            Self::Exit { subject, status, reason, told } => Fields {
+                last_lines: Some(&told.last_lines),
+                ..exit_fields(subject, *status, reason, told)
+            },
             Self::Failed { subject, reason } => {
-                let mut fields = subject.fields();
-                fields.insert("reason".into(), json!(reason));
-                both("failed", fields)
+                Fields { reason: Some(reason), ..Fields::of(subject) }
             }
             Self::LogFailed { subject, stream, reason } => {
-                let mut fields = subject.fields();
-                fields.insert("stream".into(), json!(stream));
-                fields.insert("reason".into(), json!(reason));
-                both("log_failed", fields)
+                Fields { stream: Some(stream), reason: Some(reason), ..Fields::of(subject) }
             }
-            Self::LogRecovered { subject, stream, lines, bytes } => {
-                let mut fields = subject.fields();
-                fields.insert("stream".into(), json!(stream));
-                fields.insert("lost_lines".into(), json!(lines));
-                fields.insert("lost_bytes".into(), json!(bytes));
-                both("log_recovered", fields)
-            }
-            Self::KillJob(_, signal) => {
-                let mut fields = plain("").1;
-                fields.insert("signum".into(), json!(signal.number()));
-                (vec![format!("{job}.kill")], fields)
+            Self::LogRecovered { subject, stream, lines, bytes } => Fields {
+                stream: Some(stream),
+                lost_lines: Some(*lines),
+                lost_bytes: Some(*bytes),
+                ..Fields::of(subject)
+            },
+            Self::KillJob(job, signal) => {
+                Fields { signum: Some(signal.number()), ..Fields::of_job(job) }
             }
             Self::Kill(subject, signal) => {
-                let mut fields = subject.fields();
-                fields.insert("signum".into(), json!(signal.number()));
-                (vec![format!("proc.{}.kill", subject.pid)], fields)
+                Fields { signum: Some(signal.number()), ..Fields::of(subject) }
             }
         }
     }
@@ -192,35 +258,35 @@ impl Event {
 
 /// As the original had it: a death by signal has `exit_status` 0 and its number in `term_signal`;
 /// what never ran, or ended unseen, has -1.
-fn exit_fields(
+fn exit_fields<'a>(
     subject: &Subject,
     status: Option<ExitStatus>,
-    reason: &str,
-    told: &Told,
-) -> Map<String, Value> {
+    reason: &'a str,
+    told: &'a Told,
+) -> Fields<'a> {
     let (code, signal) = match status {
         Some(ExitStatus::Code(code)) => (code, 0),
         Some(ExitStatus::Signal { signal, .. }) => (0, signal.number()),
         Some(ExitStatus::Unknown) | None => (-1, 0),
     };
-    let mut fields = subject.fields();
-    fields.insert("exit_status".into(), json!(code));
-    fields.insert("term_signal".into(), json!(signal));
-    fields.insert("once".into(), json!(subject.once));
-    fields.insert("reason".into(), json!(reason));
-    fields.insert("summary".into(), json!(told.summary));
-    fields.insert("ran".into(), json!((told.ran.as_secs_f64() * 1000.0).round() / 1000.0));
-    fields.insert("planned".into(), json!(told.planned));
-    if let Some(usage) = &told.usage {
-        fields.insert("rusage".into(), usage_value(usage));
+    Fields {
+        exit_status: Some(code),
+        term_signal: Some(signal),
+        once: Some(subject.once),
+        reason: Some(reason),
+        summary: Some(&told.summary),
+        ran: Some((told.ran.as_secs_f64() * 1000.0).round() / 1000.0),
+        planned: Some(told.planned),
+        rusage: told.usage.as_ref().map(UsageView::from),
+        ..Fields::of(subject)
     }
-    fields
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::process::Rusage;
+    use serde_json::json;
     use std::time::Duration;
 
     #[test]
@@ -228,7 +294,7 @@ mod tests {
         let name = JobName::parse("app.j2").expect("valid");
         let subject =
             Subject { name, number: 1, pid: Pid(7), os_pid: Some(OsPid(21)), once: false };
-        let names = |event: &Event| event.parts().0;
+        let names = Event::names;
         assert_eq!(names(&Event::Spawn(subject.clone())), ["spawn", "job.app.j2.spawn"]);
         assert_eq!(
             names(&Event::Reap(subject.clone())),
@@ -245,14 +311,14 @@ mod tests {
             last_lines: vec!["bye".into()],
         };
         let exit = Event::Exit { subject, status, reason: "killed".into(), told: Box::new(told) };
-        let message = exit.parts().1;
+        let message = json!(exit.fields());
         assert_eq!(
             (&message["summary"], &message["ran"]),
             (&json!("killed after 2.0 s"), &json!(2.0))
         );
         assert_eq!(message["last_lines"], json!(["bye"]));
         assert_eq!(message["rusage"]["max_rss"], 0);
-        assert_eq!(exit.exit().expect("an exit").get("last_lines"), None);
+        assert_eq!(json!(exit.exit().expect("an exit")).get("last_lines"), None);
         assert_eq!(message["exit_status"], 0);
         assert_eq!(message["term_signal"], 9);
         assert_eq!(message["once"], false);

@@ -205,10 +205,11 @@ pub fn event(topic: &str, members: &str) -> String {
 }
 
 /// The members of an object, written without its braces, for [`event`].
-pub fn members(object: &Map<String, Value>) -> String {
-    let text = json::text(object);
-    let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
-    inner.unwrap_or_default().to_owned()
+pub fn members(object: &impl Serialize) -> String {
+    let mut text = json::text(object);
+    text.pop();
+    text.remove(0);
+    text
 }
 
 #[cfg(test)]

@@ -106,7 +106,8 @@ impl<'de> Visitor<'de> for Strict {
 
 /// Writes JSON with the separators of Python's `json.dumps`, as gaffer has always written it.
 pub fn text(value: &impl Serialize) -> String {
-    let mut bytes = Vec::new();
+    // Most of what is told is no longer.
+    let mut bytes = Vec::with_capacity(128);
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, PythonSeparators);
     value.serialize(&mut serializer).expect("JSON is written to memory without fail");
     String::from_utf8(bytes).expect("JSON is text")

@@ -92,7 +92,7 @@ impl History {
 
     /// Keeps an event.
     pub fn add(&mut self, event: &Event, now: Now) -> Record {
-        let (names, fields) = event.parts();
+        let names = event.names();
         // Each has a few at most.
         let count = u8::try_from(names.len()).unwrap_or(u8::MAX);
         let mut text = names.join("\n");
@@ -100,7 +100,7 @@ impl History {
         text.push_str("\"ts\": ");
         text.push_str(&json::text(&seconds(now)));
         text.push_str(", ");
-        text.push_str(&channel::members(&fields));
+        text.push_str(&channel::members(&event.fields()));
         let record = Record { first: self.last + 1, text: text.into(), split, count };
         self.last += u64::from(count);
         self.kept += usize::from(count);

@@ -249,7 +249,7 @@ impl World {
     /// What clients were told since the last time, by the full names of the messages.
     pub(crate) fn told(&mut self) -> Vec<String> {
         let events = std::mem::take(&mut self.events);
-        events.iter().flat_map(|event| event.parts().0).collect()
+        events.iter().flat_map(|event| event.names()).collect()
     }
 }
 
