@@ -132,11 +132,11 @@ impl Plan {
         for file in &self.program.candidates {
             let (argv, envp) = (self.program.argv.as_ptr(), self.program.envp.as_ptr());
             // SAFETY: the file is a C string and both arrays end with a null pointer.
-            unsafe { libc::execve(file.as_ptr(), argv, envp) };
+            unsafe { libc::execve(*file, argv, envp) };
             let mut errno = last_errno();
             if errno.0 == libc::ENOEXEC {
                 if let Some(place) = self.program.script_argv.get_mut(1) {
-                    *place = file.as_ptr();
+                    *place = *file;
                 }
                 let argv = self.program.script_argv.as_ptr();
                 // SAFETY: as above.
