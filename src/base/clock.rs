@@ -27,8 +27,12 @@ impl Now {
 
 /// Seconds since 1970, rounded to milliseconds; 0 for a time before that.
 pub fn epoch_seconds(time: SystemTime) -> f64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    (since.as_secs_f64() * 1000.0).round() / 1000.0
+    seconds(time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO))
+}
+
+/// A length of time in seconds, rounded to milliseconds.
+pub fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
 /// So many seconds, if they are within these bounds, across which nothing is rounded.

@@ -9,7 +9,6 @@ use super::admission::Guest;
 use super::commands::{failed, Failure};
 use super::ctx::{Depth, Measure};
 use super::gaffer::Gaffer;
-use super::history::seconds;
 use super::machine::{Branch, Effect, Usage};
 use super::reply::{self, manager_error};
 use super::stats::{JobStats, Measured, Told};
@@ -264,7 +263,7 @@ impl Gaffer {
         (topic, sessions): (&Rc<str>, &[SessionId]),
         now: Now,
     ) {
-        let told = (seconds(now), self.stats.memory());
+        let told = (now.epoch_seconds(), self.stats.memory());
         let mut of_all: Option<Rc<str>> = None;
         for session in sessions {
             let Some(Some(caller)) = self.guests.get(Guest::Session(*session)) else { continue };
@@ -282,7 +281,7 @@ impl Gaffer {
     }
 
     fn feed_value(&self, watched: &Watched, readings: &Readings, now: Now) -> Option<Told> {
-        let ts = Some(seconds(now));
+        let ts = Some(now.epoch_seconds());
         Some(match watched {
             Watched::Job(name) => {
                 let mut job = self.job_stats(name, readings);

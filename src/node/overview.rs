@@ -4,7 +4,6 @@
 use serde_json::{json, Value};
 
 use super::gaffer::Gaffer;
-use super::history::seconds;
 use super::keys::caller::Caller;
 use crate::base::clock::{epoch_seconds, Now};
 use crate::base::limits;
@@ -63,7 +62,7 @@ impl Gaffer {
             "may": {"read": of_all(Right::Read), "manage": of_all(Right::Manage), "admin": caller.is_admin()},
             "who": caller.who,
             "last_event": self.history.last(),
-            "ts": seconds(now),
+            "ts": now.epoch_seconds(),
             "jobs": jobs,
         });
         if let Some(next) = next {

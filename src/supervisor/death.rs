@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
-use serde_json::{json, Value};
+use serde_json::Value;
 
 use super::instance::Why;
 use super::spec::{Command, JobSpec};
@@ -241,12 +241,7 @@ impl From<&Rusage> for UsageView {
     }
 }
 
-/// The same as a value.
-pub fn usage_value(usage: &Rusage) -> Value {
-    json!(UsageView::from(usage))
-}
-
-/// Reads such a value.
+/// Reads such a view.
 pub fn usage_from_value(value: &Value) -> Option<Rusage> {
     let time = |name: &str| {
         let micros = (value.get(name)?.as_f64()? * 1e6).round() / 1e6;
@@ -415,7 +410,7 @@ mod tests {
             voluntary_switches: 5,
             involuntary_switches: 6,
         };
-        let mut value = usage_value(&usage);
+        let mut value = json!(UsageView::from(&usage));
         assert_eq!(usage_from_value(&value), Some(usage));
         value["user"] = json!(-1);
         assert_eq!(usage_from_value(&value), None);

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::death::{Told, UsageView};
 use super::name::JobName;
+use crate::base::clock::seconds;
 use crate::base::ids::{OsPid, Pid};
 use crate::base::process::{ExitStatus, Signal};
 
@@ -275,7 +276,7 @@ fn exit_fields<'a>(
         once: Some(subject.once),
         reason: Some(reason),
         summary: Some(&told.summary),
-        ran: Some((told.ran.as_secs_f64() * 1000.0).round() / 1000.0),
+        ran: Some(seconds(told.ran)),
         planned: Some(told.planned),
         rusage: told.usage.as_ref().map(UsageView::from),
         ..Fields::of(subject)

@@ -4,14 +4,14 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::death::Death;
+use super::death::{Death, UsageView};
 use super::instance::{Blocker, Instance, Run, State, Step};
 use super::job::{Desired, Job, Origin};
 use super::name::JobName;
 use super::order::Seat;
 use super::tables::{Refusal, Supervisor};
 use super::tally::STATES;
-use crate::base::clock::{epoch_seconds, Now};
+use crate::base::clock::{epoch_seconds, seconds, Now};
 use crate::base::environment::Environment;
 use crate::base::ids::{InstanceId, Pid, StreamNo};
 use crate::base::sorting;
@@ -116,7 +116,7 @@ pub struct DeathView {
     outlived: bool,
     out_of_memory: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    rusage: Option<Value>,
+    rusage: Option<UsageView>,
     last_lines: Vec<String>,
 }
 
@@ -364,7 +364,7 @@ pub fn reason(instance: &Instance) -> String {
 }
 
 pub(super) fn death_view(death: &Death) -> DeathView {
-    use super::death::{usage_value, Cause};
+    use super::death::Cause;
     use crate::base::process::ExitStatus;
     let (cause, exit_status, term_signal) = match &death.cause {
         Cause::Exit(ExitStatus::Code(code)) => ("exit", Some(*code), None),
@@ -390,7 +390,7 @@ pub(super) fn death_view(death: &Death) -> DeathView {
         os_pid: death.os_pid.map(|os_pid| os_pid.0),
         started_at: epoch_seconds(death.started_at),
         ended_at: epoch_seconds(death.ended_at),
-        ran: (death.ran.as_secs_f64() * 1000.0).round() / 1000.0,
+        ran: seconds(death.ran),
         cause,
         reason: death.cause.to_string(),
         words: death.words(),
@@ -403,7 +403,7 @@ pub(super) fn death_view(death: &Death) -> DeathView {
         success: death.success,
         outlived: death.outlived,
         out_of_memory: death.evidence.out_of_memory,
-        rusage: death.evidence.usage.as_ref().map(usage_value),
+        rusage: death.evidence.usage.as_ref().map(UsageView::from),
         last_lines: death.last_lines.clone(),
     }
 }

@@ -98,7 +98,7 @@ impl History {
         let mut text = names.join("\n");
         let split = u32::try_from(text.len()).unwrap_or(0);
         text.push_str("\"ts\": ");
-        text.push_str(&json::text(&seconds(now)));
+        text.push_str(&json::text(&now.epoch_seconds()));
         text.push_str(", ");
         text.push_str(&channel::members(&event.fields()));
         let record = Record { first: self.last + 1, text: text.into(), split, count };
@@ -161,12 +161,6 @@ impl History {
     pub fn is_empty(&self) -> bool {
         self.kept == 0
     }
-}
-
-/// The wall clock in seconds since 1970, to the millisecond.
-pub fn seconds(now: Now) -> f64 {
-    let since = now.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-    (since.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use crate::base::ids::{ConnId, LinkId};
 use crate::base::limits;
 use crate::base::random::Random;
 use crate::base::sorted::{SortedMap, SortedSet};
-use crate::node::history::{seconds, Record};
+use crate::node::history::Record;
 use crate::node::keys::secrets::Secrets;
 use crate::wire::json;
 use crate::wire::webhook::{Message, Secret, Url};
@@ -354,7 +354,7 @@ impl Webhooks {
         }
         self.tests += 1;
         let message = format!("{}-{seq}-test-{}", self.life, self.tests);
-        let ts = json::text(&seconds(hands.now));
+        let ts = json::text(&hands.now.epoch_seconds());
         let node = json::text(&self.node);
         let body =
             format!("{{\"event\": \"test\", \"seq\": {seq}, \"ts\": {ts}, \"node\": {node}}}");

@@ -7,6 +7,7 @@ use serde_json::{json, Value};
 use super::outcome::{judge, told, Verdict};
 use super::signing::Signing;
 use super::target::{Hands, Target};
+use crate::base::clock;
 use crate::base::ids::{ConnId, LinkId};
 use crate::base::limits;
 use crate::front::exchange::{Came, Exchange, Question, Reply};
@@ -93,7 +94,7 @@ impl Trial {
         let took = hands.now.mono.saturating_duration_since(self.began);
         told["delivered"] = json!(taken);
         told["id"] = json!(self.id);
-        told["seconds"] = json!((took.as_secs_f64() * 1000.0).round() / 1000.0);
+        told["seconds"] = json!(clock::seconds(took));
         hands.links.forget(self.link());
         self.end = Some((told, taken));
     }
