@@ -62,7 +62,8 @@
 //! makes anew for each type is used with one: all sorts are of places ([`base::sorting`]), all workers' channels of
 //! boxes (`reactor/work.rs`). What a process is started with is put together when it is started, and the events that are
 //! kept lie in packed pages (`node/history`): what lives long and is small does not come between what comes and goes.
-//! Answers that tell of everybody are written without a tree of values. `tests/live/footprint.rs` has the budget, `benches` the measures.
+//! Answers that tell of everybody are written without a tree of values. `tests/live/footprint.rs` has the budget,
+//! `benches` the measures.
 //!
 //! # Supervision
 //!

@@ -97,7 +97,7 @@ impl Page {
     pub(super) fn since(&self, place: usize, seq: u64) -> impl Iterator<Item = Record> + '_ {
         let text = if self.last > seq { self.text.whole() } else { Cow::default() };
         let (mut begin, mut first) = (0, self.first);
-        let records = self.heads.iter().enumerate().filter_map(move |(at, head)| {
+        self.heads.iter().enumerate().filter_map(move |(at, head)| {
             let Head { end, split, count } = *head;
             let wanted = at >= place && first + u64::from(count) > seq + 1;
             let record = wanted.then(|| {
@@ -107,7 +107,6 @@ impl Page {
             begin = end;
             first += u64::from(count);
             record
-        });
-        records
+        })
     }
 }
